@@ -1,0 +1,50 @@
+/**
+ * `knet attach`: connects a container's network namespace to this host's subnet.
+ *
+ * @module
+ */
+import { defineCommand } from "./command.ts";
+import { address, hostOptions, interfaceName } from "./options.ts";
+import { print, printJson } from "./output.ts";
+import { value } from "./parse.ts";
+
+/** The command. */
+export const attach = defineCommand({
+  name: "attach",
+  summary: "Connect a container's network namespace",
+  about: [
+    "Makes a veth pair from the namespace to the bridge, gives it an address of this host's subnet, a default route and the overlay's MTU. " +
+    "Works while the store is away. Prints the address.",
+  ],
+  words: [{
+    name: "NETNS",
+    help: "A name under /run/netns, a path, or a process id",
+    complete: "netns",
+  }],
+  options: {
+    ifname: value("NAME", "Name of the interface in the namespace", interfaceName, {
+      fallback: "eth0",
+    }),
+    ip: value("ADDRESS", "A certain address of this host's subnet", address, {
+      fallback: "the next free one",
+    }),
+    bridge: hostOptions.bridge,
+  },
+  examples: [
+    { line: "ip netns add web && knet attach web", about: "a namespace by its name" },
+    { line: "knet attach 4711 --ip 10.244.3.20", about: "the namespace of process 4711" },
+  ],
+  run: async ({ options, words, settings }) => {
+    const { attach } = await import("../core/container.ts");
+    const result = await attach({
+      netns: words[0]!,
+      ifname: options.ifname ?? "eth0",
+      ...(options.ip === undefined ? {} : { ip: options.ip }),
+      ...(options.bridge === undefined ? {} : { bridge: options.bridge }),
+      stateDir: settings.stateDir,
+      dataDir: settings.dataDir,
+    });
+    if (settings.json) printJson(result);
+    else print(result.address);
+  },
+});

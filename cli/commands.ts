@@ -1,0 +1,62 @@
+/**
+ * The list of commands. Each file is loaded when its command is called.
+ *
+ * @module
+ */
+import type { Command, CommandGroup } from "./command.ts";
+
+/** A command that is not loaded yet. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command | CommandGroup>;
+}
+
+/** All commands in the order of the help page. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "init",
+    summary: "Write the cluster's configuration to the store",
+    load: async () => (await import("./init.ts")).init,
+  },
+  {
+    name: "join",
+    summary: "Make this host part of the cluster and keep it so (the agent)",
+    load: async () => (await import("./join.ts")).join,
+  },
+  {
+    name: "leave",
+    summary: "Take this host out of the cluster",
+    load: async () => (await import("./leave.ts")).leave,
+  },
+  {
+    name: "status",
+    summary: "Show this host, its peers and its containers",
+    load: async () => (await import("./status.ts")).status,
+  },
+  {
+    name: "lease",
+    summary: "List, show, release, reserve and prune leases",
+    load: async () => (await import("./lease.ts")).lease,
+  },
+  {
+    name: "attach",
+    summary: "Connect a container's network namespace",
+    load: async () => (await import("./attach.ts")).attach,
+  },
+  {
+    name: "detach",
+    summary: "Disconnect a container's network namespace",
+    load: async () => (await import("./detach.ts")).detach,
+  },
+  {
+    name: "doctor",
+    summary: "Find what is missing or wrong on this host",
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
+  {
+    name: "completion",
+    summary: "Print a completion script for a shell",
+    load: async () => (await import("./completion.ts")).completion,
+  },
+];

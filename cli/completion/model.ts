@@ -1,0 +1,70 @@
+/**
+ * What completion scripts are made of.
+ *
+ * @module
+ */
+import type { Command } from "../command.ts";
+import { COMMANDS } from "../commands.ts";
+import { globalOptions } from "../options.ts";
+import type { OptionTable } from "../parse.ts";
+
+/** An option as a shell needs it. */
+export interface ShellOption {
+  /** With its dashes. */
+  readonly name: string;
+  readonly help: string;
+  readonly takesValue: boolean;
+  readonly metavar: string;
+  readonly choices: readonly string[];
+  readonly complete: "file" | "directory" | undefined;
+}
+
+/** Options of a table that are shown, in the order of the help page. */
+export function shellOptions(table: OptionTable): ShellOption[] {
+  return Object.entries(table).filter(([, option]) => !option.hidden).map(([name, option]) => ({
+    name: `--${name}`,
+    help: option.help,
+    takesValue: option.kind === "value",
+    metavar: option.kind === "value" ? option.metavar : "",
+    choices: option.kind === "value" ? option.choices ?? [] : [],
+    complete: option.kind === "value" ? option.complete : undefined,
+  }));
+}
+
+/** Options of every command, `--help` too. */
+export function commonOptions(): ShellOption[] {
+  return [...shellOptions(globalOptions), {
+    name: "--help",
+    help: "Show help",
+    takesValue: false,
+    metavar: "",
+    choices: [],
+    complete: undefined,
+  }];
+}
+
+/** Words that may follow `knet`, or a group of it, with their summaries. */
+export function wordsAfter(
+  group: string,
+  commands: readonly Command[],
+): (readonly [word: string, summary: string])[] {
+  if (group === "") return COMMANDS.map(({ name, summary }) => [name, summary] as const);
+  return commands.filter(({ name }) => name.startsWith(`${group} `))
+    .map(({ name, summary }) => [name.slice(group.length + 1), summary] as const);
+}
+
+/** The groups that the commands belong to, "" for the program itself first. */
+export function groups(commands: readonly Command[]): string[] {
+  const inner = commands.filter(({ name }) => name.includes(" "))
+    .map(({ name }) => name.slice(0, name.indexOf(" ")));
+  return ["", ...new Set(inner)];
+}
+
+/** The distinct valued options of all commands. */
+export function valuedOptions(commands: readonly Command[]): ShellOption[] {
+  const all = [
+    ...commonOptions(),
+    ...commands.flatMap(({ options }) => shellOptions(options)),
+  ].filter(({ takesValue }) => takesValue);
+  return [...new Map(all.map((option) => [option.name, option])).values()];
+}

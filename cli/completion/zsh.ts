@@ -1,0 +1,82 @@
+/**
+ * Completion for zsh.
+ *
+ * @module
+ */
+import type { Command } from "../command.ts";
+import { commonOptions, groups, shellOptions, wordsAfter } from "./model.ts";
+import type { ShellOption } from "./model.ts";
+
+/** Within single quotes; brackets and colons mean something to `_arguments` and `_describe`. */
+function quote(text: string): string {
+  return text.replaceAll("'", "'\\''").replace(/[[\]:]/g, "\\$&");
+}
+
+function argument(option: ShellOption): string {
+  const head = `'${option.name}${option.takesValue ? "=" : ""}[${quote(option.help)}]`;
+  if (!option.takesValue) return `${head}'`;
+  const action = option.choices.length > 0
+    ? `(${option.choices.join(" ")})`
+    : option.complete === "file"
+    ? "_files"
+    : option.complete === "directory"
+    ? "_files -/"
+    : "";
+  return `${head}:${quote(option.metavar)}:${action}'`;
+}
+
+function wordArgument(command: Command): string[] {
+  return command.words.map(({ name, complete, choices }, at) => {
+    const action = complete === "netns"
+      ? "_files -W /run/netns"
+      : choices === undefined
+      ? ""
+      : `(${choices.join(" ")})`;
+    return `'${at + 1}:${quote(name)}:${action}'`;
+  });
+}
+
+const functionName = (name: string) => `_knet_${name.replaceAll(" ", "_")}`.replace(/_$/, "");
+
+/** The script. */
+export function zshCompletion(commands: readonly Command[]): string {
+  const common = commonOptions().map(argument);
+  const ofGroups = groups(commands).map((group) => {
+    const words = wordsAfter(group, commands);
+    const calls = words.map(([word]) => {
+      const name = group === "" ? word : `${group} ${word}`;
+      return `    ${word}) ${functionName(name)} ;;`;
+    });
+    return `${functionName(group)}() {
+  local curcontext=$curcontext state line
+  local -a words_here=(
+${words.map(([word, summary]) => `    '${word}:${quote(summary)}'`).join("\n")}
+  )
+  _arguments -C \\
+    ${common.join(" \\\n    ")} \\
+    '1: :->word' '*:: :->rest'
+  case $state in
+  word) _describe command words_here ;;
+  rest)
+    case $line[1] in
+${calls.join("\n")}
+    esac ;;
+  esac
+}`;
+  });
+  const ofCommands = commands.map((command) =>
+    `${functionName(command.name)}() {
+  _arguments \\
+    ${
+      [...shellOptions(command.options).map(argument), ...common, ...wordArgument(command)].join(
+        " \\\n    ",
+      )
+    }
+}`
+  );
+  return `#compdef knet
+# zsh completion for knet, made by "knet completion zsh"
+${[...ofCommands, ...ofGroups.reverse()].join("\n")}
+if [[ $funcstack[1] == _knet ]]; then _knet "$@"; else compdef _knet knet; fi
+`;
+}

@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { KnetError } from "../core/error.ts";
+import { hidePasswords, reportOf, UsageError } from "./errors.ts";
+
+Deno.test("reportOf() keeps what a KnetError says", () => {
+  const error = new KnetError("Cannot join: held", { exitCode: 4, remedy: "Wait" });
+  assert.deepEqual(reportOf(error), { message: "Cannot join: held", remedy: "Wait", exitCode: 4 });
+  assert.equal(reportOf(new UsageError("Cannot", "knet join")).exitCode, 2);
+});
+
+Deno.test("reportOf() judges what the kernel and the libraries say", () => {
+  const kernel = (code: string) => Object.assign(new Error(`Cannot add link: ${code}`), { code });
+  assert.equal(reportOf(kernel("EPERM")).exitCode, 3);
+  assert.match(reportOf(kernel("EPERM")).remedy ?? "", /CAP_NET_ADMIN/);
+  assert.equal(reportOf(kernel("EOPNOTSUPP")).exitCode, 3);
+  assert.equal(reportOf(kernel("EEXIST")).exitCode, 1);
+  const missing = Object.assign(new Error("Cannot load libnl"), {
+    name: "MissingLibraryError",
+    remedy: "apt install libnl-3-200",
+  });
+  assert.deepEqual(reportOf(missing), {
+    message: "Cannot load libnl",
+    remedy: "apt install libnl-3-200",
+    exitCode: 3,
+  });
+  assert.equal(reportOf("a string").message, "a string");
+});
+
+Deno.test("hidePasswords() hides them in URLs and parameters, and nothing else", () => {
+  assert.equal(
+    hidePasswords("Cannot reach postgres://knet:s3c@ret@db:5432/knet: refused"),
+    "Cannot reach postgres://knet:****@db:5432/knet: refused",
+  );
+  assert.equal(hidePasswords("postgres://:pw@db/knet"), "postgres://:****@db/knet");
+  assert.equal(
+    hidePasswords("postgres://db/knet?user=a&password=pw&schema=k"),
+    "postgres://db/knet?user=a&password=****&schema=k",
+  );
+  for (const same of ["sqlite:/var/lib/knet/knet.db", "postgres://knet@db:5432/knet", "a@b: c"]) {
+    assert.equal(hidePasswords(same), same);
+  }
+});

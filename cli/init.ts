@@ -1,0 +1,106 @@
+/**
+ * `knet init`: writes the cluster's configuration to the store.
+ *
+ * @module
+ */
+import type { ClusterConfig } from "../core/cluster.ts";
+import { clusterRequest } from "./cluster_request.ts";
+import type { ClusterRequest } from "./cluster_request.ts";
+import { defineCommand } from "./command.ts";
+import { UsageError } from "./errors.ts";
+import { clusterOptions, text } from "./options.ts";
+import { pairs, print, printJson } from "./output.ts";
+import { flag, value } from "./parse.ts";
+
+const CONTEXT = "knet init";
+
+/** The command. */
+export const init = defineCommand({
+  name: "init",
+  summary: "Write the cluster's configuration to the store",
+  about: [
+    "Needs only the store: no root, and no host of the cluster. The same configuration may be written again; " +
+    "another one is refused, with both shown.",
+  ],
+  words: [],
+  options: {
+    ...clusterOptions,
+    "from-flannel": value("FILE", "Take the configuration from flannel's net-conf.json", text, {
+      complete: "file",
+    }),
+    replace: flag("Replace the stored configuration, as long as no host has a lease"),
+  },
+  examples: [
+    {
+      line: "knet init --network 10.244.0.0/16",
+      about: "VXLAN, a /24 for each of up to 256 hosts, in the default SQLite file",
+    },
+    {
+      line: "knet init --network 172.26.0.0/16 --store postgres://knet@db.internal/knet",
+      about: "the same in Postgres",
+    },
+    {
+      line: "knet init --from-flannel net-conf.json",
+      about: "as flannel is configured",
+    },
+  ],
+  run: async ({ options, settings }) => {
+    const request = clusterRequest(options, CONTEXT);
+    const flannel = options["from-flannel"];
+    const config = flannel === undefined
+      ? await fromOptions(request)
+      : await fromFlannel(flannel, request);
+    const { openStore } = await import("../core/store/open.ts");
+    await using store = await openStore(settings.storeUrl);
+    const before = await store.getConfig();
+    const stored = await store.initConfig(config, { replace: options.replace ?? false });
+    const outcome = before === undefined
+      ? "created"
+      : JSON.stringify(before) === JSON.stringify(stored)
+      ? "unchanged"
+      : "replaced";
+    if (settings.json) printJson({ outcome, store: store.location, config: stored });
+    else print(`${describe(stored, store.location, outcome)}\n\nNext, on every host: knet join`);
+  },
+});
+
+async function fromOptions(request: ClusterRequest): Promise<ClusterConfig> {
+  const { makeClusterConfig } = await import("../core/cluster.ts");
+  return makeClusterConfig(request);
+}
+
+async function fromFlannel(path: string, request: ClusterRequest): Promise<ClusterConfig> {
+  if (Object.keys(request).length > 0) {
+    throw new UsageError(
+      'Cannot use "--from-flannel" with options that describe the cluster: the file is taken as it is',
+      CONTEXT,
+    );
+  }
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new UsageError(`Cannot read "${path}": there is no such file`, CONTEXT);
+  }
+  const { configFromFlannel } = await import("../core/cluster.ts");
+  return configFromFlannel(text);
+}
+
+function describe(config: ClusterConfig, location: string, outcome: string): string {
+  const { type, ...options } = config.backend;
+  const details = Object.entries(options).map(([name, held]) => `${name} ${held}`).join(", ");
+  const heading = {
+    created: "Wrote the cluster's configuration",
+    replaced: "Replaced the cluster's configuration",
+    unchanged: "The store holds this configuration already",
+  }[outcome];
+  return `${heading}\n\n` + pairs([
+    ["store", location],
+    ["network", config.network],
+    ["subnets", `/${config.subnetLen}, ${config.subnetMin} to ${config.subnetMax}`],
+    ["backend", details === "" ? type : `${type} (${details})`],
+    ["service network", config.serviceNetwork],
+    ["lease TTL", `${config.leaseTtl} s`],
+  ]);
+}

@@ -1,0 +1,83 @@
+/**
+ * `knet join`: the agent.
+ *
+ * @module
+ */
+import type { AgentOptions } from "../core/agent/agent.ts";
+import { clusterRequest } from "./cluster_request.ts";
+import { defineCommand } from "./command.ts";
+import type { Settings } from "./settings.ts";
+import { clusterOptions, hostOptions } from "./options.ts";
+import { flag } from "./parse.ts";
+import type { Parsed } from "./parse.ts";
+
+const options = {
+  ...hostOptions,
+  once: flag("Program the kernel once and exit; nothing is kept up to date"),
+  ...clusterOptions,
+  "plain-routes": flag("Do without next-hop objects", { hidden: true }),
+};
+
+/** The command. */
+export const join = defineCommand({
+  name: "join",
+  summary: "Make this host part of the cluster and keep it so (the agent)",
+  about: [
+    "Leases a subnet, makes the devices, programs a route to every other host, and stays to follow changes in the store and " +
+    "in the kernel. SIGTERM stops it and leaves the network working; SIGHUP reads the configuration again; " +
+    "knet leave takes everything down.",
+    "The first host to join writes the cluster's configuration from the options below, if knet init did not. Options that " +
+    "contradict what the store holds are refused, with both values shown.",
+  ],
+  words: [],
+  options,
+  examples: [
+    { line: "knet join", about: "with the defaults, or what /etc/knet/knet.yaml says" },
+    {
+      line: "knet join --backend vxlan --iface eth1 --ip-masq",
+      about: "tunnels over eth1; containers reach the outside under the host's address",
+    },
+    {
+      line: "knet join --once --store sqlite:/mnt/shared/knet/knet.db",
+      about: "for hosts where a timer, not a service, keeps the network",
+    },
+  ],
+  run: async ({ options, settings }) => {
+    const { runAgent } = await import("../core/agent/agent.ts");
+    const stop = new AbortController();
+    const onStop = () => stop.abort();
+    Deno.addSignalListener("SIGTERM", onStop);
+    Deno.addSignalListener("SIGINT", onStop);
+    try {
+      await runAgent(agentOptions(options, settings, stop.signal));
+    } finally {
+      Deno.removeSignalListener("SIGTERM", onStop);
+      Deno.removeSignalListener("SIGINT", onStop);
+    }
+  },
+});
+
+/** What the agent is asked to do. */
+function agentOptions(
+  given: Parsed<typeof options>,
+  settings: Settings,
+  signal: AbortSignal,
+): AgentOptions {
+  return {
+    storeUrl: settings.storeUrl,
+    stateDir: settings.stateDir,
+    dataDir: settings.dataDir,
+    ...(given.iface === undefined ? {} : { iface: given.iface }),
+    ...(given["public-ip"] === undefined ? {} : { publicIp: given["public-ip"] }),
+    ...(given.node === undefined ? {} : { nodeName: given.node }),
+    ...(given["node-id"] === undefined ? {} : { nodeId: given["node-id"] }),
+    ...(given.listen === undefined ? {} : { listen: given.listen }),
+    bridge: given.bridge ?? "knet0",
+    ipMasq: given["ip-masq"] ?? false,
+    peersOnly: given["peers-only"] ?? true,
+    once: given.once ?? false,
+    plainRoutes: given["plain-routes"] ?? false,
+    config: clusterRequest(given, "knet join"),
+    signal,
+  };
+}

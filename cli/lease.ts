@@ -1,0 +1,159 @@
+/**
+ * `knet lease`: looks at and manages the leases in the store. Needs no root.
+ *
+ * @module
+ */
+import { KnetError } from "../core/error.ts";
+import type { Lease } from "../core/lease.ts";
+import type { Store } from "../core/store/store.ts";
+import { defineCommand } from "./command.ts";
+import type { CommandGroup } from "./command.ts";
+import { UsageError } from "./errors.ts";
+import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
+import { address, prefix } from "./options.ts";
+import { print, printJson } from "./output.ts";
+import { flag, refusal, value } from "./parse.ts";
+import type { Settings } from "./settings.ts";
+
+const NODE_WORD = { name: "NODE", help: "Node name, node id or subnet" };
+
+async function withStore<T>(settings: Settings, work: (store: Store) => Promise<T>): Promise<T> {
+  const { openStore } = await import("../core/store/open.ts");
+  await using store = await openStore(settings.storeUrl);
+  return await work(store);
+}
+
+const list = defineCommand({
+  name: "lease ls",
+  summary: "List all leases, expired and reserved ones too",
+  words: [],
+  options: {},
+  examples: [
+    { line: "knet lease ls", about: "as a table" },
+    { line: "knet lease ls --json", about: "for programs" },
+  ],
+  run: ({ settings }) =>
+    withStore(settings, async (store) => {
+      const { leases, revision, now } = await store.listLeases();
+      leases.sort(bySubnet);
+      if (settings.json) {
+        printJson({ revision, leases: leases.map((lease) => leaseDocument(lease, now)) });
+      } else print(leases.length === 0 ? "No leases" : leaseTable(leases, now));
+    }),
+});
+
+const show = defineCommand({
+  name: "lease show",
+  summary: "Show one lease in full",
+  words: [NODE_WORD],
+  options: {},
+  examples: [{ line: "knet lease show host-3", about: "by name; an id or a subnet serves too" }],
+  run: ({ words, settings }) =>
+    withStore(settings, async (store) => {
+      const { leases, now } = await store.listLeases();
+      const lease = select(leases, words[0]!);
+      if (settings.json) printJson(leaseDocument(lease, now));
+      else print(leasePairs(lease, now));
+    }),
+});
+
+const release = defineCommand({
+  name: "lease release",
+  summary: "Give a lease back; its subnet is free for others",
+  about: [
+    "A host that lives keeps its lease unless --force is given. Reservations are removed this way, too.",
+  ],
+  words: [NODE_WORD],
+  options: { force: flag("Also if that host lives") },
+  examples: [{ line: "knet lease release host-4", about: "a host that is gone for good" }],
+  run: ({ options, words, settings }) =>
+    withStore(settings, async (store) => {
+      const lease = await store.releaseLease(words[0]!, { force: options.force ?? false });
+      const { now } = await store.listLeases();
+      if (settings.json) printJson(leaseDocument(lease, now));
+      else print(`Released ${lease.subnet} of ${holder(lease)}`);
+    }),
+});
+
+const reserve = defineCommand({
+  name: "lease reserve",
+  summary: "Keep a subnet for the host with a certain public address",
+  words: [{ name: "SUBNET", help: "The subnet, 10.244.7.0/24" }],
+  options: {
+    "public-ip": value("ADDRESS", "Public address of the host it is kept for", address),
+  },
+  examples: [{
+    line: "knet lease reserve 10.244.7.0/24 --public-ip 192.168.2.107",
+    about: "that host gets this subnet when it joins, and nobody else ever does",
+  }],
+  run: async ({ options, words, settings }) => {
+    const context = "knet lease reserve";
+    const publicIp = options["public-ip"];
+    if (publicIp === undefined) {
+      throw new UsageError(`Cannot run "${context}": "--public-ip" is missing`, context);
+    }
+    let subnet: string;
+    try {
+      subnet = await prefix("a subnet")(words[0]!);
+    } catch (error) {
+      if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
+      throw new UsageError(refusal("SUBNET", error.message), context, error);
+    }
+    await withStore(settings, async (store) => {
+      const lease = await store.reserveLease(subnet, publicIp);
+      if (settings.json) printJson(leaseDocument(lease, Date.now()));
+      else print(`Reserved ${lease.subnet} for ${lease.publicIp}`);
+    });
+  },
+});
+
+const prune = defineCommand({
+  name: "lease prune",
+  summary: "Remove all leases that have expired",
+  about: ["Expiry alone removes nothing: the network outlives a store that is away. This does."],
+  words: [],
+  options: {},
+  examples: [{ line: "knet lease prune", about: "prints what was removed" }],
+  run: ({ settings }) =>
+    withStore(settings, async (store) => {
+      const leases = await store.pruneLeases();
+      leases.sort(bySubnet);
+      if (settings.json) {
+        printJson({ pruned: leases.map((lease) => leaseDocument(lease, Date.now())) });
+      } else if (leases.length === 0) print("No lease has expired");
+      else print(leases.map((each) => `Removed ${each.subnet} of ${holder(each)}`).join("\n"));
+    }),
+});
+
+/** The command. */
+export const lease: CommandGroup = {
+  name: "lease",
+  summary: "List, show, release, reserve and prune leases",
+  commands: [list, show, release, reserve, prune],
+};
+
+function bySubnet(a: Lease, b: Lease): number {
+  return a.subnet.localeCompare(b.subnet, "en", { numeric: true });
+}
+
+function holder(lease: Lease): string {
+  return lease.nodeName === "" ? lease.publicIp : lease.nodeName;
+}
+
+function select(leases: readonly Lease[], selector: string): Lease {
+  const found = leases.filter(({ nodeId, subnet }) => nodeId === selector || subnet === selector);
+  const matches = found.length > 0 ? found : leases.filter(({ nodeName }) => nodeName === selector);
+  const [lease] = matches;
+  if (lease === undefined) {
+    throw new KnetError(`Cannot show the lease of "${selector}": there is none`, {
+      remedy: 'Run "knet lease ls" to see all',
+    });
+  }
+  if (matches.length > 1) {
+    throw new KnetError(
+      `Cannot show the lease of "${selector}": ${matches.length} hosts have that name`,
+      { remedy: `Name it by its id: ${matches.map(({ nodeId }) => nodeId).join(", ")}` },
+    );
+  }
+  return lease;
+}

@@ -1,0 +1,123 @@
+/**
+ * The one place that prints results: tables for people, JSON for programs, colour on a terminal.
+ *
+ * @module
+ */
+
+const encoder = new TextEncoder();
+
+function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
+  let bytes = encoder.encode(text);
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(stream.writeSync(bytes));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return; // `knet lease ls | head` is no failure.
+      if (error instanceof Deno.errors.WouldBlock) continue;
+      throw error;
+    }
+  }
+}
+
+/** Prints a result to standard output, with a line feed at its end. */
+export function print(text: string): void {
+  writeAll(Deno.stdout, text.endsWith("\n") ? text : `${text}\n`);
+}
+
+/** Prints to standard error: what is not a result. */
+export function printError(text: string): void {
+  writeAll(Deno.stderr, text.endsWith("\n") ? text : `${text}\n`);
+}
+
+/** Prints one JSON document. */
+export function printJson(document: unknown): void {
+  print(JSON.stringify(document, undefined, 2));
+}
+
+/** Colours that carry a meaning. */
+export type Tone = "good" | "warn" | "bad" | "dim" | "bold";
+
+const CODES: Record<Tone, string> = { good: "32", warn: "33", bad: "31", dim: "2", bold: "1" };
+
+/** Whether a stream gets colours: a terminal that is not dumb, and NO_COLOR (no-color.org) is not set. */
+export function wantsColor(
+  stream: { isTerminal(): boolean },
+  environment: (name: string) => string | undefined = (name) => Deno.env.get(name),
+): boolean {
+  return stream.isTerminal() && !environment("NO_COLOR") && environment("TERM") !== "dumb";
+}
+
+let colorOfStdout: boolean | undefined;
+
+/** Paints a text for standard output, or leaves it as it is. */
+export function paint(tone: Tone, text: string): string {
+  colorOfStdout ??= wantsColor(Deno.stdout);
+  return colorOfStdout ? `\x1b[${CODES[tone]}m${text}\x1b[0m` : text;
+}
+
+/** Paints the name of the program before an error, on standard error. */
+export function paintError(text: string): string {
+  return wantsColor(Deno.stderr) ? `\x1b[${CODES.bad}m${text}\x1b[0m` : text;
+}
+
+/** One cell of a table: a text, or a text with a tone. */
+export type Cell = string | { readonly text: string; readonly tone: Tone };
+
+const textOf = (cell: Cell) => typeof cell === "string" ? cell : cell.text;
+
+/** Lays out a table: headings in capitals, columns two spaces apart, no space at line ends. Empty cells show as "-". */
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly Cell[])[],
+  colour: (tone: Tone, text: string) => string = paint,
+): string {
+  const all: (readonly Cell[])[] = [
+    headings.map((text) => ({ text: text.toUpperCase(), tone: "bold" as const })),
+    ...rows.map((row) => row.map((cell) => textOf(cell) === "" ? "-" : cell)),
+  ];
+  const widths = headings.map((_, column) =>
+    Math.max(...all.map((row) => textOf(row[column] ?? "").length))
+  );
+  return all.map((row) =>
+    row.map((cell, column) => {
+      const text = textOf(cell);
+      const space = column === row.length - 1
+        ? ""
+        : " ".repeat((widths[column] ?? 0) - text.length + 2);
+      return (typeof cell === "string" ? text : colour(cell.tone, text)) + space;
+    }).join("").trimEnd()
+  ).join("\n");
+}
+
+/** Lays out names and values, one pair a line; pairs without a value are left out. */
+export function pairs(
+  list: readonly (readonly [name: string, value: string | undefined])[],
+): string {
+  const shown = list.filter(([, value]) => value !== undefined && value !== "");
+  const width = Math.max(0, ...shown.map(([name]) => name.length));
+  return shown.map(([name, value]) => `${paint("dim", name.padEnd(width))}  ${value}`).join("\n");
+}
+
+/** A span of time in its two largest units: "3 h 20 min", "45 s". */
+export function duration(milliseconds: number): string {
+  const seconds = Math.round(Math.abs(milliseconds) / 1000);
+  const units: [string, number][] = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  if (first < 0) return "0 s";
+  const [name, size] = units[first]!;
+  const whole = `${Math.floor(seconds / size)} ${name}`;
+  const next = units[first + 1];
+  const rest = next === undefined ? 0 : Math.floor((seconds % size) / next[1]);
+  return rest === 0 ? whole : `${whole} ${rest} ${next![0]}`;
+}
+
+/** A moment seen from another: "in 3 h", "20 min ago". */
+export function relative(moment: number, now: number): string {
+  const text = duration(moment - now);
+  return moment >= now ? `in ${text}` : `${text} ago`;
+}
+
+/** A moment for JSON documents: RFC 3339 in UTC. */
+export function timestamp(moment: number): string {
+  return new Date(moment).toISOString();
+}

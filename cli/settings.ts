@@ -1,0 +1,210 @@
+/**
+ * Where a setting comes from: the command line, else the environment, else the configuration file, else the
+ * default.
+ *
+ * @module
+ */
+import { hidePasswords, UsageError } from "./errors.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
+import type { LogFormat, LogLevel } from "./log_levels.ts";
+import { clusterOptions, globalOptions, hostOptions } from "./options.ts";
+import { parseOption } from "./parse.ts";
+import type { OptionTable, Parsed } from "./parse.ts";
+import { nearest } from "./suggest.ts";
+
+/** The global options with their defaults. */
+export interface Settings {
+  readonly storeUrl: string;
+  readonly configFile: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+  readonly json: boolean;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** Sentences for the log, once it runs. */
+  readonly warnings: readonly string[];
+}
+
+/** The host as settings see it; replaced in tests. */
+export interface SettingsHost {
+  readonly env: (name: string) => string | undefined;
+  /** A file's text and permission bits; undefined if there is no such file. */
+  readonly file: (path: string) => { readonly text: string; readonly mode: number } | undefined;
+}
+
+const realHost: SettingsHost = {
+  env: (name) => Deno.env.get(name),
+  file: (path) => {
+    try {
+      const mode = Deno.statSync(path).mode ?? 0;
+      return { text: Deno.readTextFileSync(path), mode };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  },
+};
+
+/** Options that stand for one call, not for a host. */
+const NEVER_IN_FILE = new Set(["config", "json"]);
+
+/** Every option that the configuration file may hold. */
+const FILE_OPTIONS: OptionTable = Object.fromEntries(
+  Object.entries({ ...globalOptions, ...clusterOptions, ...hostOptions })
+    .filter(([name]) => !NEVER_IN_FILE.has(name)),
+);
+
+/** Environment variables that knet reads as settings. */
+export const ENVIRONMENT: readonly string[] = Object.values({
+  ...globalOptions,
+  ...clusterOptions,
+  ...hostOptions,
+})
+  .flatMap((option: { env?: string }) => option.env === undefined ? [] : [option.env]);
+
+const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
+
+/** All options of a command, wherever they come from. */
+export interface Resolved<Table extends OptionTable> {
+  readonly options: Parsed<Table>;
+  readonly settings: Settings;
+}
+
+/**
+ * Fills in what the command line left open.
+ *
+ * @param given What stood on the command line, global options too.
+ * @throws {UsageError} if the environment or the file holds what cannot be, or a named file does not exist.
+ */
+export async function resolveSettings<Table extends OptionTable>(
+  given: Parsed<OptionTable>,
+  table: Table,
+  context: string,
+  host: SettingsHost = realHost,
+): Promise<Resolved<Table>> {
+  const all: OptionTable = { ...globalOptions, ...table };
+  const found: Record<string, unknown> = { ...given };
+  for (const [name, option] of Object.entries(all)) {
+    const text = option.env === undefined ? undefined : host.env(option.env);
+    if (found[name] === undefined && text) {
+      found[name] = await parseOption(all, name, text, option.env!, context);
+    }
+  }
+  const warnings = passwordWarnings(given["store"]);
+  const file = await readConfigFile(found["config"] as string | undefined, context, host, warnings);
+  found["store"] ??= await credential(host, all, context);
+  for (const [name, text] of file) {
+    if (found[name] === undefined && Object.hasOwn(all, name)) {
+      found[name] = await parseOption(
+        all,
+        name,
+        text,
+        `"${name}" of the configuration file`,
+        context,
+      );
+    }
+  }
+  const known = found as Parsed<typeof globalOptions>;
+  return {
+    options: found as Parsed<Table>,
+    settings: {
+      storeUrl: known.store ?? "sqlite:/var/lib/knet/knet.db",
+      configFile: known.config ?? DEFAULT_CONFIG_FILE,
+      stateDir: known["state-dir"] ?? "/run/knet",
+      dataDir: known["data-dir"] ?? "/var/lib/knet",
+      json: known.json ?? false,
+      logLevel: known["log-level"] ?? LOG_LEVELS[1],
+      logFormat: known["log-format"] ?? LOG_FORMATS[0],
+      warnings,
+    },
+  };
+}
+
+function passwordWarnings(store: unknown): string[] {
+  if (typeof store !== "string" || hidePasswords(store) === store) return [];
+  return [
+    "The store's password on the command line is visible to every user of this host: " +
+    "put KNET_STORE into /etc/default/knet (mode 0600), or use PGPASSFILE",
+  ];
+}
+
+/** The store's URL as systemd's `LoadCredential=knet.store:…` hands it over. */
+async function credential(
+  host: SettingsHost,
+  table: OptionTable,
+  context: string,
+): Promise<unknown> {
+  const directory = host.env("CREDENTIALS_DIRECTORY");
+  const text = directory ? host.file(`${directory}/knet.store`)?.text.trim() : undefined;
+  if (!text) return undefined;
+  return await parseOption(table, "store", text, 'the credential "knet.store"', context);
+}
+
+/** Reads and checks the configuration file; its keys are the long options' names. */
+async function readConfigFile(
+  path: string | undefined,
+  context: string,
+  host: SettingsHost,
+  warnings: string[],
+): Promise<[name: string, text: string | boolean][]> {
+  const name = path ?? DEFAULT_CONFIG_FILE;
+  const file = host.file(name);
+  if (file === undefined) {
+    if (path === undefined) return [];
+    throw new UsageError(
+      `Cannot read the configuration file "${path}": there is no such file`,
+      context,
+    );
+  }
+  const entries = entriesOf(await parseYaml(file.text, name, context), name, context);
+  const store = entries.find(([key]) => key === "store")?.[1];
+  if (typeof store === "string" && hidePasswords(store) !== store && (file.mode & 0o044) !== 0) {
+    warnings.push(`The store's password in "${name}" can be read by others: chmod 0600 "${name}"`);
+  }
+  return entries;
+}
+
+async function parseYaml(text: string, name: string, context: string): Promise<unknown> {
+  const { parse } = await import("yaml");
+  try {
+    return parse(text);
+  } catch (error) {
+    // Only the first line: the rest quotes the file, which may hold a password.
+    const reason = String(error instanceof Error ? error.message : error).split("\n")[0] ?? "";
+    throw new UsageError(
+      `Cannot read the configuration file "${name}": ${hidePasswords(reason.replace(/:$/, ""))}`,
+      context,
+    );
+  }
+}
+
+function entriesOf(
+  document: unknown,
+  name: string,
+  context: string,
+): [name: string, text: string | boolean][] {
+  if (document === null || document === undefined) return [];
+  if (typeof document !== "object" || Array.isArray(document)) {
+    throw new UsageError(
+      `Cannot read the configuration file "${name}": it is not a list of "option: value" lines`,
+      context,
+    );
+  }
+  return Object.entries(document).map(([key, held]) => {
+    if (!Object.hasOwn(FILE_OPTIONS, key)) {
+      const meant = nearest(key, Object.keys(FILE_OPTIONS));
+      throw new UsageError(
+        `Cannot read the configuration file "${name}": it has no option "${key}"` +
+          (meant === undefined ? "" : `, did you mean "${meant}"?`),
+        context,
+      );
+    }
+    if (typeof held !== "string" && typeof held !== "number" && typeof held !== "boolean") {
+      throw new UsageError(
+        `Cannot read the configuration file "${name}": "${key}" is not a single value`,
+        context,
+      );
+    }
+    return [key, typeof held === "boolean" ? held : String(held)];
+  });
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { UsageError } from "./errors.ts";
+import { globalOptions, hostOptions } from "./options.ts";
+import type { Parsed } from "./parse.ts";
+import type { OptionTable } from "./parse.ts";
+import { resolveSettings } from "./settings.ts";
+import type { SettingsHost } from "./settings.ts";
+
+function hostOf(
+  env: Record<string, string>,
+  files: Record<string, string> = {},
+  mode = 0o600,
+): SettingsHost {
+  return {
+    env: (name) => env[name],
+    file: (path) => files[path] === undefined ? undefined : { text: files[path], mode },
+  };
+}
+
+const resolve = (given: Parsed<OptionTable>, host: SettingsHost) =>
+  resolveSettings(given, hostOptions, "knet join", host);
+
+Deno.test("resolveSettings() prefers flag over environment over file over default", async () => {
+  const file = { "/etc/knet/knet.yaml": "iface: file0\nbridge: file1\nnode: file2\nvni: 3\n" };
+  const env = { KNET_IFACE: "env0", KNET_BRIDGE: "env1" };
+  const { options, settings } = await resolve({ iface: "flag0" }, hostOf(env, file));
+  assert.equal(options.iface, "flag0");
+  assert.equal(options.bridge, "env1");
+  assert.equal(options.node, "file2");
+  assert.equal(settings.storeUrl, "sqlite:/var/lib/knet/knet.db");
+  assert.equal(settings.logLevel, "info");
+  assert.equal("vni" in options, false, "an option of another command is left alone");
+});
+
+Deno.test("resolveSettings() checks the environment and the file as it checks flags", async () => {
+  await assert.rejects(
+    resolve({}, hostOf({ KNET_LOG_LEVEL: "loud" })),
+    /KNET_LOG_LEVEL: "loud" is not a log level/,
+  );
+  await assert.rejects(
+    resolve({}, hostOf({}, { "/etc/knet/knet.yaml": "bridge: much-too-long-a-name\n" })),
+    /"bridge" of the configuration file: "much-too-long-a-name" is not an interface name/,
+  );
+});
+
+Deno.test("resolveSettings() reads flags from environment and file", async () => {
+  const { options } = await resolve(
+    {},
+    hostOf({ KNET_IP_MASQ: "1" }, { "/etc/knet/knet.yaml": "peers-only: false" }),
+  );
+  assert.equal(options["ip-masq"], true);
+  assert.equal(options["peers-only"], false);
+});
+
+Deno.test("resolveSettings() names an unknown option of the file and the one meant", async () => {
+  await assert.rejects(
+    resolve({}, hostOf({}, { "/etc/knet/knet.yaml": "ifaec: eth0" })),
+    (error) => {
+      assert.ok(error instanceof UsageError);
+      assert.match(error.message, /has no option "ifaec", did you mean "iface"\?/);
+      return true;
+    },
+  );
+});
+
+Deno.test("resolveSettings() refuses a file that is not a list of options", async () => {
+  for (const text of ["- a\n- b", "just text", "iface: [a, b]", "iface: {a: b}", "iface: 'x"]) {
+    await assert.rejects(
+      resolve({}, hostOf({}, { "/etc/knet/knet.yaml": text })),
+      /Cannot read the configuration file "\/etc\/knet\/knet.yaml"/,
+    );
+  }
+  await resolve({}, hostOf({}, { "/etc/knet/knet.yaml": "# nothing but a comment\n" }));
+});
+
+Deno.test("resolveSettings() misses a file only if it was named", async () => {
+  await resolve({}, hostOf({}));
+  await assert.rejects(
+    resolve({ config: "/nowhere" }, hostOf({})),
+    /"\/nowhere": there is no such file/,
+  );
+  await assert.rejects(resolve({}, hostOf({ KNET_CONFIG: "/nowhere" })), /no such file/);
+});
+
+Deno.test("resolveSettings() takes the store from systemd's credentials", async () => {
+  const files = {
+    "/run/credentials/knet/knet.store": "postgres://knet:secret@db/knet\n",
+    "/etc/knet/knet.yaml": "store: sqlite:/file.db",
+  };
+  const env = { CREDENTIALS_DIRECTORY: "/run/credentials/knet" };
+  const { settings } = await resolve({}, hostOf(env, files));
+  assert.equal(settings.storeUrl, "postgres://knet:secret@db/knet");
+  assert.deepEqual(settings.warnings, []);
+  const flagged = await resolve({ store: "sqlite:/flag.db" }, hostOf(env, files));
+  assert.equal(flagged.settings.storeUrl, "sqlite:/flag.db");
+});
+
+Deno.test("resolveSettings() warns of a password others can see, without saying it", async () => {
+  const url = "postgres://knet:hunter2@db/knet";
+  const flagged = await resolve({ store: url }, hostOf({}));
+  assert.match(flagged.settings.warnings[0] ?? "", /visible to every user/);
+  const open = await resolve({}, hostOf({}, { "/etc/knet/knet.yaml": `store: ${url}` }, 0o644));
+  assert.match(open.settings.warnings[0] ?? "", /can be read by others/);
+  assert.deepEqual((await resolve({}, hostOf({ KNET_STORE: url }))).settings.warnings, []);
+  assert.doesNotMatch(
+    JSON.stringify([flagged.settings.warnings, open.settings.warnings]),
+    /hunter2/,
+  );
+});
+
+Deno.test("resolveSettings() shows no password of a store that cannot be", async () => {
+  await assert.rejects(resolve({}, hostOf({ KNET_STORE: "mysql://u:hunter2@db/x" })), (error) => {
+    assert.doesNotMatch(String(error), /hunter2/);
+    return true;
+  });
+  assert.throws(() => globalOptions.store.parse("u:hunter2@db"), (error) => {
+    assert.doesNotMatch(String(error), /hunter2/);
+    return true;
+  });
+});

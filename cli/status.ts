@@ -1,0 +1,116 @@
+/**
+ * `knet status`: this host, its peers and its containers.
+ *
+ * @module
+ */
+import type { StatusReport } from "../core/status.ts";
+import { defineCommand } from "./command.ts";
+import { paint, pairs, print, printJson, relative, table } from "./output.ts";
+import type { Cell } from "./output.ts";
+
+/** The command. */
+export const status = defineCommand({
+  name: "status",
+  summary: "Show this host, its peers and its containers",
+  about: [
+    "Asks the agent over its socket; without an agent it looks into the kernel and the store by itself. For each peer it shows whether " +
+    "route, neighbour and forwarding entry are in the kernel.",
+  ],
+  words: [],
+  options: {},
+  examples: [
+    { line: "knet status", about: "for people" },
+    { line: "knet status --json | jq '.peers[] | select(.route | not)'", about: "for programs" },
+  ],
+  run: async ({ settings }) => {
+    const { collectStatus } = await import("../core/status.ts");
+    const report = await collectStatus({
+      storeUrl: settings.storeUrl,
+      stateDir: settings.stateDir,
+      dataDir: settings.dataDir,
+    });
+    if (settings.json) printJson(report);
+    else print(statusText(report));
+  },
+});
+
+/** The report for people. */
+export function statusText(report: StatusReport, now = Date.now()): string {
+  const parts = [summary(report, now)];
+  parts.push(report.peers.length === 0 ? "No peers" : peers(report));
+  if (report.containers.length > 0) parts.push(containers(report));
+  if (report.warnings.length > 0) {
+    parts.push(report.warnings.map((text) => `${paint("warn", "Warning:")} ${text}`).join("\n"));
+  }
+  return parts.join("\n\n");
+}
+
+function summary({ node, agent, store }: StatusReport, now: number): string {
+  const state = agent.running
+    ? agent.ready ? paint("good", agent.state) : paint("warn", agent.state)
+    : paint("bad", agent.state || "not running");
+  const since = agent.since === undefined
+    ? ""
+    : `, started ${relative(Date.parse(String(agent.since)), now)}`;
+  const pid = agent.pid === undefined ? "" : ` (pid ${agent.pid}${since})`;
+  const storeTone = store.state === "ok" ? "good" : store.state === "away" ? "bad" : "warn";
+  const devices = [
+    node.device ?? "",
+    node.bridge ?? "",
+    node.mtu === undefined ? "" : `MTU ${node.mtu}`,
+  ].filter((part) => part !== "").join(", ");
+  return pairs([
+    ["node", [node.name, node.id].filter(Boolean).join(", ")],
+    ["public ip", node.publicIp],
+    ["subnet", node.subnet],
+    ["lease", leaseLine(node.lease, now)],
+    ["backend", node.backend],
+    ["devices", devices],
+    ["agent", state + pid],
+    [
+      "store",
+      `${store.url}: ${paint(storeTone, store.state)}${store.detail ? `, ${store.detail}` : ""}`,
+    ],
+  ]);
+}
+
+function leaseLine(lease: StatusReport["node"]["lease"], now: number): string | undefined {
+  if (lease === undefined || lease === null) return undefined;
+  if (lease.reserved) return "reserved, never expires";
+  const expires = Date.parse(String(lease.expires));
+  const renewed = relative(Date.parse(String(lease.renewed)), now);
+  return `renewed ${renewed}, expires ${relative(expires, now)}`;
+}
+
+function mark(present: boolean): Cell {
+  return present ? { text: "ok", tone: "good" } : { text: "missing", tone: "bad" };
+}
+
+function peers(report: StatusReport): string {
+  return table(
+    ["peer", "subnet", "public ip", "via", "route", "neighbour", "fdb", "note"],
+    report.peers.map((peer) => [
+      peer.name,
+      peer.subnet,
+      peer.publicIp,
+      peer.via,
+      mark(peer.route),
+      // Only a tunnel device has neighbours and forwarding entries of ours.
+      peer.via === "vxlan" ? mark(peer.neighbour) : "",
+      peer.via === "vxlan" ? mark(peer.fdb) : "",
+      [peer.expired ? "lease expired" : "", peer.warning ?? ""].filter(Boolean).join("; "),
+    ]),
+  );
+}
+
+function containers(report: StatusReport): string {
+  return table(
+    ["container", "interface", "address", "note"],
+    report.containers.map(({ netns, ifname, address, stranded }) => [
+      netns,
+      ifname,
+      address,
+      stranded ? { text: "stranded: attach it again", tone: "warn" } : "",
+    ]),
+  );
+}

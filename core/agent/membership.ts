@@ -1,0 +1,302 @@
+/**
+ * The store side of the agent: holds this host's lease and follows everybody else's. The kernel never waits for it: what it learns it
+ * hands over in calls that return at once, and while the store is away nothing is handed over at all.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { Backend } from "../backend/backend.ts";
+import { monotonicClock } from "../clock.ts";
+import type { ClusterConfig } from "../cluster.ts";
+import { KnetError, messageOf, StoreAwayError } from "../error.ts";
+import type { Family, Lease } from "../lease.ts";
+import type { NodeIdentity } from "../node.ts";
+import type { Store } from "../store/store.ts";
+import { peerKey } from "./overlay.ts";
+import { backoff, Wake } from "./wake.ts";
+
+const log = getLogger(["knet", "membership"]);
+
+/** How the store is doing, for status. */
+export interface StoreHealth {
+  readonly state: "ok" | "away" | "unknown";
+  readonly detail: string;
+}
+
+/** What membership hands over. */
+export interface MembershipEvents {
+  /** This host's lease was granted, renewed with changes, or replaced by another one (`before`). */
+  onLease(lease: Lease, config: ClusterConfig, before: Lease | undefined): void;
+  /** Everything there is, this host's own lease left out. */
+  onAllPeers(peers: readonly Lease[]): void;
+  /** Only what changed; `removed` are keys of `peerKey`. */
+  onSomePeers(changed: readonly Lease[], removed: readonly string[]): void;
+  /** The store is back or away, or something needs the administrator's eye. */
+  onHealth(): void;
+}
+
+/** What membership is made of. */
+export interface MembershipOptions {
+  readonly store: Store;
+  readonly identity: NodeIdentity;
+  readonly family: Family;
+  /** Finds the configuration, writing it if this is the first host; called until it succeeds once. */
+  readonly loadConfig: (store: Store) => Promise<ClusterConfig>;
+  readonly backendOf: (config: ClusterConfig) => Backend;
+  /** This host's public address now; undefined while the underlay has none. */
+  readonly publicIp: () => string | undefined;
+  /** Lease that the snapshot remembers. */
+  readonly remembered: Lease | undefined;
+  readonly events: MembershipEvents;
+}
+
+const SLOW_POLL = 60_000;
+const DAY = 86_400_000;
+const PRUNE_AFTER = 7 * DAY;
+
+/** Follows the store until aborted. */
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #wake = new Wake();
+  #config: ClusterConfig | undefined;
+  #own: Lease | undefined;
+  #revision = 0;
+  #renewAt = 0;
+  #takenOver: Lease | undefined;
+  #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
+  #notifying = "";
+  /** Since when the store has been there without a break, on the monotonic clock. */
+  #unbrokenSince: number | undefined;
+  #pruneAt = Infinity;
+  readonly #joined = Promise.withResolvers<void>();
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#own = options.remembered;
+    this.#joined.promise.catch(() => {}); // Whoever awaits it sees the error; nobody has to.
+  }
+
+  /** Resolves when the lease is held by the store's word; rejects if the store refuses it. */
+  get joined(): Promise<void> {
+    return this.#joined.promise;
+  }
+  get health(): StoreHealth {
+    return this.#health;
+  }
+  /** How changes are noticed, in words. */
+  get notifying(): string {
+    return this.#notifying;
+  }
+  get own(): Lease | undefined {
+    return this.#own;
+  }
+  get revision(): number {
+    return this.#revision;
+  }
+  /** The agent that took this node's row, if one did. */
+  get takenOver(): Lease | undefined {
+    return this.#takenOver;
+  }
+
+  /** Looks at the store soon: the public address changed, or the administrator asked. */
+  refresh(options: { reset?: boolean; renew?: boolean } = {}): void {
+    if (options.reset) this.#options.store.reset();
+    if (options.renew) this.#renewAt = 0;
+    this.#wake.notify();
+  }
+
+  /**
+   * Runs until the signal. Only an error of the first join, before the host has any lease to work with, ends it early.
+   *
+   * @throws {KnetError} if the store refuses this node.
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, events } = this.#options;
+    let failures = 0;
+    let joined = false;
+    using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
+      this.#notifying = detail;
+      log.debug("Store notifications: {state}: {detail}", { state, detail });
+    });
+    while (!signal.aborted) {
+      try {
+        if (!joined) {
+          await this.#join();
+          joined = true;
+        } else if (monotonicClock() >= this.#renewAt) await this.#renew();
+        await this.#pull();
+        if (monotonicClock() >= this.#pruneAt) await this.#prune();
+        failures = 0;
+        this.#setHealth({ state: "ok", detail: store.location });
+        this.#unbrokenSince ??= monotonicClock();
+        if (this.#pruneAt === Infinity) this.#pruneAt = monotonicClock() + PRUNE_AFTER;
+        this.#joined.resolve();
+        const untilRenewal = this.#renewAt - monotonicClock();
+        await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilRenewal, 10)), signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!(error instanceof StoreAwayError) && !joined && this.#options.remembered === undefined) {
+          this.#joined.reject(error);
+          throw error;
+        }
+        this.#unbrokenSince = undefined;
+        this.#pruneAt = Infinity;
+        this.#setHealth({ state: "away", detail: messageOf(error) });
+        events.onHealth();
+        // A store that answers with a refusal is asked less often than one that does not answer.
+        const limit = error instanceof StoreAwayError ? 2000 : 15_000;
+        await this.#wake.sleep(backoff(failures++, limit), signal);
+      }
+    }
+  }
+
+  #setHealth(health: StoreHealth): void {
+    const changed = this.#health.state !== health.state;
+    this.#health = health;
+    if (!changed) return;
+    if (health.state === "ok") log.info("Store {detail} answers", { detail: health.detail });
+    else {
+      log.warn("Waiting for the store, the network stays as it is: {detail}", {
+        detail: health.detail,
+      });
+    }
+    this.#options.events.onHealth();
+  }
+
+  async #join(): Promise<void> {
+    this.#config = await this.#options.loadConfig(this.#options.store);
+    await this.#acquire();
+    this.#revision = 0;
+  }
+
+  async #acquire(): Promise<void> {
+    const { store, identity, family, backendOf, publicIp } = this.#options;
+    const config = this.#config!;
+    const address = publicIp();
+    if (address === undefined) {
+      throw new StoreAwayError("Cannot lease a subnet: the underlay interface has no address");
+    }
+    const before = this.#own;
+    const grant = await store.acquireLease({
+      nodeId: identity.nodeId,
+      family,
+      nodeName: identity.nodeName,
+      publicIp: address,
+      backend: config.backend.type,
+      bootId: identity.bootId,
+      agentId: identity.agentId,
+      ...(before && { previousSubnet: before.subnet }),
+      backendData: (attempt) =>
+        backendOf(config).backendData(config.backend, identity.nodeId, attempt),
+    });
+    this.#takenOver = undefined;
+    this.#hold(grant.lease);
+    if (before === undefined || before.subnet === grant.lease.subnet) {
+      log.info("Holding {subnet} ({how})", { subnet: grant.lease.subnet, how: grant.how });
+    } else {
+      log.error("Lost {before}, holding {subnet} now: renumbering this host", {
+        before: before.subnet,
+        subnet: grant.lease.subnet,
+      });
+    }
+    this.#options.events.onLease(grant.lease, config, before);
+  }
+
+  #hold(lease: Lease): void {
+    this.#own = lease;
+    // Half of its TTL, with up to a tenth of jitter so that a cluster started at once does not renew at once.
+    const ttl = this.#config!.leaseTtl * 1000;
+    this.#renewAt = monotonicClock() + ttl * (0.5 - Math.random() * 0.05);
+  }
+
+  async #renew(): Promise<void> {
+    const { store, identity, family, publicIp, events } = this.#options;
+    const own = this.#own!;
+    if (this.#takenOver !== undefined) {
+      this.#renewAt = Infinity;
+      return;
+    }
+    const renewal = await store.renewLease({
+      nodeId: identity.nodeId,
+      family,
+      agentId: identity.agentId,
+      nodeName: identity.nodeName,
+      publicIp: publicIp() ?? own.publicIp,
+      subnet: own.subnet,
+      backendData: own.backendData,
+    });
+    switch (renewal.state) {
+      case "renewed":
+        this.#hold(renewal.lease);
+        if (renewal.lease.publicIp !== own.publicIp) {
+          events.onLease(renewal.lease, this.#config!, own);
+        }
+        break;
+      case "lost":
+        await this.#acquire();
+        break;
+      case "taken-over":
+        this.#noteTakeOver(renewal.by);
+        break;
+    }
+  }
+
+  #noteTakeOver(by: Lease): void {
+    this.#takenOver = by;
+    this.#renewAt = Infinity;
+    log.error(
+      "Node id {nodeId} was taken over by {name} at {address}: this host stops renewing its lease. Give one of the two another --node-id",
+      { nodeId: by.nodeId, name: by.nodeName, address: by.publicIp },
+    );
+    this.#options.events.onHealth();
+  }
+
+  async #pull(): Promise<void> {
+    const { store, identity, family, events } = this.#options;
+    const changes = await store.changesSince(this.#revision);
+    const isOwn = (one: { nodeId: string; family: Family }) =>
+      one.nodeId === identity.nodeId && one.family === family;
+    if (changes.config) {
+      this.#config = changes.config;
+    }
+    const peers = changes.leases.filter((lease) => !isOwn(lease) && lease.family === family);
+    const row = changes.leases.find(isOwn);
+    if (changes.full) events.onAllPeers(peers);
+    else {
+      const removed = changes.removed.filter((gone) => !isOwn(gone)).map(peerKey);
+      if (peers.length + removed.length > 0) events.onSomePeers(peers, removed);
+    }
+    this.#revision = changes.revision;
+
+    if (this.#takenOver === undefined) {
+      if (row !== undefined && row.agentId !== identity.agentId && row.agentId !== "") {
+        this.#noteTakeOver(row);
+      } else if (row === undefined ? changes.full || changes.removed.some(isOwn) : row.subnet !== this.#own!.subnet) {
+        await this.#acquire();
+      }
+    }
+  }
+
+  /** Seven days without a break and without a renewal: such a node does not come back by itself. */
+  async #prune(): Promise<void> {
+    this.#pruneAt = monotonicClock() + DAY;
+    const since = this.#unbrokenSince;
+    if (since === undefined || monotonicClock() - since < PRUNE_AFTER) return;
+    const { leases, now } = await this.#options.store.listLeases();
+    const silent = leases.filter((lease) =>
+      !lease.reserved && lease.expires < now && lease.renewed < now - PRUNE_AFTER
+    ).map((lease) => lease.nodeId);
+    if (silent.length === 0) return;
+    for (const lease of await this.#options.store.pruneLeases(silent)) {
+      log.warn("Pruned the lease of {name} ({subnet}): not renewed for seven days", {
+        name: lease.nodeName,
+        subnet: lease.subnet,
+      });
+    }
+  }
+}
+
+/** For messages: anything that is not a store that is away. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof KnetError && !(error instanceof StoreAwayError);
+}

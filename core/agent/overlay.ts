@@ -1,0 +1,220 @@
+/**
+ * The kernel side of the agent: devices and peers' entries, as they should be and as knet believes they
+ * are. Everything here is synchronous: between two awaits of the agent the kernel is in one piece.
+ *
+ * @module
+ */
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { nexthopsSupported } from "../../ffi/rtnl/nexthop.ts";
+import { formatPrefix, nthAddress, parsePrefix } from "../address.ts";
+import { apply, type Failure } from "../apply.ts";
+import { type Backend, type BackendContext, backendOf } from "../backend/backend.ts";
+import { type DeviceSpec, ensureDevice } from "../devices.ts";
+import type { Lease } from "../lease.ts";
+import { deriveMac } from "../mac.ts";
+import { plan } from "../plan.ts";
+import {
+  type Desired,
+  emptyDesired,
+  emptyTables,
+  nothingTouched,
+  type PeerEntries,
+  readTables,
+  type Tables,
+  type Touched,
+  unwant,
+  want,
+} from "../tables.ts";
+
+/** What a reconcile did. */
+export interface Reconciled {
+  /** Messages sent for peers' entries. */
+  readonly operations: number;
+  /** What was done to devices, in words. */
+  readonly changes: readonly string[];
+  readonly failures: readonly Failure[];
+}
+
+interface Peer {
+  readonly lease: Lease;
+  readonly entries: PeerEntries;
+}
+
+/** Key of a lease among peers. */
+export function peerKey(lease: Pick<Lease, "nodeId" | "family">): string {
+  return `${lease.nodeId}/${lease.family}`;
+}
+
+/** The bridge's address: the first host address of the subnet. */
+export function gatewayOf(subnet: string): string {
+  return nthAddress(subnet, 1);
+}
+
+/** The bridge that this host's containers hang on. */
+export function bridgeSpec(context: BackendContext, bridge: string): DeviceSpec {
+  const { family, length } = parsePrefix(context.subnet);
+  return {
+    name: bridge,
+    kind: "bridge",
+    // Given at creation: a bridge without one takes the lowest of its ports', and changes with the first container.
+    mac: deriveMac("bridge", context.nodeId, bridge),
+    mtu: context.mtu,
+    addresses: [formatPrefix({ family, address: gatewayOf(context.subnet), length })],
+    ownNetwork: context.config.network,
+  };
+}
+
+/** This host's part of the overlay. */
+export class Overlay {
+  readonly #rtnl: NetlinkSocket;
+  readonly #bridge: string;
+  readonly #nexthopObjects: boolean;
+  #context: BackendContext | undefined;
+  #backend: Backend | undefined;
+  #device = 0;
+  #bridgeIndex = 0;
+  #peers = new Map<string, Peer>();
+  #desired: Desired = emptyDesired();
+  #tables: Tables = emptyTables();
+
+  /**
+   * @param options.plainRoutes Never use next-hop objects, as on kernels before 5.3.
+   */
+  constructor(rtnl: NetlinkSocket, options: { bridge: string; plainRoutes: boolean }) {
+    this.#rtnl = rtnl;
+    this.#bridge = options.bridge;
+    this.#nexthopObjects = !options.plainRoutes && nexthopsSupported(rtnl);
+  }
+
+  /** Index of the backend's device, 0 where it has none or it is not made yet. */
+  get device(): number {
+    return this.#device;
+  }
+  /** Index of the bridge, 0 before it is made. */
+  get bridge(): number {
+    return this.#bridgeIndex;
+  }
+  /** What this host is told to be; undefined before `configure`. */
+  get context(): BackendContext | undefined {
+    return this.#context;
+  }
+  /** The peers' leases. */
+  get peers(): Lease[] {
+    return [...this.#peers.values()].map((peer) => peer.lease);
+  }
+  /** What knet believes is in the kernel. */
+  get tables(): Tables {
+    return this.#tables;
+  }
+  /** What should be in the kernel. */
+  get desired(): Desired {
+    return this.#desired;
+  }
+
+  /** Says what this host is; takes effect with the next reconcile. */
+  configure(context: BackendContext): void {
+    this.#context = context;
+    this.#backend = backendOf(context.config.backend);
+    this.#rebuild();
+  }
+
+  /** Replaces all peers; takes effect with the next reconcile. */
+  setPeers(leases: readonly Lease[]): void {
+    this.#peers = new Map();
+    for (const lease of leases) this.#peers.set(peerKey(lease), { lease, entries: {} });
+    this.#rebuild();
+  }
+
+  /**
+   * Applies changes of some peers, in the kernel too, without reading it: one store event costs one
+   * small batch.
+   *
+   * @throws {NetlinkError} if sending fails as a whole.
+   */
+  changePeers(changed: readonly Lease[], removed: readonly string[]): Reconciled {
+    const touched = nothingTouched();
+    for (const key of removed) this.#dropPeer(key, touched);
+    // All that goes, goes first: a subnet may move from one node to another within one event.
+    for (const lease of changed) this.#dropPeer(peerKey(lease), touched);
+    for (const lease of changed) {
+      const entries = this.#entries(lease);
+      this.#peers.set(peerKey(lease), { lease, entries });
+      want(this.#desired, entries, touched);
+    }
+    return this.#push(touched);
+  }
+
+  /**
+   * Makes the kernel be as it should: devices, addresses, and with one dump all peers' entries.
+   *
+   * @throws {NetlinkError} if the kernel refuses a device or a dump.
+   * @throws {KnetError} if another device is in the way.
+   */
+  reconcile(): Reconciled {
+    const context = this.#context;
+    const backend = this.#backend;
+    if (context === undefined || backend === undefined) {
+      return { operations: 0, changes: [], failures: [] };
+    }
+    const changes: string[] = [];
+    const spec = backend.device(context);
+    let device = 0;
+    if (spec !== undefined) {
+      const ensured = ensureDevice(this.#rtnl, spec);
+      changes.push(...ensured.changes);
+      device = ensured.index;
+    }
+    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge));
+    changes.push(...bridge.changes);
+    this.#bridgeIndex = bridge.index;
+    if (device !== this.#device) {
+      this.#device = device;
+      this.#rebuild();
+    }
+    let result = this.#converge(false);
+    if (result.failures.length > 0) {
+      // An id of ours that somebody else took, or a device that changed under our hands: look again, wider.
+      result = this.#converge(true);
+    }
+    return { ...result, changes };
+  }
+
+  #converge(allNexthops: boolean): Reconciled {
+    const family = this.#context!.family;
+    this.#tables = readTables(this.#rtnl, family, this.#device || undefined, {
+      nexthopObjects: this.#nexthopObjects,
+      allNexthops,
+    });
+    return this.#push();
+  }
+
+  #push(touched?: Touched): Reconciled {
+    const operations = plan(this.#desired, this.#tables, {
+      nexthopObjects: this.#nexthopObjects,
+    }, touched);
+    const failures = apply(this.#rtnl, operations, this.#tables);
+    return { operations: operations.length, changes: [], failures };
+  }
+
+  #dropPeer(key: string, touched: Touched): void {
+    const peer = this.#peers.get(key);
+    if (peer === undefined) return;
+    this.#peers.delete(key);
+    unwant(this.#desired, peer.entries, touched);
+  }
+
+  #entries(lease: Lease): PeerEntries {
+    const context = this.#context;
+    if (context === undefined || this.#backend === undefined) return {};
+    return this.#backend.peer(context, this.#device, lease);
+  }
+
+  #rebuild(): void {
+    this.#desired = emptyDesired();
+    for (const [key, { lease }] of this.#peers) {
+      const entries = this.#entries(lease);
+      this.#peers.set(key, { lease, entries });
+      want(this.#desired, entries);
+    }
+  }
+}

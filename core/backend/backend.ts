@@ -1,0 +1,62 @@
+/**
+ * A backend: how packets travel between hosts. It turns leases into desired kernel objects and says
+ * nothing of how they get there. All its functions are pure.
+ *
+ * @module
+ */
+import type { BackendConfig, BackendType, ClusterConfig } from "../cluster.ts";
+import type { DeviceSpec } from "../devices.ts";
+import type { BackendData, Family, Lease } from "../lease.ts";
+import type { PeerEntries } from "../tables.ts";
+import type { Underlay } from "../underlay.ts";
+import { vxlan } from "./vxlan.ts";
+import { KnetError } from "../error.ts";
+
+/** What a backend is told of this host. */
+export interface BackendContext {
+  readonly config: ClusterConfig;
+  readonly family: Family;
+  readonly nodeId: string;
+  /** This host's subnet. */
+  readonly subnet: string;
+  /** This host's backend data as the lease has it. */
+  readonly backendData: BackendData;
+  readonly underlay: Underlay;
+  /** Of device, bridge and containers, bytes. */
+  readonly mtu: number;
+}
+
+/** One backend. */
+export interface Backend {
+  readonly type: BackendType;
+  /** Bytes that it puts around each packet. */
+  overhead(family: Family): number;
+  /** What the lease tells the peers; `attempt` counts up until no peer has the same. */
+  backendData(config: BackendConfig, nodeId: string, attempt: number): BackendData;
+  /** The device that packets to peers leave by, undefined where that is the underlay itself. */
+  device(context: BackendContext): DeviceSpec | undefined;
+  /**
+   * The entries that lead to one peer.
+   *
+   * @param device Index of the backend's device, 0 where it has none.
+   */
+  peer(context: BackendContext, device: number, peer: Lease): PeerEntries;
+}
+
+/** The backend that a cluster is configured with. */
+export function backendOf(config: BackendConfig): Backend {
+  switch (config.type) {
+    case "vxlan":
+      return vxlan;
+    default:
+      throw new KnetError(`Cannot use backend "${config.type}": this knet does not have it`, {
+        exitCode: 2,
+        remedy: "Use --backend vxlan, or a newer knet",
+      });
+  }
+}
+
+/** MTU of device, bridge and containers: what is configured, else the underlay's less the encapsulation. */
+export function overlayMtu(config: ClusterConfig, underlay: Underlay, family: Family): number {
+  return config.backend.mtu ?? underlay.mtu - backendOf(config.backend).overhead(family);
+}

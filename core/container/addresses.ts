@@ -1,0 +1,169 @@
+/**
+ * The address book of this host's containers: who is attached, and by which address.
+ *
+ * It lives in the data directory and not in the store, so that containers are attached while the store
+ * is away; and it carries the boot id, because a reboot takes all namespaces with it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { FileLock, holder } from "../../ffi/file_lock.ts";
+import { canonicalAddress, nthAddress, parsePrefix, prefixContains, prefixSize } from "../address.ts";
+import { KnetError } from "../error.ts";
+import { readTextIfPresent, writeFileAtomically } from "../files.ts";
+
+/** One attached interface of a container. */
+export interface ContainerRecord {
+  /** The namespace as it was named at attach: a name under /run/netns, an absolute path, a process id. */
+  readonly netns: string;
+  /** `device:inode` of the namespace. */
+  readonly netnsId: string;
+  /** Name of the interface in the namespace. */
+  readonly ifname: string;
+  /** Without prefix length. */
+  readonly address: string;
+  readonly prefixLength: number;
+  /** Name of the veth's end on the host. */
+  readonly hostIfname: string;
+}
+
+interface Book {
+  readonly bootId: string;
+  readonly containers: readonly ContainerRecord[];
+}
+
+/** Where the book is and which boot it must be of. */
+export interface BookPlace {
+  readonly dataDir: string;
+  readonly bootId: string;
+}
+
+const bookFile = (dataDir: string) => join(dataDir, "containers.json");
+const lockFile = (dataDir: string) => join(dataDir, "containers.lock");
+
+/**
+ * Reads who is attached; nobody, if the book is of an earlier boot.
+ *
+ * @throws {KnetError} if the file cannot be read or is not what knet wrote.
+ */
+export function readBook({ dataDir, bootId }: BookPlace): ContainerRecord[] {
+  const text = readTextIfPresent(bookFile(dataDir));
+  return text === undefined ? [] : parseBook(text, bootId, bookFile(dataDir));
+}
+
+/** Parses the book's text; `path` is for the error's message. */
+export function parseBook(text: string, bootId: string, path: string): ContainerRecord[] {
+  let book: Partial<Book> | null;
+  try {
+    book = JSON.parse(text) as Partial<Book> | null;
+  } catch {
+    book = null;
+  }
+  if (book === null || typeof book !== "object" || !Array.isArray(book.containers)) {
+    // Going on with an empty book would give out addresses that are in use.
+    throw new KnetError(`Cannot read the containers' addresses: "${path}" is not what knet wrote`, {
+      remedy: `Detach this host's containers or reboot, then remove "${path}"`,
+    });
+  }
+  return book.bootId === bootId ? [...book.containers] : [];
+}
+
+/** Writes who is attached. The caller holds the lock. */
+export function writeBook(
+  { dataDir, bootId }: BookPlace,
+  containers: readonly ContainerRecord[],
+): void {
+  const book: Book = { bootId, containers };
+  writeFileAtomically(bookFile(dataDir), JSON.stringify(book, null, 2) + "\n", 0o600, 0o700);
+}
+
+/** Longest wait for other attaches on this host, milliseconds. */
+const LOCK_DEADLINE = 60_000;
+
+/**
+ * Takes the book's lock, waiting for others.
+ *
+ * @throws {KnetError} if somebody holds it for a minute.
+ */
+export async function lockBook(dataDir: string): Promise<FileLock> {
+  Deno.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  const deadline = performance.now() + LOCK_DEADLINE;
+  for (;;) {
+    const lock = FileLock.acquire(lockFile(dataDir));
+    if (lock !== undefined) return lock;
+    if (performance.now() > deadline) {
+      const pid = holder(lockFile(dataDir));
+      throw new KnetError(
+        `Cannot lock "${lockFile(dataDir)}": ${
+          pid === undefined ? "somebody" : `process ${pid}`
+        } has held it for a minute`,
+        { remedy: "Wait for that process, or end it" },
+      );
+    }
+    // At random, so that fifty who wait do not come in step.
+    await sleep(2 + Math.random() * 8);
+  }
+}
+
+/** Takes the book's lock only if it is free now. */
+export function tryLockBook(dataDir: string): FileLock | undefined {
+  Deno.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  return FileLock.acquire(lockFile(dataDir));
+}
+
+/** What an address is chosen from. */
+export interface AddressPool {
+  /** This host's subnet. */
+  readonly subnet: string;
+  /** The bridge's address in it. */
+  readonly gateway: string;
+  /** Addresses of containers. */
+  readonly taken: readonly string[];
+}
+
+/**
+ * Chooses a container's address: the one asked for, or the lowest free one. Network address, broadcast
+ * address and the bridge's are never given away.
+ *
+ * @param container for the message: `web`.
+ * @throws {KnetError} exit code 2 if the address asked for is no container's address of the subnet, 4 if
+ * it is taken, 1 if all are.
+ */
+export function chooseAddress(pool: AddressPool, container: string, wanted?: string): string {
+  const prefix = parsePrefix(pool.subnet);
+  const taken = new Set(pool.taken.map(canonicalAddress));
+  const gateway = canonicalAddress(pool.gateway);
+  // IPv6 has no broadcast address; its subnet-router anycast address (RFC 4291) is number 0 as well.
+  const last = prefixSize(prefix) - (prefix.family === 4 ? 2n : 1n);
+  const first = nthAddress(prefix, 1);
+  const final = nthAddress(prefix, last);
+  if (wanted !== undefined) {
+    const address = canonicalAddress(wanted);
+    const refuse = (state: string, exitCode: 2 | 4) =>
+      new KnetError(`Cannot attach "${container}" with address ${address}: ${state}`, {
+        exitCode,
+        remedy: `Leave --ip away, or choose a free address from ${first} to ${final}`,
+      });
+    if (!prefixContains(prefix, address)) {
+      throw refuse(`it is outside this host's subnet ${pool.subnet}`, 2);
+    }
+    if (address === nthAddress(prefix, 0)) {
+      throw refuse(`it is the network address of ${pool.subnet}`, 2);
+    }
+    if (prefix.family === 4 && address === nthAddress(prefix, last + 1n)) {
+      throw refuse(`it is the broadcast address of ${pool.subnet}`, 2);
+    }
+    if (address === gateway) throw refuse("it is the bridge's", 4);
+    if (taken.has(address)) throw refuse("it is taken by another container", 4);
+    return address;
+  }
+  for (let n = 1n; n <= last; n++) {
+    const address = nthAddress(prefix, n);
+    if (address !== gateway && !taken.has(address)) return address;
+  }
+  throw new KnetError(
+    `Cannot attach "${container}": all ${last - 1n} addresses of ${pool.subnet} are taken`,
+    { remedy: "Detach a container, or start this one on another host" },
+  );
+}

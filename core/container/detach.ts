@@ -1,0 +1,81 @@
+/**
+ * `detach`: takes a container off this host's subnet and frees its address.
+ *
+ * @module
+ */
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { KnetError } from "../error.ts";
+import { bootId as currentBootId } from "../node.ts";
+import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
+import { namespaceName, openContainer } from "./namespace.ts";
+import { hostIfname, removeHostEnd } from "./wire.ts";
+
+/** What `knet detach` was asked. */
+export interface DetachOptions {
+  /** As it was attached: a name under /run/netns, a path, or a process id. */
+  readonly netns: string;
+  /** The default is `eth0`. */
+  readonly ifname?: string;
+  readonly dataDir: string;
+  /** The default is this boot's. */
+  readonly bootId?: string;
+  /** Not needed; accepted so that attach and detach take the same places. */
+  readonly stateDir?: string;
+}
+
+/** What was detached. */
+export interface DetachResult {
+  readonly netns: string;
+  readonly ifname: string;
+  /** The address that is free now; absent if only a left-over interface was removed. */
+  readonly address?: string;
+}
+
+/**
+ * Detaches a container. Its namespace may be gone already.
+ *
+ * @throws {KnetError} exit code 1 if there is nothing to detach.
+ */
+export async function detach(options: DetachOptions): Promise<DetachResult> {
+  const { netns, ifname = "eth0", dataDir } = options;
+  const place = { dataDir, bootId: options.bootId ?? currentBootId() };
+  const id = namespaceId(netns);
+  using _lock = await lockBook(dataDir);
+  using rtnl = openRtnl();
+  const book = readBook(place);
+  const name = namespaceName(netns);
+  const record = findRecord(book, ifname, name, id.value);
+  if (record !== undefined) {
+    removeHostEnd(rtnl, record.hostIfname);
+    // The book last: killed half-way, the address stays taken until the next detach.
+    writeBook(place, book.filter((other) => other !== record));
+    return { netns: record.netns, ifname, address: record.address };
+  }
+  if (id.value === undefined) throw id.error;
+  // Attached, but the book was lost.
+  if (removeHostEnd(rtnl, hostIfname(id.value, ifname))) return { netns: name, ifname };
+  throw new KnetError(`Cannot detach "${netns}": knet has not attached an interface "${ifname}" to it`, {
+    remedy: "Name the interface with --ifname; `knet status` shows what is attached",
+  });
+}
+
+/** By the namespace itself, else by its name: a namespace made anew under an old name is not the old one. */
+export function findRecord(
+  book: readonly ContainerRecord[],
+  ifname: string,
+  name: string,
+  id: string | undefined,
+): ContainerRecord | undefined {
+  const candidates = book.filter((record) => record.ifname === ifname);
+  return candidates.find((record) => record.netnsId === id) ??
+    candidates.find((record) => record.netns === name);
+}
+
+function namespaceId(netns: string): { value?: string; error?: unknown } {
+  try {
+    using namespace = openContainer(netns);
+    return { value: namespace.id };
+  } catch (error) {
+    return { error };
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * Containers follow their host: to another subnet when its lease was lost, and back onto the bridge
+ * when that was made anew.
+ *
+ * @module
+ */
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { changeLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { familyOf, parsePrefix, prefixContains } from "../address.ts";
+import { KnetError, messageOf } from "../error.ts";
+import { bootId as currentBootId } from "../node.ts";
+import type { NodeState } from "../node_state.ts";
+import {
+  type AddressPool,
+  chooseAddress,
+  type ContainerRecord,
+  lockBook,
+  readBook,
+  tryLockBook,
+  writeBook,
+} from "./addresses.ts";
+import { reopen } from "./namespace.ts";
+import { bridgeOf, farEndIntact, makeWire, readdress, setFarMtu } from "./wire.ts";
+
+/** What became of the containers when the subnet changed. */
+export interface RenumberResult {
+  /** Containers with their new address. */
+  readonly moved: readonly ContainerRecord[];
+  /** Containers that keep an address of the old subnet, since their namespace could not be reached. */
+  readonly stranded: readonly ContainerRecord[];
+}
+
+/** Whether a container's address does not belong to this host's subnet any more. */
+export function isStranded(record: ContainerRecord, subnet: string): boolean {
+  return familyOf(record.address) === familyOf(subnet) && !prefixContains(subnet, record.address);
+}
+
+/**
+ * New addresses for containers of another subnet: the same place in the new one where that is free.
+ *
+ * @returns the new records, in the order of `records`; undefined where the subnet is full.
+ */
+export function planRenumber(
+  records: readonly ContainerRecord[],
+  state: Pick<NodeState, "subnet" | "gateway">,
+): (ContainerRecord | undefined)[] {
+  const prefixLength = parsePrefix(state.subnet).length;
+  const taken = records.filter((r) => !isStranded(r, state.subnet)).map((r) => r.address);
+  return records.map((record) => {
+    if (!isStranded(record, state.subnet)) return record;
+    const pool: AddressPool = { ...state, taken };
+    const address = sameHostPart(pool, record) ?? anyAddress(pool, record);
+    if (address === undefined) return undefined;
+    taken.push(address);
+    return { ...record, address, prefixLength };
+  });
+}
+
+function sameHostPart(pool: AddressPool, record: ContainerRecord): string | undefined {
+  const { family, address } = parsePrefix(pool.subnet);
+  if (family !== 4) return undefined;
+  const number = (text: string) => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - record.prefixLength);
+  const wanted = number(address) + number(record.address) % size;
+  const text = [24, 16, 8, 0].map((bits) => Math.floor(wanted / 2 ** bits) % 256).join(".");
+  return anyAddress(pool, record, text);
+}
+
+function anyAddress(pool: AddressPool, record: ContainerRecord, wanted?: string) {
+  try {
+    return chooseAddress(pool, record.netns, wanted);
+  } catch (error) {
+    if (error instanceof KnetError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Gives every attached container an address of the host's new subnet, where its namespace can still be
+ * reached by the name it was attached with. Called after bridge and node state have changed.
+ *
+ * @param options.oldSubnet the subnet before: routes through it are led through the new gateway.
+ */
+export async function renumber(
+  options: {
+    readonly dataDir: string;
+    readonly bootId?: string;
+    readonly oldSubnet: string;
+    readonly newState: NodeState;
+  },
+): Promise<RenumberResult> {
+  const { oldSubnet, newState } = options;
+  const place = { dataDir: options.dataDir, bootId: options.bootId ?? currentBootId() };
+  using _lock = await lockBook(place.dataDir);
+  const book = readBook(place);
+  const plan = planRenumber(book, newState);
+  const moved: ContainerRecord[] = [];
+  const stranded: ContainerRecord[] = [];
+  const next = book.map((record, index) => {
+    const wanted = plan[index];
+    if (wanted === record) return record;
+    if (wanted !== undefined && move(record, wanted, oldSubnet, newState)) {
+      moved.push(wanted);
+      return wanted;
+    }
+    stranded.push(record);
+    return record;
+  });
+  if (moved.length > 0) writeBook(place, next);
+  return { moved, stranded };
+}
+
+function move(
+  from: ContainerRecord,
+  to: ContainerRecord,
+  oldSubnet: string,
+  state: NodeState,
+): boolean {
+  using namespace = reopen(from) ?? null;
+  if (namespace === null) return false;
+  try {
+    return readdress(namespace.fd, from, to, oldSubnet, state);
+  } catch {
+    return false; // Shown as stranded: one container in a strange state must not stop the others.
+  }
+}
+
+/** Where {@linkcode repairContainers} looks. */
+export interface RepairOptions {
+  readonly dataDir: string;
+  readonly bootId?: string;
+  readonly state: NodeState;
+}
+
+/**
+ * Puts containers back in order: onto the bridge (deleting a bridge lets its ports go), up, with the
+ * right MTU; and makes the wire anew where it was deleted while the namespace lives.
+ *
+ * Synchronous and quick if nothing is wrong: one request for each container.
+ *
+ * @returns sentences for the log: empty if all was right.
+ */
+export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): string[] {
+  const { dataDir, state } = options;
+  const place = { dataDir, bootId: options.bootId ?? currentBootId() };
+  const book = readBook(place);
+  if (book.length === 0) return [];
+  const bridge = bridgeOf(rtnl, state.bridge);
+  const done: string[] = [];
+  for (const record of book) {
+    try {
+      const sentence = repairOne(rtnl, bridge, record, options);
+      if (sentence !== undefined) done.push(sentence);
+    } catch (error) {
+      done.push(`could not repair container "${record.netns}": ${messageOf(error)}`);
+    }
+  }
+  return done;
+}
+
+function repairOne(
+  rtnl: NetlinkSocket,
+  bridge: Link,
+  record: ContainerRecord,
+  options: RepairOptions,
+): string | undefined {
+  const { state } = options;
+  const host = getLink(rtnl, record.hostIfname);
+  if (host === undefined) return remake(rtnl, bridge, record, options);
+  const change = {
+    ...(host.master === bridge.index ? {} : { master: bridge.index }),
+    ...(host.up ? {} : { up: true }),
+    ...(host.mtu === state.mtu ? {} : { mtu: state.mtu }),
+  };
+  if (Object.keys(change).length === 0) return undefined;
+  if (change.mtu !== undefined) {
+    using namespace = reopen(record) ?? null;
+    if (namespace !== null) setFarMtu(namespace.fd, record.ifname, state.mtu);
+  }
+  changeLink(rtnl, host.index, change);
+  return `changed ${Object.keys(change).join(", ")} of ${record.hostIfname} (container "${record.netns}")`;
+}
+
+function remake(
+  rtnl: NetlinkSocket,
+  bridge: Link,
+  record: ContainerRecord,
+  options: RepairOptions,
+): string | undefined {
+  if (isStranded(record, options.state.subnet)) return undefined;
+  using namespace = reopen(record) ?? null;
+  if (namespace === null) return undefined; // Gone: reclaimVanished() frees its address.
+  // An attach or detach that is under way knows better what this wire should be like.
+  using lock = tryLockBook(options.dataDir) ?? null;
+  if (lock === null) return undefined;
+  const place = { dataDir: options.dataDir, bootId: options.bootId ?? currentBootId() };
+  if (!readBook(place).some((other) => other.hostIfname === record.hostIfname)) return undefined;
+  if (getLink(rtnl, record.hostIfname) !== undefined && farEndIntact(namespace.fd, record)) {
+    return undefined;
+  }
+  makeWire({ rtnl, netnsFd: namespace.fd, bridge, state: options.state }, record);
+  return `made the interface of container "${record.netns}" anew`;
+}

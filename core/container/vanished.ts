@@ -1,0 +1,46 @@
+/**
+ * Containers whose namespace is gone: finding them, and freeing their addresses.
+ *
+ * @module
+ */
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { getLink } from "../../ffi/rtnl/link.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { bootId as currentBootId } from "../node.ts";
+import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
+import { reopen } from "./namespace.ts";
+
+/**
+ * Whether a container is gone for good.
+ *
+ * A namespace may live on without its name, held by a process; but it takes its interfaces with it when
+ * it dies, and a veth takes its other end. So the host's end tells, and only where that is missing, which
+ * somebody may have deleted, does the name count.
+ */
+export function isVanished(rtnl: NetlinkSocket, record: ContainerRecord): boolean {
+  if (getLink(rtnl, record.hostIfname) !== undefined) return false;
+  const handle = reopen(record);
+  handle?.[Symbol.dispose]();
+  return handle === undefined;
+}
+
+/**
+ * Frees the addresses of containers whose namespace is gone.
+ *
+ * @returns those that were freed.
+ */
+export async function reclaimVanished(
+  options: { readonly dataDir: string; readonly bootId?: string },
+): Promise<ContainerRecord[]> {
+  const place = { dataDir: options.dataDir, bootId: options.bootId ?? currentBootId() };
+  // Looked at without the lock first: there is nearly always nothing to do.
+  using rtnl = openRtnl();
+  if (!readBook(place).some((record) => isVanished(rtnl, record))) return [];
+  using _lock = await lockBook(place.dataDir);
+  const book = readBook(place);
+  const vanished = book.filter((record) => isVanished(rtnl, record));
+  if (vanished.length > 0) {
+    writeBook(place, book.filter((record) => !vanished.includes(record)));
+  }
+  return vanished;
+}

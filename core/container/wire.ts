@@ -1,0 +1,251 @@
+/**
+ * A container's wire: the veth pair between its namespace and the bridge, addresses and routes at the
+ * far end.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { withNetns } from "../../ffi/netns.ts";
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
+import { addLink, changeLink, deleteLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
+import { addRoute, deleteRoute, listRoutes, type Route } from "../../ffi/rtnl/route.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
+import { familyOf, prefixContains } from "../address.ts";
+import { KnetError } from "../error.ts";
+import type { Family } from "../lease.ts";
+import { deriveMac } from "../mac.ts";
+import type { NodeState } from "../node_state.ts";
+import type { ContainerRecord } from "./addresses.ts";
+
+const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
+const RT_TABLE_MAIN = 254; // linux/rtnetlink.h
+const RT_SCOPE_UNIVERSE = 0;
+const RTPROT_BOOT = 3;
+const RTN_UNICAST = 1;
+const IFF_UP = 1; // linux/if.h
+
+/** Name of the veth's end on the host: the same for the same interface of the same namespace. */
+export function hostIfname(netnsId: string, ifname: string): string {
+  return `kv${createHash("sha256").update(`${netnsId} ${ifname}`).digest("hex").slice(0, 13)}`;
+}
+
+/**
+ * MAC address of a container's interface, made from its address: whoever gets the address next is
+ * reached by the neighbour entry of the one before.
+ */
+export function containerMac(address: string): string {
+  return deriveMac("container", address);
+}
+
+/**
+ * The bridge as the kernel has it.
+ *
+ * @throws {KnetError} if it is not there.
+ */
+export function bridgeOf(rtnl: NetlinkSocket, name: string): Link {
+  const bridge = getLink(rtnl, name);
+  if (bridge?.kind === "bridge") return bridge;
+  const state = bridge === undefined ? "does not exist" : "is no bridge";
+  throw new KnetError(`Cannot attach containers to "${name}": it ${state}`, {
+    remedy: "Start the agent, which makes it: knet join",
+  });
+}
+
+/** What a wire leads to. */
+export interface WireEnds {
+  /** Socket of the host's namespace. */
+  readonly rtnl: NetlinkSocket;
+  /** Descriptor of the container's namespace. */
+  readonly netnsFd: number;
+  readonly bridge: Link;
+  readonly state: NodeState;
+}
+
+/**
+ * Makes the wire of a record, in place of what may be left of an earlier one. A failure leaves nothing
+ * behind.
+ *
+ * @throws {KnetError} if the namespace has another interface of that name.
+ * @throws {NetlinkError} if the kernel refuses.
+ */
+export function makeWire(ends: WireEnds, record: ContainerRecord): void {
+  const { rtnl, netnsFd, bridge, state } = ends;
+  removeHostEnd(rtnl, record.hostIfname);
+  withNetns(netnsFd, () => {
+    using inside = openRtnl();
+    if (getLink(inside, record.ifname) === undefined) return;
+    throw new KnetError(
+      `Cannot make interface "${record.ifname}" in "${record.netns}": the namespace has one of that name`,
+      { exitCode: 2, remedy: "Choose another name with --ifname" },
+    );
+  });
+  addLink(rtnl, {
+    name: record.hostIfname,
+    kind: "veth",
+    // Given at creation: systemd's default policy would rewrite one that the kernel made up.
+    mac: deriveMac("veth", record.hostIfname),
+    mtu: state.mtu,
+    peer: {
+      name: record.ifname,
+      mac: containerMac(record.address),
+      mtu: state.mtu,
+      netns: netnsFd,
+    },
+  });
+  let loWasDown = false;
+  try {
+    const host = getLink(rtnl, record.hostIfname);
+    if (host === undefined) {
+      throw new KnetError(`Cannot use interface "${record.hostIfname}": it vanished`);
+    }
+    // A bridge port needs no IPv6 address, and one would be announced on the containers' network.
+    changeLink(rtnl, host.index, { addrGenMode: ADDR_GEN_MODE_NONE });
+    changeLink(rtnl, host.index, { master: bridge.index, up: true });
+    loWasDown = withNetns(netnsFd, () => equip(record, state));
+  } catch (error) {
+    removeHostEnd(rtnl, record.hostIfname);
+    if (loWasDown) withNetns(netnsFd, () => setLoopback(false));
+    throw error;
+  }
+}
+
+/** Deletes the host's end, and with it the other one; one that is gone is no error. */
+export function removeHostEnd(rtnl: NetlinkSocket, name: string): boolean {
+  const link = getLink(rtnl, name);
+  if (link === undefined) return false;
+  deleteLink(rtnl, link.index);
+  return true;
+}
+
+/** Inside the namespace: address, loopback, up, routes. Returns whether lo was down before. */
+function equip(record: ContainerRecord, state: NodeState): boolean {
+  using inside = openRtnl();
+  const family = familyOf(record.address);
+  const link = getLink(inside, record.ifname);
+  if (link === undefined) throw new KnetError(`Cannot use interface "${record.ifname}": it vanished`);
+  // Duplicate address detection would keep an IPv6 address unusable for the first seconds.
+  const dad = ["net", "ipv6", "conf", record.ifname, "accept_dad"];
+  if (readSysctl(dad) !== undefined) writeSysctl(dad, 0);
+  const loWasDown = setLoopback(true, inside);
+  try {
+    addAddress(inside, {
+      family,
+      ifindex: link.index,
+      address: record.address,
+      prefixLength: record.prefixLength,
+    });
+    changeLink(inside, link.index, { up: true });
+    for (const route of wantedRoutes(inside, state, link.index, family)) addRoute(inside, route);
+  } catch (error) {
+    if (loWasDown) setLoopback(false, inside);
+    throw error;
+  }
+  return loWasDown;
+}
+
+/** Sets lo up or down; returns whether that changed anything. */
+function setLoopback(up: boolean, socket?: NetlinkSocket): boolean {
+  const inside = socket ?? openRtnl();
+  try {
+    const lo = getLink(inside, "lo");
+    if (lo === undefined || ((lo.flags & IFF_UP) !== 0) === up) return false;
+    changeLink(inside, lo.index, { up });
+    return true;
+  } finally {
+    if (socket === undefined) inside[Symbol.dispose]();
+  }
+}
+
+/**
+ * Routes through the bridge: the default route, or, where the container has one already, the cluster's
+ * networks alone.
+ */
+function wantedRoutes(
+  inside: NetlinkSocket,
+  state: NodeState,
+  ifindex: number,
+  family: Family,
+): Route[] {
+  const present = listRoutes(inside, { family, table: RT_TABLE_MAIN });
+  const any = family === 4 ? "0.0.0.0/0" : "::/0";
+  const destinations = present.some((route) => route.dst === any)
+    ? [state.network, state.serviceNetwork].filter((network) =>
+      network && familyOf(network) === family && !present.some((route) => route.dst === network)
+    )
+    : [any];
+  return destinations.map((dst) => ({
+    family,
+    dst,
+    gateway: state.gateway,
+    ifindex,
+    protocol: RTPROT_BOOT,
+    scope: RT_SCOPE_UNIVERSE,
+    table: RT_TABLE_MAIN,
+    type: RTN_UNICAST,
+    onlink: false,
+    flags: 0,
+  }));
+}
+
+/** Whether the far end of a wire is there, up and has its address. */
+export function farEndIntact(netnsFd: number, record: ContainerRecord): boolean {
+  return withNetns(netnsFd, () => {
+    using inside = openRtnl();
+    const link = getLink(inside, record.ifname);
+    return link?.kind === "veth" && link.up &&
+      listAddresses(inside, { ifindex: link.index }).some((address) =>
+        address.address === record.address && address.prefixLength === record.prefixLength
+      );
+  });
+}
+
+/** Sets the MTU of the far end; an interface that is gone is no error. */
+export function setFarMtu(netnsFd: number, ifname: string, mtu: number): void {
+  withNetns(netnsFd, () => {
+    using inside = openRtnl();
+    const link = getLink(inside, ifname);
+    if (link !== undefined && link.mtu !== mtu) changeLink(inside, link.index, { mtu });
+  });
+}
+
+/**
+ * Gives the far end another address, of another subnet, and leads its routes through the new gateway.
+ * The interface stays, and with it what is bound to it.
+ *
+ * @returns false if the interface is gone.
+ */
+export function readdress(
+  netnsFd: number,
+  from: ContainerRecord,
+  to: ContainerRecord,
+  oldSubnet: string,
+  state: NodeState,
+): boolean {
+  return withNetns(netnsFd, () => {
+    using inside = openRtnl();
+    const link = getLink(inside, from.ifname);
+    if (link === undefined) return false;
+    const family = familyOf(to.address);
+    const stale = listRoutes(inside, { family, ifindex: link.index, table: RT_TABLE_MAIN })
+      .filter(({ gateway }) => gateway !== undefined && prefixContains(oldSubnet, gateway));
+    if (link.mtu !== state.mtu) changeLink(inside, link.index, { mtu: state.mtu });
+    for (const route of stale) deleteRoute(inside, route);
+    const own = listAddresses(inside, { family, ifindex: link.index });
+    for (const { address, prefixLength } of own) {
+      if (address !== from.address) continue;
+      deleteAddress(inside, { family, ifindex: link.index, address, prefixLength });
+    }
+    if (!own.some(({ address }) => address === to.address)) {
+      const { address, prefixLength } = to;
+      addAddress(inside, { family, ifindex: link.index, address, prefixLength });
+    }
+    for (const route of stale) {
+      const { prefSrc: _, ...rest } = route;
+      addRoute(inside, { ...rest, gateway: state.gateway });
+    }
+    for (const route of wantedRoutes(inside, state, link.index, family)) addRoute(inside, route);
+    return true;
+  });
+}

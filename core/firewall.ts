@@ -1,0 +1,178 @@
+/**
+ * knet's firewall: its own nftables table, and its two rules in foreign chains that drop forwarded
+ * packets. Rules are made by pure functions in core/firewall/; here they meet the kernel.
+ *
+ * @module
+ */
+import { readSmallFile } from "../ffi/libc.ts";
+import { type Nftables, NftablesError } from "../ffi/libnftables.ts";
+import { familyOf } from "./address.ts";
+import { checkForward, forwardRemoval, readRules } from "./firewall/forward.ts";
+import type { FirewallAdvice } from "./firewall/managers.ts";
+import {
+  type FirewallDesired,
+  firewallRules,
+  peerDeltaRules,
+  removalRules,
+  TABLE,
+} from "./firewall/rules.ts";
+import { familyWord } from "./firewall/rules.ts";
+import { isMissing, listRuleset } from "./firewall/ruleset.ts";
+import type { Family } from "./lease.ts";
+
+export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
+export { type FirewallDesired, firewallRules, type PeersOnly } from "./firewall/rules.ts";
+
+/** A listing of knet's table, apart from its peers. */
+interface Listing {
+  readonly rules: string;
+  readonly peers: ReadonlySet<string>;
+}
+
+/**
+ * The table as the kernel listed it right after it was written. Comparing with that, rather than with
+ * a listing foretold from the rules, holds for every version of libnftables.
+ */
+const written = new WeakMap<Nftables, { readonly key: string; readonly rules: string }>();
+
+const keyOf = ({ peersOnly, ...rest }: FirewallDesired) =>
+  JSON.stringify([rest.network, rest.subnet, rest.bridge, rest.ipMasq, peersOnly?.port ?? null]);
+
+/**
+ * Puts knet's table into place in one transaction, whatever was there before.
+ *
+ * @throws {NftablesError} if the kernel refuses.
+ */
+export function applyFirewall(nft: Nftables, desired: FirewallDesired): void {
+  nft.run(firewallRules(desired));
+  const rules = listTable(nft, familyOf(desired.network))?.rules ?? "";
+  written.set(nft, { key: keyOf(desired), rules });
+}
+
+/**
+ * Compares knet's table with what was written by the same context. Reads the whole table, peers
+ * included: about 2 ms per thousand of them.
+ *
+ * @returns a sentence saying what is different, undefined if nothing is.
+ */
+export function checkFirewall(nft: Nftables, desired: FirewallDesired): string | undefined {
+  const before = written.get(nft);
+  if (before === undefined) return "this process has not written its nftables table yet";
+  if (before.key !== keyOf(desired)) return "its nftables table should have other rules";
+  const listing = listTable(nft, familyOf(desired.network));
+  if ((listing?.rules ?? "") !== before.rules) {
+    return listing === undefined ? "its nftables table is gone" : "its nftables rules were changed";
+  }
+  const peers = new Set(desired.peersOnly?.peers);
+  const present = listing?.peers ?? new Set();
+  const missing = [...peers].filter((peer) => !present.has(peer)).length;
+  const foreign = present.size - (peers.size - missing);
+  if (missing > 0) return `${missing} peers are missing in its nftables set`;
+  if (foreign > 0) return `${foreign} addresses in its nftables set are no peers`;
+  return undefined;
+}
+
+/**
+ * Adds and removes peers, at the cost of those alone.
+ *
+ * @throws {NftablesError} if knet's table is gone: drift, to be met by {@linkcode applyFirewall}.
+ */
+export function peerDelta(
+  nft: Nftables,
+  add: readonly string[],
+  remove: readonly string[],
+): void {
+  const commands = peerDeltaRules(add, remove);
+  if (commands !== "") nft.run(commands);
+}
+
+/** Removes knet's table, if it is there. */
+export function removeFirewall(nft: Nftables): void {
+  for (const family of [4, 6] as const) {
+    if (listTable(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
+  }
+  written.delete(nft);
+}
+
+function listTable(nft: Nftables, family: Family): Listing | undefined {
+  try {
+    const text = nft.run(`list table ${familyWord(family)} ${TABLE}`, { stateless: true });
+    return parseListing(text);
+  } catch (error) {
+    if (error instanceof NftablesError && isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Parts a listing into rules and elements of the set, whose order means nothing. */
+export function parseListing(text: string): Listing {
+  const peers = new Set<string>();
+  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, elements: string) => {
+    for (const element of elements.split(",")) {
+      const address = element.trim();
+      if (address !== "") peers.add(address);
+    }
+    return "";
+  });
+  return { rules, peers };
+}
+
+/** What {@linkcode ensureForward} found and did. */
+export interface ForwardState {
+  /** Chains that hold knet's two rules now; none: nothing drops forwarded packets. */
+  readonly chains: readonly string[];
+  /** Whether rules had to be added or removed. */
+  readonly changed: boolean;
+  /** What knet leaves to the administrator: firewalld's, ufw's and iptables-legacy's own rules. */
+  readonly advice: readonly FirewallAdvice[];
+}
+
+/**
+ * Makes packets from and to the network pass where a foreign chain drops what is forwarded: adds
+ * knet's two rules where they are missing, removes those of an earlier network and those not needed
+ * any more.
+ *
+ * @throws {NftablesError} if the kernel refuses.
+ */
+export function ensureForward(nft: Nftables, network: string): ForwardState {
+  for (let attempt = 0;; attempt++) {
+    const plan = checkForward(nft, network, legacyTables(familyOf(network)));
+    const { chains, advice, commands } = plan;
+    if (commands.length === 0) return { chains, changed: attempt > 0, advice };
+    try {
+      nft.run(commands.join("\n"));
+      return { chains, changed: true, advice };
+    } catch (error) {
+      // Docker or iptables changed the chain between reading and writing: look again.
+      if (!(error instanceof NftablesError && isMissing(error)) || attempt === 3) throw error;
+    }
+  }
+}
+
+/**
+ * Whether knet's rules in foreign chains are as they should be, without changing anything.
+ *
+ * @returns a sentence saying what is different, undefined if nothing is.
+ */
+export function checkForwardDrift(nft: Nftables, network: string): string | undefined {
+  const { commands, chains } = checkForward(nft, network, legacyTables(familyOf(network)));
+  if (commands.length === 0) return undefined;
+  return chains.length === 0
+    ? "rules in a foreign nftables chain are not needed any more"
+    : `its rules in ${chains.join(" and ")} are not as they should be`;
+}
+
+/** Removes knet's rules from foreign chains. */
+export function removeForward(nft: Nftables): void {
+  const { chains } = listRuleset(nft, "chains");
+  const commands = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
+  // A chain of family inet is read for both families.
+  const removal = [...new Set(forwardRemoval(commands))];
+  if (removal.length > 0) nft.run(removal.join("\n"));
+}
+
+/** Tables of iptables-legacy, as the kernel lists them for the namespace the thread is in. */
+export function legacyTables(family: Family): string {
+  const file = family === 6 ? "ip6_tables_names" : "ip_tables_names";
+  return readSmallFile(`/proc/thread-self/net/${file}`) ?? "";
+}

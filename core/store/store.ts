@@ -1,0 +1,143 @@
+/**
+ * The interface of the shared store. Two engines implement it, SQLite and Postgres; one contract test
+ * runs against both.
+ *
+ * Every call rejects with {@linkcode StoreAwayError} when the store cannot be reached within its
+ * deadline and with {@linkcode KnetError} (exit code 4) when the store holds something that
+ * contradicts the request.
+ *
+ * @module
+ */
+import type { BackendType, ClusterConfig } from "../cluster.ts";
+import type { BackendData, Family, Lease } from "../lease.ts";
+
+/** What a joining node asks for. */
+export interface LeaseRequest {
+  readonly nodeId: string;
+  readonly family: Family;
+  readonly nodeName: string;
+  readonly publicIp: string;
+  readonly backend: BackendType;
+  readonly bootId: string;
+  readonly agentId: string;
+  /** Subnet the node had before by its own memory; taken if it is free. */
+  readonly previousSubnet?: string;
+  /**
+   * Backend data for the lease. `attempt` counts up when the store already has a peer with the same
+   * VTEP MAC, so that another one is derived. Called inside the transaction: pure and quick.
+   */
+  readonly backendData: (attempt: number) => BackendData;
+}
+
+/** What `acquireLease` did. */
+export interface LeaseGrant {
+  readonly lease: Lease;
+  /** "new": a free subnet; "kept": the node's old one; "reserved": by reservation; "reassigned": an expired lease's subnet, all else being taken. */
+  readonly how: "new" | "kept" | "reserved" | "reassigned";
+  /** The store's revision after the change. */
+  readonly revision: number;
+}
+
+/** What `renewLease` found. */
+export type Renewal =
+  | { readonly state: "renewed"; readonly lease: Lease }
+  /** The row is gone, or the subnet belongs to another node now. */
+  | { readonly state: "lost" }
+  /** Another living agent holds the row of this node id. */
+  | { readonly state: "taken-over"; readonly by: Lease };
+
+/** Rows above a revision. */
+export interface Changes {
+  /** Revision that the reader has seen after applying these. */
+  readonly revision: number;
+  /** True when `leases` is everything there is (first read, or older than the oldest tombstone): what is not in it is gone. */
+  readonly full: boolean;
+  /** The configuration, if it changed (always in a full read); null if there is none. */
+  readonly config?: ClusterConfig | null;
+  readonly leases: readonly Lease[];
+  /** Leases that were deleted (empty in a full read). */
+  readonly removed: readonly { readonly nodeId: string; readonly family: Family }[];
+  /** Store's clock at the read, milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** How one lease is named on the command line: by node id, node name or subnet. */
+export type LeaseSelector = string;
+
+/** The shared state of a cluster. */
+export interface Store extends AsyncDisposable {
+  readonly engine: "sqlite" | "postgres";
+  /** URL without its password, for messages. */
+  readonly location: string;
+
+  /** The cluster's configuration, undefined before `initConfig`. */
+  getConfig(): Promise<ClusterConfig | undefined>;
+
+  /**
+   * Writes the configuration if there is none; returns what the store holds afterwards. With
+   * `replace`, a differing configuration is replaced as long as no lease exists.
+   *
+   * @throws {KnetError} exit code 4, both values shown, if the store holds another configuration.
+   */
+  initConfig(config: ClusterConfig, options?: { replace?: boolean }): Promise<ClusterConfig>;
+
+  /** All leases, expired and reserved ones too. */
+  listLeases(): Promise<{ leases: Lease[]; revision: number; now: number }>;
+
+  /**
+   * Leases a subnet in one transaction: the node's old one, else its reservation, else `previousSubnet`,
+   * else the first free one, else the longest expired one.
+   *
+   * @throws {KnetError} exit code 4: no configuration, all subnets taken, another living agent has this node id.
+   */
+  acquireLease(request: LeaseRequest): Promise<LeaseGrant>;
+
+  /**
+   * Extends the lease by the cluster's TTL. Raises the revision only if the node's name, public address or
+   * backend data changed.
+   */
+  renewLease(
+    holder: {
+      readonly nodeId: string;
+      readonly family: Family;
+      readonly agentId: string;
+      readonly nodeName: string;
+      readonly publicIp: string;
+      readonly subnet: string;
+      readonly backendData: BackendData;
+    },
+  ): Promise<Renewal>;
+
+  /**
+   * Deletes a lease (leaves a tombstone).
+   *
+   * @throws {KnetError} exit code 4 if the node lives (renewed within its TTL) and `force` is not set and `agentId` is not its own.
+   */
+  releaseLease(
+    selector: LeaseSelector,
+    options?: { force?: boolean; agentId?: string },
+  ): Promise<Lease>;
+
+  /** Keeps a subnet for the node with that public address, for ever. */
+  reserveLease(subnet: string, publicIp: string): Promise<Lease>;
+
+  /** Deletes expired, unreserved leases (`nodeIds`: only these) and returns them. */
+  pruneLeases(nodeIds?: readonly string[]): Promise<Lease[]>;
+
+  /** What changed above a revision; 0 reads everything. */
+  changesSince(revision: number): Promise<Changes>;
+
+  /**
+   * Calls `onChange` soon after anything above the last revision was committed by anybody (and at times without
+   * reason: it is a hint, not a message). Never rejects because the store is away: it reconnects by itself with
+   * backoff and jitter and calls `onChange` after it did. `onState` tells how notifications arrive, for status
+   * and doctor: "notify" | "poll" | "away", with a sentence.
+   */
+  subscribe(
+    onChange: () => void,
+    onState?: (state: "notify" | "poll" | "away", detail: string) => void,
+  ): Disposable;
+
+  /** Drops all connections; the next call makes new ones. Called when the underlay's address changes. */
+  reset(): void;
+}

@@ -1,0 +1,231 @@
+/**
+ * Many netlink messages in one buffer, written field by field in the kernel's byte order.
+ *
+ * @module
+ */
+import { writeAddress, writeMac } from "../ip.ts";
+
+/** Bytes of struct nlmsghdr (linux/netlink.h). */
+export const NLMSG_HDRLEN = 16;
+/** Bytes of struct nlattr. */
+const NLA_HDRLEN = 4;
+/** NLM_F_REQUEST of linux/netlink.h. */
+export const NLM_F_REQUEST = 0x001;
+/** NLM_F_ACK */
+export const NLM_F_ACK = 0x004;
+/** NLM_F_ROOT | NLM_F_MATCH */
+export const NLM_F_DUMP = 0x300;
+/** NLM_F_REPLACE */
+export const NLM_F_REPLACE = 0x100;
+/** NLM_F_EXCL */
+export const NLM_F_EXCL = 0x200;
+/** NLM_F_CREATE */
+export const NLM_F_CREATE = 0x400;
+/** NLM_F_APPEND */
+export const NLM_F_APPEND = 0x800;
+/** NLA_F_NESTED */
+export const NLA_F_NESTED = 0x8000;
+
+const encoder = new TextEncoder();
+
+/**
+ * How an object is written: "add" fails if it exists, "replace" overwrites or creates it, "append" puts it beside what is there.
+ */
+export type WriteVerb = "add" | "replace" | "append" | "delete";
+
+/** The NLM_F_ flags of a verb. */
+export function verbFlags(verb: WriteVerb): number {
+  switch (verb) {
+    case "add":
+      return NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL;
+    case "replace":
+      return NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE;
+    case "append":
+      return NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND;
+    case "delete":
+      return NLM_F_REQUEST;
+  }
+}
+
+/** A growing buffer of messages. Fields are written in order; `begin` starts a message and `end` closes it. */
+export class Batch {
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView<ArrayBuffer>;
+  #at = 0;
+  #start = 0;
+  readonly #starts: number[] = [];
+  readonly #describe: (() => string)[] = [];
+
+  /** @param capacity Bytes to begin with. */
+  constructor(capacity = 1 << 16) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** Number of messages. */
+  get count(): number {
+    return this.#starts.length;
+  }
+  /** Number of bytes. */
+  get size(): number {
+    return this.#at;
+  }
+  /** The bytes written so far; valid until the next write. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#bytes.subarray(0, this.#at);
+  }
+  /** View on the same bytes. */
+  get view(): DataView<ArrayBuffer> {
+    return this.#view;
+  }
+  /** Offset of a message's header. */
+  startOf(index: number): number {
+    return this.#starts[index] ?? this.#at;
+  }
+  /** What a message does, for error messages. */
+  describe(index: number): string {
+    return this.#describe[index]?.() ?? "send a netlink message";
+  }
+
+  /** Forgets all messages and keeps the buffer. */
+  clear(): void {
+    this.#at = 0;
+    this.#starts.length = 0;
+    this.#describe.length = 0;
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#at + bytes));
+    larger.set(this.#bytes.subarray(0, this.#at));
+    this.#bytes = larger;
+    this.#view = new DataView(larger.buffer);
+  }
+
+  /**
+   * Starts a message.
+   *
+   * @param type nlmsg_type.
+   * @param flags nlmsg_flags.
+   * @param describe Says what the message does, for an error; called only then.
+   */
+  begin(type: number, flags: number, describe: () => string): void {
+    this.#room(NLMSG_HDRLEN);
+    this.#start = this.#at;
+    this.#starts.push(this.#at);
+    this.#describe.push(describe);
+    this.#view.setUint32(this.#at, 0, true);
+    this.#view.setUint16(this.#at + 4, type, true);
+    this.#view.setUint16(this.#at + 6, flags, true);
+    this.#view.setUint32(this.#at + 8, 0, true);
+    this.#view.setUint32(this.#at + 12, 0, true);
+    this.#at += NLMSG_HDRLEN;
+  }
+
+  /** Closes the message. */
+  end(): void {
+    this.#align();
+    this.#view.setUint32(this.#start, this.#at - this.#start, true);
+  }
+
+  /** Takes over a whole message that something else built. */
+  message(bytes: Uint8Array, describe: () => string): void {
+    this.#room(bytes.length);
+    this.#starts.push(this.#at);
+    this.#describe.push(describe);
+    this.#bytes.set(bytes, this.#at);
+    this.#at += bytes.length;
+    this.#align();
+  }
+
+  #align(): void {
+    while (this.#at & 3) {
+      this.#room(1);
+      this.#bytes[this.#at++] = 0;
+    }
+  }
+
+  /** One byte. */
+  u8(value: number): void {
+    this.#room(1);
+    this.#bytes[this.#at++] = value;
+  }
+  /** Two bytes in host order (little endian: knet runs on no other). */
+  u16(value: number): void {
+    this.#room(2);
+    this.#view.setUint16(this.#at, value, true);
+    this.#at += 2;
+  }
+  /** Four bytes in host order. */
+  u32(value: number): void {
+    this.#room(4);
+    this.#view.setUint32(this.#at, value, true);
+    this.#at += 4;
+  }
+
+  #attribute(type: number, payload: number): number {
+    this.#room(NLA_HDRLEN + ((payload + 3) & ~3));
+    const at = this.#at;
+    this.#view.setUint16(at, NLA_HDRLEN + payload, true);
+    this.#view.setUint16(at + 2, type, true);
+    const end = at + NLA_HDRLEN + payload;
+    this.#at = (end + 3) & ~3;
+    this.#bytes.fill(0, end, this.#at);
+    return at + NLA_HDRLEN;
+  }
+
+  /** Attribute without a payload. */
+  attrFlag(type: number): void {
+    this.#attribute(type, 0);
+  }
+  /** Attribute of one byte. */
+  attrU8(type: number, value: number): void {
+    this.#bytes[this.#attribute(type, 1)] = value;
+  }
+  /** Attribute of two bytes in host order. */
+  attrU16(type: number, value: number): void {
+    const at = this.#attribute(type, 2);
+    this.#view.setUint16(at, value, true);
+  }
+  /** Attribute of two bytes in network order. */
+  attrU16be(type: number, value: number): void {
+    const at = this.#attribute(type, 2);
+    this.#view.setUint16(at, value, false);
+  }
+  /** Attribute of four bytes in host order. */
+  attrU32(type: number, value: number): void {
+    const at = this.#attribute(type, 4);
+    this.#view.setUint32(at, value, true);
+  }
+  /** Attribute that holds an address; a prefix length in the text is passed over. */
+  attrAddress(type: number, address: string): void {
+    this.#room(NLA_HDRLEN + 16);
+    const length = writeAddress(address, this.#bytes, this.#at + NLA_HDRLEN);
+    this.#attribute(type, length);
+  }
+  /** Attribute that holds a MAC address. */
+  attrMac(type: number, mac: string): void {
+    const at = this.#attribute(type, 6);
+    writeMac(mac, this.#bytes, at);
+  }
+  /** Attribute that holds a string with its closing zero. */
+  attrString(type: number, text: string): void {
+    const bytes = encoder.encode(text);
+    const at = this.#attribute(type, bytes.length + 1);
+    this.#bytes.set(bytes, at);
+    this.#bytes[at + bytes.length] = 0;
+  }
+  /** Attribute that holds raw bytes. */
+  attrBytes(type: number, bytes: Uint8Array): void {
+    const at = this.#attribute(type, bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+  /** Starts a nested attribute; give what it returns to `endNest`. */
+  beginNest(type: number): number {
+    return this.#attribute(type, 0) - NLA_HDRLEN;
+  }
+  /** Closes a nested attribute. */
+  endNest(start: number): void {
+    this.#view.setUint16(start, this.#at - start, true);
+  }
+}

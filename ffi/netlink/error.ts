@@ -1,0 +1,30 @@
+/**
+ * What the kernel answers when it refuses a request.
+ *
+ * @module
+ */
+import { errnoName, errnoText } from "../errno.ts";
+
+/**
+ * A request that the kernel refused, made from the raw nlmsgerr: libnl's own codes fold several errnos into one.
+ */
+export class NetlinkError extends Error {
+  override readonly name = "NetlinkError";
+  /** The positive errno (errno.h). */
+  readonly errno: number;
+  /** The errno's name, `ENETDOWN`. */
+  readonly code: string;
+  /** What was being done: `add route 10.244.3.0/24 via 10.244.3.0`. */
+  readonly operation: string;
+  /** The kernel's own words (NLMSGERR_ATTR_MSG of linux/netlink.h), if it had any. */
+  readonly kernelMessage: string | undefined;
+
+  constructor(errno: number, operation: string, kernelMessage?: string) {
+    const code = errnoName(errno);
+    super(`Cannot ${operation}: ${code} (${kernelMessage ?? errnoText(errno)})`);
+    this.errno = errno;
+    this.code = code;
+    this.operation = operation;
+    this.kernelMessage = kernelMessage;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Forwarding database entries of VXLAN devices and bridges (struct ndmsg with AF_BRIDGE, linux/neighbour.h).
+ *
+ * @module
+ */
+import { formatAddress, formatMac } from "../ip.ts";
+import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { Attributes, type MessageView } from "../netlink/message.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+import { neighbourHeader } from "./neighbour.ts";
+import { RTM } from "./rtnl.ts";
+
+/** AF_BRIDGE of sys/socket.h. */
+export const AF_BRIDGE = 7;
+
+/** One forwarding entry. */
+export interface FdbEntry {
+  /** Index of the device. */
+  readonly ifindex: number;
+  readonly mac: string;
+  /** Underlay address of the VTEP behind the MAC (VXLAN). */
+  readonly dst?: string;
+  readonly vni?: number;
+  /** UDP port, if it is not the device's. */
+  readonly port?: number;
+  /** Index of the bridge. */
+  readonly master?: number;
+  readonly vlan?: number;
+  /** NUD_ bits. */
+  readonly state: number;
+  /** NTF_ bits: NTF_SELF for the device's own table, NTF_MASTER for its bridge's. */
+  readonly flags: number;
+}
+
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NDA_VLAN = 5;
+const NDA_PORT = 6;
+const NDA_VNI = 7;
+const NDA_IFINDEX = 8;
+const NDA_MASTER = 9;
+const NDMSG = 12;
+
+/** Writes a message that adds, replaces, appends or deletes a forwarding entry. */
+export function encodeFdb(batch: Batch, verb: WriteVerb, entry: FdbEntry): void {
+  batch.begin(
+    verb === "delete" ? RTM.DELNEIGH : RTM.NEWNEIGH,
+    verbFlags(verb),
+    () => `${verb} FDB entry ${entry.mac} dst ${entry.dst ?? "none"} dev #${entry.ifindex}`,
+  );
+  neighbourHeader(batch, AF_BRIDGE, entry.ifindex, entry.state, entry.flags);
+  batch.attrMac(NDA_LLADDR, entry.mac);
+  if (entry.dst !== undefined) batch.attrAddress(NDA_DST, entry.dst);
+  if (entry.vlan !== undefined) batch.attrU16(NDA_VLAN, entry.vlan);
+  if (entry.port !== undefined) batch.attrU16be(NDA_PORT, entry.port);
+  if (entry.vni !== undefined) batch.attrU32(NDA_VNI, entry.vni);
+  batch.end();
+}
+
+const attributes = new Attributes();
+
+/** Reads a forwarding entry; undefined if the message is none. */
+export function decodeFdb(message: MessageView): FdbEntry | undefined {
+  const { data, view, offset, end } = message;
+  if (end - offset < NDMSG || data[offset] !== AF_BRIDGE) return undefined;
+  const a = attributes.parse(data, view, offset + NDMSG, end);
+  const mac = a.at(NDA_LLADDR, 6);
+  if (mac < 0) return undefined;
+  const entry: { -readonly [key in keyof FdbEntry]: FdbEntry[key] } = {
+    ifindex: view.getUint32(offset + 4, true),
+    mac: formatMac(data, mac),
+    state: view.getUint16(offset + 8, true),
+    flags: data[offset + 10]!,
+  };
+  const dst = a.at(NDA_DST, 4);
+  if (dst >= 0) entry.dst = formatAddress(data, dst, a.length(NDA_DST) >= 16 ? 6 : 4);
+  const vni = a.u32(NDA_VNI);
+  if (vni !== undefined) entry.vni = vni;
+  const port = a.u16be(NDA_PORT);
+  if (port !== undefined) entry.port = port;
+  const master = a.u32(NDA_MASTER);
+  if (master !== undefined) entry.master = master;
+  const vlan = a.u16(NDA_VLAN);
+  if (vlan !== undefined) entry.vlan = vlan;
+  return entry;
+}
+
+/**
+ * Lists the forwarding entries of one device.
+ *
+ * @throws {NetlinkError}
+ */
+export function listFdb(socket: NetlinkSocket, filter: { readonly ifindex: number }): FdbEntry[] {
+  const entries: FdbEntry[] = [];
+  socket.dump((batch) => {
+    batch.begin(RTM.GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, () => "list FDB entries");
+    neighbourHeader(batch, AF_BRIDGE, 0, 0, 0);
+    batch.attrU32(NDA_IFINDEX, filter.ifindex);
+    batch.end();
+  }, (message) => {
+    const entry = message.type === RTM.NEWNEIGH ? decodeFdb(message) : undefined;
+    if (entry?.ifindex === filter.ifindex) entries.push(entry);
+  }, { restart: () => entries.length = 0 });
+  return entries;
+}

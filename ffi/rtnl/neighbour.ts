@@ -1,0 +1,122 @@
+/**
+ * Neighbour entries: ARP and neighbour discovery (struct ndmsg, linux/neighbour.h).
+ *
+ * @module
+ */
+import { afOf, type Family, familyOfAf, formatAddress, formatMac } from "../ip.ts";
+import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { Attributes, type MessageView } from "../netlink/message.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+import { RTM } from "./rtnl.ts";
+
+/** One neighbour. */
+export interface Neighbour {
+  readonly family: Family;
+  /** Index of the device. */
+  readonly ifindex: number;
+  readonly dst: string;
+  /** Link-layer address; absent while it is not resolved. */
+  readonly mac?: string;
+  /** NUD_ bits. */
+  readonly state: number;
+  /** NTF_ bits. */
+  readonly flags: number;
+  /** RTPROT_ number of who made it, if it says so. */
+  readonly protocol?: number;
+}
+
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NDA_IFINDEX = 8;
+const NDA_PROTOCOL = 12;
+const NDMSG = 12;
+
+/** Writes a struct ndmsg. */
+export function neighbourHeader(
+  batch: Batch,
+  af: number,
+  ifindex: number,
+  state: number,
+  flags: number,
+): void {
+  batch.u8(af);
+  batch.u8(0);
+  batch.u16(0);
+  batch.u32(ifindex);
+  batch.u16(state);
+  batch.u8(flags);
+  batch.u8(0);
+}
+
+/** Writes a message that adds, replaces or deletes a neighbour. */
+export function encodeNeighbour(batch: Batch, verb: WriteVerb, neighbour: Neighbour): void {
+  batch.begin(
+    verb === "delete" ? RTM.DELNEIGH : RTM.NEWNEIGH,
+    verbFlags(verb),
+    () => `${verb} neighbour ${neighbour.dst} lladdr ${neighbour.mac} dev #${neighbour.ifindex}`,
+  );
+  neighbourHeader(
+    batch,
+    afOf(neighbour.family),
+    neighbour.ifindex,
+    verb === "delete" ? 0 : neighbour.state,
+    neighbour.flags,
+  );
+  batch.attrAddress(NDA_DST, neighbour.dst);
+  if (verb !== "delete") {
+    if (neighbour.mac !== undefined) batch.attrMac(NDA_LLADDR, neighbour.mac);
+    if (neighbour.protocol !== undefined) batch.attrU8(NDA_PROTOCOL, neighbour.protocol);
+  }
+  batch.end();
+}
+
+const attributes = new Attributes();
+
+/** Reads a neighbour; undefined for FDB entries and other families. */
+export function decodeNeighbour(message: MessageView): Neighbour | undefined {
+  const { data, view, offset, end } = message;
+  if (end - offset < NDMSG) return undefined;
+  const family = familyOfAf(data[offset]!);
+  if (family === undefined) return undefined;
+  const a = attributes.parse(data, view, offset + NDMSG, end);
+  const dst = a.at(NDA_DST, family === 4 ? 4 : 16);
+  if (dst < 0) return undefined;
+  const neighbour: { -readonly [key in keyof Neighbour]: Neighbour[key] } = {
+    family,
+    ifindex: view.getUint32(offset + 4, true),
+    dst: formatAddress(data, dst, family),
+    state: view.getUint16(offset + 8, true),
+    flags: data[offset + 10]!,
+  };
+  const mac = a.at(NDA_LLADDR, 6);
+  if (mac >= 0 && a.length(NDA_LLADDR) === 6) neighbour.mac = formatMac(data, mac);
+  const protocol = a.u8(NDA_PROTOCOL);
+  if (protocol !== undefined) neighbour.protocol = protocol;
+  return neighbour;
+}
+
+/**
+ * Lists neighbours.
+ *
+ * @param filter.ifindex Only those of this device; filtered in the kernel.
+ * @throws {NetlinkError}
+ */
+export function listNeighbours(
+  socket: NetlinkSocket,
+  filter: { readonly family?: Family; readonly ifindex?: number } = {},
+): Neighbour[] {
+  const neighbours: Neighbour[] = [];
+  socket.dump((batch) => {
+    batch.begin(RTM.GETNEIGH, NLM_F_REQUEST | NLM_F_DUMP, () => "list neighbours");
+    neighbourHeader(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, 0, 0);
+    if (filter.ifindex !== undefined) batch.attrU32(NDA_IFINDEX, filter.ifindex);
+    batch.end();
+  }, (message) => {
+    const neighbour = message.type === RTM.NEWNEIGH ? decodeNeighbour(message) : undefined;
+    if (
+      neighbour !== undefined &&
+      (filter.ifindex === undefined || neighbour.ifindex === filter.ifindex)
+    ) neighbours.push(neighbour);
+  }, { restart: () => neighbours.length = 0 });
+  return neighbours;
+}

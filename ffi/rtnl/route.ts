@@ -1,0 +1,213 @@
+/**
+ * Routes (struct rtmsg, linux/rtnetlink.h).
+ *
+ * @module
+ */
+import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
+import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { Attributes, type MessageView } from "../netlink/message.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
+
+/** One route. */
+export interface Route {
+  readonly family: Family;
+  /** Destination with prefix length; the default route is `0.0.0.0/0` or `::/0`. */
+  readonly dst: string;
+  readonly gateway?: string;
+  /** Index of the device. */
+  readonly ifindex?: number;
+  /** Id of the next-hop object that carries the route. */
+  readonly nexthopId?: number;
+  /** RTPROT_ number of who made it. */
+  readonly protocol: number;
+  /** RT_SCOPE_ number. */
+  readonly scope: number;
+  readonly table: number;
+  /** RTN_ number. */
+  readonly type: number;
+  /** Metric. */
+  readonly priority?: number;
+  readonly onlink: boolean;
+  /** Preferred source address. */
+  readonly prefSrc?: string;
+  /** RTNH_F_ bits of the next hop. */
+  readonly flags: number;
+  /** It has several next hops, which are not listed here. */
+  readonly multipath?: boolean;
+}
+
+/** Restricts a dump; what is given is filtered in the kernel. */
+export interface RouteFilter {
+  readonly family?: Family;
+  readonly protocol?: number;
+  readonly ifindex?: number;
+  readonly table?: number;
+}
+
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
+const RTA_MULTIPATH = 9;
+const RTA_TABLE = 15;
+const RTA_NH_ID = 30;
+const RT_TABLE_UNSPEC = 0;
+const RT_SCOPE_NOWHERE = 255;
+const RTM_F_CLONED = 0x200;
+const RTMSG = 12;
+
+function describe(verb: WriteVerb, route: Route): string {
+  const via = route.nexthopId !== undefined
+    ? ` nhid ${route.nexthopId}`
+    : route.gateway === undefined
+    ? ""
+    : ` via ${route.gateway}`;
+  return `${verb} route ${route.dst}${via}${
+    route.ifindex === undefined ? "" : ` dev #${route.ifindex}`
+  }`;
+}
+
+function header(
+  batch: Batch,
+  family: number,
+  length: number,
+  r: { table: number; protocol: number; scope: number; type: number; flags: number },
+): void {
+  batch.u8(family);
+  batch.u8(length);
+  batch.u8(0);
+  batch.u8(0);
+  batch.u8(r.table < 256 ? r.table : RT_TABLE_UNSPEC);
+  batch.u8(r.protocol);
+  batch.u8(r.scope);
+  batch.u8(r.type);
+  batch.u32(r.flags);
+}
+
+/** Writes a message that adds, replaces or deletes a route. */
+export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
+  batch.begin(
+    verb === "delete" ? RTM.DELROUTE : RTM.NEWROUTE,
+    verbFlags(verb),
+    () => describe(verb, route),
+  );
+  const slash = route.dst.indexOf("/");
+  const length = slash < 0
+    ? (route.family === 4 ? 32 : 128)
+    : Number(route.dst.slice(slash + 1));
+  header(batch, afOf(route.family), length, {
+    table: route.table,
+    protocol: route.protocol,
+    scope: verb === "delete" ? RT_SCOPE_NOWHERE : route.scope,
+    type: route.type,
+    flags: route.onlink && verb !== "delete" ? RTNH_F_ONLINK : 0,
+  });
+  if (length > 0) batch.attrAddress(RTA_DST, route.dst);
+  batch.attrU32(RTA_TABLE, route.table);
+  if (route.priority) batch.attrU32(RTA_PRIORITY, route.priority);
+  if (route.nexthopId !== undefined) {
+    batch.attrU32(RTA_NH_ID, route.nexthopId);
+  } else {
+    if (route.gateway !== undefined) batch.attrAddress(RTA_GATEWAY, route.gateway);
+    if (route.ifindex !== undefined) batch.attrU32(RTA_OIF, route.ifindex);
+  }
+  if (route.prefSrc !== undefined && verb !== "delete") {
+    batch.attrAddress(RTA_PREFSRC, route.prefSrc);
+  }
+  batch.end();
+}
+
+const attributes = new Attributes();
+
+/** Reads a route; undefined if the message is none of IPv4 or IPv6. */
+export function decodeRoute(message: MessageView): Route | undefined {
+  const { data, view, offset, end } = message;
+  if (end - offset < RTMSG) return undefined;
+  const family = familyOfAf(data[offset]!);
+  if (family === undefined) return undefined;
+  const bytes = family === 4 ? 4 : 16;
+  const flags = view.getUint32(offset + 8, true);
+  if (flags & RTM_F_CLONED) return undefined;
+  const a = attributes.parse(data, view, offset + RTMSG, end);
+  const address = (type: number) => {
+    const at = a.at(type, bytes);
+    return at < 0 ? undefined : formatAddress(data, at, family);
+  };
+  const route: { -readonly [key in keyof Route]: Route[key] } = {
+    family,
+    dst: `${address(RTA_DST) ?? (family === 4 ? "0.0.0.0" : "::")}/${data[offset + 1]}`,
+    protocol: data[offset + 5]!,
+    scope: data[offset + 6]!,
+    table: a.u32(RTA_TABLE) ?? data[offset + 4]!,
+    type: data[offset + 7]!,
+    onlink: (flags & RTNH_F_ONLINK) !== 0,
+    flags,
+  };
+  const gateway = address(RTA_GATEWAY);
+  if (gateway !== undefined) route.gateway = gateway;
+  const ifindex = a.u32(RTA_OIF);
+  if (ifindex !== undefined) route.ifindex = ifindex;
+  const nexthopId = a.u32(RTA_NH_ID);
+  if (nexthopId !== undefined) route.nexthopId = nexthopId;
+  const priority = a.u32(RTA_PRIORITY);
+  if (priority !== undefined) route.priority = priority;
+  const prefSrc = address(RTA_PREFSRC);
+  if (prefSrc !== undefined) route.prefSrc = prefSrc;
+  if (a.at(RTA_MULTIPATH) >= 0) route.multipath = true;
+  return route;
+}
+
+/**
+ * Lists routes.
+ *
+ * @throws {NetlinkError}
+ */
+export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
+  const routes: Route[] = [];
+  socket.dump((batch) => {
+    batch.begin(RTM.GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, () => "list routes");
+    header(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, {
+      table: RT_TABLE_UNSPEC,
+      protocol: filter.protocol ?? 0,
+      scope: 0,
+      type: 0,
+      flags: 0,
+    });
+    if (filter.table !== undefined) batch.attrU32(RTA_TABLE, filter.table);
+    if (filter.ifindex !== undefined) batch.attrU32(RTA_OIF, filter.ifindex);
+    batch.end();
+  }, (message) => {
+    const route = message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined;
+    // Kernels without strict checking (before 4.20) send everything.
+    if (
+      route !== undefined &&
+      (filter.family === undefined || route.family === filter.family) &&
+      (filter.protocol === undefined || route.protocol === filter.protocol) &&
+      (filter.table === undefined || route.table === filter.table) &&
+      (filter.ifindex === undefined || route.ifindex === filter.ifindex)
+    ) routes.push(route);
+  }, { restart: () => routes.length = 0 });
+  return routes;
+}
+
+/** A route as most callers want it: unicast, main table, protocol static. */
+export function routeOf(
+  route: Partial<Route> & Pick<Route, "dst">,
+): Route {
+  return {
+    family: textFamily(route.dst),
+    protocol: 4, // RTPROT_STATIC
+    scope: route.gateway === undefined && route.nexthopId === undefined &&
+        textFamily(route.dst) === 4
+      ? 253 // RT_SCOPE_LINK
+      : 0,
+    table: 254,
+    type: 1, // RTN_UNICAST
+    onlink: false,
+    flags: 0,
+    ...route,
+  };
+}
+

@@ -1,0 +1,112 @@
+/**
+ * What the command line says and returns, before any store or kernel is touched.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import project from "../../deno.json" with { type: "json" };
+import { COMMANDS } from "../../cli/commands.ts";
+import { scratch } from "./run_knet.ts";
+
+Deno.test("knet --version prints the version of deno.json", async () => {
+  await using at = await scratch();
+  for (const line of ["--version", "--json --version"]) {
+    const outcome = await at.knet(line);
+    assert.equal(outcome.code, 0);
+    assert.equal(outcome.stderr, "");
+    assert.ok(outcome.stdout.includes(project.version));
+  }
+  assert.equal((await at.knet("--version")).stdout, `knet ${project.version}\n`);
+});
+
+Deno.test("knet without a command shows help on standard error, status 2; asked for, on standard output", async () => {
+  await using at = await scratch();
+  const bare = await at.knet("");
+  assert.equal(bare.code, 2);
+  assert.equal(bare.stdout, "");
+  const asked = await at.knet("--help");
+  assert.equal(asked.code, 0);
+  assert.equal(asked.stdout, bare.stderr);
+  assert.doesNotMatch(asked.stdout, /plain-routes|\bsvc\b|\btrace\b/);
+  for (const { name } of COMMANDS) assert.match(asked.stdout, new RegExp(`^  ${name} `, "m"));
+});
+
+Deno.test("knet COMMAND --help shows usage, options and examples of each command", async () => {
+  await using at = await scratch();
+  const commands = COMMANDS.map(({ name }) => name).filter((name) => name !== "lease");
+  for (const name of [...commands, "lease ls", "lease reserve"]) {
+    const outcome = await at.knet(`${name} --help`);
+    assert.equal(outcome.code, 0, outcome.stderr);
+    for (const part of [`knet ${name}`, "Usage", "--store URL", "--json", "Examples", "--help"]) {
+      assert.ok(outcome.stdout.includes(part), `${name}: ${part}`);
+    }
+    assert.ok(outcome.stdout.split("\n").every((line) => line.length <= 80), `${name}: width`);
+    assert.equal(outcome.stdout.includes("\x1b"), false, "no colour off a terminal");
+  }
+  assert.equal((await at.knet("help join")).stdout, (await at.knet("join --help")).stdout);
+  assert.match((await at.knet("lease --help")).stdout, /reserve/);
+  assert.doesNotMatch((await at.knet("join --help")).stdout, /plain-routes/);
+});
+
+const WRONG: readonly (readonly [line: string, says: RegExp])[] = [
+  ["jion", /there is no such command, did you mean "join"\?/],
+  ["frobnicate", /there is no such command$/m],
+  ["svc ls", /there is no such command/],
+  ["lease", /Usage/],
+  ["lease lss", /did you mean "ls"\?/],
+  ["status --jsn", /did you mean "--json"\?/],
+  ["status extra", /"extra": "knet status" takes no arguments/],
+  ["attach", /NETNS is missing/],
+  ["attach a b", /no more than NETNS/],
+  ["completion bahs", /did you mean "bash"/],
+  ["init --vni 0", /--vni: "0".* from 1 to 16777215/],
+  ["init --vni=16777216", /"16777216"/],
+  ["init --port 70000", /--port: "70000" is not a port: give a whole number from 1 to 65535/],
+  ["init --backend vxlam", /"vxlam" is not a backend.*did you mean "vxlan"/],
+  ["init --backend udp --vni 2", /"--vni": the backend "udp" has no such option/],
+  ["init --network 10.244.0.0/xx", /--network "10\.244\.0\.0\/xx": it is not/],
+  ["init --network 10.244.0.1/16", /--network "10\.244\.0\.1\/16": .*10\.244\.0\.0\/16/],
+  ["init --network 10.244.0.0/29", /--network: "10\.244\.0\.0\/29" is too small/],
+  ["init --network 10.0.0.0/7", /--network: /],
+  ["init --network 10.244.0.0", /--network "10\.244\.0\.0": it is not/],
+  ["init --network 10.244.0.0/24 --subnet-len 25", /25/],
+  ["init --subnet-len 31", /--subnet-len: "31"/],
+  ["init --lease-ttl soon", /--lease-ttl: "soon" is not a span of time/],
+  ["init --mtu 70", /--mtu: "70" is not an MTU/],
+  ["init --from-flannel /nowhere.json", /"\/nowhere\.json": there is no such file/],
+  ["init --from-flannel x --network 10.0.0.0/16", /--from-flannel/],
+  ["join --bakend vxlan", /"--bakend".*did you mean "--backend"/],
+  ["join --public-ip 10.0.0", /--public-ip "10\.0\.0": /],
+  ["join --bridge a/b", /--bridge: "a\/b" is not an interface name/],
+  ["join --listen 9472", /--listen: "9472"/],
+  ["join --store mysql://a/b", /--store: "mysql:" is no store/],
+  ["join --log-level loud", /"loud" is not a log level/],
+  ["join --config /nowhere.yaml", /"\/nowhere\.yaml": there is no such file/],
+  ["lease reserve 10.244.1.0/24", /"--public-ip" is missing/],
+  [
+    "lease reserve 10.244.1.1/24 --public-ip 10.0.0.1",
+    /SUBNET "10\.244\.1\.1\/24": .*10\.244\.1\.0\/24/,
+  ],
+];
+
+for (const [line, says] of WRONG) {
+  Deno.test(`knet ${line} is wrong usage, status 2`, async () => {
+    await using at = await scratch();
+    const outcome = await at.knet(line);
+    assert.equal(outcome.code, 2, outcome.stderr);
+    assert.equal(outcome.stdout, "");
+    assert.match(outcome.stderr, says);
+    assert.doesNotMatch(outcome.stderr, /\n\s+at \S+ \(/, "a stack trace");
+  });
+}
+
+Deno.test("knet reads KNET_ variables and the file, and says which of them is wrong", async () => {
+  await using at = await scratch();
+  const env = await at.knet("status", { KNET_LOG_FORMAT: "xml" });
+  assert.equal(env.code, 2);
+  assert.match(env.stderr, /KNET_LOG_FORMAT: "xml" is not a log format/);
+  await Deno.writeTextFile(`${at.path}/knet.yaml`, "lgo-level: debug\n");
+  const file = await at.knet(`status --config ${at.path}/knet.yaml`);
+  assert.equal(file.code, 2);
+  assert.match(file.stderr, /"lgo-level", did you mean "log-level"\?/);
+});

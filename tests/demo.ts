@@ -1,0 +1,137 @@
+/**
+ * `deno task demo`: three hosts on this machine, the real agent in each, two containers each; shows the
+ * way a packet takes, pings from everywhere to everywhere, and takes everything down.
+ *
+ * @module
+ */
+import { setUp } from "./setup.ts";
+import type { Container } from "./support/container.ts";
+import type { Host } from "./support/host.ts";
+import { Lab } from "./support/lab.ts";
+import { whyNoLab } from "./support/skip.ts";
+import { converged, type FdbRow, identityOf, linkOf, type NeighbourRow } from "./support/walk.ts";
+
+const HOSTS = 3;
+const CONTAINERS = 2;
+
+const start = performance.now();
+
+function say(text = ""): void {
+  console.log(text);
+}
+
+function step(text: string): void {
+  const seconds = ((performance.now() - start) / 1000).toFixed(1).padStart(5);
+  say(`\n[${seconds} s] ${text}`);
+}
+
+async function show(host: Host, line: string): Promise<void> {
+  const { stdout } = await host.run(line);
+  say(`    ${host.name}# ${line}`);
+  for (const row of stdout.trimEnd().split("\n")) say(`      ${row.trim()}`);
+}
+
+/** The packet's walk of design.md, section 1, from the tables of both hosts. */
+async function walk(from: Container, to: Container): Promise<void> {
+  const [a, b] = [from.host, to.host];
+  const far = await identityOf(b);
+  const device = "knet.1";
+  const neighbours = await a.json<NeighbourRow[]>(`ip -j neigh show dev ${device}`);
+  const fdb = await a.json<FdbRow[]>(`bridge -j fdb show dev ${device}`);
+  const mac = neighbours.find((row) => row.dst === far.vtep)?.lladdr ?? "?";
+  const vtep = fdb.find((row) => row.mac === mac)?.dst ?? "?";
+  const data = (await linkOf(a, device))?.linkinfo?.info_data;
+
+  say(
+    `  ${from.label} (${from.address}, on ${a.address}) pings ${to.label} (${to.address}, on ${b.address})`,
+  );
+  say(`\n  1. Its default route leads through a veth pair to the bridge of ${a.name}; there:`);
+  await show(a, `ip route get ${to.address} from ${from.address} iif knet0`);
+  await show(a, `ip route show ${far.subnet}`);
+  say(`\n  2. The next hop ${far.vtep} is a permanent neighbour, ${mac}:`);
+  await show(a, `ip neigh show ${far.vtep} dev ${device}`);
+  say(`\n  3. The forwarding database sends frames for ${mac} to ${vtep}:`);
+  say(`     UDP from ${data?.local} to ${vtep}:${data?.port}, VNI ${data?.id}`);
+  const { stdout } = await a.run(`bridge fdb show dev ${device}`);
+  say(`    ${a.name}# bridge fdb show dev ${device} | grep ${mac}`);
+  say(`      ${stdout.split("\n").find((row) => row.startsWith(mac)) ?? "?"}`);
+  say(`\n  4. ${b.name} takes it in: its device has that VNI and that MAC`);
+  await show(b, `ip -br link show ${device}`);
+  say(`\n  5. ${b.name}'s own subnet is on its bridge, behind it ${to.label}`);
+  await show(b, `ip route show ${far.subnet}`);
+}
+
+async function pingAll(containers: readonly Container[]): Promise<number> {
+  const width = Math.max(...containers.map((c) => c.label.length + c.address.length + 3));
+  let failures = 0;
+  say(`  ${"".padEnd(width)} ${containers.map((c) => c.label.padStart(6)).join(" ")}`);
+  for (const from of containers) {
+    const answers = await Promise.all(
+      containers.map((to) => to === from ? undefined : from.ping(to.address)),
+    );
+    failures += answers.filter((answer) => answer === false).length;
+    const cells = answers.map((a) => (a === undefined ? "-" : a ? "ok" : "LOST").padStart(6));
+    say(`  ${`${from.label} (${from.address})`.padEnd(width)} ${cells.join(" ")}`);
+  }
+  return failures;
+}
+
+async function demo(lab: Lab): Promise<number> {
+  step(`${HOSTS} hosts on an underlay bridge, one SQLite file in a directory they all mount`);
+  for (const host of lab.hosts) say(`  ${host.name}  ${host.address}`);
+
+  step("knet init --network 172.26.0.0/16, then knet join --backend vxlan on each host");
+  await lab.host(1).knet("init --network 172.26.0.0/16");
+  await Promise.all(lab.hosts.map((host) => host.join()));
+  await converged(lab.hosts);
+  for (const host of lab.hosts) say(`  ${host.name}  ${await host.subnet()}`);
+
+  step(`knet attach: ${CONTAINERS} containers on each host`);
+  for (const host of lab.hosts) {
+    for (let n = 1; n <= CONTAINERS; n++) {
+      const container = await host.attach(`c${n}`);
+      say(`  ${container.label}  ${container.address}`);
+    }
+  }
+
+  step("The way of a packet");
+  const containers = lab.hosts.flatMap((host) => host.containers);
+  await walk(lab.host(1).containers[0]!, lab.host(2).containers[0]!);
+
+  step("Every container pings every other");
+  const failures = await pingAll(containers);
+
+  step("knet status on h1");
+  say((await lab.host(1).knet("status")).stdout.trimEnd());
+
+  step("knet leave on each host, and the hosts are taken down");
+  for (const host of lab.hosts) await host.leave();
+  return failures;
+}
+
+async function main(): Promise<number> {
+  await setUp("demo");
+  const reason = whyNoLab();
+  if (reason !== undefined) {
+    console.error(`Cannot run the demo: it builds network namespaces, and that ${reason}`);
+    return 3;
+  }
+  const lab = await Lab.create({ hosts: HOSTS });
+  const interrupted = () => lab[Symbol.asyncDispose]().finally(() => Deno.exit(130));
+  Deno.addSignalListener("SIGINT", interrupted);
+  Deno.addSignalListener("SIGTERM", interrupted);
+  let failures: number;
+  try {
+    failures = await demo(lab);
+  } catch (error) {
+    console.error(lab.logs());
+    throw error;
+  } finally {
+    await lab[Symbol.asyncDispose]();
+  }
+  const pings = HOSTS * CONTAINERS * (HOSTS * CONTAINERS - 1);
+  step(failures === 0 ? `Done: all ${pings} pings were answered` : `${failures} pings were lost`);
+  return failures === 0 ? 0 : 1;
+}
+
+Deno.exit(await main());

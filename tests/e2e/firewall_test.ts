@@ -1,0 +1,101 @@
+/**
+ * Acceptance 11, and what knet's firewall does and does not do: forged datagrams, masquerading,
+ * forwarding where others drop.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { Capture } from "../support/capture.ts";
+import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import type { Container } from "../support/container.ts";
+import { exec } from "../support/exec.ts";
+import { forgedDatagram, forgeLine } from "../support/forge.ts";
+import { DOCKER_RULES } from "../support/injuries.ts";
+import { OUTSIDE } from "../support/lab.ts";
+import { labSuite } from "../support/suite.ts";
+import { sleep, until } from "../support/wait.ts";
+import { identityOf } from "../support/walk.ts";
+
+const test = labSuite({
+  hosts: 3,
+  store: "sqlite",
+  setUp: async (lab) => {
+    const [first, second, third] = lab.hosts;
+    first!.joinArgs = [...first!.joinArgs, "--ip-masq"];
+    await second!.sh(DOCKER_RULES);
+    await third!.run("iptables -w -P FORWARD DROP");
+    await startCluster(lab, { containers: 1 });
+  },
+});
+
+const PORT = 9;
+
+test("11: a forged VXLAN datagram from a host that is no peer never reaches a container", async (lab) => {
+  const [near, far] = [lab.host(1), lab.host(2)];
+  const [target, source] = [near.containers[0]!, far.containers[0]!];
+  const stranger = await lab.addStranger("x", "192.168.2.66");
+  const payload = forgedDatagram({
+    vni: 1,
+    sourceMac: (await identityOf(far)).mac,
+    destinationMac: (await identityOf(near)).mac,
+    source: source.address,
+    destination: target.address,
+    port: PORT,
+  });
+  const line = forgeLine(near.address, 8472, payload, 3);
+
+  const forged = await Capture.start(target.enter, "eth0", `udp port ${PORT}`);
+  await using _first = forged;
+  await exec(["ip", "netns", "exec", stranger, ...line]);
+  await sleep(300);
+  assert.equal((await forged.frames()).length, 0, "datagrams of the stranger in the container");
+
+  // The very same bytes from a peer arrive: the forgery itself is right.
+  const genuine = await Capture.start(target.enter, "eth0", `udp port ${PORT}`);
+  await using _second = genuine;
+  await far.run(line);
+  await sleep(300);
+  assert.equal((await genuine.frames()).length, 3, "datagrams of the peer in the container");
+});
+
+/** Source addresses that `to` sees in pings of `from`. */
+async function sourcesOf(from: Container, to: Container): Promise<Set<string>> {
+  const capture = await Capture.start(to.enter, "eth0", "icmp[0] = 8");
+  await using _end = capture;
+  await from.run(`ping -n -q -c 2 -i 0.05 ${to.address}`);
+  return new Set((await capture.frames()).map((frame) => frame.subarray(26, 30).join(".")));
+}
+
+test("11: --ip-masq masquerades what leaves the cluster network, and nothing that stays inside", async (lab) => {
+  const [near, far] = [lab.host(1).containers[0]!, lab.host(2).containers[0]!];
+  assert.ok(await near.ping(OUTSIDE), "the world outside answers under --ip-masq");
+  assert.ok(!await far.ping(OUTSIDE), "and not without it");
+  assert.deepEqual(await sourcesOf(near, far), new Set([near.address]));
+  assert.equal((await lab.host(1).subnetEnv())["KNET_IPMASQ"], "true");
+  assert.equal((await lab.host(2).subnetEnv())["KNET_IPMASQ"], "false");
+});
+
+test("11: containers reach each other where FORWARD drops, with Docker's chains and without", async (lab) => {
+  await assertFullMesh(containersOf(lab.hosts));
+  const rules = async (n: number) => (await lab.host(n).run("iptables -w -S")).stdout;
+  const docker = await rules(2);
+  assert.match(docker, /-A DOCKER-USER .*-s 10\.244\.0\.0\/16|-A DOCKER-USER -s 10\.244\.0\.0\/16/);
+  assert.match(docker, /-A DOCKER-USER .*-d 10\.244\.0\.0\/16|-A DOCKER-USER -d 10\.244\.0\.0\/16/);
+  assert.match(await rules(3), /-A FORWARD .*knet/);
+  assert.doesNotMatch(await rules(1), /knet/, "no rules where nothing drops");
+});
+
+test("11: FORWARD that begins to drop later gets the rules, and leave takes them away", async (lab) => {
+  const host = lab.host(1);
+  await host.run("iptables -w -P FORWARD DROP");
+  await until("the rules are there", async () => {
+    assert.match((await host.run("iptables -w -S FORWARD")).stdout, /knet/);
+    return true;
+  });
+  await assertFullMesh(containersOf(lab.hosts));
+  for (const one of lab.hosts) {
+    await one.leave();
+    assert.doesNotMatch((await one.run("iptables -w -S")).stdout, /knet/);
+    assert.doesNotMatch((await one.run("nft list tables")).stdout, /knet/);
+  }
+});

@@ -1,0 +1,76 @@
+/**
+ * Acceptance 2: a host that joins is known to all soon, one that leaves is forgotten as soon.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { Driver } from "../support/driver.ts";
+import { type Lab, STORES } from "../support/lab.ts";
+import { RouteMonitor } from "../support/monitor.ts";
+import { labSuite } from "../support/suite.ts";
+import { median, ms, report } from "../support/wait.ts";
+import { converged, fingerprint } from "../support/walk.ts";
+
+const TRIES = 10;
+
+for (const store of STORES) {
+  const test = labSuite({
+    hosts: 4,
+    store,
+    setUp: (lab) => startCluster(lab, { containers: 1, hosts: lab.hosts.slice(0, 3) }),
+  });
+
+  test(`2 (${store}): a lease is in every kernel soon after its commit, and out as soon`, async (lab) => {
+    const old = lab.hosts.slice(0, 3);
+    const monitors = old.map((host) => new RouteMonitor(host));
+    await using driver = await Driver.start(lab.host(4));
+    const added: number[] = [], removed: number[] = [];
+    for (let n = 0; n < TRIES; n++) {
+      const node = `try-${n}`;
+      const before = Date.now();
+      const { at, subnets } = await driver.tell({
+        do: "acquire",
+        node,
+        publicIp: `192.168.2.${50 + n}`,
+      });
+      const subnet = subnets?.[0] ?? "";
+      const there = await Promise.all(monitors.map((m) => m.changed(subnet, false, before)));
+      added.push(Math.max(0, ...there.map((moment) => moment - at)));
+      const gone = await driver.tell({ do: "release", node });
+      const without = await Promise.all(monitors.map((m) => m.changed(subnet, true, before)));
+      removed.push(Math.max(0, ...without.map((moment) => moment - gone.at)));
+    }
+    report(
+      `2 (${store}): from a lease's commit to the last of 3 kernels, median of ${TRIES}: ` +
+        `${ms(median(added))} (worst ${ms(Math.max(...added))}); from its release: ` +
+        `${ms(median(removed))} (worst ${ms(Math.max(...removed))})`,
+    );
+    await converged(old);
+  });
+
+  test(`2 (${store}): a fourth host joins and leaves without a trace`, async (lab) => {
+    const old = lab.hosts.slice(0, 3);
+    const newcomer = lab.host(4);
+    const before = await Promise.all(old.map(fingerprint));
+    const pristine = await traces(newcomer);
+    await newcomer.join();
+    await newcomer.attach("c1");
+    await converged(lab.hosts);
+    await assertFullMesh(containersOf(lab.hosts));
+    await newcomer.leave();
+    await converged(old);
+    assert.deepEqual(await Promise.all(old.map(fingerprint)), before);
+    assert.equal(await traces(newcomer), pristine);
+    assert.doesNotMatch((await lab.host(1).knet("lease ls")).stdout, /\bh4\b/);
+    await newcomer.run("ip netns delete c1");
+  });
+}
+
+/** What `knet leave` must leave on a host: what was there before. */
+async function traces(host: Lab["hosts"][number]): Promise<string> {
+  const { stdout } = await host.sh(
+    "ls /sys/class/net; ip route show table all | sort; ip nexthop; nft list ruleset; ip rule",
+  );
+  return stdout;
+}

@@ -1,0 +1,161 @@
+/**
+ * Acceptance 5: the store goes away for a while, and nobody's traffic notices.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { PingStream } from "../support/container.ts";
+import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
+import { lockDatabase } from "../support/database_lock.ts";
+import type { Lab } from "../support/lab.ts";
+import { storeIs } from "../support/status.ts";
+import { labSuite } from "../support/suite.ts";
+import { ms, report, sleep } from "../support/wait.ts";
+import { converged, fingerprint } from "../support/walk.ts";
+
+/** Seconds; short, so that an outage outlives it. */
+const TTL = 4;
+
+const setUp = (lab: Lab) =>
+  startCluster(lab, {
+    containers: 1,
+    hosts: lab.hosts.slice(0, 2),
+    init: `--lease-ttl ${TTL}`,
+  });
+
+const onPostgres = labSuite({ hosts: 3, store: "postgres", setUp });
+const onSqlite = labSuite({ hosts: 3, store: "sqlite", setUp });
+
+/** Takes the store away for `seconds` under traffic, and checks that only the agents notice. */
+async function outage(
+  lab: Lab,
+  what: string,
+  seconds: number,
+  away: () => Promise<() => Promise<void>>,
+): Promise<void> {
+  const [first, second] = lab.hosts;
+  const stream = await PingStream.start(
+    first!.containers[0]!,
+    second!.containers[0]!.address,
+    0.02,
+  );
+  await using _end = stream;
+  const before = [await fingerprint(first!), await fingerprint(second!)];
+  const start = performance.now();
+  const giveBack = await away();
+  try {
+    const sentence = await storeIs(first!, "away");
+    report(`5: ${what}: said after ${ms(performance.now() - start)}: ${sentence}`);
+    assert.equal((await first!.get("/healthz")).status, 200);
+    await sleep(Math.max(0, start + seconds * 1000 - performance.now()));
+    assert.deepEqual([await fingerprint(first!), await fingerprint(second!)], before);
+  } finally {
+    await giveBack();
+  }
+  const back = performance.now();
+  await storeIs(first!, "ok");
+  await storeIs(second!, "ok");
+  report(`5: ${what}: caught up ${ms(performance.now() - back)} after its end`);
+  assert.deepEqual([await fingerprint(first!), await fingerprint(second!)], before);
+  const { sent, lost } = await stream.stop();
+  assert.equal(lost, 0, `of ${sent} pings`);
+}
+
+/** A third host joins, everybody knows it, and it leaves. */
+async function newcomer(lab: Lab, joined = false): Promise<void> {
+  const third = lab.host(3);
+  if (!joined) await third.join();
+  await third.attach("c1");
+  await converged(lab.hosts);
+  await assertFullMesh(containersOf(lab.hosts));
+  await third.leave();
+  await third.run("ip netns delete c1");
+  await converged(lab.hosts.slice(0, 2));
+}
+
+onPostgres(
+  `5: Postgres stopped for longer than the lease's life: traffic flows, nobody is forgotten`,
+  async (lab) => {
+    await outage(lab, "Postgres stopped", TTL + 3, async () => {
+      await lab.postgres!.stop();
+      return () => lab.postgres!.start();
+    });
+    await newcomer(lab);
+  },
+);
+
+onPostgres(
+  "5: Postgres cut off by dropped packets: traffic flows, agents catch up",
+  async (lab) => {
+    await outage(lab, "Postgres cut off", TTL + 3, async () => {
+      await lab.postgres!.cut(true);
+      return () => lab.postgres!.cut(false);
+    });
+    await newcomer(lab);
+  },
+);
+
+onPostgres(
+  "5: a node that joined while others were cut off from Postgres appears after",
+  async (lab) => {
+    const [first, second, third] = lab.hosts;
+    for (const host of [first!, second!]) {
+      await host.sh(
+        `nft 'table inet cut { chain out { type filter hook output priority 0; ip daddr ${
+          lab.postgres!.address
+        } drop; }; }'`,
+      );
+    }
+    await storeIs(first!, "away");
+    await third!.join();
+    await flows(first!.containers[0]!, second!.containers[0]!.address);
+    for (const host of [first!, second!]) await host.run("nft delete table inet cut");
+    await newcomer(lab, true);
+  },
+);
+
+onPostgres("5: an agent that starts without its store gives the host its network", async (lab) => {
+  const [first, second] = lab.hosts;
+  const reference = await fingerprint(first!);
+  await lab.postgres!.stop();
+  try {
+    await first!.reboot();
+    await first!.join();
+    assert.equal(await fingerprint(first!), reference);
+    await storeIs(first!, "away");
+    const again = await first!.attach("c1");
+    await flows(again, second!.containers[0]!.address);
+  } finally {
+    await lab.postgres!.start();
+  }
+  await storeIs(first!, "ok");
+  await converged(lab.hosts.slice(0, 2));
+});
+
+onSqlite(
+  "5: the SQLite file locked for longer than the lease's life: traffic flows, nobody is forgotten",
+  async (lab) => {
+    await outage(lab, "SQLite file locked", TTL + 3, () => {
+      const lock = lockDatabase(lab.databaseFile);
+      return Promise.resolve(() => Promise.resolve(lock[Symbol.dispose]()));
+    });
+    await newcomer(lab);
+  },
+);
+
+onSqlite("5: a node that waited for the locked SQLite file joins when it is free", async (lab) => {
+  const third = lab.host(3);
+  const lock = lockDatabase(lab.databaseFile);
+  let open = true;
+  try {
+    await third.join({ wait: false });
+    await sleep(1000);
+    assert.equal(third.agent?.ended, undefined, third.agent?.stderr);
+    lock[Symbol.dispose]();
+    open = false;
+    await third.ready();
+  } finally {
+    if (open) lock[Symbol.dispose]();
+  }
+  await newcomer(lab, true);
+});

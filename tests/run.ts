@@ -1,0 +1,123 @@
+/**
+ * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--doc] [--binary] [--filter TEXT]`.
+ *
+ * The groups are unit, store, kernel, e2e, compile and binary (a short end-to-end set against
+ * `dist/knet`). `--doc` adds the examples in doc comments, `--binary` lets the whole end-to-end suite
+ * run against `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
+ * anything failed.
+ *
+ * @module
+ */
+import { setUp } from "./setup.ts";
+import { compileBinary } from "./support/compile.ts";
+import { docSources } from "./support/doc_sources.ts";
+import { addTally, runTests, type Tally } from "./support/tally.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const binary = `${root}dist/knet`;
+
+/** The end-to-end files in the order of the acceptance list; the marked ones run against the binary, too. */
+const E2E: readonly { name: string; short?: true; binaryOnly?: true }[] = [
+  { name: "reachability", short: true },
+  { name: "membership", short: true },
+  { name: "healing" },
+  { name: "crash", short: true },
+  { name: "store_away" },
+  { name: "joiners" },
+  { name: "clock" },
+  { name: "bad_input", short: true },
+  { name: "bare_root", short: true, binaryOnly: true },
+  { name: "firewall" },
+];
+
+const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;
+type Group = (typeof GROUPS)[number];
+
+interface Choice {
+  readonly groups: readonly Group[];
+  readonly wholeBinary: boolean;
+  readonly filter: string[];
+}
+
+function usage(problem: string): never {
+  console.error(
+    `${problem}\nusage: deno task test [--only ${
+      GROUPS.join("|")
+    }] [--doc] [--binary] [--filter TEXT]`,
+  );
+  Deno.exit(2);
+}
+
+function isGroup(word: string): word is Group {
+  return (GROUPS as readonly string[]).includes(word);
+}
+
+function parse(args: readonly string[]): Choice {
+  let only: Group[] | undefined;
+  let doc = false;
+  let wholeBinary = false;
+  let filter: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const [flag = "", inline] = (args[i] ?? "").split("=", 2);
+    const value = () => inline ?? args[++i] ?? usage(`${flag} needs a value`);
+    if (flag === "--only") {
+      only ??= [];
+      for (const word of value().split(",")) {
+        if (!isGroup(word)) usage(`There is no group "${word}"`);
+        only.push(word);
+      }
+    } else if (flag === "--doc") doc = true;
+    else if (flag === "--binary") wholeBinary = true;
+    else if (flag === "--filter") filter = ["--filter", value()];
+    else usage(`There is no option "${flag}"`);
+  }
+  const standard = GROUPS.filter((group) => group !== "doc" || doc);
+  return { groups: only ?? standard, wholeBinary, filter };
+}
+
+function e2eFiles(against: "sources" | "binary", whole: boolean): string[] {
+  const files = E2E.filter((file) => against === "binary" ? whole || file.short : !file.binaryOnly);
+  return files.map(({ name }) => `tests/e2e/${name}_test.ts`);
+}
+
+async function runGroup(group: Group, choice: Choice): Promise<Tally> {
+  switch (group) {
+    case "unit":
+      return await runTests(
+        ["core", "ffi", "cli", "dist", "tests/support", "tests/cli"],
+        choice.filter,
+      );
+    case "doc":
+      return await runTests(["--doc", ...await docSources(root)], choice.filter);
+    case "store":
+    case "kernel":
+      return await runTests([`tests/${group}`], choice.filter);
+    case "e2e":
+      return await runTests(e2eFiles("sources", true), choice.filter);
+    case "compile":
+      return await compileBinary(root);
+    case "binary":
+      return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
+        KNET_BIN: binary,
+      });
+  }
+}
+
+const choice = parse(Deno.args);
+Deno.chdir(root);
+await setUp("test");
+const start = performance.now();
+let total: Tally = { passed: 0, failed: 0, skipped: 0, notes: [] };
+const seconds: string[] = [];
+for (const group of choice.groups) {
+  const began = performance.now();
+  console.log(`\n== ${group}`);
+  total = addTally(total, await runGroup(group, choice));
+  seconds.push(`${group} ${((performance.now() - began) / 1000).toFixed(0)} s`);
+}
+console.log(
+  `\n${seconds.join(", ")}; together ${((performance.now() - start) / 1000).toFixed(0)} s`,
+);
+for (const note of total.notes) console.log(note);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+Deno.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

@@ -1,0 +1,118 @@
+/**
+ * Installs what tests and demo need and the machine lacks: by apt, when that is there and we are root.
+ *
+ * `deno run -A tests/setup.ts` does it by itself; `deno task test` and `deno task demo` call it.
+ *
+ * @module
+ */
+
+/** A package and how to see that it is there. */
+interface Need {
+  readonly package: string;
+  readonly present: () => boolean;
+  /** Needed for the demo, too. */
+  readonly demo?: true;
+}
+
+const NEEDS: readonly Need[] = [
+  { package: "iproute2", present: () => command("ip") && command("bridge"), demo: true },
+  { package: "iputils-ping", present: () => command("ping"), demo: true },
+  { package: "util-linux", present: () => command("nsenter") && command("unshare"), demo: true },
+  { package: "procps", present: () => command("sysctl") },
+  { package: "libnl-3-200", present: () => library("libnl-3.so.200"), demo: true },
+  { package: "libnl-route-3-200", present: () => library("libnl-route-3.so.200"), demo: true },
+  { package: "libnl-genl-3-200", present: () => library("libnl-genl-3.so.200"), demo: true },
+  { package: "libnftables1", present: () => library("libnftables.so.1"), demo: true },
+  { package: "libnl-route-3-dev", present: () => file("/usr/include/libnl3/netlink/route/link.h") },
+  { package: "libnl-genl-3-dev", present: () => file("/usr/include/libnl3/netlink/genl/genl.h") },
+  { package: "nftables", present: () => command("nft") },
+  { package: "iptables", present: () => command("iptables") },
+  { package: "tcpdump", present: () => command("tcpdump") },
+  { package: "faketime", present: () => command("faketime") },
+  { package: "strace", present: () => command("strace") },
+  { package: "gcc", present: () => command("gcc") },
+  { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
+  { package: "postgresql", present: postgres },
+];
+
+const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Root's directories are missing from many users' PATH, and some of what we need lies there. */
+export function usePathOfRoot(): void {
+  const path = new Set([...(Deno.env.get("PATH") ?? "").split(":"), ...SYSTEM_PATH.split(":")]);
+  Deno.env.set("PATH", [...path].filter((part) => part !== "").join(":"));
+}
+
+/**
+ * Installs what is missing. Never fails: what could not be installed is said once, and the tests that
+ * need it say that they are skipped.
+ *
+ * @returns names of the packages that are still missing.
+ */
+export async function setUp(purpose: "demo" | "test"): Promise<string[]> {
+  usePathOfRoot();
+  const needs = NEEDS.filter((need) => purpose === "test" || need.demo);
+  const missing = () => needs.filter((need) => !need.present()).map((need) => need.package);
+  const packages = missing();
+  if (packages.length === 0) return [];
+  if (Deno.uid() !== 0) {
+    console.error(`setup: not root, so these are not installed: ${packages.join(" ")}`);
+    return packages;
+  }
+  if (!command("apt-get")) {
+    console.error(
+      `setup: there is no apt-get; install by hand what these hold: ${packages.join(" ")}`,
+    );
+    return packages;
+  }
+  console.error(`setup: installing ${packages.join(" ")}`);
+  const failure = await apt(["update"]) ??
+    await apt(["install", "--yes", "--no-install-recommends", ...packages]);
+  if (failure !== undefined) console.error(`setup: ${failure}`);
+  return missing();
+}
+
+async function apt(args: string[]): Promise<string | undefined> {
+  const { code, stdout, stderr } = await new Deno.Command("apt-get", {
+    args: ["-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3", ...args],
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  if (code === 0) return undefined;
+  const decoder = new TextDecoder();
+  return `apt-get ${args[0]} failed:\n${decoder.decode(stdout)}${decoder.decode(stderr)}`;
+}
+
+function file(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function command(name: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((part) => file(`${part}/${name}`));
+}
+
+function library(name: string): boolean {
+  const { arch } = Deno.build;
+  const directories = ["/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib"];
+  for (const base of ["/lib", "/usr/lib"]) directories.push(`${base}/${arch}-linux-gnu`);
+  return directories.some((directory) => file(`${directory}/${name}`));
+}
+
+function postgres(): boolean {
+  try {
+    return [...Deno.readDirSync("/usr/lib/postgresql")].some(({ name }) =>
+      file(`/usr/lib/postgresql/${name}/bin/initdb`)
+    );
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) Deno.exit((await setUp("test")).length === 0 ? 0 : 1);

@@ -1,0 +1,64 @@
+/**
+ * What most end-to-end tests begin with: a cluster of agents with containers.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Container } from "./container.ts";
+import type { Host } from "./host.ts";
+import type { Lab } from "./lab.ts";
+import { sleep, until } from "./wait.ts";
+import { converged } from "./walk.ts";
+
+/** The cluster network of the tests. */
+export const NETWORK = "10.244.0.0/16";
+
+/** Initialises the store, joins all hosts and attaches `containers` containers to each. */
+export async function startCluster(
+  lab: Lab,
+  options: { containers?: number; init?: string; hosts?: readonly Host[] } = {},
+): Promise<void> {
+  const hosts = options.hosts ?? lab.hosts;
+  await lab.host(1).knet(`init --network ${NETWORK} ${options.init ?? ""}`);
+  await Promise.all(hosts.map((host) => host.join()));
+  for (let n = 1; n <= (options.containers ?? 0); n++) {
+    await Promise.all(hosts.map((host) => host.attach(`c${n}`)));
+  }
+  await converged(hosts);
+}
+
+/** Containers of all hosts. */
+export function containersOf(hosts: readonly Host[]): Container[] {
+  return hosts.flatMap((host) => host.containers);
+}
+
+/** Pings from every container to every other. */
+export async function assertFullMesh(containers: readonly Container[]): Promise<void> {
+  for (const from of containers) {
+    const others = containers.filter((to) => to !== from);
+    const answers = await Promise.all(others.map((to) => from.ping(to.address, 2)));
+    const silent = others.filter((_, i) => !answers[i]).map((to) => to.label);
+    assert.deepEqual(silent, [], `${from.label} gets no answer from these`);
+  }
+}
+
+/** Waits until a ping is answered; returns the milliseconds. */
+export async function flows(from: Container, to: string): Promise<number> {
+  const { ms } = await until(`${from.label} reaches ${to}`, () => from.ping(to, 0.2), {
+    interval: 10,
+  });
+  return ms;
+}
+
+/** Waits until something was true for `quiet` milliseconds without a break. */
+export async function stays(
+  what: string,
+  probe: () => Promise<boolean>,
+  quiet: number,
+): Promise<void> {
+  const end = performance.now() + quiet;
+  while (performance.now() < end) {
+    assert.ok(await probe(), what);
+    await sleep(50);
+  }
+}

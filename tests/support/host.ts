@@ -1,0 +1,325 @@
+/**
+ * A host of the lab: a network namespace with its own /run, machine-id, boot id and host name, joined
+ * to the others by eth0 on the underlay.
+ *
+ * @module
+ */
+import * as http from "node:http";
+import { Container } from "./container.ts";
+import {
+  Background,
+  type CommandLine,
+  exec,
+  type ExecOptions,
+  type Outcome,
+  words,
+} from "./exec.ts";
+import { sleep, until } from "./wait.ts";
+
+const entry = new URL("../../cli/main.ts", import.meta.url).pathname;
+
+/** How the program under test is started: the compiled binary of KNET_BIN, else the sources. */
+export function knetProgram(): string[] {
+  const binary = Deno.env.get("KNET_BIN");
+  return binary ? [binary] : [Deno.execPath(), "run", "-q", "-A", entry];
+}
+
+/** What a host is made of. */
+export interface HostOptions {
+  /** `h1`. */
+  readonly name: string;
+  /** Name of its network namespace on the machine. */
+  readonly netns: string;
+  /** Underlay address. */
+  readonly address: string;
+  /** Address of the underlay's router. */
+  readonly router: string;
+  /** Directory on the machine with the shared database, seen by the host at /run/shared. */
+  readonly shared: string;
+  /** Store URL as the host says it. */
+  readonly storeUrl: string;
+  /** 32 hexadecimal digits; the default is random. */
+  readonly machineId?: string;
+  /** A directory that takes the place of / for knet (not for the tools of the test). */
+  readonly root?: string;
+}
+
+/** How the agent is started. */
+export interface JoinOptions {
+  /** More arguments for `knet join`. */
+  readonly args?: readonly string[];
+  readonly env?: Record<string, string>;
+  /** Command put before knet, such as faketime. */
+  readonly wrapper?: readonly string[];
+  /** With `false`, does not wait until the agent says that it is ready. */
+  readonly wait?: boolean;
+}
+
+/** Hexadecimal digits of a machine-id. */
+export function randomMachineId(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
+/** A host of the lab. */
+export class Host implements AsyncDisposable {
+  readonly options: HostOptions;
+  readonly name: string;
+  /** Underlay address, as the lab knows it. */
+  address: string;
+  /** The agent, while one runs or the last one that did. */
+  agent: Background | undefined;
+  /** Arguments that every `knet join` on this host gets. */
+  joinArgs: readonly string[] = [];
+  readonly containers: Container[] = [];
+  readonly machineId: string;
+  readonly #holder: Background;
+  readonly #kept: Background[] = [];
+
+  private constructor(options: HostOptions, machineId: string, holder: Background) {
+    this.machineId = machineId;
+    this.options = options;
+    this.name = options.name;
+    this.address = options.address;
+    this.#holder = holder;
+  }
+
+  /** Makes the host; its network namespace with eth0 is there already. */
+  static async create(options: HostOptions): Promise<Host> {
+    const machineId = options.machineId ?? randomMachineId();
+    const script = holderScript(options, machineId);
+    const unshare = ["unshare", "-m", "-u", "--propagation", "private"];
+    const holder = new Background([
+      "ip",
+      "netns",
+      "exec",
+      options.netns,
+      ...unshare,
+      "sh",
+      "-c",
+      script,
+    ]);
+    const host = new Host(options, machineId, holder);
+    try {
+      await until(`${options.name} is up`, () => {
+        if (holder.ended !== undefined) throw new Error(holder.stderr);
+        return holder.stdout.includes("ready");
+      });
+    } catch (error) {
+      await host[Symbol.asyncDispose]();
+      throw error;
+    }
+    return host;
+  }
+
+  /** Command line that leads into the host's namespaces. */
+  get enter(): string[] {
+    return ["nsenter", "-t", `${this.#holder.pid}`, "-n", "-m", "-u", "--"];
+  }
+
+  /** A file of the host as the test process can open it. */
+  path(file: string): string {
+    return `/proc/${this.#holder.pid}/root${file}`;
+  }
+
+  /** Runs a command on the host. */
+  run(line: CommandLine, options: ExecOptions = {}): Promise<Outcome> {
+    return exec([...this.enter, ...words(line)], options);
+  }
+
+  /** Runs a shell script on the host. */
+  sh(script: string, options: ExecOptions = {}): Promise<Outcome> {
+    return exec([...this.enter, "sh", "-ec", script], options);
+  }
+
+  /** Runs a command that prints JSON on the host. */
+  async json<T>(line: CommandLine): Promise<T> {
+    const { stdout } = await this.run(line);
+    return JSON.parse(stdout.trim() || "[]") as T;
+  }
+
+  /** Ends a background process together with the host. */
+  keep(process: Background): Background {
+    this.#kept.push(process);
+    return process;
+  }
+
+  /** Starts a command on the host. */
+  spawn(line: CommandLine, options: { env?: Record<string, string> } = {}): Background {
+    return this.keep(new Background([...this.enter, ...words(line)], options));
+  }
+
+  #knetLine(args: readonly string[], wrapper: readonly string[]): string[] {
+    const root = this.options.root === undefined ? [] : ["chroot", this.options.root];
+    const program = this.options.root === undefined ? knetProgram() : ["/usr/bin/knet"];
+    return [
+      ...this.enter,
+      ...wrapper,
+      ...root,
+      ...program,
+      ...args,
+      "--data-dir",
+      "/run/host/data",
+    ];
+  }
+
+  #environment(env: Record<string, string> = {}): Record<string, string> {
+    return { KNET_STORE: this.options.storeUrl, NO_COLOR: "1", ...env };
+  }
+
+  /** Runs a knet command on the host. */
+  knet(
+    args: CommandLine,
+    options: ExecOptions & { wrapper?: readonly string[] } = {},
+  ): Promise<Outcome> {
+    const line = this.#knetLine(words(args), options.wrapper ?? []);
+    return exec(line, { ...options, env: this.#environment(options.env) });
+  }
+
+  /** Runs a knet command with `--json` and returns its document. */
+  async knetJson<T>(args: CommandLine): Promise<T> {
+    return JSON.parse((await this.knet([...words(args), "--json"])).stdout) as T;
+  }
+
+  /** Starts the agent and waits until it is ready. */
+  async join(options: JoinOptions = {}): Promise<Background> {
+    const args = ["join", ...this.joinArgs, ...(options.args ?? [])];
+    const line = this.#knetLine(args, options.wrapper ?? []);
+    const agent = this.keep(new Background(line, { env: this.#environment(options.env) }));
+    this.agent = agent;
+    if (options.wait !== false) await this.ready();
+    return agent;
+  }
+
+  /** Waits until the agent says that it is ready. */
+  async ready(): Promise<void> {
+    const { agent } = this;
+    await until(`the agent of ${this.name} is ready`, async () => {
+      if (agent?.ended !== undefined) return true;
+      return (await this.get("/readyz")).status === 200;
+    });
+    if (agent?.ended !== undefined) {
+      throw new Error(`The agent of ${this.name} ended: ${agent.ended.code}\n${agent.stderr}`);
+    }
+  }
+
+  /** Asks the agent's socket. */
+  get(path: string): Promise<{ status: number; body: string }> {
+    const socketPath = this.path("/run/knet/knet.sock");
+    return new Promise((resolve, reject) => {
+      const request = http.request(
+        { socketPath, path, agent: false, timeout: 2000 },
+        (response) => {
+          let body = "";
+          response.setEncoding("utf8");
+          response.on("data", (text: string) => body += text);
+          response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+          response.on("error", reject);
+        },
+      );
+      request.on("timeout", () => request.destroy(new Error("no answer within 2 s")));
+      request.on("error", reject);
+      request.end();
+    });
+  }
+
+  /** Ends the agent. */
+  async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus | undefined> {
+    const status = await this.agent?.stop(signal);
+    this.agent = undefined;
+    return status;
+  }
+
+  /** Ends the agent, takes everything of knet down and gives the lease back. */
+  async leave(): Promise<void> {
+    await this.stop();
+    await this.knet("leave");
+    this.containers.length = 0;
+  }
+
+  /** Makes a network namespace and attaches it. */
+  async attach(name: string, args: readonly string[] = []): Promise<Container> {
+    await this.run(["ip", "netns", "add", name]);
+    await this.knet(["attach", name, ...args]);
+    const probe = new Container(this, name, "");
+    const address = await probe.currentAddress();
+    if (address === undefined) throw new Error(`${probe.label} has no address after knet attach`);
+    const container = new Container(this, name, address);
+    this.containers.push(container);
+    return container;
+  }
+
+  /** Key and value pairs of subnet.env. */
+  async subnetEnv(): Promise<Record<string, string>> {
+    const text = await Deno.readTextFile(this.path("/run/knet/subnet.env"));
+    return Object.fromEntries(
+      text.trim().split("\n").map((line) => {
+        const at = line.indexOf("=");
+        return [line.slice(0, at), line.slice(at + 1)];
+      }),
+    );
+  }
+
+  /** This host's subnet as a prefix: `10.244.1.0/24`. */
+  async subnet(): Promise<string> {
+    const gateway = (await this.subnetEnv())["KNET_SUBNET"] ?? "";
+    return networkOf(gateway);
+  }
+
+  /** What the kernel forgets at a reboot, with a new boot id; data stay. The agent is dead before. */
+  async reboot(): Promise<void> {
+    await this.stop("SIGKILL");
+    for (const container of this.containers.splice(0)) {
+      await this.run(["ip", "netns", "delete", container.name]);
+    }
+    await this.sh(
+      `rm -rf /run/knet; nft flush ruleset
+       for d in $(ls /sys/class/net | grep '^knet'); do ip link delete "$d"; done
+       cat /proc/sys/kernel/random/uuid > /run/host/boot-id`,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const process of this.#kept) await process[Symbol.asyncDispose]();
+    await this.#holder[Symbol.asyncDispose]();
+    await sleep(0);
+  }
+}
+
+/** `10.244.1.1/24` becomes `10.244.1.0/24` (IPv4). */
+export function networkOf(prefix: string): string {
+  const [address = "", length = "32"] = prefix.split("/");
+  const value = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const size = 2 ** (32 - Number(length));
+  const base = Math.floor(value / size) * size;
+  return `${[24, 16, 8, 0].map((bits) => Math.floor(base / 2 ** bits) % 256).join(".")}/${length}`;
+}
+
+/** The shell script that keeps the host's mount namespace: it ends with the test process, whose pipe it reads. */
+function holderScript(options: HostOptions, machineId: string): string {
+  const root = options.root;
+  return `set -e
+mount -t tmpfs -o mode=755 knet-lab /run
+mkdir -p /run/netns /run/host/data /run/shared /run/lock
+chmod 700 /run/host/data
+mount --bind /run/netns /run/netns && mount --make-shared /run/netns
+mount --bind ${options.shared} /run/shared
+echo ${machineId} > /run/host/machine-id
+cat /proc/sys/kernel/random/uuid > /run/host/boot-id
+mount --bind /run/host/boot-id /proc/sys/kernel/random/boot_id
+if [ -e /etc/machine-id ]; then mount --bind /run/host/machine-id /etc/machine-id; fi
+echo ${options.name} > /proc/sys/kernel/hostname
+${
+    root === undefined ? "" : `mount -t tmpfs -o mode=1777,noexec knet-lab ${root}/tmp
+mount --rbind /run ${root}/run
+mount --rbind /proc ${root}/proc
+mount --rbind /sys ${root}/sys
+mount --rbind /dev ${root}/dev
+cp /run/host/machine-id ${root}/etc/machine-id`
+  }
+ip link set lo up
+ip addr add ${options.address}/24 dev eth0
+ip link set eth0 up
+ip route add default via ${options.router}
+echo ready
+exec cat > /dev/null`;
+}

@@ -1,0 +1,175 @@
+/**
+ * What befalls a host while its agent runs (acceptance 3), as a table.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Host } from "./host.ts";
+import { type Lab, ROUTER } from "./lab.ts";
+import { sleep } from "./wait.ts";
+import { type FdbRow, identityOf, type NexthopRow } from "./walk.ts";
+
+/** One of them. */
+export interface Injury {
+  readonly name: string;
+  /** Harms host 1 of the lab; the time of healing counts from its return. */
+  readonly inflict: (lab: Lab) => Promise<void>;
+  /** Needs next-hop objects. */
+  readonly nexthops?: true;
+  /** Cannot be healed without the store: the peers have to be told something. */
+  readonly needsStore?: true;
+}
+
+/** FORWARD as Docker leaves it: it drops, and DOCKER-USER is where others may put their rules. */
+export const DOCKER_RULES = `
+  iptables -w -P FORWARD DROP
+  iptables -w -N DOCKER-USER
+  iptables -w -A FORWARD -j DOCKER-USER
+`;
+
+const FOREIGN_TABLE = `nft 'table inet other { chain c { tcp dport 4711 accept; }; }'`;
+
+/** Things on host 1 that are not knet's, one of them with a next-hop id out of knet's range. */
+export async function addForeigners(host: Host): Promise<void> {
+  await host.sh(`
+    ip link add f0 type veth peer name f1
+    ip link set f0 addrgenmode none up
+    ip link set f1 addrgenmode none up
+    ip addr add 198.51.100.1/24 dev f0
+    ip route add 198.51.101.0/24 via 198.51.100.2 dev f0 proto static
+    ip nexthop add id 4711 via 198.51.100.4 dev f0
+    ip nexthop add id ${0x6b6e0000} via 198.51.100.5 dev f0
+    ip nexthop add id ${0x6b6e0002} via 198.51.100.6 dev f0
+    ip route add 198.51.103.0/24 nhid 4711
+    ip route add 198.51.104.0/24 nhid ${0x6b6e0002}
+    ip neigh add 198.51.100.9 lladdr 02:00:00:00:00:09 dev f0 nud permanent
+    ${FOREIGN_TABLE}
+    ${DOCKER_RULES}`);
+}
+
+/** The same things as text. */
+export async function foreigners(host: Host): Promise<string> {
+  const { stdout } = await host.sh(`
+    ip -4 route show dev f0 | sort
+    ip nexthop show dev f0 | sort
+    ip neigh show dev f0 nud permanent
+    nft list table inet other
+    iptables -w -S FORWARD`);
+  return stdout;
+}
+
+/** knet's own firewall on a host, however its sets are ordered. */
+export async function firewallOf(host: Host): Promise<string> {
+  const { stdout } = await host.sh(`
+    nft list tables | grep -w knet | while read -r word family name; do nft -s list table $family $name; done
+    iptables -w -S | grep -- '--comment .*knet' || true
+    sysctl -n net.ipv4.ip_forward`);
+  return stdout.split(/[\s,]+/).sort().join(" ");
+}
+
+async function move(host: Host, address: string): Promise<void> {
+  await host.sh(`
+    ip addr del ${host.address}/24 dev eth0
+    sleep 0.2
+    ip addr add ${address}/24 dev eth0
+    ip route replace default via ${ROUTER}`);
+  host.address = address;
+}
+
+const far = (lab: Lab) => identityOf(lab.host(2));
+
+/** All of them, each on host 1, the peer concerned being host 2. */
+export const INJURIES: readonly Injury[] = [
+  {
+    name: "the VXLAN device is deleted",
+    inflict: async (lab) => void await lab.host(1).run("ip link delete knet.1"),
+  },
+  {
+    name: "the VXLAN device's address is deleted",
+    inflict: async (lab) => {
+      const { vtep } = await identityOf(lab.host(1));
+      await lab.host(1).run(`ip addr del ${vtep}/32 dev knet.1`);
+    },
+  },
+  {
+    name: "a route is deleted",
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip route del ${(await far(lab)).subnet} proto 107`);
+    },
+  },
+  {
+    name: "a neighbour is deleted",
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip neigh del ${(await far(lab)).vtep} dev knet.1`);
+    },
+  },
+  {
+    name: "an FDB entry is deleted",
+    inflict: async (lab) => {
+      const { mac, publicIp } = await far(lab);
+      const host = lab.host(1);
+      const rows = await host.json<FdbRow[]>("bridge -j fdb show dev knet.1");
+      assert.ok(rows.some((row) => row.mac === mac));
+      await host.run(`bridge fdb del ${mac} dev knet.1 dst ${publicIp} self`);
+    },
+  },
+  {
+    name: "a next-hop object is deleted",
+    nexthops: true,
+    inflict: async (lab) => {
+      const { vtep } = await far(lab);
+      const rows = await lab.host(1).json<NexthopRow[]>("ip -j nexthop show proto 107");
+      const id = rows.find((row) => row.gateway === vtep)?.id;
+      await lab.host(1).run(`ip nexthop del id ${id}`);
+    },
+  },
+  {
+    name: "the bridge's address is deleted",
+    inflict: async (lab) => {
+      const gateway = (await lab.host(1).subnetEnv())["KNET_SUBNET"];
+      await lab.host(1).run(`ip addr del ${gateway} dev knet0`);
+    },
+  },
+  {
+    name: "the VXLAN device's MAC address is changed",
+    inflict: async (lab) => {
+      await lab.host(1).run("ip link set dev knet.1 address 02:12:34:56:78:9a");
+    },
+  },
+  {
+    name: "the VXLAN device is set down",
+    inflict: async (lab) => void await lab.host(1).run("ip link set knet.1 down"),
+  },
+  {
+    name: "the underlay's carrier goes and comes back",
+    inflict: async (lab) => {
+      await lab.runUnderlay(`ip link set ${lab.host(1).name} down`);
+      await sleep(500);
+      await lab.runUnderlay(`ip link set ${lab.host(1).name} up`);
+    },
+  },
+  {
+    name: "the underlay interface gets another address",
+    needsStore: true,
+    inflict: (lab) => move(lab.host(1), "192.168.2.111"),
+  },
+  {
+    name: "the underlay interface gets its old address again",
+    needsStore: true,
+    inflict: (lab) => move(lab.host(1), lab.host(1).options.address),
+  },
+  {
+    name: "nft flush ruleset (and Docker sets its rules again)",
+    inflict: async (lab) => {
+      await lab.host(1).sh(`nft flush ruleset; ${FOREIGN_TABLE}; ${DOCKER_RULES}`);
+    },
+  },
+  {
+    name: "the chain with the FORWARD rules is flushed",
+    inflict: async (lab) => void await lab.host(1).run("iptables -w -F DOCKER-USER"),
+  },
+  {
+    name: "ip_forward is set to 0",
+    inflict: async (lab) => void await lab.host(1).run("sysctl -q -w net.ipv4.ip_forward=0"),
+  },
+];

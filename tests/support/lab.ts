@@ -1,0 +1,175 @@
+/**
+ * The lab: hosts as network namespaces on a bridge in a namespace of its own, so that nothing touches
+ * the machine's. Their database is a shared directory, or a Postgres on the underlay.
+ *
+ * @module
+ */
+import { type BackendCase, vxlanCase } from "./backend.ts";
+import { exec, type ExecOptions, type Outcome, words } from "./exec.ts";
+import { Host, type HostOptions } from "./host.ts";
+import { labPrefix, sweep } from "./names.ts";
+import { type LabPostgres, startLabPostgres } from "./lab_postgres.ts";
+
+/** Store engines that a lab can be built on. */
+export type StoreKind = "sqlite" | "postgres";
+
+/** Both of them. */
+export const STORES: readonly StoreKind[] = ["sqlite", "postgres"];
+
+/** What a lab is made of. */
+export interface LabOptions {
+  readonly hosts: number;
+  readonly store?: StoreKind;
+  readonly backend?: BackendCase;
+}
+
+/** Address of the underlay's router, which also plays the world outside. */
+export const ROUTER = "192.168.2.1";
+/** An address outside underlay and cluster, owned by the router (RFC 5737). */
+export const OUTSIDE = "203.0.113.1";
+const POSTGRES = "192.168.2.200";
+const POSTGRES_PORT = 5432;
+
+/** Several hosts and what joins them. */
+export class Lab implements AsyncDisposable {
+  readonly prefix = labPrefix();
+  /** Directory on the machine that goes away with the lab. */
+  readonly directory: string;
+  readonly store: StoreKind;
+  readonly backend: BackendCase;
+  readonly hosts: Host[] = [];
+  /** Directory on the machine that all hosts see at /run/shared. */
+  readonly shared: string;
+  /** The Postgres of the lab, if that is its store. */
+  postgres: LabPostgres | undefined;
+  readonly #namespaces: string[] = [];
+
+  private constructor(options: LabOptions, directory: string) {
+    this.store = options.store ?? "sqlite";
+    this.backend = options.backend ?? vxlanCase;
+    this.directory = directory;
+    this.shared = `${directory}/shared`;
+  }
+
+  /** Builds the lab; everything is taken down again if that fails. */
+  static async create(options: LabOptions): Promise<Lab> {
+    await sweep();
+    const lab = new Lab(options, await Deno.makeTempDir({ prefix: "knet-lab-" }));
+    try {
+      await Deno.mkdir(lab.shared, { mode: 0o700 });
+      await lab.#buildUnderlay();
+      if (lab.store === "postgres") {
+        const netns = await lab.#plug("pg", POSTGRES);
+        lab.postgres = await startLabPostgres(netns, POSTGRES, POSTGRES_PORT);
+      }
+      for (let n = 1; n <= options.hosts; n++) await lab.addHost();
+      return lab;
+    } catch (error) {
+      await lab[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Store URL as the hosts say it. */
+  get storeUrl(): string {
+    return this.postgres?.url ?? "sqlite:/run/shared/knet.db";
+  }
+
+  /** The SQLite file as this process sees it. */
+  get databaseFile(): string {
+    return `${this.shared}/knet.db`;
+  }
+
+  /** Host number `n`, the first being 1. */
+  host(n: number): Host {
+    const host = this.hosts[n - 1];
+    if (host === undefined) throw new RangeError(`The lab has no host ${n}`);
+    return host;
+  }
+
+  /** Name of the underlay's namespace. */
+  get underlay(): string {
+    return `${this.prefix}-u`;
+  }
+
+  /** Command line that leads into the underlay's namespace. */
+  get enterUnderlay(): string[] {
+    return ["ip", "netns", "exec", this.underlay];
+  }
+
+  /** Runs a command in the underlay's namespace. */
+  runUnderlay(line: string | readonly string[], options: ExecOptions = {}): Promise<Outcome> {
+    return exec([...this.enterUnderlay, ...words(line)], options);
+  }
+
+  /** Adds one more host, `h<n>` with the address 192.168.2.10<n>. */
+  async addHost(options: Partial<HostOptions> = {}): Promise<Host> {
+    const n = this.hosts.length + 1;
+    const name = options.name ?? `h${n}`;
+    const address = options.address ?? `192.168.2.${100 + n}`;
+    const netns = await this.#plug(name);
+    const host = await Host.create({
+      name,
+      netns,
+      address,
+      router: ROUTER,
+      shared: this.shared,
+      storeUrl: this.storeUrl,
+      ...options,
+    });
+    host.joinArgs = this.backend.joinArgs;
+    this.hosts.push(host);
+    return host;
+  }
+
+  /** Adds a namespace on the underlay that is no host of the cluster; returns its name. */
+  addStranger(name: string, address: string): Promise<string> {
+    return this.#plug(name, address);
+  }
+
+  /** Last lines of every agent's log, for the message of a failed test. */
+  logs(lines = 25): string {
+    return this.hosts.map(({ name, agent }) => {
+      const text = agent?.stderr.trimEnd().split("\n").slice(-lines).join("\n  ") ?? "no agent";
+      return `--- agent of ${name}\n  ${text}`;
+    }).join("\n");
+  }
+
+  async #buildUnderlay(): Promise<void> {
+    await this.#addNamespace(this.underlay);
+    await this.runUnderlay("ip link set lo up");
+    await this.runUnderlay("ip link add br0 type bridge mcast_snooping 0");
+    await this.runUnderlay(`ip addr add ${ROUTER}/24 dev br0`);
+    await this.runUnderlay(`ip addr add ${OUTSIDE}/32 dev lo`);
+    await this.runUnderlay("ip link set br0 up");
+  }
+
+  async #addNamespace(name: string): Promise<void> {
+    await exec(["ip", "netns", "add", name]);
+    this.#namespaces.push(name);
+  }
+
+  /** Joins a new namespace to the underlay by a veth pair: eth0 there, `name` here. */
+  async #plug(name: string, address?: string): Promise<string> {
+    const netns = `${this.prefix}-${name}`;
+    await this.#addNamespace(netns);
+    await this.runUnderlay(`ip link add ${name} type veth peer name eth0 netns ${netns}`);
+    await this.runUnderlay(`ip link set ${name} master br0 up`);
+    if (address !== undefined) {
+      await exec(`ip -n ${netns} link set lo up`);
+      await exec(`ip -n ${netns} addr add ${address}/24 dev eth0`);
+      await exec(`ip -n ${netns} link set eth0 up`);
+      await exec(`ip -n ${netns} route add default via ${ROUTER}`);
+    }
+    return netns;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const host of this.hosts) await host[Symbol.asyncDispose]();
+    await this.postgres?.[Symbol.asyncDispose]();
+    for (const name of this.#namespaces.toReversed()) {
+      await exec(["ip", "netns", "delete", name], { check: false });
+    }
+    await Deno.remove(this.directory, { recursive: true }).catch(() => {});
+  }
+}

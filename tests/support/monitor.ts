@@ -1,0 +1,50 @@
+/**
+ * `ip -ts monitor route`: the moment at which the kernel's routing table changed.
+ *
+ * @module
+ */
+import type { Background } from "./exec.ts";
+import type { Host } from "./host.ts";
+import { until } from "./wait.ts";
+
+/** What happened to a route, and when (milliseconds since the epoch). */
+interface RouteEvent {
+  readonly at: number;
+  readonly deleted: boolean;
+  readonly text: string;
+}
+
+/** A running monitor on one host. */
+export class RouteMonitor {
+  readonly #host: Host;
+  readonly #process: Background;
+
+  constructor(host: Host) {
+    this.#host = host;
+    this.#process = host.spawn("stdbuf -oL ip -ts monitor route", { env: { TZ: "UTC" } });
+  }
+
+  get #events(): RouteEvent[] {
+    const lines = this.#process.stdout.split("\n").slice(0, -1);
+    return lines.flatMap((line) => {
+      const match = /^\[(\S+)\] (Deleted )?(.*)$/.exec(line);
+      if (match === null) return [];
+      return [{
+        at: Date.parse(`${match[1]}Z`),
+        deleted: match[2] !== undefined,
+        text: match[3] ?? "",
+      }];
+    });
+  }
+
+  /** Waits for the first change of the route to a subnet that is not older than `since`; returns its moment. */
+  async changed(subnet: string, deleted: boolean, since: number): Promise<number> {
+    const what = `${this.#host.name} ${deleted ? "drops" : "has"} the route to ${subnet}`;
+    const { value } = await until(what, () => {
+      return this.#events.find((event) =>
+        event.deleted === deleted && event.text.startsWith(`${subnet} `) && event.at >= since
+      );
+    }, { interval: 5 });
+    return value.at;
+  }
+}
