@@ -3,27 +3,10 @@
  *
  * @module
  */
-import type { BackendType } from "../core/cluster.ts";
+import type { BackendType, ClusterRequest } from "../core/cluster.ts";
 import { UsageError } from "./errors.ts";
 import type { clusterOptions } from "./options.ts";
 import type { Parsed } from "./parse.ts";
-
-/** What the administrator said of the cluster. */
-export interface ClusterRequest {
-  network?: string;
-  subnetLen?: number;
-  subnetMin?: string;
-  subnetMax?: string;
-  backend?: {
-    type: BackendType;
-    vni?: number;
-    port?: number;
-    directRouting?: boolean;
-    mtu?: number;
-  };
-  serviceNetwork?: string;
-  leaseTtl?: number;
-}
 
 /** Which backends an option of theirs belongs to. */
 const OWNERS = {
@@ -44,7 +27,7 @@ export function clusterRequest(
 ): ClusterRequest {
   const given = (Object.keys(OWNERS) as (keyof typeof OWNERS)[])
     .filter((name) => options[name] !== undefined);
-  // An option of one backend alone names it.
+  // Options of a backend imply the default one.
   const type: BackendType = options.backend ?? "vxlan";
   for (const name of given) {
     const owners: readonly BackendType[] = OWNERS[name];
@@ -57,23 +40,27 @@ export function clusterRequest(
       );
     }
   }
-  const request: ClusterRequest = {};
-  if (options.network !== undefined) request.network = options.network;
-  if (options["subnet-len"] !== undefined) request.subnetLen = options["subnet-len"];
-  if (options["subnet-min"] !== undefined) request.subnetMin = options["subnet-min"];
-  if (options["subnet-max"] !== undefined) request.subnetMax = options["subnet-max"];
-  if (options["service-network"] !== undefined) request.serviceNetwork = options["service-network"];
-  if (options["lease-ttl"] !== undefined) request.leaseTtl = options["lease-ttl"];
-  if (options.backend !== undefined || given.length > 0) {
-    request.backend = {
-      type,
-      ...(options.vni === undefined ? {} : { vni: options.vni }),
-      ...(options.port === undefined ? {} : { port: options.port }),
-      ...(options["direct-routing"] === undefined
-        ? {}
-        : { directRouting: options["direct-routing"] }),
-      ...(options.mtu === undefined ? {} : { mtu: options.mtu }),
-    };
-  }
-  return request;
+  return {
+    ...said("network", options.network),
+    ...said("subnetLen", options["subnet-len"]),
+    ...said("subnetMin", options["subnet-min"]),
+    ...said("subnetMax", options["subnet-max"]),
+    ...said("serviceNetwork", options["service-network"]),
+    ...said("leaseTtl", options["lease-ttl"]),
+    ...said(
+      "backend",
+      options.backend === undefined && given.length === 0 ? undefined : {
+        type,
+        ...said("vni", options.vni),
+        ...said("port", options.port),
+        ...said("directRouting", options["direct-routing"]),
+        ...said("mtu", options.mtu),
+      },
+    ),
+  };
+}
+
+/** A record of one value, or of none if nothing was said. */
+function said<Name extends string, T>(name: Name, value: T | undefined): { [N in Name]?: T } {
+  return (value === undefined ? {} : { [name]: value }) as { [N in Name]?: T };
 }

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { ClusterConfig } from "../core/cluster.ts";
+import type { ClusterConfig, ClusterRequest } from "../core/cluster.ts";
 import { clusterRequest } from "./cluster_request.ts";
-import type { ClusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { clusterOptions, text } from "./options.ts";

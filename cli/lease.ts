@@ -94,7 +94,7 @@ const reserve = defineCommand({
     }
     let subnet: string;
     try {
-      subnet = await prefix("a subnet")(words[0]!);
+      subnet = await prefix(words[0]!);
     } catch (error) {
       if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
       throw new UsageError(refusal("SUBNET", error.message), context, error);

@@ -73,7 +73,8 @@ export function formatJson(record: LogRecord): string {
 export async function startLogging(level: LogLevel, format: LogFormat): Promise<void> {
   const text = {
     color: wantsColor(Deno.stderr),
-    journal: Deno.env.get("JOURNAL_STREAM") !== undefined && !Deno.stderr.isTerminal(),
+    // Shells inherit JOURNAL_STREAM from their session; only a service has both.
+    journal: ["JOURNAL_STREAM", "NOTIFY_SOCKET"].every((name) => Deno.env.get(name) !== undefined),
   };
   await configure({
     reset: true,

@@ -45,22 +45,23 @@ export function choice<const Word extends string>(
 }
 
 /** Accepts a network in prefix notation, without bits in its host part; yields its canonical text. */
-export function prefix(
-  what: string,
-  min = 0,
-  max = 128,
-): (input: string) => Promise<string> {
-  return async (input) => {
-    const { formatPrefix, parsePrefix } = await import("../core/address.ts");
-    const parsed = parsePrefix(input);
-    if (parsed.length < min || parsed.length > max) {
-      throw new RangeError(
-        `"${input}" is too ${parsed.length > max ? "small" : "large"} for ${what}: ` +
-          `give a prefix length from /${min} to /${max}`,
-      );
-    }
-    return formatPrefix(parsed);
-  };
+export async function prefix(input: string): Promise<string> {
+  const { formatPrefix, parsePrefix } = await import("../core/address.ts");
+  return formatPrefix(parsePrefix(input));
+}
+
+/** Accepts a network with room for several subnets. */
+export async function clusterNetwork(input: string): Promise<string> {
+  const { addressBits, formatPrefix, parsePrefix } = await import("../core/address.ts");
+  const parsed = parsePrefix(input);
+  const max = addressBits(parsed.family) - 4;
+  if (parsed.length < 8 || parsed.length > max) {
+    throw new RangeError(
+      `"${input}" is too ${parsed.length > max ? "small" : "large"}: ` +
+        `give a prefix length from /8 to /${max}`,
+    );
+  }
+  return formatPrefix(parsed);
 }
 
 /** Accepts an address; yields its canonical text. */
@@ -169,13 +170,13 @@ export const clusterOptions = {
   network: value(
     "CIDR",
     "The network that all hosts share",
-    prefix("a cluster network", 8, 28),
+    clusterNetwork,
     { fallback: "10.244.0.0/16" },
   ),
   "subnet-len": value(
     "LENGTH",
     "Prefix length of each host's subnet",
-    integer("a subnet's prefix length", 10, 30),
+    integer("a prefix length of subnets", 10, 126),
     { fallback: "24" },
   ),
   "subnet-min": value("ADDRESS", "First subnet that may be leased", address, {
@@ -206,13 +207,13 @@ export const clusterOptions = {
   "service-network": value(
     "CIDR",
     "Where the virtual addresses of services come from",
-    prefix("a service network", 8, 28),
+    prefix,
     { fallback: "10.96.0.0/16" },
   ),
   "lease-ttl": value(
     "SPAN",
     "Life of a lease that is not renewed",
-    span(10),
+    span(1),
     { fallback: "24h" },
   ),
 };

@@ -4,7 +4,7 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
-import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
@@ -211,3 +211,27 @@ export function routeOf(
   };
 }
 
+
+function one(socket: NetlinkSocket, verb: WriteVerb, route: Route): void {
+  const batch = new Batch(256);
+  encodeRoute(batch, verb, route);
+  socket.request(batch);
+}
+
+/**
+ * Adds a route.
+ *
+ * @throws {NetlinkError}
+ */
+export function addRoute(socket: NetlinkSocket, route: Route): void {
+  one(socket, "add", route);
+}
+
+/**
+ * Deletes a route.
+ *
+ * @throws {NetlinkError}
+ */
+export function deleteRoute(socket: NetlinkSocket, route: Route): void {
+  one(socket, "delete", route);
+}

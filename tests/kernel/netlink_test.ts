@@ -100,7 +100,14 @@ for (
         onlink: true,
         flags: 0,
       };
-      const neighbour = { family, ifindex, dst: peer, mac: "02:00:00:00:01:01", state: 0x80, flags: 0 };
+      const neighbour = {
+        family,
+        ifindex,
+        dst: peer,
+        mac: "02:00:00:00:01:01",
+        state: 0x80,
+        flags: 0,
+      };
       const batch = new Batch();
       encodeNeighbour(batch, "replace", neighbour);
       encodeNexthop(batch, "add", nexthop);

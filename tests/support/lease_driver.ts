@@ -25,6 +25,8 @@ export interface DriverAnswer {
   readonly at: number;
   readonly subnets?: readonly string[];
   readonly errors?: readonly string[];
+  /** How often all joiners together found the store away and asked again. */
+  readonly retries?: number;
 }
 
 /** A lease request as an agent of that name would make it. */
@@ -74,19 +76,36 @@ async function herd(
   command: DriverCommand & { do: "herd" },
 ): Promise<DriverAnswer> {
   const { openStore } = await import("../../core/store/open.ts");
-  const stores = Array.from({ length: command.count }, () => openStore(url));
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, command.at - Date.now())));
-  const results = await Promise.allSettled(stores.map(async (open, i) => {
-    const node = `${command.prefix}${i}`;
-    const store = await open;
-    const { lease } = await store.acquireLease(requestOf(node, publicIp(node)));
-    return lease.subnet;
-  }));
+  const results = await Promise.allSettled(
+    Array.from({ length: command.count }, async (_, i) => {
+      await using store = await openStore(url);
+      return await joinAsAgents(store, `${command.prefix}${i}`);
+    }),
+  );
   const at = now();
-  for (const open of stores) await (await open)[Symbol.asyncDispose]();
-  const subnets = results.flatMap((r) => r.status === "fulfilled" ? [r.value] : []);
+  const subnets = results.flatMap((r) => r.status === "fulfilled" ? [r.value.subnet] : []);
   const errors = results.flatMap((r) => r.status === "rejected" ? [String(r.reason)] : []);
-  return { at, subnets, errors };
+  const retries = results.reduce((n, r) => n + (r.status === "fulfilled" ? r.value.retries : 0), 0);
+  return { at, subnets, errors, retries };
+}
+
+/** Asks until the store is there, waiting between as agents wait. */
+async function joinAsAgents(
+  store: Store,
+  node: string,
+): Promise<{ subnet: string; retries: number }> {
+  const { StoreAwayError } = await import("../../core/error.ts");
+  const { backoff } = await import("../../core/agent/wake.ts");
+  for (let retries = 0;; retries++) {
+    try {
+      const { lease } = await store.acquireLease(requestOf(node, publicIp(node)));
+      return { subnet: lease.subnet, retries };
+    } catch (error) {
+      if (!(error instanceof StoreAwayError)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, backoff(retries, 2000)));
+    }
+  }
 }
 
 /** An address of 198.18.0.0/15 (RFC 2544) that goes with a name. */

@@ -63,7 +63,7 @@ export async function runTests(
   env: Record<string, string> = {},
 ): Promise<Tally> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--quiet", "-A", "--permit-no-files", ...options, ...args],
+    args: ["test", "-A", "--permit-no-files", ...options, ...args],
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",

@@ -1,0 +1,71 @@
+/**
+ * What the agent tells over its socket: /status, /healthz, /readyz.
+ *
+ * @module
+ */
+import { removeIfPresent } from "../files.ts";
+import { agentSocket, type StatusReport } from "../status.ts";
+
+/** What the server asks the agent. */
+export interface ServerHooks {
+  status(): StatusReport;
+  /** Undefined if all is well, else what is not. */
+  notReady(): string | undefined;
+  /** Asked by `knet leave`. */
+  stop(): void;
+}
+
+/**
+ * Serves until disposed.
+ *
+ * @param listen `ADDRESS:PORT` to serve there as well.
+ */
+export function serveAgent(
+  stateDir: string,
+  hooks: ServerHooks,
+  listen?: string,
+): AsyncDisposable {
+  const answer = (request: Request, local: boolean): Response => {
+    const { pathname } = new URL(request.url);
+    if (request.method === "POST" && pathname === "/stop" && local) {
+      // After the answer is out.
+      setTimeout(() => hooks.stop(), 20);
+      return new Response("stopping\n");
+    }
+    if (request.method !== "GET") return new Response("Method not allowed\n", { status: 405 });
+    switch (pathname) {
+      case "/status":
+        return Response.json(hooks.status());
+      case "/healthz":
+        return new Response("ok\n");
+      case "/readyz": {
+        const reason = hooks.notReady();
+        return new Response(`${reason ?? "ok"}\n`, { status: reason === undefined ? 200 : 503 });
+      }
+      default:
+        return new Response("Not found\n", { status: 404 });
+    }
+  };
+  const path = agentSocket(stateDir);
+  removeIfPresent(path); // Nobody else serves it: the agent's lock is ours.
+  const servers = [
+    Deno.serve({ path, onListen: () => {} }, (request) => answer(request, true)),
+  ];
+  Deno.chmodSync(path, 0o660);
+  if (listen !== undefined) {
+    const colon = listen.lastIndexOf(":");
+    servers.push(
+      Deno.serve({
+        hostname: listen.slice(0, colon).replace(/^\[|\]$/g, ""),
+        port: Number(listen.slice(colon + 1)),
+        onListen: () => {},
+      }, (request) => answer(request, false)) as unknown as typeof servers[number],
+    );
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(servers.map((server) => server.shutdown()));
+      removeIfPresent(path);
+    },
+  };
+}

@@ -1,0 +1,223 @@
+/**
+ * The status of this host: what `knet status` prints and the agent serves.
+ *
+ * @module
+ */
+import { request } from "node:http";
+import { join } from "node:path";
+import { isExpired } from "./allocate.ts";
+import type { BackendType } from "./cluster.ts";
+import { KnetError } from "./error.ts";
+import type { Lease } from "./lease.ts";
+import { readNodeState } from "./node_state.ts";
+import type { Desired, Tables } from "./tables.ts";
+
+/** One stable JSON document. */
+export interface StatusReport {
+  readonly node: {
+    readonly id: string;
+    readonly name: string;
+    readonly publicIp: string;
+    readonly subnet: string;
+    readonly backend: BackendType;
+    /** Bytes. */
+    readonly mtu: number;
+    readonly device: string;
+    readonly bridge: string;
+    /** Times in milliseconds since the epoch. */
+    readonly lease: {
+      readonly acquired: number;
+      readonly renewed: number;
+      readonly expires: number;
+      readonly reserved: boolean;
+    };
+  };
+  readonly agent: {
+    readonly running: boolean;
+    readonly pid?: number;
+    /** Milliseconds since the epoch. */
+    readonly since?: number;
+    readonly ready: boolean;
+    /** A sentence. */
+    readonly state: string;
+  };
+  readonly store: {
+    readonly url: string;
+    readonly state: "ok" | "away" | "unknown";
+    readonly detail: string;
+    readonly revision: number;
+  };
+  readonly peers: readonly PeerStatus[];
+  readonly containers: readonly {
+    readonly netns: string;
+    readonly ifname: string;
+    readonly address: string;
+    readonly stranded: boolean;
+  }[];
+  readonly warnings: readonly string[];
+}
+
+/** One peer: is its lease alive, and is each of its entries in the kernel? */
+export interface PeerStatus {
+  readonly name: string;
+  readonly nodeId: string;
+  readonly subnet: string;
+  readonly publicIp: string;
+  readonly expired: boolean;
+  readonly route: boolean;
+  readonly neighbour: boolean;
+  readonly fdb: boolean;
+  readonly via: "vxlan" | "direct" | "udp" | "none";
+  readonly warning?: string;
+}
+
+/** Compares a peer with the kernel's tables. */
+export function peerStatus(
+  lease: Lease,
+  desired: Desired,
+  tables: Tables,
+  now: number,
+): PeerStatus {
+  const route = desired.routes.get(lease.subnet);
+  const { mac } = lease.backendData;
+  return {
+    name: lease.nodeName,
+    nodeId: lease.nodeId,
+    subnet: lease.subnet,
+    publicIp: lease.publicIp,
+    expired: isExpired(lease, now),
+    route: route !== undefined && tables.routes.has(lease.subnet),
+    neighbour: route !== undefined && tables.neighbours.get(route.gateway)?.mac === mac,
+    fdb: mac !== undefined && tables.fdb.get(mac)?.dst === lease.publicIp,
+    via: route === undefined ? "none" : mac === undefined ? "direct" : "vxlan",
+  };
+}
+
+/** Path of the agent's socket. */
+export function agentSocket(stateDir: string): string {
+  return join(stateDir, "knet.sock");
+}
+
+/**
+ * Asks the agent over its socket.
+ *
+ * @returns The body, undefined if no agent listens.
+ */
+export function askAgent(
+  stateDir: string,
+  path: string,
+  method: "GET" | "POST" = "GET",
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath: agentSocket(stateDir), path, method }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => body += part);
+      response.on("end", () => resolve(response.statusCode === 200 ? body : undefined));
+    });
+    call.setTimeout(5000, () => call.destroy());
+    call.on("error", () => resolve(undefined));
+    call.end();
+  });
+}
+
+/**
+ * The status of this host, by the agent if one runs, else from what the last one left.
+ *
+ * @throws {KnetError} if this host is in no cluster.
+ */
+export async function collectStatus(
+  options: { readonly storeUrl: string; readonly stateDir: string; readonly dataDir: string },
+): Promise<StatusReport> {
+  const body = await askAgent(options.stateDir, "/status");
+  if (body !== undefined) return JSON.parse(body) as StatusReport;
+  const state = readNodeState(options.stateDir);
+  if (state === undefined) {
+    throw new KnetError("Cannot show the status: no agent runs and this host is in no cluster", {
+      remedy: "Run knet join",
+    });
+  }
+  const [{ openRtnl }, { getLink }, { readTables, emptyDesired, want }, { openStore, redactUrl }, { listContainers }, { backendOf }] =
+    await Promise.all([
+      import("../ffi/rtnl/rtnl.ts"),
+      import("../ffi/rtnl/link.ts"),
+      import("./tables.ts"),
+      import("./store/open.ts"),
+      import("./container.ts"),
+      import("./backend/backend.ts"),
+    ]);
+  const warnings = ["No agent runs on this host: what breaks is not repaired"];
+  let leases: Lease[] = [];
+  let store: StatusReport["store"];
+  let now = 0;
+  let config;
+  try {
+    await using opened = await openStore(options.storeUrl);
+    const all = await opened.listLeases();
+    config = await opened.getConfig();
+    ({ leases, now } = all);
+    store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };
+  } catch (error) {
+    store = {
+      url: redactUrl(options.storeUrl),
+      state: "away",
+      detail: error instanceof Error ? error.message : String(error),
+      revision: 0,
+    };
+  }
+  using rtnl = openRtnl();
+  const device = state.device === undefined ? undefined : getLink(rtnl, state.device)?.index;
+  const own = leases.find((lease) => lease.nodeId === state.nodeId);
+  const peers = leases.filter((lease) => lease !== own);
+  const family = own?.family ?? 4;
+  const tables = readTables(rtnl, family, device, { nexthopObjects: false });
+  const desired = emptyDesired();
+  if (config !== undefined) {
+    const backend = backendOf(config.backend);
+    const context = {
+      config,
+      family,
+      nodeId: state.nodeId,
+      subnet: state.subnet,
+      backendData: own?.backendData ?? {},
+      underlay: {
+        ifindex: 0,
+        name: "",
+        address: state.publicIp,
+        prefixLength: 32,
+        publicIp: state.publicIp,
+        mtu: state.mtu,
+      },
+      mtu: state.mtu,
+    };
+    for (const peer of peers) want(desired, backend.peer(context, device ?? 0, peer));
+  }
+  return {
+    node: {
+      id: state.nodeId,
+      name: state.nodeName,
+      publicIp: state.publicIp,
+      subnet: state.subnet,
+      backend: state.backend,
+      mtu: state.mtu,
+      device: state.device ?? "",
+      bridge: state.bridge,
+      lease: {
+        acquired: own?.acquired ?? 0,
+        renewed: own?.renewed ?? 0,
+        expires: own?.expires ?? 0,
+        reserved: own?.reserved ?? false,
+      },
+    },
+    agent: { running: false, ready: false, state: "not running" },
+    store,
+    peers: peers.map((peer) => peerStatus(peer, desired, tables, now)),
+    containers: listContainers(options.dataDir).map(({ netns, ifname, address }) => ({
+      netns,
+      ifname,
+      address,
+      stranded: false,
+    })),
+    warnings,
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * What the two engines have to be able to do; all that a store means stands on top of it in `sql_store.ts`.
+ *
+ * @module
+ */
+
+/** A value that goes into or comes out of a row. */
+export type SqlValue = string | number | null;
+/** One row by column name. Whole numbers are numbers. */
+export type Row = Record<string, SqlValue>;
+
+/** Runs a statement; parameters are written `?1`, `?2`. */
+export type Query = (sql: string, parameters?: readonly SqlValue[]) => Promise<Row[]>;
+
+/** A database. Calls reject with StoreAwayError if it cannot be reached within its deadline. */
+export interface Engine {
+  readonly engine: "sqlite" | "postgres";
+  /** URL without its password. */
+  readonly location: string;
+  /** True where the time of a transaction is this host's own, not the server's. */
+  readonly hostClock: boolean;
+  /** Runs statements of one transaction that no other writer interleaves with. */
+  write<T>(run: (query: Query, now: number) => Promise<T>): Promise<T>;
+  /** Runs statements that see one state of the database. */
+  read<T>(run: (query: Query, now: number) => Promise<T>): Promise<T>;
+  /** Tells others, inside a write, that something changed. */
+  announce(query: Query): Promise<void>;
+  subscribe(
+    onChange: () => void,
+    onState: (state: "notify" | "poll" | "away", detail: string) => void,
+  ): Disposable;
+  reset(): void;
+  close(): Promise<void>;
+}

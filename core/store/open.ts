@@ -1,0 +1,49 @@
+/**
+ * Opens the store that a URL names. The engine is loaded only then.
+ *
+ * @module
+ */
+import { KnetError } from "../error.ts";
+import { sqlStore } from "./sql_store.ts";
+import type { Store } from "./store.ts";
+
+/** Where the store is unless said otherwise. */
+export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
+
+/** The URL without its password, for messages. */
+export function redactUrl(url: string): string {
+  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^@]*@/i, "$1@")
+    .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
+}
+
+/**
+ * Opens a store. Nothing is connected before the first call.
+ *
+ * @param options.deadlineMs Time that one call may take; the default is 5 s.
+ * @throws {KnetError} exit code 2 if the URL is of no known kind.
+ */
+export async function openStore(
+  url: string,
+  options: { readonly deadlineMs?: number } = {},
+): Promise<Store> {
+  const deadline = options.deadlineMs ?? 5000;
+  if (url.startsWith("sqlite:")) {
+    const path = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
+    if (path === "") {
+      throw new KnetError(`Cannot open the store "${url}": it names no file`, {
+        exitCode: 2,
+        remedy: "Write sqlite:/var/lib/knet/knet.db",
+      });
+    }
+    const { sqliteEngine } = await import("./sqlite.ts");
+    return sqlStore(sqliteEngine(path, deadline));
+  }
+  if (/^postgres(ql)?:\/\//.test(url)) {
+    const { postgresEngine } = await import("./postgres.ts");
+    return sqlStore(postgresEngine(url, deadline));
+  }
+  throw new KnetError(`Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`, {
+    exitCode: 2,
+    remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
+  });
+}

@@ -1,0 +1,278 @@
+/**
+ * The store in Postgres.
+ *
+ * @module
+ */
+import postgres from "postgres";
+import { monotonicClock } from "../clock.ts";
+import { KnetError, messageOf, StoreAwayError } from "../error.ts";
+import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
+
+type Sql = ReturnType<typeof postgres>;
+
+const CHANNEL = "knet";
+const POLL = 1000;
+const SLOW_POLL = 30_000;
+const ECHO_DEADLINE = 2000;
+/** How long a call goes on trying while the server has no connection to spare. */
+const CROWD_PATIENCE = 60_000;
+// Any number that other programs on the same database are unlikely to lock by.
+const MIGRATION_LOCK = 0x6b6e6574;
+
+// SQLSTATE classes and codes: PostgreSQL, appendix A.
+const TOO_MANY = "53300";
+const AWAY = /^(08|57P0|53)/;
+const AWAY_NETWORK =
+  /^(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_)/;
+
+function postgresError(location: string, error: unknown): Error {
+  if (error instanceof KnetError) return error;
+  const code = String((error as { code?: unknown })?.code ?? "");
+  const about = `Cannot use the database ${location}`;
+  if (AWAY.test(code) || AWAY_NETWORK.test(code)) {
+    return new StoreAwayError(`${about}: ${messageOf(error)}`, {
+      cause: error,
+      remedy: "Check that the server runs and that this host reaches it",
+    });
+  }
+  if (code === "28P01" || code === "28000") {
+    return new KnetError(`${about}: the server refuses the user or password`, {
+      remedy: "Check KNET_STORE in /etc/default/knet, PGPASSFILE, and the server's pg_hba.conf",
+    });
+  }
+  if (code === "42501") {
+    return new KnetError(`${about}: ${messageOf(error)}`, {
+      remedy: "Grant the user the right to create and use tables in its schema",
+    });
+  }
+  return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
+}
+
+/**
+ * Opens a database.
+ *
+ * @param url `postgres://…`; `?schema=NAME` chooses the schema, the rest is the `postgres` package's.
+ * @param deadline Milliseconds that one call may take; the connection is destroyed after that.
+ */
+export function postgresEngine(url: string, deadline: number): Engine {
+  const target = new URL(url);
+  const schema = target.searchParams.get("schema");
+  target.searchParams.delete("schema");
+  const location = `postgres://${target.username ? `${decodeURIComponent(target.username)}@` : ""}${target.host}${target.pathname}`;
+  const channel = schema === null ? CHANNEL : `${CHANNEL}_${schema}`;
+  let sql: Sql | undefined;
+  let migrated = false;
+  let ended = false;
+  const listeners = new Set<() => void>();
+
+  const client = (idle: number): Sql =>
+    postgres(target.href, {
+      max: 1,
+      idle_timeout: idle,
+      connect_timeout: deadline / 1000,
+      max_lifetime: null,
+      prepare: false,
+      fetch_types: false,
+      onnotice: () => {},
+      connection: {
+        application_name: "knet",
+        ...(schema !== null && { search_path: `"${schema.replaceAll('"', '""')}"` }),
+      },
+      types: { bigint: { to: 20, from: [20], serialize: String, parse: Number } },
+    });
+
+  const drop = () => {
+    const old = sql;
+    sql = undefined;
+    void old?.end({ timeout: 0 }).catch(() => {});
+  };
+
+  const withDeadline = async <T>(work: Promise<T>): Promise<T> => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() =>
+        reject(
+          new StoreAwayError(`Cannot use the database ${location}: no answer within ${deadline / 1000} s`, {
+            remedy: "Check that the server runs and that this host reaches it",
+          }),
+        ), deadline);
+    });
+    work.catch(() => {}); // After the deadline nobody listens any more.
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const once = async <T>(
+    write: boolean,
+    work: (query: Query, now: number) => Promise<T>,
+  ): Promise<T> => {
+    sql ??= client(10);
+    const held = sql;
+    return await held.begin(
+      write ? "isolation level read committed" : "isolation level repeatable read",
+      async (tx) => {
+        const query: Query = async (text, parameters: readonly SqlValue[] = []) =>
+          [...await tx.unsafe(text.replace(/\?(\d+)/g, "$$$1"), [...parameters])] as Row[];
+        if (!migrated) await migrate(query);
+        if (write) await query("select value from knet_meta where name = 'revision' for update");
+        const [clock] = await query(
+          "select (extract(epoch from clock_timestamp()) * 1000)::bigint as now",
+        );
+        return await work(query, Number(clock!.now));
+      },
+    ) as T;
+  };
+
+  const migrate = async (query: Query): Promise<void> => {
+    const [table] = await query("select to_regclass('knet_meta')::text as name");
+    const version = async () => {
+      const rows = await query("select name, value from knet_meta");
+      const value = (name: string) => Number(rows.find((row) => row.name === name)?.value ?? 0);
+      if (value("oldest_reader") > SCHEMA_VERSION) {
+        throw new KnetError(`Cannot use the database ${location}: its schema ${value("schema")} is too new for this knet, which knows ${SCHEMA_VERSION}`, {
+          exitCode: 4,
+          remedy: "Install a newer knet on this host",
+        });
+      }
+      return value("schema");
+    };
+    if (table?.name != null && await version() >= SCHEMA_VERSION) return;
+    await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+    const [again] = await query("select to_regclass('knet_meta')::text as name");
+    for (let next = again?.name == null ? 0 : await version(); next < SCHEMA_VERSION; next++) {
+      for (const text of MIGRATIONS[next]!) await query(text);
+    }
+  };
+
+  const run = async <T>(
+    write: boolean,
+    work: (query: Query, now: number) => Promise<T>,
+  ): Promise<T> => {
+    const giveUp = monotonicClock() + CROWD_PATIENCE;
+    for (let attempt = 0;; attempt++) {
+      try {
+        const result = await withDeadline(once(write, work));
+        migrated = true;
+        return result;
+      } catch (error) {
+        const code = (error as { code?: unknown })?.code;
+        if (code === TOO_MANY && monotonicClock() < giveUp) {
+          drop();
+          const wait = 50 * 2 ** Math.min(attempt, 5) * (0.5 + Math.random());
+          await new Promise((resolve) => setTimeout(resolve, wait));
+          continue;
+        }
+        const told = postgresError(location, error);
+        if (told instanceof StoreAwayError) drop();
+        throw told;
+      }
+    }
+  };
+
+  let queue: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(
+    write: boolean,
+    work: (query: Query, now: number) => Promise<T>,
+  ): Promise<T> => {
+    const turn = queue.then(() => run(write, work));
+    queue = turn.catch(() => {});
+    return turn;
+  };
+
+  return {
+    engine: "postgres",
+    location,
+    hostClock: false,
+    write: (work) => inTurn(true, work),
+    // A first read has to make the tables, which a snapshot from before the lock would not see.
+    read: (work) => inTurn(!migrated, work),
+    async announce(query) {
+      await query("select pg_notify(?1, '')", [channel]);
+    },
+    subscribe(onChange, onState) {
+      let stopped = false;
+      let listener: Sql | undefined;
+      let failures = 0;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      let poll: ReturnType<typeof setInterval> | undefined;
+      const pollEvery = (milliseconds: number) => {
+        clearInterval(poll);
+        poll = setInterval(onChange, milliseconds);
+      };
+      const stop = () => {
+        const old = listener;
+        listener = undefined;
+        void old?.end({ timeout: 0 }).catch(() => {});
+      };
+      const again = () => {
+        if (stopped) return;
+        stop();
+        clearTimeout(timer);
+        timer = setTimeout(listen, Math.min(250 * 2 ** Math.min(failures++, 5), 4000) * (0.5 + Math.random() / 2));
+      };
+      const probe = async (connection: Sql) => {
+        let echoed = false;
+        await withDeadline(connection.listen(channel, (payload) => {
+          if (payload === "echo") echoed = true;
+          else onChange();
+        }));
+        await withDeadline(connection.unsafe("select pg_notify($1, 'echo')", [channel]));
+        const until = monotonicClock() + ECHO_DEADLINE;
+        while (!echoed && monotonicClock() < until) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        return echoed;
+      };
+      const listen = async () => {
+        if (stopped) return;
+        const made = client(0);
+        listener = made;
+        try {
+          const echoed = await probe(made);
+          if (stopped || listener !== made) return;
+          failures = 0;
+          if (echoed) {
+            onState("notify", "LISTEN/NOTIFY");
+            pollEvery(SLOW_POLL);
+          } else {
+            onState("poll", "no echo of a notification: there is a pooler in between; looking every second");
+            stop();
+            pollEvery(POLL);
+          }
+          onChange();
+        } catch (error) {
+          onState("away", messageOf(error));
+          again();
+        }
+      };
+      listeners.add(again);
+      pollEvery(SLOW_POLL);
+      void listen();
+      return {
+        [Symbol.dispose]() {
+          stopped = true;
+          listeners.delete(again);
+          clearTimeout(timer);
+          clearInterval(poll);
+          stop();
+        },
+      };
+    },
+    reset() {
+      if (ended) return;
+      drop();
+      for (const again of listeners) again();
+    },
+    async close() {
+      ended = true;
+      await queue;
+      const old = sql;
+      sql = undefined;
+      await old?.end({ timeout: 1 }).catch(() => {});
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * Holds the SQLite database in a thread of its own, so that a held lock or a dead file server never stops the agent.
+ *
+ * @module
+ */
+import { chmodSync, existsSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
+import type { SqlValue } from "./engine.ts";
+
+/** A request to the worker. */
+export type SqliteRequest =
+  | { readonly id: number; readonly open: string; readonly busyTimeout: number }
+  | { readonly id: number; readonly sql: string; readonly parameters: readonly SqlValue[] };
+
+/** Its answer. */
+export interface SqliteAnswer {
+  readonly id: number;
+  readonly rows?: Record<string, SqlValue>[];
+  readonly error?: { readonly message: string; readonly code: number };
+}
+
+// Deno's type library has no worker scope beside the window's.
+const scope = globalThis as unknown as {
+  onmessage: (event: MessageEvent<SqliteRequest>) => void;
+  postMessage(answer: SqliteAnswer): void;
+};
+
+let database: DatabaseSync | undefined;
+const statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
+
+function statement(sql: string): ReturnType<DatabaseSync["prepare"]> {
+  let prepared = statements.get(sql);
+  if (prepared === undefined) {
+    prepared = database!.prepare(sql);
+    statements.set(sql, prepared);
+  }
+  return prepared;
+}
+
+function serve(request: SqliteRequest): SqliteAnswer {
+  const { id } = request;
+  try {
+    if ("open" in request) {
+      const fresh = !existsSync(request.open);
+      database = new DatabaseSync(request.open);
+      if (fresh) chmodSync(request.open, 0o600);
+      database.exec(`pragma busy_timeout = ${request.busyTimeout}`);
+      return { id, rows: [] };
+    }
+    const rows = statement(request.sql).all(...request.parameters) as Record<string, SqlValue>[];
+    return { id, rows };
+  } catch (error) {
+    const { message, errcode } = error as { message: string; errcode?: number };
+    return { id, error: { message, code: errcode ?? 0 } };
+  }
+}
+
+scope.onmessage = (event) => scope.postMessage(serve(event.data));

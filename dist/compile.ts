@@ -1,0 +1,144 @@
+/**
+ * Makes `dist/knet` for this machine: `deno task compile`.
+ *
+ * Where Deno's download server is out of reach, the runtime that goes under the program comes from
+ * `DENORT_BIN`, or else from `../shared/tools/denort` beside this checkout.
+ *
+ * @module
+ */
+
+const ROOT = new URL("../", import.meta.url).pathname;
+
+/** The version that a runtime given by DENORT_BIN belongs to; another compiler refuses it. */
+const DENORT_VERSION = "2.4.2";
+
+const LIBRARIES = ["libnl-3.so.200", "libnl-route-3.so.200", "libnl-genl-3.so.200"];
+
+/** Where distributions keep the licence of libnl. */
+const LICENCES = [
+  "/usr/share/common-licenses/LGPL-2.1",
+  "/usr/share/licenses/libnl3/COPYING",
+];
+
+/**
+ * The narrowest permissions that work. Not granted: running programs, importing code, and the files
+ * under /proc, /sys and /dev (which would take everything).
+ *
+ * Foreign functions cannot be granted for single libraries: Deno takes a bare name for a file in the
+ * working directory then, and loads it from there.
+ */
+const PERMISSIONS = [
+  "--allow-ffi",
+  // KNET_*, PG* and NOTIFY_SOCKET; npm packages list them all.
+  "--allow-env",
+  // The database, the state and the data directory, wherever the administrator puts them.
+  "--allow-read",
+  "--allow-write",
+  // Postgres anywhere, the agent's own socket.
+  "--allow-net",
+  // The host's name is the default of --node; the Postgres client asks for the user's.
+  "--allow-sys=hostname,uid,osRelease",
+  "--no-prompt",
+];
+
+/** What the program loads by URL, which the compiler cannot see. */
+const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];
+
+/** Copies this host's libnl to dist/lib, from where the program takes it on hosts that have none. */
+function copyLibnl(): void {
+  const folder = `${ROOT}dist/lib`;
+  Deno.mkdirSync(folder, { recursive: true });
+  const missing = LIBRARIES.filter((name) => !copyLibrary(name, `${folder}/${name}`));
+  if (missing.length > 0) {
+    fail(
+      `Cannot carry ${missing.join(", ")}: not installed on this host`,
+      "Install libnl-3-200 libnl-route-3-200 libnl-genl-3-200 (Debian, Ubuntu) or libnl3 (Fedora)",
+    );
+  }
+  const licence = LICENCES.find(isFile);
+  if (licence === undefined) fail("Cannot carry libnl: its licence is not on this host");
+  Deno.copyFileSync(licence, `${folder}/LGPL-2.1`);
+}
+
+function copyLibrary(name: string, target: string): boolean {
+  try {
+    // The loader knows the distribution's folders; the mapping says which file it took.
+    const library = Deno.dlopen(name, {});
+    const stem = name.replace(/\.so\..*/, ".so");
+    const source = Deno.readTextFileSync("/proc/self/maps").split("\n")
+      .map((line) => line.slice(line.indexOf("/")))
+      .find((file) => file.startsWith("/") && file.split("/").at(-1)!.startsWith(stem));
+    library.close();
+    if (source === undefined) return false;
+    Deno.copyFileSync(source, target);
+    Deno.chmodSync(target, 0o644);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return isFile(target);
+  }
+}
+
+/** The compiler's command line, and the environment it needs. */
+function compiler(): { command: string[]; env: Record<string, string> } {
+  const runtime = Deno.env.get("DENORT_BIN") || fetchRuntime();
+  if (runtime === undefined) return { command: [Deno.execPath()], env: {} };
+  const command = Deno.version.deno === DENORT_VERSION
+    ? [Deno.execPath()]
+    : ["npx", "-y", `deno@${DENORT_VERSION}`];
+  return { command, env: { DENORT_BIN: runtime } };
+}
+
+function fetchRuntime(): string | undefined {
+  const tool = new URL("../../shared/tools/denort", import.meta.url).pathname;
+  if (!isFile(tool)) return undefined;
+  const output = new Deno.Command(tool, { stderr: "inherit" }).outputSync();
+  return output.success ? new TextDecoder().decode(output.stdout).trim() : undefined;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function fail(message: string, remedy?: string): never {
+  console.error(message + (remedy === undefined ? "" : `\n${remedy}`));
+  Deno.exit(1);
+}
+
+/**
+ * Compiles the program.
+ *
+ * @param output where the binary goes.
+ * @returns the exit status of the compiler.
+ */
+export function compile(output: string): number {
+  copyLibnl();
+  const { command: [program, ...first], env } = compiler();
+  const args = [
+    ...first,
+    "compile",
+    // Types are checked by `deno task ok`, with the newest compiler.
+    "--no-check",
+    "--frozen",
+    // The cache would be a file under /tmp with a name that anybody can guess and take.
+    "--no-code-cache",
+    ...PERMISSIONS,
+    ...INCLUDES.flatMap((path) => ["--include", path]),
+    "--output",
+    output,
+    "cli/main.ts",
+  ];
+  return new Deno.Command(program!, {
+    args,
+    env,
+    cwd: ROOT,
+    stdout: "inherit",
+    stderr: "inherit",
+  }).outputSync().code;
+}
+
+if (import.meta.main) Deno.exit(compile(Deno.args[0] ?? "dist/knet"));
