@@ -70,7 +70,7 @@ for (const store of STORES) {
 /** What `knet leave` must leave on a host: what was there before. */
 async function traces(host: Lab["hosts"][number]): Promise<string> {
   const { stdout } = await host.sh(
-    "ls /sys/class/net; ip route show table all | sort; ip nexthop; nft list ruleset; ip rule",
+    "ls /sys/class/net; ip -4 route show table all | sort; ip nexthop; nft list ruleset; ip rule",
   );
   return stdout;
 }

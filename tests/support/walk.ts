@@ -5,7 +5,6 @@
  */
 import assert from "node:assert/strict";
 import type { WalkOptions } from "./backend.ts";
-import { exec } from "./exec.ts";
 import type { Host } from "./host.ts";
 import { DEADLINE, until } from "./wait.ts";
 
@@ -75,19 +74,14 @@ export interface Identity {
 
 /** Reads a device with its addresses; undefined if there is none of that name. */
 export async function linkOf(host: Host, name: string): Promise<LinkRow | undefined> {
-  const { stdout, code } = await exec([
-    ...host.enter,
-    "ip",
-    "-j",
-    "-d",
-    "addr",
-    "show",
-    "dev",
-    name,
-  ], {
-    check: false,
-  });
-  return code === 0 ? (JSON.parse(stdout) as LinkRow[])[0] : undefined;
+  const read = async (object: string) => {
+    const line = `ip -j -d ${object} show dev ${name}`;
+    return JSON.parse((await host.run(line, { check: false })).stdout || "[]") as LinkRow[];
+  };
+  // Only "ip link" shows the mode of address generation, only "ip addr" the addresses.
+  const [[link], [withAddresses]] = await Promise.all([read("link"), read("addr")]);
+  if (link === undefined || withAddresses === undefined) return undefined;
+  return { ...link, addr_info: withAddresses.addr_info };
 }
 
 /** Identity of a host. */
