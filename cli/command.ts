@@ -14,6 +14,8 @@ export interface Invocation<Table extends OptionTable> {
   readonly words: readonly string[];
   /** The global options with their defaults. */
   readonly settings: Settings;
+  /** Reads the configuration file again, and starts logging anew as it says. */
+  readonly reread: () => Promise<Invocation<Table>>;
 }
 
 /** A line that shows a use of the command, and what it is good for. */

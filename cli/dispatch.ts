@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { Command, CommandGroup } from "./command.ts";
+import type { Command, CommandGroup, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { hidePasswords, reportOf, UsageError } from "./errors.ts";
 import { globalOptions } from "./options.ts";
 import { paintError, print, printError } from "./output.ts";
 import { parseCommandLine, takeWord } from "./parse.ts";
+import type { OptionTable } from "./parse.ts";
 import { resolveSettings } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
@@ -79,14 +80,14 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
     return 0;
   }
   checkWords(command, line.words, context);
-  const { options, settings } = await resolveSettings(line.options, command.options, context);
-  const { startLogging } = await import("./log.ts");
-  await startLogging(settings.logLevel, settings.logFormat);
-  if (settings.warnings.length > 0) {
-    const { cliLogger } = await import("./log.ts");
+  const read = async (): Promise<Invocation<OptionTable>> => {
+    const { options, settings } = await resolveSettings(line.options, command.options, context);
+    const { cliLogger, startLogging } = await import("./log.ts");
+    await startLogging(settings.logLevel, settings.logFormat);
     for (const warning of settings.warnings) cliLogger().warn(warning);
-  }
-  return await command.run({ options, words: line.words, settings }) ?? 0;
+    return { options, words: line.words, settings, reread: read };
+  };
+  return await command.run(await read()) ?? 0;
 }
 
 function checkWords(command: Command, words: readonly string[], context: string): void {

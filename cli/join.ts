@@ -4,12 +4,20 @@
  * @module
  */
 import type { AgentOptions } from "../core/agent/agent.ts";
+import { messageOf } from "../core/error.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
-import type { Settings } from "./settings.ts";
+import { cliLogger } from "./log.ts";
 import { clusterOptions, hostOptions } from "./options.ts";
 import { flag } from "./parse.ts";
 import type { Parsed } from "./parse.ts";
+import type { Settings } from "./settings.ts";
+
+/**
+ * Why the agent's signal was aborted: to go on at once with other options. The agent ends without telling
+ * systemd that the service stops.
+ */
+const RELOAD = "reload";
 
 const options = {
   ...hostOptions,
@@ -42,17 +50,36 @@ export const join = defineCommand({
       about: "for hosts where a timer, not a service, keeps the network",
     },
   ],
-  run: async ({ options, settings }) => {
+  run: async (first) => {
     const { runAgent } = await import("../core/agent/agent.ts");
-    const stop = new AbortController();
-    const onStop = () => stop.abort();
-    Deno.addSignalListener("SIGTERM", onStop);
-    Deno.addSignalListener("SIGINT", onStop);
+    let invocation = first;
+    let round = new AbortController();
+    let stopped = false;
+    const onStop = () => {
+      stopped = true;
+      round.abort();
+    };
+    const onReload = async () => {
+      try {
+        invocation = await first.reread();
+        round.abort(RELOAD);
+      } catch (error) {
+        // A running network is worth more than a new setting.
+        cliLogger().error("Goes on as before: {message}", { message: messageOf(error) });
+      }
+    };
+    const listeners = { SIGTERM: onStop, SIGINT: onStop, SIGHUP: onReload } as const;
+    const names = Object.keys(listeners) as (keyof typeof listeners)[];
+    for (const name of names) Deno.addSignalListener(name, listeners[name]);
     try {
-      await runAgent(agentOptions(options, settings, stop.signal));
+      for (;;) {
+        await runAgent(agentOptions(invocation.options, invocation.settings, round.signal));
+        if (stopped || round.signal.reason !== RELOAD) return;
+        round = new AbortController();
+        cliLogger().info("Read the configuration again");
+      }
     } finally {
-      Deno.removeSignalListener("SIGTERM", onStop);
-      Deno.removeSignalListener("SIGINT", onStop);
+      for (const name of names) Deno.removeSignalListener(name, listeners[name]);
     }
   },
 });

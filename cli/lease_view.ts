@@ -16,7 +16,7 @@ export function standing(lease: Lease, now: number): LeaseStanding {
   return lease.expires > now ? "living" : "expired";
 }
 
-/** A lease as a stable JSON document. */
+/** A lease as a stable JSON document. Times are milliseconds since the epoch, as everywhere in JSON. */
 export function leaseDocument(lease: Lease, now: number): Record<string, unknown> {
   const taken = lease.agentId !== "";
   return {
@@ -29,9 +29,9 @@ export function leaseDocument(lease: Lease, now: number): Record<string, unknown
     backendData: lease.backendData,
     state: standing(lease, now),
     reserved: lease.reserved,
-    acquired: taken ? timestamp(lease.acquired) : null,
-    renewed: taken ? timestamp(lease.renewed) : null,
-    expires: lease.reserved ? null : timestamp(lease.expires),
+    acquired: taken ? lease.acquired : null,
+    renewed: taken ? lease.renewed : null,
+    expires: lease.reserved ? null : lease.expires,
     bootId: lease.bootId,
     agentId: lease.agentId,
     revision: lease.revision,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LeaveResult } from "../core/leave.ts";
 import { defineCommand } from "./command.ts";
 import { text } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -19,7 +20,7 @@ export const leave = defineCommand({
   words: [],
   options: {
     node: value("NAME", "Give back the lease of another host: its name, id or subnet", text),
-    force: flag("Also when that host lives, or when the store cannot be reached"),
+    force: flag("Also if the lease is held by a host that lives"),
   },
   examples: [
     { line: "knet leave", about: "this host" },
@@ -27,14 +28,23 @@ export const leave = defineCommand({
   ],
   run: async ({ options, settings }) => {
     const { leave } = await import("../core/leave.ts");
-    const outcome = await leave({
+    const result = await leave({
       storeUrl: settings.storeUrl,
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
       ...(options.node === undefined ? {} : { node: options.node }),
       force: options.force ?? false,
     });
-    if (settings.json) printJson(outcome);
-    else print("Left the cluster");
+    if (settings.json) printJson(result);
+    else print(leaveText(result, options.node));
   },
 });
+
+/** What was done, in words. */
+export function leaveText({ released, devices }: LeaveResult, node?: string): string {
+  const lease = released === undefined
+    ? "There was no lease to give back"
+    : `Gave back the lease of ${released}`;
+  if (node !== undefined) return `${lease}, held by ${node}`;
+  return devices.length === 0 ? lease : `Removed ${devices.join(", ")}\n${lease}`;
+}

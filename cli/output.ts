@@ -117,7 +117,7 @@ export function relative(moment: number, now: number): string {
   return moment >= now ? `in ${text}` : `${text} ago`;
 }
 
-/** A moment for JSON documents: RFC 3339 in UTC. */
+/** A moment in full: RFC 3339 in UTC. */
 export function timestamp(moment: number): string {
   return new Date(moment).toISOString();
 }

@@ -50,8 +50,10 @@ export type OptionTable = Readonly<Record<string, FlagOption | ValueOption<{}>>>
 
 /** What parsing a table yields: a value for each option that was given. */
 export type Parsed<Table extends OptionTable> = {
-  readonly [Name in keyof Table]?: Table[Name] extends ValueOption<infer T> ? T : boolean;
+  readonly [Name in keyof Table]?: ValueOf<Table[Name]>;
 };
+
+type ValueOf<Option> = Option extends ValueOption<infer T> ? T : boolean;
 
 /** Makes a flag. */
 export function flag(help: string, more: Omit<FlagOption, "kind" | "help"> = {}): FlagOption {

@@ -17,8 +17,8 @@ function hostOf(
   };
 }
 
-const resolve = (given: Parsed<OptionTable>, host: SettingsHost) =>
-  resolveSettings(given, hostOptions, "knet join", host);
+const resolve = (given: Readonly<Record<string, string | boolean>>, host: SettingsHost) =>
+  resolveSettings(given as Parsed<OptionTable>, hostOptions, "knet join", host);
 
 Deno.test("resolveSettings() prefers flag over environment over file over default", async () => {
   const file = { "/etc/knet/knet.yaml": "iface: file0\nbridge: file1\nnode: file2\nvni: 3\n" };

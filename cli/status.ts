@@ -49,7 +49,7 @@ function summary({ node, agent, store }: StatusReport, now: number): string {
   const state = agent.running
     ? agent.ready ? paint("good", agent.state) : paint("warn", agent.state)
     : paint("bad", agent.state || "not running");
-  const since = agent.since === undefined ? "" : `, started ${relative(millis(agent.since), now)}`;
+  const since = agent.since === undefined ? "" : `, started ${relative(agent.since, now)}`;
   const pid = agent.pid === undefined ? "" : ` (pid ${agent.pid}${since})`;
   const storeTone = store.state === "ok" ? "good" : store.state === "away" ? "bad" : "warn";
   const devices = [
@@ -72,17 +72,10 @@ function summary({ node, agent, store }: StatusReport, now: number): string {
   ]);
 }
 
-/** Milliseconds since the epoch of a moment in either of its forms. */
-function millis(moment: number | string): number {
-  return new Date(moment).getTime();
-}
-
 function leaseLine(lease: StatusReport["node"]["lease"], now: number): string | undefined {
-  if (lease === undefined || lease === null) return undefined;
+  if (lease.acquired === 0) return undefined; // The store is away, or the lease is gone.
   if (lease.reserved) return "reserved, never expires";
-  return `renewed ${relative(millis(lease.renewed), now)}, expires ${
-    relative(millis(lease.expires), now)
-  }`;
+  return `renewed ${relative(lease.renewed, now)}, expires ${relative(lease.expires, now)}`;
 }
 
 function mark(present: boolean): Cell {

@@ -119,8 +119,9 @@ export function allocate(
     const subnet = `${numberToAddress(number, family)}/${config.subnetLen}`;
     if (!taken.has(subnet)) return { subnet, how: "new", reserved: false };
   }
-  const expired = leases.filter((lease) => isExpired(lease, now) && isLeasable(config, lease.subnet))
-    .sort((a, b) => a.expires - b.expires)[0];
+  const expired =
+    leases.filter((lease) => isExpired(lease, now) && isLeasable(config, lease.subnet))
+      .sort((a, b) => a.expires - b.expires)[0];
   if (expired !== undefined && mayReassign) {
     return { subnet: expired.subnet, how: "reassigned", reserved: false, replaces: expired };
   }

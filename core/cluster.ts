@@ -151,7 +151,11 @@ export function makeClusterConfig(request: ClusterRequest): ClusterConfig {
     if (given === undefined) return nthAddress(text, n);
     const subnet = network(flag, given.includes("/") ? given : `${given}/${subnetLen}`);
     if (subnet.length !== subnetLen || !prefixContains(text, formatPrefix(subnet))) {
-      throw wrong(`${flag} "${given}"`, `it is no /${subnetLen} subnet of ${text}`, `Choose another ${flag}`);
+      throw wrong(
+        `${flag} "${given}"`,
+        `it is no /${subnetLen} subnet of ${text}`,
+        `Choose another ${flag}`,
+      );
     }
     return subnet.address;
   };
@@ -175,7 +179,9 @@ export function makeClusterConfig(request: ClusterRequest): ClusterConfig {
     );
   }
   const leaseTtl = request.leaseTtl ?? 86_400;
-  if (!(leaseTtl >= 1)) throw wrong(`lease TTL ${leaseTtl}`, "it is under a second", "Choose a longer one");
+  if (!(leaseTtl >= 1)) {
+    throw wrong(`lease TTL ${leaseTtl}`, "it is under a second", "Choose a longer one");
+  }
   return {
     network: text,
     subnetLen,
@@ -228,7 +234,11 @@ export function configFromFlannel(text: string): ClusterConfig {
     });
   }
   if (conf.Network === undefined) {
-    throw wrong("flannel's configuration", "it has no Network", "Give the net-conf.json that flannel uses");
+    throw wrong(
+      "flannel's configuration",
+      "it has no Network",
+      "Give the net-conf.json that flannel uses",
+    );
   }
   const { Type = "udp", VNI, Port, DirectRouting, MTU } = conf.Backend ?? {};
   const request: ClusterRequest = {

@@ -137,15 +137,21 @@ export async function collectStatus(
       remedy: "Run knet join",
     });
   }
-  const [{ openRtnl }, { getLink }, { readTables, emptyDesired, want }, { openStore, redactUrl }, { listContainers }, { backendOf }] =
-    await Promise.all([
-      import("../ffi/rtnl/rtnl.ts"),
-      import("../ffi/rtnl/link.ts"),
-      import("./tables.ts"),
-      import("./store/open.ts"),
-      import("./container.ts"),
-      import("./backend/backend.ts"),
-    ]);
+  const [
+    { openRtnl },
+    { getLink },
+    { readTables, emptyDesired, want },
+    { openStore, redactUrl },
+    { listContainers },
+    { backendOf },
+  ] = await Promise.all([
+    import("../ffi/rtnl/rtnl.ts"),
+    import("../ffi/rtnl/link.ts"),
+    import("./tables.ts"),
+    import("./store/open.ts"),
+    import("./container.ts"),
+    import("./backend/backend.ts"),
+  ]);
   const warnings = ["No agent runs on this host: what breaks is not repaired"];
   let leases: Lease[] = [];
   let store: StatusReport["store"];

@@ -91,10 +91,15 @@ function chooseLink(
       byIndex(usable.find((a) => a.address === iface)?.ifindex) ??
       byPattern(facts.links, iface);
     if (link !== undefined) return link;
-    throw new KnetError(`Cannot find the underlay interface "${iface}": no interface has this name or address`, {
-      exitCode: 3,
-      remedy: `Choose one of ${facts.links.filter((l) => l.name !== "lo").map((l) => l.name).join(", ") || "none"}`,
-    });
+    throw new KnetError(
+      `Cannot find the underlay interface "${iface}": no interface has this name or address`,
+      {
+        exitCode: 3,
+        remedy: `Choose one of ${
+          facts.links.filter((l) => l.name !== "lo").map((l) => l.name).join(", ") || "none"
+        }`,
+      },
+    );
   }
   const byAddress = byIndex(usable.find((a) => a.address === choice.publicIp)?.ifindex);
   if (byAddress !== undefined) return byAddress;

@@ -156,7 +156,9 @@ function formatAddress6(bytes: Uint8Array, offset: number): string {
  */
 export function writeMac(text: string, target: Uint8Array, offset: number): void {
   if (!/^(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/.test(text)) {
-    throw new SyntaxError(`Cannot read the MAC address "${text}": it is not six bytes in hexadecimal`);
+    throw new SyntaxError(
+      `Cannot read the MAC address "${text}": it is not six bytes in hexadecimal`,
+    );
   }
   for (let index = 0; index < 6; index++) {
     target[offset + index] = parseInt(text.slice(3 * index, 3 * index + 2), 16);

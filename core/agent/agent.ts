@@ -26,7 +26,13 @@ import {
   differences,
   makeClusterConfig,
 } from "../cluster.ts";
-import { isStranded, listContainers, reclaimVanished, renumber, repairContainers } from "../container.ts";
+import {
+  isStranded,
+  listContainers,
+  reclaimVanished,
+  renumber,
+  repairContainers,
+} from "../container.ts";
 import { KnetError, messageOf } from "../error.ts";
 import {
   applyFirewall,
@@ -36,7 +42,7 @@ import {
   peerDelta,
 } from "../firewall.ts";
 import type { Lease } from "../lease.ts";
-import { nodeIdentity, type NodeIdentity } from "../node.ts";
+import { type NodeIdentity, nodeIdentity } from "../node.ts";
 import { type NodeState, writeNodeState } from "../node_state.ts";
 import { peerStatus, type StatusReport } from "../status.ts";
 import { openStore } from "../store/open.ts";
@@ -98,9 +104,12 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const lockPath = join(options.stateDir, "knet.lock");
   using lock = FileLock.acquire(lockPath);
   if (lock === undefined) {
-    throw new KnetError(`Cannot join: another agent runs on this host (process ${holder(lockPath) ?? "unknown"})`, {
-      remedy: "Stop it first, or give this one another --state-dir and --data-dir",
-    });
+    throw new KnetError(
+      `Cannot join: another agent runs on this host (process ${holder(lockPath) ?? "unknown"})`,
+      {
+        remedy: "Stop it first, or give this one another --state-dir and --data-dir",
+      },
+    );
   }
   const identity = nodeIdentity(options);
   await using store = await openStore(options.storeUrl);
@@ -225,7 +234,8 @@ class Agent implements Disposable {
       await this.#loop();
     } finally {
       this.#end();
-      sdNotify("STOPPING=1");
+      // On a reload knet join runs the next agent at once.
+      if (this.#options.signal.reason !== "reload") sdNotify("STOPPING=1");
     }
     await following;
     this.#keepSnapshot(true);
@@ -256,10 +266,13 @@ class Agent implements Disposable {
         route.dst.endsWith("/0") || route.protocol === KNET_PROTOCOL || name === bridge ||
         name.startsWith("knet") || !prefixesOverlap(route.dst, network)
       ) continue;
-      throw new KnetError(`Cannot join: the cluster network ${network} overlaps the route ${route.dst} dev ${name}`, {
-        exitCode: 3,
-        remedy: "Choose another --network, or remove the route",
-      });
+      throw new KnetError(
+        `Cannot join: the cluster network ${network} overlaps the route ${route.dst} dev ${name}`,
+        {
+          exitCode: 3,
+          remedy: "Choose another --network, or remove the route",
+        },
+      );
     }
   }
 
@@ -349,12 +362,15 @@ class Agent implements Disposable {
       dataDir: this.#options.dataDir,
       oldSubnet: before.subnet,
       newState: this.#state!,
-    }).then(({ moved, stranded }) => {
-      log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
-        moved: moved.length,
-        stranded: stranded.length,
-      });
-    }, (error) => log.error("Cannot renumber containers: {message}", { message: messageOf(error) }));
+    }).then(
+      ({ moved, stranded }) => {
+        log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
+          moved: moved.length,
+          stranded: stranded.length,
+        });
+      },
+      (error) => log.error("Cannot renumber containers: {message}", { message: messageOf(error) }),
+    );
   }
 
   #onAllPeers(peers: readonly Lease[]): void {
@@ -499,9 +515,7 @@ class Agent implements Disposable {
       return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
     }
     if (health.state === "away") return `waiting for the store: ${health.detail}`;
-    return this.#ready
-      ? `${this.#lease?.subnet}, ${this.#overlay.peers.length} peers`
-      : "joining";
+    return this.#ready ? `${this.#lease?.subnet}, ${this.#overlay.peers.length} peers` : "joining";
   }
 
   #tell(): void {

@@ -28,7 +28,14 @@ export class LinkMemory {
 
   /** True if the link differs in something that matters from what was seen before. */
   changed(link: Link, withCarrier: boolean): boolean {
-    const now = [link.name, link.up, withCarrier && link.carrier, link.mac, link.mtu, link.addrGenMode]
+    const now = [
+      link.name,
+      link.up,
+      withCarrier && link.carrier,
+      link.mac,
+      link.mtu,
+      link.addrGenMode,
+    ]
       .join(" ");
     const before = this.#seen.get(link.index);
     this.#seen.set(link.index, now);
@@ -98,7 +105,9 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
       if (event.pid === watched.port || neighbour.ifindex !== device.index) return undefined;
       const known = tables.neighbours.get(neighbour.dst);
       if (event.deleted) return known === undefined ? undefined : "overlay";
-      if ((neighbour.state & NUD_PERMANENT) === 0) return known === undefined ? undefined : "overlay";
+      if ((neighbour.state & NUD_PERMANENT) === 0) {
+        return known === undefined ? undefined : "overlay";
+      }
       return known?.mac === neighbour.mac ? undefined : "overlay";
     }
     case "fdb": {

@@ -135,7 +135,9 @@ export class Membership {
         await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilRenewal, 10)), signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (!(error instanceof StoreAwayError) && !joined && this.#options.remembered === undefined) {
+        if (
+          !(error instanceof StoreAwayError) && !joined && this.#options.remembered === undefined
+        ) {
           this.#joined.reject(error);
           throw error;
         }
@@ -271,7 +273,11 @@ export class Membership {
     if (this.#takenOver === undefined) {
       if (row !== undefined && row.agentId !== identity.agentId && row.agentId !== "") {
         this.#noteTakeOver(row);
-      } else if (row === undefined ? changes.full || changes.removed.some(isOwn) : row.subnet !== this.#own!.subnet) {
+      } else if (
+        row === undefined
+          ? changes.full || changes.removed.some(isOwn)
+          : row.subnet !== this.#own!.subnet
+      ) {
         await this.#acquire();
       }
     }

@@ -9,7 +9,13 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { FileLock, holder } from "../../ffi/file_lock.ts";
-import { canonicalAddress, nthAddress, parsePrefix, prefixContains, prefixSize } from "../address.ts";
+import {
+  canonicalAddress,
+  nthAddress,
+  parsePrefix,
+  prefixContains,
+  prefixSize,
+} from "../address.ts";
 import { KnetError } from "../error.ts";
 import { readTextIfPresent, writeFileAtomically } from "../files.ts";
 

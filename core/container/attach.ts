@@ -78,9 +78,16 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   using namespace = openContainer(netns);
   using _lock = await lockBook(dataDir);
   using rtnl = openRtnl();
-  const ends: WireEnds = { rtnl, netnsFd: namespace.fd, bridge: bridgeOf(rtnl, state.bridge), state };
+  const ends: WireEnds = {
+    rtnl,
+    netnsFd: namespace.fd,
+    bridge: bridgeOf(rtnl, state.bridge),
+    state,
+  };
   const book = readBook(place);
-  const present = book.find((record) => record.netnsId === namespace.id && record.ifname === ifname);
+  const present = book.find((record) =>
+    record.netnsId === namespace.id && record.ifname === ifname
+  );
   if (present !== undefined && prefixContains(state.subnet, present.address)) {
     return again(ends, present, options.ip);
   }

@@ -54,9 +54,12 @@ export async function detach(options: DetachOptions): Promise<DetachResult> {
   if (id.value === undefined) throw id.error;
   // Attached, but the book was lost.
   if (removeHostEnd(rtnl, hostIfname(id.value, ifname))) return { netns: name, ifname };
-  throw new KnetError(`Cannot detach "${netns}": knet has not attached an interface "${ifname}" to it`, {
-    remedy: "Name the interface with --ifname; `knet status` shows what is attached",
-  });
+  throw new KnetError(
+    `Cannot detach "${netns}": knet has not attached an interface "${ifname}" to it`,
+    {
+      remedy: "Name the interface with --ifname; `knet status` shows what is attached",
+    },
+  );
 }
 
 /** By the namespace itself, else by its name: a namespace made anew under an old name is not the old one. */

@@ -5,7 +5,7 @@
  */
 import { resolve } from "node:path";
 import { SystemError } from "../../ffi/libc.ts";
-import { netnsId, type NetnsHandle, openNetns, ownNetns } from "../../ffi/netns.ts";
+import { type NetnsHandle, netnsId, openNetns, ownNetns } from "../../ffi/netns.ts";
 import { KnetError } from "../error.ts";
 import type { ContainerRecord } from "./addresses.ts";
 

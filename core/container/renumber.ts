@@ -60,7 +60,8 @@ export function planRenumber(
 function sameHostPart(pool: AddressPool, record: ContainerRecord): string | undefined {
   const { family, address } = parsePrefix(pool.subnet);
   if (family !== 4) return undefined;
-  const number = (text: string) => text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
+  const number = (text: string) =>
+    text.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
   const size = 2 ** (32 - record.prefixLength);
   const wanted = number(address) + number(record.address) % size;
   const text = [24, 16, 8, 0].map((bits) => Math.floor(wanted / 2 ** bits) % 256).join(".");
@@ -179,7 +180,9 @@ function repairOne(
     if (namespace !== null) setFarMtu(namespace.fd, record.ifname, state.mtu);
   }
   changeLink(rtnl, host.index, change);
-  return `changed ${Object.keys(change).join(", ")} of ${record.hostIfname} (container "${record.netns}")`;
+  return `changed ${
+    Object.keys(change).join(", ")
+  } of ${record.hostIfname} (container "${record.netns}")`;
 }
 
 function remake(

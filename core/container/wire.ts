@@ -124,7 +124,9 @@ function equip(record: ContainerRecord, state: NodeState): boolean {
   using inside = openRtnl();
   const family = familyOf(record.address);
   const link = getLink(inside, record.ifname);
-  if (link === undefined) throw new KnetError(`Cannot use interface "${record.ifname}": it vanished`);
+  if (link === undefined) {
+    throw new KnetError(`Cannot use interface "${record.ifname}": it vanished`);
+  }
   // Duplicate address detection would keep an IPv6 address unusable for the first seconds.
   const dad = ["net", "ipv6", "conf", record.ifname, "accept_dad"];
   if (readSysctl(dad) !== undefined) writeSysctl(dad, 0);

@@ -75,7 +75,9 @@ export function planForward(
     const path = chainPath({ ...rule, name: rule.chain });
     const matches = matchText(rule);
     const key = `${path} ${matches}`;
-    if (paths.includes(path) && matches !== undefined && !seen.has(key) && isOurs(matches, network)) {
+    if (
+      paths.includes(path) && matches !== undefined && !seen.has(key) && isOurs(matches, network)
+    ) {
       seen.add(key);
     } else if (matches !== undefined) {
       commands.push(`delete rule ${path} handle ${rule.handle}`);

@@ -77,9 +77,7 @@ export function recognise(
         commands: [
           `${program} -I FORWARD -s ${network} -j ACCEPT`,
           `${program} -I FORWARD -d ${network} -j ACCEPT`,
-          ...(port === undefined
-            ? []
-            : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
+          ...(port === undefined ? [] : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
         ],
       },
     });

@@ -90,5 +90,7 @@ export function jumpTarget(rule: Rule): string | undefined {
 export function dropsAll(rule: Rule): boolean {
   const verdict = rule.expr.at(-1);
   if (verdict === undefined || !("drop" in verdict || "reject" in verdict)) return false;
-  return rule.expr.slice(0, -1).every((expression) => "counter" in expression || "log" in expression);
+  return rule.expr.slice(0, -1).every((expression) =>
+    "counter" in expression || "log" in expression
+  );
 }

@@ -42,8 +42,11 @@ export async function openStore(
     const { postgresEngine } = await import("./postgres.ts");
     return sqlStore(postgresEngine(url, deadline));
   }
-  throw new KnetError(`Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`, {
-    exitCode: 2,
-    remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
-  });
+  throw new KnetError(
+    `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,
+    {
+      exitCode: 2,
+      remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
+    },
+  );
 }

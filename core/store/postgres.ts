@@ -59,7 +59,9 @@ export function postgresEngine(url: string, deadline: number): Engine {
   const target = new URL(url);
   const schema = target.searchParams.get("schema");
   target.searchParams.delete("schema");
-  const location = `postgres://${target.username ? `${decodeURIComponent(target.username)}@` : ""}${target.host}${target.pathname}`;
+  const location = `postgres://${
+    target.username ? `${decodeURIComponent(target.username)}@` : ""
+  }${target.host}${target.pathname}`;
   const channel = schema === null ? CHANNEL : `${CHANNEL}_${schema}`;
   let sql: Sql | undefined;
   let migrated = false;
@@ -93,9 +95,12 @@ export function postgresEngine(url: string, deadline: number): Engine {
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() =>
         reject(
-          new StoreAwayError(`Cannot use the database ${location}: no answer within ${deadline / 1000} s`, {
-            remedy: "Check that the server runs and that this host reaches it",
-          }),
+          new StoreAwayError(
+            `Cannot use the database ${location}: no answer within ${deadline / 1000} s`,
+            {
+              remedy: "Check that the server runs and that this host reaches it",
+            },
+          ),
         ), deadline);
     });
     work.catch(() => {}); // After the deadline nobody listens any more.
@@ -133,10 +138,15 @@ export function postgresEngine(url: string, deadline: number): Engine {
       const rows = await query("select name, value from knet_meta");
       const value = (name: string) => Number(rows.find((row) => row.name === name)?.value ?? 0);
       if (value("oldest_reader") > SCHEMA_VERSION) {
-        throw new KnetError(`Cannot use the database ${location}: its schema ${value("schema")} is too new for this knet, which knows ${SCHEMA_VERSION}`, {
-          exitCode: 4,
-          remedy: "Install a newer knet on this host",
-        });
+        throw new KnetError(
+          `Cannot use the database ${location}: its schema ${
+            value("schema")
+          } is too new for this knet, which knows ${SCHEMA_VERSION}`,
+          {
+            exitCode: 4,
+            remedy: "Install a newer knet on this host",
+          },
+        );
       }
       return value("schema");
     };
@@ -212,7 +222,10 @@ export function postgresEngine(url: string, deadline: number): Engine {
         if (stopped) return;
         stop();
         clearTimeout(timer);
-        timer = setTimeout(listen, Math.min(250 * 2 ** Math.min(failures++, 5), 4000) * (0.5 + Math.random() / 2));
+        timer = setTimeout(
+          listen,
+          Math.min(250 * 2 ** Math.min(failures++, 5), 4000) * (0.5 + Math.random() / 2),
+        );
       };
       const probe = async (connection: Sql) => {
         let echoed = false;
@@ -239,7 +252,10 @@ export function postgresEngine(url: string, deadline: number): Engine {
             onState("notify", "LISTEN/NOTIFY");
             pollEvery(SLOW_POLL);
           } else {
-            onState("poll", "no echo of a notification: there is a pooler in between; looking every second");
+            onState(
+              "poll",
+              "no echo of a notification: there is a pooler in between; looking every second",
+            );
             stop();
             pollEvery(POLL);
           }

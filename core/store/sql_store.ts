@@ -112,8 +112,12 @@ export function sqlStore(engine: Engine): Store {
       await query("update knet_meta set value = ?1 where name = 'purged'", [purged.revision]);
     }
   };
-  const suspect = (config: ClusterConfig, leases: Lease[], nodeId: string | undefined, now: number) =>
-    engine.hostClock && clockIsSuspect(config, leases, nodeId, now);
+  const suspect = (
+    config: ClusterConfig,
+    leases: Lease[],
+    nodeId: string | undefined,
+    now: number,
+  ) => engine.hostClock && clockIsSuspect(config, leases, nodeId, now);
 
   return {
     engine: engine.engine,
@@ -133,7 +137,9 @@ export function sqlStore(engine: Engine): Store {
               remedy,
             });
           if (!options.replace) {
-            throw conflict("Leave out what contradicts, or use --replace while no host has a lease");
+            throw conflict(
+              "Leave out what contradicts, or use --replace while no host has a lease",
+            );
           }
           if ((await liveLeases(query)).some((lease) => !isUntaken(lease))) {
             throw conflict("Hosts hold leases: run knet leave on each of them first");
@@ -168,7 +174,11 @@ export function sqlStore(engine: Engine): Store {
           ),
         );
         let backendData = request.backendData(0);
-        for (let attempt = 1; backendData.mac !== undefined && others.has(backendData.mac); attempt++) {
+        for (
+          let attempt = 1;
+          backendData.mac !== undefined && others.has(backendData.mac);
+          attempt++
+        ) {
           backendData = request.backendData(attempt);
         }
         const renewed = Math.max(now, own?.renewed ?? 0);
@@ -187,8 +197,9 @@ export function sqlStore(engine: Engine): Store {
           expires: renewed + config.leaseTtl * 1000,
           reserved: found.reserved,
         };
-        const same = own !== undefined && (["nodeName", "subnet", "publicIp", "bootId", "agentId"] as const)
-          .every((field) => own[field] === lease[field]) &&
+        const same = own !== undefined &&
+          (["nodeName", "subnet", "publicIp", "bootId", "agentId"] as const)
+            .every((field) => own[field] === lease[field]) &&
           JSON.stringify(own.backendData) === JSON.stringify(backendData);
         const revision = same ? await meta(query, "revision") : await raise(query);
         if (found.replaces !== undefined) await bury(query, found.replaces, revision, now);
@@ -236,19 +247,25 @@ export function sqlStore(engine: Engine): Store {
           });
         }
         if (matches.length > 1) {
-          throw new KnetError(`Cannot release "${selector}": ${matches.length} leases have this name`, {
-            exitCode: 4,
-            remedy: "Name the lease by its subnet or node id",
-          });
+          throw new KnetError(
+            `Cannot release "${selector}": ${matches.length} leases have this name`,
+            {
+              exitCode: 4,
+              remedy: "Name the lease by its subnet or node id",
+            },
+          );
         }
         const lease = matches[0]!;
         const alive = !isUntaken(lease) && lease.expires > now &&
           lease.agentId !== options.agentId;
         if (alive && !options.force) {
-          throw new KnetError(`Cannot release ${lease.subnet} of "${lease.nodeName}": the node lives`, {
-            exitCode: 4,
-            remedy: "Run knet leave on that host, or add --force",
-          });
+          throw new KnetError(
+            `Cannot release ${lease.subnet} of "${lease.nodeName}": the node lives`,
+            {
+              exitCode: 4,
+              remedy: "Run knet leave on that host, or add --force",
+            },
+          );
         }
         await bury(query, lease, await raise(query), now);
         return lease;
@@ -332,10 +349,15 @@ export function sqlStore(engine: Engine): Store {
           };
         }
         if (since === revision) return { revision, full, leases: [], removed: [], now };
-        const rows = await query(`select ${COLUMNS}, deleted from knet_leases where revision > ?1`, [
+        const rows = await query(
+          `select ${COLUMNS}, deleted from knet_leases where revision > ?1`,
+          [
+            since,
+          ],
+        );
+        const [config] = await query("select document from knet_config where revision > ?1", [
           since,
         ]);
-        const [config] = await query("select document from knet_config where revision > ?1", [since]);
         return {
           revision,
           full,

@@ -126,10 +126,13 @@ export function sqliteEngine(path: string, deadline: number): Engine {
       await made.call({ open: path, busyTimeout }, deadline);
       const [mode] = await made.call({ sql: "pragma journal_mode", parameters: [] }, deadline);
       if (mode?.journal_mode === "wal") {
-        throw new KnetError(`Cannot use the database "${path}": it is in WAL mode, which loses rows when hosts share it`, {
-          exitCode: 4,
-          remedy: `Stop all that uses it and run: sqlite3 ${path} 'pragma journal_mode=delete'`,
-        });
+        throw new KnetError(
+          `Cannot use the database "${path}": it is in WAL mode, which loses rows when hosts share it`,
+          {
+            exitCode: 4,
+            remedy: `Stop all that uses it and run: sqlite3 ${path} 'pragma journal_mode=delete'`,
+          },
+        );
       }
       await migrate(made);
     } catch (error) {
@@ -145,13 +148,20 @@ export function sqliteEngine(path: string, deadline: number): Engine {
     const version = async () => {
       const [table] = await run("select name from sqlite_master where name = 'knet_meta'");
       if (table === undefined) return 0;
-      const rows = await run("select name, value from knet_meta where name in ('schema', 'oldest_reader')");
+      const rows = await run(
+        "select name, value from knet_meta where name in ('schema', 'oldest_reader')",
+      );
       const value = (name: string) => Number(rows.find((row) => row.name === name)?.value ?? 0);
       if (value("oldest_reader") > SCHEMA_VERSION) {
-        throw new KnetError(`Cannot use the database "${path}": its schema ${value("schema")} is too new for this knet, which knows ${SCHEMA_VERSION}`, {
-          exitCode: 4,
-          remedy: "Install a newer knet on this host",
-        });
+        throw new KnetError(
+          `Cannot use the database "${path}": its schema ${
+            value("schema")
+          } is too new for this knet, which knows ${SCHEMA_VERSION}`,
+          {
+            exitCode: 4,
+            remedy: "Install a newer knet on this host",
+          },
+        );
       }
       return value("schema");
     };

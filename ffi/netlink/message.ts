@@ -26,7 +26,16 @@ export interface MessageView {
 /** A view for `walkMessages` to fill. */
 export function messageView(): MessageView {
   const data = new Uint8Array(0);
-  return { type: 0, flags: 0, seq: 0, pid: 0, data, view: new DataView(data.buffer), offset: 0, end: 0 };
+  return {
+    type: 0,
+    flags: 0,
+    seq: 0,
+    pid: 0,
+    data,
+    view: new DataView(data.buffer),
+    offset: 0,
+    end: 0,
+  };
 }
 
 /** Calls `visit` for each whole message of a datagram; what is left over and malformed is passed over. */

@@ -289,7 +289,11 @@ export function decodeError(message: MessageView): { errno: number; message: str
     return { errno: code, message: undefined };
   }
   const inner = message.flags & NLM_F_CAPPED ? NLMSG_HDRLEN : view.getUint32(offset + 4, true);
-  const attributes = new Attributes().parse(message.data, view, offset + 4 + ((inner + 3) & ~3), end);
+  const attributes = new Attributes().parse(
+    message.data,
+    view,
+    offset + 4 + ((inner + 3) & ~3),
+    end,
+  );
   return { errno: code, message: attributes.string(NLMSGERR_ATTR_MSG) };
 }
-

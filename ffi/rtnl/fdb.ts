@@ -4,7 +4,13 @@
  * @module
  */
 import { formatAddress, formatMac } from "../ip.ts";
-import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import {
+  type Batch,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  verbFlags,
+  type WriteVerb,
+} from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { neighbourHeader } from "./neighbour.ts";

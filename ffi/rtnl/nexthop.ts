@@ -4,7 +4,13 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress } from "../ip.ts";
-import { type Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import {
+  type Batch,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  verbFlags,
+  type WriteVerb,
+} from "../netlink/batch.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";

@@ -94,9 +94,7 @@ export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
     () => describe(verb, route),
   );
   const slash = route.dst.indexOf("/");
-  const length = slash < 0
-    ? (route.family === 4 ? 32 : 128)
-    : Number(route.dst.slice(slash + 1));
+  const length = slash < 0 ? (route.family === 4 ? 32 : 128) : Number(route.dst.slice(slash + 1));
   header(batch, afOf(route.family), length, {
     table: route.table,
     protocol: route.protocol,
@@ -210,7 +208,6 @@ export function routeOf(
     ...route,
   };
 }
-
 
 function one(socket: NetlinkSocket, verb: WriteVerb, route: Route): void {
   const batch = new Batch(256);

@@ -18,7 +18,7 @@ interface LeaseDocument {
   readonly publicIp: string;
   readonly state: string;
   readonly reserved: boolean;
-  readonly expires: string | null;
+  readonly expires: number | null;
 }
 
 Deno.test("knet init writes the configuration once, and shows both when they differ", async () => {
