@@ -5,7 +5,6 @@
  */
 import type { DoctorReport } from "../core/doctor.ts";
 import { defineCommand } from "./command.ts";
-import { hostOptions } from "./options.ts";
 import { paint, print, printJson } from "./output.ts";
 import type { Tone } from "./output.ts";
 
@@ -26,7 +25,7 @@ export const doctor = defineCommand({
     "The exit status is 3 if anything is wrong that keeps knet from working.",
   ],
   words: [],
-  options: { iface: hostOptions.iface, "public-ip": hostOptions["public-ip"] },
+  options: {},
   examples: [
     { line: "knet doctor", about: "before the first join, and when something does not work" },
     { line: "knet doctor --json", about: "for a report" },

@@ -5,11 +5,11 @@
  *
  * @module
  */
-import project from "../deno.json" with { type: "json" };
+import { VERSION } from "./version.ts";
 
 /** Prints the version. */
 export function printVersion(json = false): void {
-  console.log(json ? JSON.stringify({ version: project.version }) : `knet ${project.version}`);
+  console.log(json ? JSON.stringify({ version: VERSION }) : `knet ${VERSION}`);
 }
 
 if (import.meta.main) {

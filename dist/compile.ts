@@ -44,6 +44,43 @@ const PERMISSIONS = [
 /** What the program loads by URL, which the compiler cannot see. */
 const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];
 
+/** Packages of the import map that only tests use. */
+const TEST_PACKAGES = ["fast-check"];
+
+/** What of deno.lock this script reads. */
+interface Lock {
+  specifiers: Record<string, string>;
+  npm: Record<string, { dependencies?: string[] }>;
+}
+
+/**
+ * The lock without the packages that only tests use: the compiler carries whatever the lock names.
+ *
+ * @returns its text.
+ */
+export function pruneLock(text: string, unwanted: readonly string[] = TEST_PACKAGES): string {
+  const lock = JSON.parse(text) as Lock;
+  const keep = Object.entries(lock.specifiers).filter(([specifier]) =>
+    !unwanted.some((name) => specifier.startsWith(`npm:${name}@`))
+  );
+  lock.specifiers = Object.fromEntries(keep);
+  const wanted = keep.map(([specifier, version]) =>
+    `${specifier.slice("npm:".length, specifier.lastIndexOf("@"))}@${version}`
+  );
+  const reached = new Set<string>();
+  for (let next = wanted.pop(); next !== undefined; next = wanted.pop()) {
+    // A dependency is written "name@version", or just "name" where the lock has one version of it.
+    const key = next in lock.npm
+      ? next
+      : Object.keys(lock.npm).find((name) => name.startsWith(`${next}@`));
+    if (key === undefined || reached.has(key)) continue;
+    reached.add(key);
+    wanted.push(...lock.npm[key]!.dependencies ?? []);
+  }
+  lock.npm = Object.fromEntries(Object.entries(lock.npm).filter(([key]) => reached.has(key)));
+  return JSON.stringify(lock);
+}
+
 /** Copies this host's libnl to dist/lib, from where the program takes it on hosts that have none. */
 function copyLibnl(): void {
   const folder = `${ROOT}dist/lib`;
@@ -81,12 +118,14 @@ function copyLibrary(name: string, target: string): boolean {
 
 /** The compiler's command line, and the environment it needs. */
 function compiler(): { command: string[]; env: Record<string, string> } {
+  // The compiler resolves imports by recursion, deeper than the default stack of its threads.
+  const stack = { RUST_MIN_STACK: String(64 << 20) };
   const runtime = Deno.env.get("DENORT_BIN") || fetchRuntime();
-  if (runtime === undefined) return { command: [Deno.execPath()], env: {} };
+  if (runtime === undefined) return { command: [Deno.execPath()], env: stack };
   const command = Deno.version.deno === DENORT_VERSION
     ? [Deno.execPath()]
     : ["npx", "-y", `deno@${DENORT_VERSION}`];
-  return { command, env: { DENORT_BIN: runtime } };
+  return { command, env: { ...stack, DENORT_BIN: runtime } };
 }
 
 function fetchRuntime(): string | undefined {
@@ -118,27 +157,34 @@ function fail(message: string, remedy?: string): never {
 export function compile(output: string): number {
   copyLibnl();
   const { command: [program, ...first], env } = compiler();
-  const args = [
-    ...first,
-    "compile",
-    // Types are checked by `deno task ok`, with the newest compiler.
-    "--no-check",
-    "--frozen",
-    // The cache would be a file under /tmp with a name that anybody can guess and take.
-    "--no-code-cache",
-    ...PERMISSIONS,
-    ...INCLUDES.flatMap((path) => ["--include", path]),
-    "--output",
-    output,
-    "cli/main.ts",
-  ];
-  return new Deno.Command(program!, {
-    args,
-    env,
-    cwd: ROOT,
-    stdout: "inherit",
-    stderr: "inherit",
-  }).outputSync().code;
+  const lock = Deno.makeTempFileSync({ suffix: ".lock" });
+  try {
+    Deno.writeTextFileSync(lock, pruneLock(Deno.readTextFileSync(`${ROOT}deno.lock`)));
+    const args = [
+      ...first,
+      "compile",
+      // Types are checked by `deno task ok`, with the newest compiler.
+      "--no-check",
+      "--lock",
+      lock,
+      // The cache would be a file under /tmp with a name that anybody can guess and take.
+      "--no-code-cache",
+      ...PERMISSIONS,
+      ...INCLUDES.flatMap((path) => ["--include", path]),
+      "--output",
+      output,
+      "cli/main.ts",
+    ];
+    return new Deno.Command(program!, {
+      args,
+      env,
+      cwd: ROOT,
+      stdout: "inherit",
+      stderr: "inherit",
+    }).outputSync().code;
+  } finally {
+    Deno.removeSync(lock);
+  }
 }
 
 if (import.meta.main) Deno.exit(compile(Deno.args[0] ?? "dist/knet"));

@@ -143,6 +143,7 @@ class Agent implements Disposable {
   #problem: string | undefined;
   #advice: readonly string[] = [];
   #forwardWarning: string | undefined;
+  #lastSnapshot = -Infinity;
   #snapshotTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
@@ -410,6 +411,7 @@ class Agent implements Disposable {
   #keepSnapshot(now = false): void {
     clearTimeout(this.#snapshotTimer);
     const write = () => {
+      this.#lastSnapshot = monotonicClock();
       if (this.#config === undefined || this.#lease === undefined) return;
       try {
         writeSnapshot(this.#options.dataDir, {
@@ -422,7 +424,8 @@ class Agent implements Disposable {
         log.warn("{message}", { message: messageOf(error) });
       }
     };
-    if (now) write();
+    // The first of a burst at once, the rest together.
+    if (now || monotonicClock() - this.#lastSnapshot > SNAPSHOT_DELAY) write();
     else this.#snapshotTimer = setTimeout(write, SNAPSHOT_DELAY);
   }
 

@@ -47,7 +47,9 @@ function serve(request: SqliteRequest): SqliteAnswer {
       database.exec(`pragma busy_timeout = ${request.busyTimeout}`);
       return { id, rows: [] };
     }
-    const rows = statement(request.sql).all(...request.parameters) as Record<string, SqlValue>[];
+    // By name: Deno 2.4 cannot bind values to numbered parameters by their position.
+    const named = Object.fromEntries(request.parameters.map((value, n) => [`?${n + 1}`, value]));
+    const rows = statement(request.sql).all(named) as Record<string, SqlValue>[];
     return { id, rows };
   } catch (error) {
     const { message, errcode } = error as { message: string; errcode?: number };

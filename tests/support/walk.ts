@@ -103,7 +103,7 @@ export async function fingerprint(host: Host): Promise<string> {
     echo fdb; bridge fdb show dev ${DEVICE} | sort
     echo nexthops; ip nexthop show proto 107 | sed 's/id [0-9]* //' | sort
     echo device; ip -d addr show dev ${DEVICE} | sed 's/^[0-9]*: //; s/ifindex [0-9]*//'
-    echo bridge; ip -4 addr show dev knet0 | sed 's/^[0-9]*: //'
+    echo bridge; ip -4 addr show dev knet0 | sed 's/^[0-9]*: //; s/ <.*> / /; s/ state [A-Z]* / /'
     echo links; ip -br link | awk '$1 ~ /^knet/ { print $1, $3 }' | sort
     echo nft; nft list tables | sort
     echo env; cat /run/knet/subnet.env`);
