@@ -7,6 +7,7 @@ import postgres from "postgres";
 import { monotonicClock } from "../clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import { passwordOfFile } from "./pgpass.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 type Sql = ReturnType<typeof postgres>;
@@ -49,6 +50,18 @@ function postgresError(location: string, error: unknown): Error {
   return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
 }
 
+/** The password of PGPASSFILE, which the `postgres` package does not know; the URL and PGPASSWORD come first. */
+function password(url: URL): { password?: string } {
+  if (url.password !== "" || Deno.env.get("PGPASSWORD")) return {};
+  const found = passwordOfFile({
+    host: decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1"),
+    port: url.port || "5432",
+    database: decodeURIComponent(url.pathname.slice(1)),
+    user: decodeURIComponent(url.username),
+  });
+  return found === undefined ? {} : { password: found };
+}
+
 /**
  * Opens a database.
  *
@@ -77,6 +90,7 @@ export function postgresEngine(url: string, deadline: number): Engine {
       prepare: false,
       fetch_types: false,
       onnotice: () => {},
+      ...password(target),
       connection: {
         application_name: "knet",
         ...(schema !== null && { search_path: `"${schema.replaceAll('"', '""')}"` }),
