@@ -1,0 +1,251 @@
+// One contract, both engines: what a cluster may rely on whichever database it has.
+import assert from "node:assert/strict";
+import { makeClusterConfig } from "../../core/cluster.ts";
+import { KnetError } from "../../core/error.ts";
+import { openStore } from "../../core/store/open.ts";
+import type { LeaseRequest, Store } from "../../core/store/store.ts";
+import { startPostgres } from "../support/postgres.ts";
+
+/** What the n-th node asks for. */
+function node(n: number, more: Partial<LeaseRequest> = {}): LeaseRequest {
+  return {
+    nodeId: `node-${n}`,
+    family: 4,
+    nodeName: `n${n}`,
+    publicIp: `192.168.2.${n}`,
+    backend: "vxlan",
+    bootId: "boot",
+    agentId: `agent-${n}`,
+    backendData: (attempt) => ({ vni: 1, mac: `02:00:00:00:0${attempt}:${(16 + n).toString(16)}` }),
+    ...more,
+  };
+}
+
+const holder = (n: number, subnet: string, more: { agentId?: string; publicIp?: string } = {}) => ({
+  nodeId: `node-${n}`,
+  family: 4 as const,
+  agentId: `agent-${n}`,
+  nodeName: `n${n}`,
+  publicIp: `192.168.2.${n}`,
+  subnet,
+  backendData: node(n).backendData(0),
+  ...more,
+});
+
+const refusal = (message: RegExp) => (error: unknown) => {
+  assert.ok(error instanceof KnetError);
+  assert.equal(error.exitCode, 4);
+  assert.match(error.message, message);
+  return true;
+};
+
+/** Opens two connections to one fresh, configured database, and hands them to the test. */
+type Fresh = (
+  request: Parameters<typeof makeClusterConfig>[0],
+  run: (a: Store, b: Store) => Promise<void>,
+) => Promise<void>;
+
+const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDisposable>> = {
+  // deno-lint-ignore require-await
+  async sqlite() {
+    return {
+      async fresh(request, run) {
+        const folder = await Deno.makeTempDir({ prefix: "knet-store-" });
+        try {
+          await using a = await openStore(`sqlite:${folder}/knet.db`);
+          await using b = await openStore(`sqlite:${folder}/knet.db`);
+          await a.initConfig(makeClusterConfig(request));
+          await run(a, b);
+        } finally {
+          await Deno.remove(folder, { recursive: true });
+        }
+      },
+      async [Symbol.asyncDispose]() {},
+    };
+  },
+  async postgres() {
+    const server = await startPostgres();
+    let count = 0;
+    return {
+      async fresh(request, run) {
+        const { default: postgres } = await import("postgres");
+        const schema = `s${++count}`;
+        const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+        await sql.unsafe(`create schema ${schema}`);
+        await sql.end();
+        await using a = await openStore(`${server.url}?schema=${schema}`);
+        await using b = await openStore(`${server.url}?schema=${schema}`);
+        await a.initConfig(makeClusterConfig(request));
+        await run(a, b);
+      },
+      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+    };
+  },
+};
+
+for (const [name, start] of Object.entries(engines)) {
+  Deno.test(`Store (${name})`, async (test) => {
+    await using engine = await start();
+    const check = (
+      sentence: string,
+      request: Parameters<typeof makeClusterConfig>[0],
+      run: (a: Store, b: Store) => Promise<void>,
+    ) => test.step(`${name}: ${sentence}`, () => engine.fresh(request, run));
+
+    await check("acquireLease() gives 40 nodes at once 40 subnets", {}, async (a, b) => {
+      const grants = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => (n % 2 ? a : b).acquireLease(node(n + 1))),
+      );
+      assert.equal(new Set(grants.map((grant) => grant.lease.subnet)).size, 40);
+      assert.deepEqual(new Set(grants.map((grant) => grant.how)), new Set(["new"]));
+    });
+
+    await check(
+      "acquireLease() gives a /24 of /30 subnets to exactly 64 nodes",
+      { network: "10.9.0.0/24", subnetLen: 30 },
+      async (a) => {
+        for (let n = 1; n <= 64; n++) await a.acquireLease(node(n));
+        await assert.rejects(
+          a.acquireLease(node(65)),
+          refusal(/^Cannot lease a subnet of 10\.9\.0\.0\/24: all 64 are taken$/),
+        );
+      },
+    );
+
+    await check(
+      "acquireLease() gives a returning node its subnet, also with a new address and name",
+      {},
+      async (a, b) => {
+        await a.acquireLease(node(1));
+        const { lease } = await a.acquireLease(node(2));
+        const again = await b.acquireLease(
+          node(2, { publicIp: "192.168.2.200", nodeName: "other", bootId: "later" }),
+        );
+        assert.equal(again.how, "kept");
+        assert.equal(again.lease.subnet, lease.subnet);
+        assert.equal(again.lease.publicIp, "192.168.2.200");
+      },
+    );
+
+    await check("acquireLease() refuses a clone and names both hosts", {}, async (a, b) => {
+      await a.acquireLease(node(1));
+      await assert.rejects(
+        b.acquireLease(node(1, { agentId: "clone", publicIp: "192.168.2.77", nodeName: "twin" })),
+        refusal(/"twin" \(192\.168\.2\.77\).*"n1" at 192\.168\.2\.1/),
+      );
+    });
+
+    await check("acquireLease() derives another MAC where a peer has the same", {}, async (a) => {
+      await a.acquireLease(node(1));
+      const same = node(1).backendData;
+      const { lease } = await a.acquireLease(node(2, { backendData: same }));
+      assert.deepEqual(lease.backendData, same(1));
+    });
+
+    await check(
+      "acquireLease() takes an expired subnet only when nothing else is free, and its owner learns of it",
+      { network: "10.9.0.0/24", subnetLen: 26, leaseTtl: 2 },
+      async (a, b) => {
+        const first = await a.acquireLease(node(1));
+        for (const n of [2, 3, 4]) await a.acquireLease(node(n));
+        await new Promise((resolve) => setTimeout(resolve, 1700));
+        for (const n of [2, 3, 4]) {
+          const { leases } = await a.listLeases();
+          const { subnet } = leases.find((lease) => lease.nodeId === `node-${n}`)!;
+          assert.equal((await b.renewLease(holder(n, subnet))).state, "renewed");
+        }
+        await new Promise((resolve) => setTimeout(resolve, 350));
+        const grant = await b.acquireLease(node(5));
+        assert.equal(grant.how, "reassigned");
+        assert.equal(grant.lease.subnet, first.lease.subnet);
+        assert.equal((await a.renewLease(holder(1, first.lease.subnet))).state, "lost");
+      },
+    );
+
+    await check("reserveLease() keeps a subnet for an address", {}, async (a, b) => {
+      await a.reserveLease("10.244.0.0/24", "192.168.2.9");
+      assert.equal((await b.acquireLease(node(1))).lease.subnet, "10.244.1.0/24");
+      const grant = await b.acquireLease(node(9));
+      assert.deepEqual([grant.how, grant.lease.subnet], ["reserved", "10.244.0.0/24"]);
+      assert.equal(grant.lease.reserved, true);
+    });
+
+    await check("renewLease() tells a holder that another agent has its row", {}, async (a, b) => {
+      const { lease } = await a.acquireLease(node(1));
+      await b.acquireLease(node(1, { agentId: "second" }));
+      assert.equal((await a.renewLease(holder(1, lease.subnet))).state, "taken-over");
+    });
+
+    await check("renewLease() raises the revision only for news", {}, async (a) => {
+      const { lease, revision } = await a.acquireLease(node(1));
+      await a.renewLease(holder(1, lease.subnet));
+      assert.equal((await a.listLeases()).revision, revision);
+      await a.renewLease(holder(1, lease.subnet, { publicIp: "192.168.2.50" }));
+      assert.equal((await a.listLeases()).revision, revision + 1);
+    });
+
+    await check("releaseLease() wants force for a living node", {}, async (a, b) => {
+      await a.acquireLease(node(1));
+      await assert.rejects(b.releaseLease("n1"), refusal(/the node lives$/));
+      await b.releaseLease("n1", { force: true });
+      assert.deepEqual((await a.listLeases()).leases, []);
+    });
+
+    await check("changesSince() tells only what is above a revision", {}, async (a, b) => {
+      await a.acquireLease(node(1));
+      await a.acquireLease(node(2));
+      const { revision, full } = await b.changesSince(0);
+      assert.equal(full, true);
+      await a.releaseLease("n1", { force: true });
+      const { lease } = await a.acquireLease(node(3));
+      const changes = await b.changesSince(revision);
+      assert.equal(changes.full, false);
+      assert.deepEqual(changes.leases.map((one) => one.subnet), [lease.subnet]);
+      assert.deepEqual(changes.removed, [{ nodeId: "node-1", family: 4 }]);
+      assert.deepEqual((await b.changesSince(changes.revision)).leases, []);
+    });
+
+    await check("a write that fails leaves nothing, and others go on", {}, async (a) => {
+      const failing = a.acquireLease(node(1, {
+        backendData: () => {
+          throw new RangeError("no data");
+        },
+      }));
+      const other = a.acquireLease(node(2));
+      await assert.rejects(failing);
+      await other;
+      const { leases } = await a.listLeases();
+      assert.deepEqual(leases.map((lease) => lease.nodeName), ["n2"]);
+    });
+
+    await check("initConfig() shows both values of a contradiction", {}, async (_a, b) => {
+      await assert.rejects(
+        b.initConfig(makeClusterConfig({ network: "10.9.0.0/16" })),
+        refusal(/network is 10\.244\.0\.0\/16, not 10\.9\.0\.0\/16/),
+      );
+    });
+
+    await check("subscribe() tells of another connection's change", {}, async (a, b) => {
+      let told = () => {};
+      const change = new Promise<void>((resolve) => told = resolve);
+      let listening = () => {};
+      const ready = new Promise<void>((resolve) => listening = resolve);
+      let armed = false;
+      using _subscription = b.subscribe(() => armed && told(), () => listening());
+      await ready;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      armed = true;
+      const began = performance.now();
+      await a.acquireLease(node(1));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([
+        change,
+        new Promise((_resolve, reject) =>
+          timer = setTimeout(() => reject(new Error("no news in 10 s")), 10_000)
+        ),
+      ]);
+      clearTimeout(timer);
+      console.log(`report: ${name}: told after ${(performance.now() - began).toFixed(1)} ms`);
+    });
+  });
+}
