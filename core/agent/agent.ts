@@ -141,6 +141,7 @@ class Agent implements Disposable {
   #lastFull = -Infinity;
   #ready = false;
   #problem: string | undefined;
+  #fatal: KnetError | undefined;
   #advice: readonly string[] = [];
   #forwardWarning: string | undefined;
   #lastSnapshot = -Infinity;
@@ -219,6 +220,7 @@ class Agent implements Disposable {
     following.catch(() => this.#end());
     if (once) {
       await Promise.race([this.#membership.joined, following]);
+      if (this.#fatal !== undefined) throw this.#fatal;
       if (this.#problem !== undefined) throw new KnetError(this.#problem);
       this.#keepSnapshot(true);
       this.#end();
@@ -240,6 +242,7 @@ class Agent implements Disposable {
     }
     await following;
     this.#keepSnapshot(true);
+    if (this.#fatal !== undefined) throw this.#fatal;
   }
 
   async #loadConfig(store: Store, known: boolean): Promise<ClusterConfig> {
@@ -490,7 +493,11 @@ class Agent implements Disposable {
     } catch (error) {
       this.#problem = messageOf(error);
       log.error("{message}", { message: this.#problem });
-      if (!this.#ready && error instanceof KnetError) throw error;
+      if (!this.#ready && error instanceof KnetError) {
+        // Something of this host is in the way, and the administrator is there to see it.
+        this.#fatal = error;
+        this.#end();
+      }
       this.#tell();
       return;
     }

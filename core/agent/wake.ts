@@ -24,7 +24,10 @@ export class Wake {
     if (!this.#pending && !signal.aborted) {
       await new Promise<void>((resolve) => {
         // A timer above 2^31 ms fires at once.
-        const timer = setTimeout(resolve, Math.min(Math.max(milliseconds, 0), 2 ** 31 - 1));
+        const timer = setTimeout(
+          () => done(),
+          Math.min(Math.max(milliseconds, 0), 2 ** 31 - 1),
+        );
         const done = () => {
           clearTimeout(timer);
           signal.removeEventListener("abort", done);

@@ -52,7 +52,7 @@ export const vxlan: Backend = {
     };
   },
 
-  peer(context, device, peer) {
+  peer(_context, device, peer) {
     const { mac } = peer.backendData;
     if (mac === undefined) return {}; // A reservation that nobody has taken yet.
     const { family, subnet } = peer;
