@@ -11,7 +11,8 @@ import type { ClusterConfig } from "../cluster.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import type { Family, Lease } from "../lease.ts";
 import type { NodeIdentity } from "../node.ts";
-import type { Store } from "../store/store.ts";
+import type { Changes, Store } from "../store/store.ts";
+import { DrainClock } from "./drain_clock.ts";
 import { peerKey } from "./overlay.ts";
 import { backoff, Wake } from "./wake.ts";
 
@@ -23,6 +24,12 @@ export interface StoreHealth {
   readonly detail: string;
 }
 
+/** What of the services has changed. */
+export type ServiceChanges = Pick<
+  Changes,
+  "full" | "services" | "removedServices" | "timeouts" | "now"
+>;
+
 /** What membership hands over. */
 export interface MembershipEvents {
   /** This host's lease was granted, renewed with changes, or replaced by another one (`before`). */
@@ -31,6 +38,8 @@ export interface MembershipEvents {
   onAllPeers(peers: readonly Lease[]): void;
   /** Only what changed; `removed` are keys of `peerKey`. */
   onSomePeers(changed: readonly Lease[], removed: readonly string[]): void;
+  /** Services or timeouts have changed; with `full`, these are all that there are. */
+  onServices?(changes: ServiceChanges): void;
   /** The store is back or away, or something needs the administrator's eye. */
   onHealth(): void;
 }
@@ -68,6 +77,7 @@ export class Membership {
   /** Since when the store has been there without a break, on the monotonic clock. */
   #unbrokenSince: number | undefined;
   #pruneAt = Infinity;
+  readonly #drains = new DrainClock();
   readonly #joined = Promise.withResolvers<void>();
 
   constructor(options: MembershipOptions) {
@@ -126,13 +136,18 @@ export class Membership {
         } else if (monotonicClock() >= this.#renewAt) await this.#renew();
         await this.#pull();
         if (monotonicClock() >= this.#pruneAt) await this.#prune();
+        if (monotonicClock() >= this.#drains.due) {
+          this.#drains.swept();
+          await store.sweepDrained();
+          await this.#pull();
+        }
         failures = 0;
         this.#setHealth({ state: "ok", detail: store.location });
         this.#unbrokenSince ??= monotonicClock();
         if (this.#pruneAt === Infinity) this.#pruneAt = monotonicClock() + PRUNE_AFTER;
         this.#joined.resolve();
-        const untilRenewal = this.#renewAt - monotonicClock();
-        await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilRenewal, 10)), signal);
+        const untilNext = Math.min(this.#renewAt, this.#drains.due) - monotonicClock();
+        await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilNext, 10)), signal);
       } catch (error) {
         if (signal.aborted) return;
         if (
@@ -267,6 +282,11 @@ export class Membership {
     else {
       const removed = changes.removed.filter((gone) => !isOwn(gone)).map(peerKey);
       if (peers.length + removed.length > 0) events.onSomePeers(peers, removed);
+    }
+    this.#drains.note(changes);
+    const { services, removedServices, timeouts } = changes;
+    if (changes.full || services.length + removedServices.length > 0 || timeouts !== undefined) {
+      events.onServices?.(changes);
     }
     this.#revision = changes.revision;
 

@@ -10,6 +10,7 @@ import type { ClusterConfig } from "../cluster.ts";
 import { messageOf } from "../error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../files.ts";
 import type { Lease } from "../lease.ts";
+import type { Service, ServiceTimeouts } from "../service/model.ts";
 
 /** What is kept. */
 export interface Snapshot {
@@ -18,6 +19,9 @@ export interface Snapshot {
   /** This host's lease. */
   readonly own: Lease;
   readonly peers: readonly Lease[];
+  /** Absent in one that an older knet wrote. */
+  readonly services?: readonly Service[];
+  readonly timeouts?: ServiceTimeouts;
 }
 
 const pathIn = (dataDir: string) => join(dataDir, "snapshot.json");

@@ -210,3 +210,12 @@ export function virtualServerKey(
 export function realServerKey(one: { readonly address: string; readonly port: number }): string {
   return one.address.includes(":") ? `[${one.address}]:${one.port}` : `${one.address}:${one.port}`;
 }
+
+/** The order in which a service's destinations stand: by the address's text, then by port. */
+export function compareDestinations(
+  a: Pick<Destination, "address" | "port">,
+  b: Pick<Destination, "address" | "port">,
+): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.port - b.port;
+}

@@ -10,9 +10,10 @@ import { type ClusterConfig, differences } from "../cluster.ts";
 import { KnetError, messageOf } from "../error.ts";
 import type { BackendData, Family, Lease } from "../lease.ts";
 import type { Engine, Query, Row } from "./engine.ts";
+import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
+import { changedServices, editServices, listServices, sweepDrained } from "./services.ts";
 import type { Changes, LeaseGrant, LeaseRequest, Renewal, Store } from "./store.ts";
 
-const TOMBSTONE_LIFE = 7 * 86_400_000;
 const COLUMNS =
   "node_id, family, node_name, subnet, public_ip, backend, backend_data, boot_id, agent_id, acquired, renewed, expires, reserved, revision";
 
@@ -33,11 +34,6 @@ function leaseOf(row: Row): Lease {
     reserved: Number(row.reserved) !== 0,
     revision: Number(row.revision),
   };
-}
-
-async function meta(query: Query, name: string): Promise<number> {
-  const [row] = await query("select value from knet_meta where name = ?1", [name]);
-  return Number(row?.value ?? 0);
 }
 
 async function readConfig(query: Query): Promise<ClusterConfig | undefined> {
@@ -63,13 +59,7 @@ async function liveLeases(query: Query, family?: Family): Promise<Lease[]> {
 
 /** The store over an engine. */
 export function sqlStore(engine: Engine): Store {
-  const raise = async (query: Query): Promise<number> => {
-    const [row] = await query(
-      "update knet_meta set value = value + 1 where name = 'revision' returning value",
-    );
-    await engine.announce(query);
-    return Number(row!.value);
-  };
+  const raise = (query: Query) => raiseRevision(engine, query);
   const put = (query: Query, lease: Lease) =>
     query(
       `insert into knet_leases (${COLUMNS}, deleted)
@@ -102,15 +92,7 @@ export function sqlStore(engine: Engine): Store {
       "update knet_leases set deleted = ?1, revision = ?2 where node_id = ?3 and family = ?4",
       [now, revision, lease.nodeId, lease.family],
     );
-    const old = now - TOMBSTONE_LIFE;
-    const [purged] = await query(
-      "select max(revision) as revision from knet_leases where deleted > 0 and deleted < ?1",
-      [old],
-    );
-    if (purged?.revision != null) {
-      await query("delete from knet_leases where deleted > 0 and deleted < ?1", [old]);
-      await query("update knet_meta set value = ?1 where name = 'purged'", [purged.revision]);
-    }
+    await purgeTombstones(query, "knet_leases", "purged", now);
   };
   const suspect = (
     config: ClusterConfig,
@@ -337,7 +319,8 @@ export function sqlStore(engine: Engine): Store {
     changesSince: (since): Promise<Changes> =>
       engine.read(async (query, now) => {
         const revision = await meta(query, "revision");
-        const full = since === 0 || since < await meta(query, "purged") || since > revision;
+        const full = since === 0 || since < await meta(query, "purged") || since > revision ||
+          since < await meta(query, "purged_services");
         if (full) {
           return {
             revision,
@@ -345,10 +328,21 @@ export function sqlStore(engine: Engine): Store {
             config: await readConfig(query) ?? null,
             leases: await liveLeases(query),
             removed: [],
+            ...await changedServices(query, undefined),
             now,
           };
         }
-        if (since === revision) return { revision, full, leases: [], removed: [], now };
+        if (since === revision) {
+          return {
+            revision,
+            full,
+            leases: [],
+            removed: [],
+            services: [],
+            removedServices: [],
+            now,
+          };
+        }
         const rows = await query(
           `select ${COLUMNS}, deleted from knet_leases where revision > ?1`,
           [
@@ -367,9 +361,17 @@ export function sqlStore(engine: Engine): Store {
             nodeId: String(row.node_id),
             family: Number(row.family) as Family,
           })),
+          ...await changedServices(query, since),
           now,
         };
       }),
+
+    listServices: () => engine.read((query, now) => listServices(query, now)),
+    editServices: (scope, edit) =>
+      engine.write(async (query, now) =>
+        await editServices(engine, query, now, await readConfig(query), scope, edit)
+      ),
+    sweepDrained: () => engine.write((query, now) => sweepDrained(engine, query, now)),
 
     subscribe: (onChange, onState = () => {}) => engine.subscribe(onChange, onState),
     reset: () => engine.reset(),

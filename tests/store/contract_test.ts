@@ -1,10 +1,8 @@
 // One contract, both engines: what a cluster may rely on whichever database it has.
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster.ts";
-import { KnetError } from "../../core/error.ts";
-import { openStore } from "../../core/store/open.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
-import { startPostgres } from "../support/postgres.ts";
+import { engines, refusal } from "../support/store_engines.ts";
 
 /** What the n-th node asks for. */
 function node(n: number, more: Partial<LeaseRequest> = {}): LeaseRequest {
@@ -31,57 +29,6 @@ const holder = (n: number, subnet: string, more: { agentId?: string; publicIp?: 
   backendData: node(n).backendData(0),
   ...more,
 });
-
-const refusal = (message: RegExp) => (error: unknown) => {
-  assert.ok(error instanceof KnetError);
-  assert.equal(error.exitCode, 4);
-  assert.match(error.message, message);
-  return true;
-};
-
-/** Opens two connections to one fresh, configured database, and hands them to the test. */
-type Fresh = (
-  request: Parameters<typeof makeClusterConfig>[0],
-  run: (a: Store, b: Store) => Promise<void>,
-) => Promise<void>;
-
-const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDisposable>> = {
-  // deno-lint-ignore require-await
-  async sqlite() {
-    return {
-      async fresh(request, run) {
-        const folder = await Deno.makeTempDir({ prefix: "knet-store-" });
-        try {
-          await using a = await openStore(`sqlite:${folder}/knet.db`);
-          await using b = await openStore(`sqlite:${folder}/knet.db`);
-          await a.initConfig(makeClusterConfig(request));
-          await run(a, b);
-        } finally {
-          await Deno.remove(folder, { recursive: true });
-        }
-      },
-      async [Symbol.asyncDispose]() {},
-    };
-  },
-  async postgres() {
-    const server = await startPostgres();
-    let count = 0;
-    return {
-      async fresh(request, run) {
-        const { default: postgres } = await import("postgres");
-        const schema = `s${++count}`;
-        const sql = postgres(server.url, { max: 1, onnotice: () => {} });
-        await sql.unsafe(`create schema ${schema}`);
-        await sql.end();
-        await using a = await openStore(`${server.url}?schema=${schema}`);
-        await using b = await openStore(`${server.url}?schema=${schema}`);
-        await a.initConfig(makeClusterConfig(request));
-        await run(a, b);
-      },
-      [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
-    };
-  },
-};
 
 for (const [name, start] of Object.entries(engines)) {
   Deno.test(`Store (${name})`, async (test) => {

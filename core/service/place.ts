@@ -1,0 +1,96 @@
+/**
+ * Whether a service fits among what else the cluster has: other services, hosts, networks.
+ *
+ * @module
+ */
+import { prefixContains } from "../address.ts";
+import type { ClusterConfig } from "../cluster.ts";
+import { KnetError } from "../error.ts";
+import type { ServiceView } from "../store/store.ts";
+import { type Service, virtualServerKey } from "./model.ts";
+
+function refuse(service: Service, state: string, remedy: string): KnetError {
+  return new KnetError(
+    `Cannot put service "${service.name}" at ${endpointOf(service)}: ${state}`,
+    { exitCode: 4, remedy },
+  );
+}
+
+/** `10.96.0.10:80/tcp`, `[fd00::10]:80/udp`. */
+export function endpointOf({ vip, port, protocol }: Service): string {
+  return `${vip.includes(":") ? `[${vip}]` : vip}:${port}/${protocol}`;
+}
+
+/**
+ * The cluster's configuration.
+ *
+ * @throws {KnetError} exit code 4 if there is none.
+ */
+export function needCluster(config: ClusterConfig | undefined): ClusterConfig {
+  if (config !== undefined) return config;
+  throw new KnetError("Cannot keep services: the store holds no cluster configuration", {
+    exitCode: 4,
+    remedy: "Run knet init, or knet join on the first host",
+  });
+}
+
+/**
+ * Checks services that are new or have moved against hosts and networks.
+ *
+ * @returns Sentences to warn with.
+ * @throws {KnetError} exit code 4 if a virtual IP is a host's own or a container's.
+ */
+export function checkPlaces(services: readonly Service[], view: ServiceView): string[] {
+  const config = needCluster(view.config);
+  const hosts = new Map(view.hosts.map((host) => [host.publicIp, host]));
+  const warnings: string[] = [];
+  for (const service of services) {
+    const { vip, name } = service;
+    const host = hosts.get(vip);
+    if (host !== undefined) {
+      throw refuse(
+        service,
+        host.nodeName === ""
+          ? "that address is reserved for a host"
+          : `that is the underlay address of host "${host.nodeName}"`,
+        `Choose an address that no host has, such as one of ${config.serviceNetwork}`,
+      );
+    }
+    if (prefixContains(config.network, vip)) {
+      throw refuse(
+        service,
+        `that address is in the container network ${config.network}`,
+        `Choose another one, such as one of ${config.serviceNetwork}`,
+      );
+    }
+    if (!prefixContains(config.serviceNetwork, vip)) {
+      warnings.push(
+        `The virtual IP ${vip} of "${name}" is outside the service network ${config.serviceNetwork}: ` +
+          "clients outside the cluster reach it only if their routes lead to one of its hosts",
+      );
+    }
+  }
+  return warnings;
+}
+
+/**
+ * Checks that no two services have the same address, port and protocol.
+ *
+ * @throws {KnetError} exit code 4, naming both.
+ */
+export function checkClashes(services: Iterable<Service>, changed: ReadonlySet<string>): void {
+  const taken = new Map<string, Service>();
+  for (const service of services) {
+    const key = virtualServerKey({ ...service, address: service.vip });
+    const other = taken.get(key);
+    if (other === undefined) taken.set(key, service);
+    else {
+      const [newer, older] = changed.has(service.name) ? [service, other] : [other, service];
+      throw refuse(
+        newer,
+        `service "${older.name}" has this address, port and protocol`,
+        "Choose another virtual IP or port, or remove that service first",
+      );
+    }
+  }
+}
