@@ -35,6 +35,7 @@ const NEEDS: readonly Need[] = [
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
   { package: "ipvsadm", present: () => command("ipvsadm") },
+  { package: "perl-base", present: () => command("perl") },
   { package: "kmod", present: () => command("modprobe") },
   // Another kernel, for what this one lacks.
   { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
