@@ -32,8 +32,8 @@ while (1) {
 }`;
 
 const CLIENT = `
-use Socket; my ($type, $address, $port, $count, $firstport) = @ARGV;
-for my $i (1..$count) {
+use Socket; my ($types, $address, $port, $count, $firstport) = @ARGV;
+for my $type (split /,/, $types) { for my $i (1..$count) {
   eval {
     local $SIG{ALRM} = sub { die "timeout\\n" }; alarm 4;
     socket(my $s, PF_INET, $type eq "tcp" ? SOCK_STREAM : SOCK_DGRAM, 0) or die $!;
@@ -44,7 +44,7 @@ for my $i (1..$count) {
     sysread($s, my $line, 100) or die "nothing: $!\\n"; print $line; close $s; alarm 0;
   };
   if ($@) { print "error $@" }
-}`;
+} }`;
 
 /** Starts a server in a network namespace; it is ready when this resolves. */
 export async function serve(
@@ -67,10 +67,10 @@ export interface Answer {
   readonly from: string;
 }
 
-/** Asks again and again, each time by a new connection. */
+/** Asks again and again, each time by a new connection; `tcp,udp` first the one, then the other. */
 export async function ask(
   namespace: string,
-  protocol: "tcp" | "udp",
+  protocol: "tcp" | "udp" | "tcp,udp",
   address: string,
   port: number,
   count: number,
