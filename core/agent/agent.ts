@@ -67,7 +67,7 @@ class Agent implements Disposable {
   readonly #store: Store;
   readonly #rtnl = openRtnl();
   readonly #events = new KernelEvents();
-  readonly #firewall = new HostFirewall();
+  readonly #firewall: HostFirewall;
   readonly #overlay: Overlay;
   readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
@@ -89,6 +89,7 @@ class Agent implements Disposable {
     this.#options = options;
     this.#identity = identity;
     this.#store = store;
+    this.#firewall = new HostFirewall(options);
     this.#overlay = new Overlay(this.#rtnl, options);
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
