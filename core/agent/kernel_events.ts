@@ -27,6 +27,8 @@ export interface KernelNews {
   readonly sysctl: boolean;
   /** Somebody changed nftables rules. */
   readonly firewall: boolean;
+  /** The kernel dropped notifications, which asks for everything. */
+  readonly overrun: boolean;
 }
 
 /** The sockets that the agent waits on. */
@@ -81,7 +83,13 @@ export class KernelEvents implements Disposable {
     if (overrun) overlay = underlay = true;
     let firewall = false;
     const nft = this.#nft?.receive(() => firewall = true);
-    return { overlay, underlay, sysctl, firewall: firewall || nft?.overrun === true };
+    return {
+      overlay,
+      underlay,
+      sysctl,
+      firewall: firewall || nft?.overrun === true,
+      overrun: overrun || nft?.overrun === true,
+    };
   }
 
   /** Ends a wait and closes the sockets. */
