@@ -28,6 +28,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "bad_input", skipped: "exit codes of attach and six messages are not settled" },
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },
+  { name: "trace", short: true },
 ];
 
 const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;
