@@ -132,6 +132,24 @@ export function withNetns<T>(fd: number, fn: () => T): T {
   return result;
 }
 
+/**
+ * Runs a function inside a new, empty network namespace, which is gone afterwards with all that was made in it.
+ *
+ * The same rules hold as for {@linkcode withNetns}; sockets opened inside must be closed inside, since they keep
+ * the namespace alive.
+ *
+ * @throws {SystemError} if none can be made; needs CAP_SYS_ADMIN.
+ */
+export function withNewNetns<T>(fn: () => T): T {
+  const c = libc();
+  prepareErrno();
+  return withNetns(ownNetns(), () => {
+    // withNetns leads back from here, wherever the thread is by then.
+    if (c.unshare(CLONE_NEWNET) < 0) throw new SystemError(errno(), "make a network namespace");
+    return fn();
+  });
+}
+
 function refused(): TypeError {
   return new TypeError("Cannot run an asynchronous function in a network namespace");
 }

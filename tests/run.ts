@@ -29,6 +29,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },
   { name: "trace", short: true },
+  { name: "doctor" },
 ];
 
 const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;

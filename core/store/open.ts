@@ -16,6 +16,12 @@ export function redactUrl(url: string): string {
     .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
 }
 
+/** The file that a `sqlite:` URL names; undefined for another store. */
+export function sqlitePath(url: string): string | undefined {
+  if (!url.startsWith("sqlite:")) return undefined;
+  return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
+}
+
 /**
  * Opens a store. Nothing is connected before the first call.
  *
@@ -27,8 +33,8 @@ export async function openStore(
   options: { readonly deadlineMs?: number } = {},
 ): Promise<Store> {
   const deadline = options.deadlineMs ?? 5000;
-  if (url.startsWith("sqlite:")) {
-    const path = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
+  const path = sqlitePath(url);
+  if (path !== undefined) {
     if (path === "") {
       throw new KnetError(`Cannot open the store "${url}": it names no file`, {
         exitCode: 2,
