@@ -10,15 +10,13 @@ import { getLink, type Link } from "../ffi/rtnl/link.ts";
 import type { Route } from "../ffi/rtnl/route.ts";
 import { openRtnl } from "../ffi/rtnl/rtnl.ts";
 import { isExpired } from "./allocate.ts";
-import { readSnapshot } from "./agent/snapshot.ts";
-import { canonicalAddress, prefixContains } from "./address.ts";
+import { prefixContains } from "./address.ts";
 import { wallClock } from "./clock.ts";
 import { type ContainerRecord, listContainers } from "./container.ts";
-import { namespaceName } from "./container/namespace.ts";
-import { KnetError, messageOf, StoreAwayError } from "./error.ts";
+import { KnetError } from "./error.ts";
 import type { Lease } from "./lease.ts";
 import { type NodeState, readNodeState } from "./node_state.ts";
-import { openStore } from "./store/open.ts";
+import { addressOf, containerOf, findLeases, notHere } from "./trace/ends.ts";
 import { bridgeStep, containerStep, forwardingStep } from "./trace/origin.ts";
 import { broken, doubtful, fine, type TraceStep } from "./trace/step.ts";
 import { outerStep, routeStep, vxlanSteps } from "./trace/way.ts";
@@ -237,70 +235,4 @@ function peerStep(peer: Lease, { from, address, note }: Way): TraceStep {
   }
   if (note !== undefined) return doubtful("peer", detail, note);
   return fine("peer", `${detail}; the way back: ${there}`);
-}
-
-/** The leases by the store, or, while it is away, as this host remembers them. */
-async function findLeases(
-  options: TraceOptions,
-  state: NodeState,
-): Promise<{ leases: readonly Lease[]; note: string | undefined }> {
-  try {
-    await using store = await openStore(options.storeUrl);
-    return { leases: (await store.listLeases()).leases, note: undefined };
-  } catch (error) {
-    if (!(error instanceof StoreAwayError)) throw error;
-    const snapshot = readSnapshot(options.dataDir, state.nodeId, () => {});
-    if (snapshot === undefined) throw error;
-    return {
-      leases: [snapshot.own, ...snapshot.peers],
-      note: `The store is away, this is what this host remembers: ${messageOf(error)}`,
-    };
-  }
-}
-
-function containerOf(
-  book: readonly ContainerRecord[],
-  word: string,
-): ContainerRecord | undefined {
-  const name = namespaceName(word);
-  const address = safeAddress(word);
-  return book.find((record) => record.netns === name) ??
-    book.find((record) => record.address === address);
-}
-
-function safeAddress(word: string): string | undefined {
-  try {
-    return canonicalAddress(word);
-  } catch {
-    return undefined;
-  }
-}
-
-function addressOf(word: string): string {
-  const address = safeAddress(word);
-  if (address !== undefined) return address;
-  throw new KnetError(
-    `Cannot trace to "${word}": it is no container of this host, and no address`,
-    {
-      exitCode: 2,
-      remedy: "Give an address for a container of another host; knet status shows this host's",
-    },
-  );
-}
-
-function notHere(word: string, state: NodeState, leases: readonly Lease[]): KnetError {
-  const address = safeAddress(word);
-  const holder = address === undefined
-    ? undefined
-    : leases.find((lease) => prefixContains(lease.subnet, address));
-  if (holder !== undefined && holder.nodeId !== state.nodeId) {
-    return new KnetError(
-      `Cannot trace from ${address}: it belongs to "${holder.nodeName}" (${holder.publicIp})`,
-      { exitCode: 2, remedy: `Run knet trace on that host: a packet is followed where it starts` },
-    );
-  }
-  return new KnetError(`Cannot trace from "${word}": it is no container of this host`, {
-    exitCode: 2,
-    remedy: "Give the name or address of a container that knet status shows",
-  });
 }

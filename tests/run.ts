@@ -29,7 +29,8 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },
   { name: "trace", short: true },
-  { name: "doctor" },
+  { name: "doctor", short: true },
+  { name: "metrics" },
 ];
 
 const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;
