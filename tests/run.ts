@@ -31,6 +31,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "trace", short: true },
   { name: "doctor", short: true },
   { name: "metrics" },
+  { name: "unit" },
 ];
 
 const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;

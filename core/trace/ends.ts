@@ -7,12 +7,15 @@ import { canonicalAddress, prefixContains } from "../address.ts";
 import { readSnapshot } from "../agent/snapshot.ts";
 import type { ContainerRecord } from "../container/addresses.ts";
 import { namespaceName } from "../container/namespace.ts";
-import { KnetError, messageOf, StoreAwayError } from "../error.ts";
+import { KnetError, messageOf } from "../error.ts";
 import type { Lease } from "../lease.ts";
 import type { NodeState } from "../node_state.ts";
 import { openStore } from "../store/open.ts";
 
-/** The leases by the store, or, while it is away, as this host remembers them. */
+/**
+ * The leases by the store, or as this host remembers them: a store in trouble is no reason not to look at the
+ * kernel.
+ */
 export async function findLeases(
   options: { readonly storeUrl: string; readonly dataDir: string },
   state: NodeState,
@@ -21,12 +24,11 @@ export async function findLeases(
     await using store = await openStore(options.storeUrl);
     return { leases: (await store.listLeases()).leases, note: undefined };
   } catch (error) {
-    if (!(error instanceof StoreAwayError)) throw error;
     const snapshot = readSnapshot(options.dataDir, state.nodeId, () => {});
     if (snapshot === undefined) throw error;
     return {
       leases: [snapshot.own, ...snapshot.peers],
-      note: `The store is away, this is what this host remembers: ${messageOf(error)}`,
+      note: `The store does not answer, this is what this host remembers: ${messageOf(error)}`,
     };
   }
 }

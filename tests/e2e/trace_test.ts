@@ -26,7 +26,7 @@ async function traced(lab: Lab, from: string, to: string): Promise<TraceReport &
   const { code, stdout, stderr } = await lab.host(1).knet(["trace", from, to, "--json"], {
     check: false,
   });
-  assert.ok(code <= 1, stderr);
+  assert.ok(code <= 1 && stdout !== "", `exit status ${code}: ${stderr}`);
   return { ...JSON.parse(stdout) as TraceReport, code };
 }
 
