@@ -56,7 +56,7 @@ const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
  *
- * @throws {KnetError} if another VXLAN device owns the same VNI and port.
+ * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port.
  */
 export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
   const present = links.find((link) => link.name === spec.name);
@@ -109,6 +109,7 @@ function refuseOtherOwner(
   throw new KnetError(
     `Cannot create device "${spec.name}": "${owner.name}" owns VNI ${wanted.vni} on port ${wanted.port}`,
     {
+      exitCode: 3,
       remedy:
         `Remove "${owner.name}" if nothing uses it any more, or give the cluster another --vni or --port`,
     },

@@ -24,8 +24,8 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "crash" },
   { name: "store_away" },
   { name: "joiners" },
-  { name: "clock", skipped: "an agent under libfaketime does not end on SIGTERM" },
-  { name: "bad_input", skipped: "exit codes of attach and six messages are not settled" },
+  { name: "clock" },
+  { name: "bad_input" },
   { name: "bare_root", binaryOnly: true, skipped: "the binary was not tried without libnl yet" },
   { name: "firewall" },
 ];

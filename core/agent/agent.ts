@@ -44,6 +44,8 @@ const SLOW_RESYNC = 60_000;
 /** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
 const BREATH = 150;
 const SETTLE = 10;
+/** How long `--once` waits for a store that is away. */
+const ONCE_PATIENCE = 10_000;
 
 /**
  * Runs the agent until the signal, or with `once` until the kernel is programmed.
@@ -183,6 +185,7 @@ class Agent implements Disposable {
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay?.publicIp,
       remembered: snapshot?.own,
+      ...(this.#options.once && { patience: ONCE_PATIENCE }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),
@@ -318,7 +321,7 @@ class Agent implements Disposable {
   }
 
   #snapshot(): Snapshot | undefined {
-    if (this.#config === undefined || this.#lease === undefined) return undefined;
+    if (!this.#ready || this.#config === undefined || this.#lease === undefined) return undefined;
     const peers = this.#overlay.peers;
     return { version: 1, config: this.#config, own: this.#lease, peers };
   }

@@ -7,6 +7,7 @@ import { dirname } from "node:path";
 import { wallClock } from "../clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import { DEFAULT_STORE } from "./location.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 import type { SqliteAnswer, SqliteRequest } from "./sqlite_worker.ts";
 
@@ -102,6 +103,36 @@ class Connection {
 type SqliteCall = SqliteRequest extends infer R ? R extends unknown ? Omit<R, "id"> : never : never;
 
 /**
+ * Makes knet's own directory. Any other has to be there: it may be the mount point of something that is
+ * not mounted, and a database of this host's own would be worse than none.
+ */
+function prepareDirectory(path: string): void {
+  const directory = dirname(path);
+  if (path === DEFAULT_STORE.slice("sqlite:".length)) {
+    try {
+      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new KnetError(`Cannot make the directory "${directory}": ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    return;
+  }
+  if (isDirectory(directory)) return;
+  throw new KnetError(`Cannot use the database "${path}": there is no directory "${directory}"`, {
+    remedy: "Mount what the hosts share, or make the directory",
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Opens a database file.
  *
  * @param path The file; its directory is what hosts share.
@@ -116,11 +147,7 @@ export function sqliteEngine(path: string, deadline: number): Engine {
   const connect = async (): Promise<Connection> => {
     if (connection !== undefined && !connection.dead) return connection;
     connection?.end();
-    try {
-      Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw new KnetError(`Cannot make the directory "${dirname(path)}": ${messageOf(error)}`);
-    }
+    prepareDirectory(path);
     const made = new Connection(path);
     try {
       await made.call({ open: path, busyTimeout }, deadline);
