@@ -9,12 +9,8 @@ import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import { readTextIfPresent } from "../files.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { passwordOfFile } from "./pgpass.ts";
-import {
-  describeTarget,
-  parsePostgresUrl,
-  type PostgresTarget,
-  type TlsChoice,
-} from "./postgres_url.ts";
+import { connectTls } from "./postgres_tls.ts";
+import { describeTarget, parsePostgresUrl, type PostgresTarget } from "./postgres_url.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 type Sql = ReturnType<typeof postgres>;
@@ -68,18 +64,6 @@ function passwordFor(target: PostgresTarget): string | undefined {
   return undefined;
 }
 
-function tlsOptions(tls: TlsChoice): Record<string, unknown> {
-  const file = (path: string | undefined, option: string) =>
-    path === undefined ? {} : { [option]: needText(path) };
-  return {
-    rejectUnauthorized: tls.mode !== "require",
-    ...(tls.mode === "verify-ca" && { checkServerIdentity: () => undefined }),
-    ...file(tls.rootCert, "ca"),
-    ...file(tls.cert, "cert"),
-    ...file(tls.key, "key"),
-  };
-}
-
 function needText(path: string): string {
   const text = readTextIfPresent(path);
   if (text !== undefined) return text;
@@ -90,14 +74,32 @@ function needText(path: string): string {
 }
 
 /** Several hosts as arrays, one as it is: the package finds a Unix socket only so. */
-function places({ hosts }: PostgresTarget): Record<string, unknown> {
-  const [first] = hosts;
-  if (hosts.length > 1) {
-    return { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) };
-  }
-  return first!.host.startsWith("/")
-    ? { path: `${first!.host}/.s.PGSQL.${first!.port}` }
-    : { host: first!.host, port: first!.port };
+function places({ hosts, tls }: PostgresTarget): Record<string, unknown> {
+  const first = hosts[0]!;
+  if (first.host.startsWith("/")) return { path: `${first.host}/.s.PGSQL.${first.port}` };
+  const place = hosts.length > 1
+    ? { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) }
+    : { ...first };
+  if (tls === undefined) return place;
+  const authority = tls.rootCert === undefined ? undefined : needText(tls.rootCert);
+  return { ...place, socket: connectInTurn(hosts, authority) };
+}
+
+/** Takes the next host with each call, and the one after if that does not answer: with a socket of ours the package does not. */
+function connectInTurn(
+  hosts: PostgresTarget["hosts"],
+  authority: string | undefined,
+): () => ReturnType<typeof connectTls> {
+  let next = 0;
+  return async () => {
+    for (let tries = 1;; tries++) {
+      try {
+        return await connectTls(hosts[next++ % hosts.length]!, authority);
+      } catch (error) {
+        if (tries >= hosts.length) throw error;
+      }
+    }
+  };
 }
 
 /**
@@ -117,7 +119,7 @@ export function postgresEngine(url: string, deadline: number): Engine {
     user: target.user,
     ...(password !== undefined && { pass: password }),
     ...(target.readWrite && { target_session_attrs: "read-write" as const }),
-    ssl: target.tls === undefined ? false : tlsOptions(target.tls),
+    ssl: false,
   };
   const channel = schema === undefined ? CHANNEL : `${CHANNEL}_${schema}`;
   let sql: Sql | undefined;

@@ -18,20 +18,17 @@ export interface PostgresTarget {
   readonly tls: TlsChoice | undefined;
 }
 
-/** How a connection is encrypted. */
+/** How a connection is encrypted. The server's certificate is always verified, its name too. */
 export interface TlsChoice {
-  /** "require": encrypted, whoever answers; "verify-ca": signed by a known authority; "verify-full": and of that name. */
-  readonly mode: "require" | "verify-ca" | "verify-full";
-  /** Files in PEM. Without `rootCert` the system's authorities count. */
+  /** File of an authority's certificate in PEM, beside those that Deno knows. */
   readonly rootCert?: string;
-  readonly cert?: string;
-  readonly key?: string;
 }
 
 const PORT = 5432;
+/** Encryption that verifies nobody keeps nobody out: all but the first mean the last. */
 const MODES = ["disable", "require", "verify-ca", "verify-full"];
 const KNOWN = new Set([
-  ...["schema", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"],
+  ...["schema", "sslmode", "sslrootcert", "target_session_attrs"],
   ...["host", "port", "user", "password", "dbname"],
 ]);
 
@@ -65,7 +62,7 @@ export function parsePostgresUrl(
     if (KNOWN.has(name)) continue;
     throw refuse(
       `its URL has an unknown option "${name}"`,
-      `Use ${[...KNOWN].slice(0, 6).join(", ")}`,
+      `Use ${[...KNOWN].slice(0, 4).join(", ")}`,
     );
   }
   const colon = login.indexOf(":");
@@ -116,20 +113,13 @@ function readPlace(place: string, port: number): { host: string; port: number } 
 
 function readTls(options: ReadonlyMap<string, string>): TlsChoice | undefined {
   const rootCert = options.get("sslrootcert");
-  const cert = options.get("sslcert");
-  const key = options.get("sslkey");
-  // As libpq: an authority that is named is meant to be asked.
-  const mode = options.get("sslmode") ?? (rootCert === undefined ? "disable" : "verify-ca");
+  // An authority that is named is meant to be asked.
+  const mode = options.get("sslmode") ?? (rootCert === undefined ? "disable" : "verify-full");
   if (!MODES.includes(mode)) {
     throw refuse(`its URL has sslmode=${mode}`, `Use ${MODES.join(", ")}`);
   }
   if (mode === "disable") return undefined;
-  return {
-    mode: mode as TlsChoice["mode"],
-    ...(rootCert !== undefined && rootCert !== "system" && { rootCert }),
-    ...(cert !== undefined && { cert }),
-    ...(key !== undefined && { key }),
-  };
+  return rootCert === undefined || rootCert === "system" ? {} : { rootCert };
 }
 
 /** The target without its password, for messages: `postgres://knet@db:5432/knet`. */
