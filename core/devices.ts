@@ -25,8 +25,10 @@ import { KnetError } from "./error.ts";
 /** A device as it should be. */
 export interface DeviceSpec {
   readonly name: string;
-  readonly kind: "vxlan" | "bridge" | "dummy";
-  readonly mac: string;
+  /** "tun" is made by whoever opens /dev/net/tun; here it is only looked after. */
+  readonly kind: "vxlan" | "bridge" | "dummy" | "tun";
+  /** Absent where the device has none (tun). */
+  readonly mac?: string;
   /** Bytes. */
   readonly mtu: number;
   /** Addresses with prefix length. */
@@ -88,7 +90,7 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
       change.addrGenMode = ADDR_GEN_MODE_NONE;
     }
   }
-  if (present.mac !== spec.mac) change.mac = spec.mac;
+  if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
   if (!present.up) change.up = true;
   return Object.keys(change).length === 0
@@ -192,10 +194,13 @@ export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevi
 }
 
 function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
+  if (spec.kind === "tun") {
+    throw new KnetError(`Cannot use device "${spec.name}": nobody has made it`);
+  }
   addLink(rtnl, {
     name: spec.name,
     kind: spec.kind,
-    mac: spec.mac,
+    ...(spec.mac !== undefined && { mac: spec.mac }),
     mtu: spec.mtu,
     // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
     ...(spec.vxlan && {
@@ -208,6 +213,27 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
   const rest = planDevice(spec, [made]);
   if (rest.action === "change") changeLink(rtnl, made.index, rest.change);
   return made.index;
+}
+
+/** Devices that another backend, or another VNI, of knet's has left. Pure. */
+export function staleDevices(links: readonly Link[], keep: string | undefined): Link[] {
+  return links.filter(({ name, kind }) =>
+    name !== keep &&
+    ((kind === "vxlan" && /^knet\.\d+$/.test(name)) ||
+      (kind === "tun" && /^knet\.tun\d+$/.test(name)))
+  );
+}
+
+/**
+ * Deletes what another backend has left, its entries with it.
+ *
+ * @returns Names of the devices.
+ * @throws {NetlinkError}
+ */
+export function removeStaleDevices(rtnl: NetlinkSocket, keep: string | undefined): string[] {
+  const stale = staleDevices(listLinks(rtnl), keep);
+  for (const { index } of stale) deleteLink(rtnl, index);
+  return stale.map(({ name }) => name);
 }
 
 /** Deletes a device if it is there. */

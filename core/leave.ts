@@ -12,7 +12,7 @@ import { removeSnapshot } from "./agent/snapshot.ts";
 import { apply } from "./apply.ts";
 import { monotonicClock } from "./clock.ts";
 import { detach, listContainers } from "./container.ts";
-import { removeDevice } from "./devices.ts";
+import { removeDevice, removeStaleDevices } from "./devices.ts";
 import { KnetError, messageOf } from "./error.ts";
 import { readTextIfPresent } from "./files.ts";
 import { removeFirewall, removeForward } from "./firewall.ts";
@@ -122,6 +122,7 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
   for (const name of [state?.device, state?.bridge]) {
     if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
   }
+  devices.push(...removeStaleDevices(rtnl, undefined));
   using nft = new Nftables();
   removeForward(nft);
   removeFirewall(nft);
