@@ -154,7 +154,12 @@ const OF_PLAIN_ROUTES: readonly Injury[] = [
   },
   {
     name: "all of knet's routes are flushed",
-    inflict: async (lab) => void await lab.host(1).run("ip route flush proto 107"),
+    inflict: async (lab) => {
+      // Not "ip route flush", which cannot delete routes by next-hop objects.
+      await lab.host(1).sh(
+        `ip route show proto 107 | while read -r dst rest; do ip route del $dst proto 107; done`,
+      );
+    },
   },
   {
     name: "the underlay interface is set down and up",
