@@ -143,17 +143,25 @@ export interface EnsuredDevice {
   readonly index: number;
   /** Sentences for the log: empty if all was right. */
   readonly changes: readonly string[];
+  /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
+  readonly deferred: boolean;
 }
 
 /**
  * Makes a device be as it should.
  *
+ * @param options.keepOuter Leave a VXLAN device that is there its outer address and its underlay interface for now.
  * @throws {KnetError} if another device is in the way.
  * @throws {NetlinkError} if the kernel refuses.
  */
-export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevice {
+export function ensureDevice(
+  rtnl: NetlinkSocket,
+  spec: DeviceSpec,
+  options: { readonly keepOuter?: boolean } = {},
+): EnsuredDevice {
   const changes: string[] = [];
-  const todo = planDevice(spec, listLinks(rtnl));
+  let todo = planDevice(spec, listLinks(rtnl));
+  let deferred = false;
   let index: number;
   switch (todo.action) {
     case "keep":
@@ -161,6 +169,12 @@ export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevi
       break;
     case "change":
       index = todo.index;
+      if (options.keepOuter && todo.change.vxlan !== undefined) {
+        const { vxlan: _, ...rest } = todo.change;
+        deferred = true;
+        if (Object.keys(rest).length === 0) break;
+        todo = { ...todo, change: rest };
+      }
       // The kernel refuses a new MAC address on a device that is up only for some kinds; VXLAN and bridge take it.
       changeLink(rtnl, index, todo.change);
       changes.push(`changed ${Object.keys(todo.change).join(", ")} of ${spec.name}`);
@@ -190,7 +204,7 @@ export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevi
     });
     changes.push(`added ${prefix} to ${spec.name}`);
   }
-  return { index, changes };
+  return { index, changes, deferred };
 }
 
 function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {

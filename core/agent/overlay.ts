@@ -177,12 +177,11 @@ export class Overlay {
     }
     const changes: string[] = [];
     const spec = backend.device(context);
-    let device = 0;
-    if (spec !== undefined) {
-      const ensured = ensureDevice(this.#rtnl, spec);
-      changes.push(...ensured.changes);
-      device = ensured.index;
-    }
+    // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
+    // drop what comes from one that they do not know yet.
+    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true });
+    changes.push(...ensured?.changes ?? []);
+    const device = ensured?.index ?? 0;
     const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge));
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
@@ -194,6 +193,9 @@ export class Overlay {
     if (result.failures.length > 0) {
       // An id of ours that somebody else took, or a device that changed under our hands: look again, wider.
       result = this.#converge(true);
+    }
+    if (spec !== undefined && ensured?.deferred) {
+      changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
     for (const name of removeStaleDevices(this.#rtnl, spec?.name)) {
