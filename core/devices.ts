@@ -229,27 +229,6 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
   return made.index;
 }
 
-/** Devices that another backend, or another VNI, of knet's has left. Pure. */
-export function staleDevices(links: readonly Link[], keep: string | undefined): Link[] {
-  return links.filter(({ name, kind }) =>
-    name !== keep &&
-    ((kind === "vxlan" && /^knet\.\d+$/.test(name)) ||
-      (kind === "tun" && /^knet\.tun\d+$/.test(name)))
-  );
-}
-
-/**
- * Deletes what another backend has left, its entries with it.
- *
- * @returns Names of the devices.
- * @throws {NetlinkError}
- */
-export function removeStaleDevices(rtnl: NetlinkSocket, keep: string | undefined): string[] {
-  const stale = staleDevices(listLinks(rtnl), keep);
-  for (const { index } of stale) deleteLink(rtnl, index);
-  return stale.map(({ name }) => name);
-}
-
 /** Deletes a device if it is there. */
 export function removeDevice(rtnl: NetlinkSocket, name: string): boolean {
   const link = listLinks(rtnl).find((candidate) => candidate.name === name);

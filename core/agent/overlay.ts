@@ -16,10 +16,11 @@ import {
   NO_PATH,
   type PeerPath,
 } from "../backend/backend.ts";
-import { type DeviceSpec, ensureDevice, removeStaleDevices } from "../devices.ts";
+import { type DeviceSpec, ensureDevice } from "../devices.ts";
 import type { Lease } from "../lease.ts";
 import { deriveMac } from "../mac.ts";
 import { plan } from "../plan.ts";
+import { removeStaleDevices } from "../stale_devices.ts";
 import {
   type Desired,
   emptyDesired,

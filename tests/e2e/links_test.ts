@@ -76,6 +76,8 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
       assert.equal(warnings.length, 1, warnings.join("\n"));
       assert.match(warnings[0]!, /h3 .*192\.168\.3\.103 is not on the link of eth0/);
       assert.match((await host.knet("status")).stdout, /192\.168\.3\.103 is not on the link/);
+      const { stdout } = await host.knet("doctor", { check: false });
+      assert.match(stdout, /host-gw has no route to h3 \(192\.168\.3\.103\)/);
     });
   }
 }
