@@ -22,6 +22,8 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "membership" },
   { name: "healing" },
   { name: "crash" },
+  { name: "links" },
+  { name: "backend_change" },
   { name: "store_away" },
   { name: "joiners" },
   { name: "clock" },

@@ -262,6 +262,7 @@ class Agent implements Disposable {
       backend: config.backend.type,
       ...(device !== undefined && { device }),
       publicIp: underlay.publicIp,
+      iface: underlay.name,
     };
   }
 
@@ -412,7 +413,7 @@ class Agent implements Disposable {
     return {
       device: { index: this.#overlay.device, name: this.#state?.device },
       bridge: { index: this.#overlay.bridge, name: this.#options.bridge },
-      underlay: this.#overlay.context?.underlay.ifindex ?? this.#underlay?.ifindex ?? 0,
+      underlay: this.#overlay.context?.underlay ?? this.#underlay,
       tables: this.#overlay.tables,
       port: this.#rtnl.portId,
     };

@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { watchDirectory } from "../../ffi/inotify.ts";
 import { wallClock } from "../clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
@@ -236,27 +237,19 @@ export function sqliteEngine(path: string, deadline: number): Engine {
     read: (work) => transaction("begin", work),
     announce: () => Promise.resolve(), // The commit itself is seen in the directory.
     subscribe(onChange, onState) {
-      let ended = false;
-      let watcher: Deno.FsWatcher | undefined;
       const timer = setInterval(onChange, SLOW_POLL);
-      const watch = async () => {
-        try {
-          watcher = Deno.watchFs(dirname(path), { recursive: false });
-          onState("notify", `watching ${dirname(path)}`);
-          for await (const event of watcher) {
-            // A commit ends with the journal's removal; reading touches neither.
-            if (event.kind !== "access") onChange();
-          }
-        } catch (error) {
-          if (!ended) onState("poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`);
-        }
-      };
-      void watch();
+      let watch: Disposable | undefined;
+      try {
+        // A commit ends with the journal's removal; reading removes nothing.
+        watch = watchDirectory(dirname(path), onChange);
+        onState("notify", `watching ${dirname(path)}`);
+      } catch (error) {
+        onState("poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`);
+      }
       return {
         [Symbol.dispose]() {
-          ended = true;
           clearInterval(timer);
-          watcher?.close();
+          watch?.[Symbol.dispose]();
         },
       };
     },
