@@ -284,11 +284,12 @@ function setOption(fd: number, level: number, option: number, value: number): bo
 export function decodeError(message: MessageView): { errno: number; message: string | undefined } {
   const { view, offset, end } = message;
   if (end - offset < 4 + NLMSG_HDRLEN) return { errno: 0, message: undefined };
-  const code = -view.getInt32(offset, true);
+  const code = 0 - view.getInt32(offset, true);
   if (code === 0 || (message.flags & NLM_F_ACK_TLVS) === 0) {
     return { errno: code, message: undefined };
   }
   const inner = message.flags & NLM_F_CAPPED ? NLMSG_HDRLEN : view.getUint32(offset + 4, true);
+  if (inner > end - offset) return { errno: code, message: undefined };
   const attributes = new Attributes().parse(
     message.data,
     view,
