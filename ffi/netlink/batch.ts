@@ -180,7 +180,8 @@ export class Batch {
   }
   /** Attribute of one byte. */
   attrU8(type: number, value: number): void {
-    this.#bytes[this.#attribute(type, 1)] = value;
+    const at = this.#attribute(type, 1); // First: it may make a larger buffer.
+    this.#bytes[at] = value;
   }
   /** Attribute of two bytes in host order. */
   attrU16(type: number, value: number): void {

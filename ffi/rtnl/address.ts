@@ -47,8 +47,12 @@ const IFA_F_NODAD = 0x02;
 const IFA_F_PERMANENT = 0x80;
 const IFA_F_NOPREFIXROUTE = 0x200;
 
-function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
+/** Writes a message that adds or deletes an address. */
+export function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
   const family = spec.family ?? textFamily(spec.address);
+  const flags = verb === "delete"
+    ? 0
+    : (spec.noprefixroute ? IFA_F_NOPREFIXROUTE : 0) | (family === 6 ? IFA_F_NODAD : 0);
   batch.begin(
     verb === "delete" ? RTM.DELADDR : RTM.NEWADDR,
     verbFlags(verb),
@@ -56,15 +60,12 @@ function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec):
   );
   batch.u8(afOf(family));
   batch.u8(spec.prefixLength);
-  batch.u8(0);
+  batch.u8(flags & 0xff);
   batch.u8(spec.scope ?? 0);
   batch.u32(spec.ifindex);
   batch.attrAddress(IFA_LOCAL, spec.address);
   batch.attrAddress(IFA_ADDRESS, spec.address);
-  if (verb === "add") {
-    const flags = (spec.noprefixroute ? IFA_F_NOPREFIXROUTE : 0) | (family === 6 ? IFA_F_NODAD : 0);
-    if (flags) batch.attrU32(IFA_FLAGS, flags);
-  }
+  if (flags > 0xff) batch.attrU32(IFA_FLAGS, flags);
   batch.end();
 }
 

@@ -164,22 +164,15 @@ function vxlanData(batch: Batch, vxlan: Partial<VxlanInfo>): void {
   batch.endNest(data);
 }
 
-/**
- * Makes a link.
- *
- * @throws {NetlinkError}
- */
-export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
-  const batch = new Batch(1024);
+/** Writes a message that makes a link; `addrGenMode` is passed over, see {@linkcode addLink}. */
+export function encodeLink(batch: Batch, spec: LinkSpec): void {
   batch.begin(
     RTM.NEWLINK,
     NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
     () => `add ${spec.kind} device "${spec.name}"`,
   );
-  // The kernel takes the address generation mode only for a device that exists, and makes an address once it is up.
-  const { addrGenMode, up, ...atOnce } = spec;
-  const later = addrGenMode !== undefined;
-  header(batch, 0, up && !later ? IFF_UP : 0, up && !later ? IFF_UP : 0);
+  const { addrGenMode: _, up, ...atOnce } = spec;
+  header(batch, 0, up ? IFF_UP : 0, up ? IFF_UP : 0);
   common(batch, atOnce);
   const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
   batch.attrString(IFLA_INFO_KIND, spec.kind);
@@ -194,6 +187,19 @@ export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
   }
   batch.endNest(info);
   batch.end();
+}
+
+/**
+ * Makes a link.
+ *
+ * @throws {NetlinkError}
+ */
+export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
+  const batch = new Batch(1024);
+  // The kernel takes the address generation mode only for a device that exists, and makes an address once it is up.
+  const { addrGenMode, up, ...rest } = spec;
+  const later = addrGenMode !== undefined;
+  encodeLink(batch, later || up === undefined ? rest : { ...rest, up });
   socket.request(batch);
   if (!later) return;
   const { index } = getLink(socket, spec.name)!;
