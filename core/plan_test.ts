@@ -88,9 +88,9 @@ Deno.test("plan() removes the route before its next hop, neighbour and FDB entry
 
 Deno.test("plan() has nothing to do where all is as it should be", () => {
   for (const options of [OBJECTS, PLAIN]) {
-    for (const  of of[4, 6] as const) {
-      const tables = programmed([one, two], options, of).read(DEVICE);
-      assert.deepEqual(plan(desiredOf([one, two], of), tables, options), []);
+    for (const family of [4, 6] as const) {
+      const tables = programmed([one, two], options, family).read(DEVICE);
+      assert.deepEqual(plan(desiredOf([one, two], family), tables, options), []);
     }
   }
 });

@@ -6,7 +6,6 @@
  */
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { changeLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
-import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { familyOf, parsePrefix, prefixContains } from "../address.ts";
 import { KnetError, messageOf } from "../error.ts";
 import { bootId as currentBootId } from "../node.ts";

@@ -56,7 +56,11 @@ export class Batch {
   readonly #starts: number[] = [];
   readonly #describe: (() => string)[] = [];
 
-  /** @param capacity Bytes to begin with. */
+  /**
+   * An empty batch.
+   *
+   * @param capacity Bytes to begin with; it grows as it needs to.
+   */
   constructor(capacity = 1 << 16) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);

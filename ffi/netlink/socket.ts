@@ -48,6 +48,7 @@ const DUMP_TRIES = 20;
 export interface BatchFailure {
   /** Its place in the batch. */
   readonly index: number;
+  /** Why. */
   readonly error: NetlinkError;
 }
 

@@ -11,16 +11,21 @@ import { RTM } from "./rtnl.ts";
 
 /** One address of an interface. */
 export interface InterfaceAddress {
+  /** Of the address. */
   readonly family: Family;
+  /** Index of the interface. */
   readonly ifindex: number;
   /** This host's address. */
   readonly address: string;
+  /** Of the network that the interface is in. */
   readonly prefixLength: number;
+  /** Broadcast address of that network (IPv4). */
   readonly broadcast?: string;
   /** RT_SCOPE_ number. */
   readonly scope: number;
   /** IFA_F_ bits. */
   readonly flags: number;
+  /** Interface name that ifconfig shows for it (IPv4). */
   readonly label?: string;
   /** It has no lifetime. */
   readonly permanent: boolean;
@@ -28,10 +33,15 @@ export interface InterfaceAddress {
 
 /** An address to add or delete. */
 export interface AddressSpec {
+  /** The default is the address's. */
   readonly family?: Family;
+  /** Index of the interface. */
   readonly ifindex: number;
+  /** Without prefix length. */
   readonly address: string;
+  /** Of the network that the interface is in. */
   readonly prefixLength: number;
+  /** RT_SCOPE_ number; the default is 0, global. */
   readonly scope?: number;
   /** The kernel makes no route of the prefix. */
   readonly noprefixroute?: boolean;
