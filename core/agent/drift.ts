@@ -6,7 +6,7 @@
  */
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
-import { KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
+import { isPlainMetric, KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
 
 /** Where to look. */
 export interface Watched {
@@ -80,7 +80,10 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
       if (event.deleted) {
         return known !== undefined && route.protocol === KNET_PROTOCOL ? "overlay" : undefined;
       }
-      if (route.protocol !== KNET_PROTOCOL) return undefined;
+      if (route.protocol !== KNET_PROTOCOL) {
+        // `ip route replace` by somebody else: the kernel says nothing of ours that it took the place of.
+        return known !== undefined && isPlainMetric(route) ? "overlay" : undefined;
+      }
       const same = known !== undefined &&
         (known.nexthopId !== undefined
           ? known.nexthopId === route.nexthopId
