@@ -57,5 +57,37 @@ export function apply(
       advance(tables, operation);
     } else failures.push({ operation, error });
   });
+  withdraw(rtnl, operations, failures, tables);
   return failures;
+}
+
+/**
+ * Takes back routes whose next hop got the id of somebody else's: they would lead wherever that one leads, and the kernel would
+ * refuse their gateway on our device for as long as they are there.
+ */
+function withdraw(
+  rtnl: NetlinkSocket,
+  operations: readonly Operation[],
+  failures: readonly Failure[],
+  tables: Tables,
+): void {
+  const foreign = new Set<number | undefined>();
+  for (const { operation, error } of failures) {
+    if (operation.kind === "nexthop" && operation.verb === "add" && error.code === "EEXIST") {
+      foreign.add(operation.value.id);
+    }
+  }
+  if (foreign.size === 0) return;
+  const wrong = operations.flatMap((operation): Operation[] =>
+    operation.kind === "route" && operation.verb !== "delete" &&
+      foreign.has(operation.value.nexthopId)
+      ? [{ ...operation, verb: "delete" }]
+      : []
+  );
+  const batch = new Batch();
+  for (const operation of wrong) {
+    encodeOperation(batch, operation);
+    advance(tables, operation);
+  }
+  rtnl.send(batch);
 }

@@ -34,7 +34,8 @@ const NUD_NOARP = 0x40;
 const NTF_SELF = 0x02;
 
 /**
- * Compares and plans. Neighbours and FDB entries come before the next hop and the route that use them; a route goes before them.
+ * Compares and plans. FDB entries come before the neighbours that lead to them (a peer's MAC address may change under a route that
+ * stays), both before the next hop and the route that use them; a route goes before them.
  *
  * @param touched Look at these keys only; absent: at everything, foreign leftovers (`extra`) included.
  */
@@ -137,8 +138,8 @@ export function plan(
     }
   }
   return before.length + after.length === 0 && routes.length === 0
-    ? [...neighbours, ...fdb, ...nexthops]
-    : [...before, ...neighbours, ...fdb, ...nexthops, ...routes, ...after];
+    ? [...fdb, ...neighbours, ...nexthops]
+    : [...before, ...fdb, ...neighbours, ...nexthops, ...routes, ...after];
 }
 
 /** Gives out next-hop ids that nobody has, lowest first. */

@@ -81,8 +81,10 @@ function writeAddress6(text: string, target: Uint8Array, offset: number): void {
   const lastColon = address.lastIndexOf(":");
   if (address.includes(".")) {
     const four = new Uint8Array(4);
-    if (address.indexOf(":", lastColon + 1) >= 0) throw malformed();
-    writeAddress(address.slice(lastColon + 1), four, 0);
+    const dotted = address.slice(lastColon + 1);
+    // Checked first: text such as "a.1.1.1" looks like IPv6 again, and reading it would never end.
+    if (lastColon < 0 || !/^[\d.]+$/.test(dotted)) throw malformed();
+    writeAddress(dotted, four, 0);
     const hex = (high: number, low: number) => ((high << 8) | low).toString(16);
     address = `${address.slice(0, lastColon + 1)}${hex(four[0]!, four[1]!)}:${
       hex(four[2]!, four[3]!)

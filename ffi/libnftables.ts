@@ -52,12 +52,19 @@ export interface NftablesOptions {
 
 /** nftables refused a command. Nothing of the call's commands was carried out. */
 export class NftablesError extends Error {
+  /** Always "NftablesError". */
   override readonly name = "NftablesError";
   /** All that libnftables says, with the place of the mistake marked. */
   readonly output: string;
   /** The commands that were refused. */
   readonly commands: string;
 
+  /**
+   * An error made of libnftables' output.
+   *
+   * @param commands The commands that were refused.
+   * @param output What libnftables said.
+   */
   constructor(commands: string, output: string) {
     const said = output.split("\n").find((line) => line.includes("Error:")) ?? output.trim();
     const state = said.replace(/^.*Error:\s*/, "") || "libnftables gives no reason";
@@ -93,9 +100,16 @@ export class Nftables implements Disposable {
    * @throws {NftablesError} if one of them is refused.
    *
    * @example
-   * ```ts no-assert ignore
-   * using nft = new Nftables();
-   * nft.run("add table inet example\ndelete table inet example");
+   * ```ts
+   * import { newNetns, withNetns } from "@knet/knet";
+   * import assert from "node:assert/strict";
+   *
+   * using namespace = newNetns();
+   * withNetns(namespace.fd, () => {
+   *   using nft = new Nftables();
+   *   nft.run("add table inet example\nadd chain inet example forward");
+   *   assert.match(nft.run("list ruleset"), /table inet example/);
+   * });
    * ```
    */
   run(commands: string, options: NftablesOptions = {}): string {

@@ -7,7 +7,7 @@
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
 import { concernsLink } from "../same_link.ts";
-import { KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
+import { isPlainMetric, KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
 import type { Underlay } from "../underlay.ts";
 
 /** Where to look. */
@@ -83,7 +83,10 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
       if (event.deleted) {
         return known !== undefined && route.protocol === KNET_PROTOCOL ? "overlay" : undefined;
       }
-      if (route.protocol !== KNET_PROTOCOL) return undefined;
+      if (route.protocol !== KNET_PROTOCOL) {
+        // `ip route replace` by somebody else: the kernel says nothing of ours that it took the place of.
+        return known !== undefined && isPlainMetric(route) ? "overlay" : undefined;
+      }
       const same = known !== undefined &&
         (known.nexthopId !== undefined
           ? known.nexthopId === route.nexthopId

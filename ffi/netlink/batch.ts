@@ -56,7 +56,11 @@ export class Batch {
   readonly #starts: number[] = [];
   readonly #describe: (() => string)[] = [];
 
-  /** @param capacity Bytes to begin with. */
+  /**
+   * An empty batch.
+   *
+   * @param capacity Bytes to begin with; it grows as it needs to.
+   */
   constructor(capacity = 1 << 16) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);
@@ -180,7 +184,8 @@ export class Batch {
   }
   /** Attribute of one byte. */
   attrU8(type: number, value: number): void {
-    this.#bytes[this.#attribute(type, 1)] = value;
+    const at = this.#attribute(type, 1); // First: it may make a larger buffer.
+    this.#bytes[at] = value;
   }
   /** Attribute of two bytes in host order. */
   attrU16(type: number, value: number): void {
