@@ -30,6 +30,7 @@ const NEEDS: readonly Need[] = [
   { package: "tcpdump", present: () => command("tcpdump") },
   { package: "faketime", present: () => command("faketime") },
   { package: "strace", present: () => command("strace") },
+  { package: "systemd", present: () => command("systemd-analyze") },
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },

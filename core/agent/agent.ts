@@ -18,6 +18,7 @@ import type { FirewallDesired } from "../firewall.ts";
 import type { Lease } from "../lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../node.ts";
 import { type NodeState, writeNodeState } from "../node_state.ts";
+import type { StatusReport } from "../status.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { MAIN_TABLE } from "../tables.ts";
@@ -26,6 +27,7 @@ import type { Watched } from "./drift.ts";
 import { ensureForwarding, HostFirewall } from "./host_firewall.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
+import { agentMetrics, Counters } from "./metrics.ts";
 import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
@@ -69,11 +71,12 @@ class Agent implements Disposable {
   readonly #store: Store;
   readonly #rtnl = openRtnl();
   readonly #events = new KernelEvents();
-  readonly #firewall = new HostFirewall();
+  readonly #firewall: HostFirewall;
   readonly #overlay: Overlay;
   readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
+  readonly #counters = new Counters();
   #membership!: Membership;
   #underlay: Underlay | undefined;
   #config: ClusterConfig | undefined;
@@ -91,6 +94,7 @@ class Agent implements Disposable {
     this.#options = options;
     this.#identity = identity;
     this.#store = store;
+    this.#firewall = new HostFirewall(options);
     this.#overlay = new Overlay(this.#rtnl, options);
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
@@ -141,25 +145,15 @@ class Agent implements Disposable {
 
   async #serve(): Promise<void> {
     await using _server = serveAgent(this.#options.stateDir, {
-      status: () =>
-        reportStatus({
-          identity: this.#identity,
-          since: this.#since,
+      status: () => this.#report(),
+      metrics: () =>
+        agentMetrics({
+          counters: this.#counters,
           ready: this.#ready,
-          sentence: this.#sentence(),
-          warnings: [
-            ...this.#firewall.warnings,
-            ...(this.#problem === undefined ? [] : [this.#problem]),
-          ],
-          bridge: this.#options.bridge,
-          dataDir: this.#options.dataDir,
-          config: this.#config,
-          lease: this.#membership.own ?? this.#lease,
-          state: this.#state,
-          underlay: this.#underlay,
+          since: this.#since,
           membership: this.#membership,
-          storeUrl: this.#store.location,
           overlay: this.#overlay,
+          containers: this.#report().containers,
         }),
       notReady: () => this.#ready ? this.#problem : this.#problem ?? "not programmed yet",
       stop: () => this.#end(),
@@ -172,6 +166,28 @@ class Agent implements Disposable {
       // On a reload knet join runs the next agent at once.
       if (this.#options.signal.reason !== "reload") sdNotify("STOPPING=1");
     }
+  }
+
+  #report(): StatusReport {
+    return reportStatus({
+      identity: this.#identity,
+      since: this.#since,
+      ready: this.#ready,
+      sentence: this.#sentence(),
+      warnings: [
+        ...this.#firewall.warnings,
+        ...(this.#problem === undefined ? [] : [this.#problem]),
+      ],
+      bridge: this.#options.bridge,
+      dataDir: this.#options.dataDir,
+      config: this.#config,
+      lease: this.#membership.own ?? this.#lease,
+      state: this.#state,
+      underlay: this.#underlay,
+      membership: this.#membership,
+      storeUrl: this.#store.location,
+      overlay: this.#overlay,
+    });
   }
 
   #makeMembership(snapshot: Snapshot | undefined): Membership {
@@ -303,6 +319,7 @@ class Agent implements Disposable {
     const before = this.#peerAddresses();
     try {
       const done = this.#overlay.changePeers(changed, removed);
+      this.#counters.reconciled("peers", done);
       if (done.failures.length > 0) this.#dirty = true;
       if (this.#options.peersOnly) this.#firewall.changePeers(before, this.#peerAddresses());
     } catch (error) {
@@ -368,6 +385,7 @@ class Agent implements Disposable {
       this.#fail(error);
       return;
     }
+    this.#counters.reconciled(why, done);
     const [failure] = done.failures;
     this.#problem = failure?.error.message;
     if (failure !== undefined) {
@@ -386,6 +404,7 @@ class Agent implements Disposable {
 
   #fail(error: unknown): void {
     this.#problem = messageOf(error);
+    this.#counters.failed();
     log.error("{message}", { message: this.#problem });
     if (!this.#ready && error instanceof KnetError) {
       // Something of this host is in the way, and the administrator is there to see it.
@@ -421,6 +440,7 @@ class Agent implements Disposable {
 
   #drain(): void {
     const news = this.#events.read(this.#watched());
+    this.#counters.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.underlay) this.#underlayDirty = true;
     if (news.firewall) this.#firewallDirty = true;

@@ -27,12 +27,15 @@ export interface KernelNews {
   readonly sysctl: boolean;
   /** Somebody changed nftables rules. */
   readonly firewall: boolean;
+  /** The kernel dropped notifications, which asks for everything. */
+  readonly overrun: boolean;
 }
 
 /** The sockets that the agent waits on. */
 export class KernelEvents implements Disposable {
   readonly #rtnl = openRtnl({ receiveBuffer: RECEIVE_BUFFER });
-  readonly #nft = NetlinkSocket.open(NETLINK_NETFILTER);
+  /** Undefined on a kernel without nftables: there is nobody to listen to. */
+  readonly #nft = listenToNftables();
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
 
@@ -54,9 +57,8 @@ export class KernelEvents implements Disposable {
         log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
       }
     }
-    this.#nft.joinGroup(NFNLGRP_NFTABLES);
     this.#poll.add(this.#rtnl.fd);
-    this.#poll.add(this.#nft.fd);
+    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
   }
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
@@ -80,14 +82,33 @@ export class KernelEvents implements Disposable {
     });
     if (overrun) overlay = underlay = true;
     let firewall = false;
-    const nft = this.#nft.receive(() => firewall = true);
-    return { overlay, underlay, sysctl, firewall: firewall || nft.overrun };
+    const nft = this.#nft?.receive(() => firewall = true);
+    return {
+      overlay,
+      underlay,
+      sysctl,
+      firewall: firewall || nft?.overrun === true,
+      overrun: overrun || nft?.overrun === true,
+    };
   }
 
   /** Ends a wait and closes the sockets. */
   [Symbol.dispose](): void {
     this.#poll.close();
-    this.#nft[Symbol.dispose]();
+    this.#nft?.[Symbol.dispose]();
     this.#rtnl[Symbol.dispose]();
+  }
+}
+
+function listenToNftables(): NetlinkSocket | undefined {
+  let socket: NetlinkSocket | undefined;
+  try {
+    socket = NetlinkSocket.open(NETLINK_NETFILTER);
+    socket.joinGroup(NFNLGRP_NFTABLES);
+    return socket;
+  } catch (error) {
+    socket?.[Symbol.dispose]();
+    log.debug("{message}", { message: messageOf(error) });
+    return undefined;
   }
 }

@@ -64,6 +64,7 @@ export class Membership {
   #own: Lease | undefined;
   #revision = 0;
   #renewAt = 0;
+  #renewals = 0;
   #takenOver: Lease | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
@@ -94,6 +95,10 @@ export class Membership {
   }
   get revision(): number {
     return this.#revision;
+  }
+  /** How often the lease was renewed. */
+  get renewals(): number {
+    return this.#renewals;
   }
   /** The agent that took this node's row, if one did. */
   get takenOver(): Lease | undefined {
@@ -244,6 +249,7 @@ export class Membership {
     switch (renewal.state) {
       case "renewed":
         this.#hold(renewal.lease);
+        this.#renewals++;
         if (renewal.lease.publicIp !== own.publicIp) {
           events.onLease(renewal.lease, this.#config!, own);
         }

@@ -8,6 +8,7 @@ const underlay = {
   name: "eth0",
   address: "192.168.2.102",
   prefixLength: 24,
+  nearby: [],
   publicIp: "192.168.2.102",
   mtu: 1500,
 };
@@ -27,7 +28,9 @@ Deno.test("vxlan.peer() gives the entries of the packet's walk", () => {
     publicIp: "192.168.2.103",
     backendData: { vni: 1, mac: "92:8d:c4:85:16:ad" },
   });
-  assert.deepEqual(vxlan.peer(context, 7, peer), {
+  const { via, entries } = vxlan.peer(context, 7, peer);
+  assert.equal(via, "vxlan");
+  assert.deepEqual(entries, {
     route: {
       family: 4,
       dst: "172.26.1.0/24",
@@ -42,7 +45,7 @@ Deno.test("vxlan.peer() gives the entries of the packet's walk", () => {
 });
 
 Deno.test("vxlan.peer() leads nowhere for a reservation that nobody took", () => {
-  assert.deepEqual(vxlan.peer(context, 7, sampleLease({ backendData: {} })), {});
+  assert.deepEqual(vxlan.peer(context, 7, sampleLease({ backendData: {} })).entries, {});
 });
 
 Deno.test("vxlan.device() carries the subnet's first address alone, and never learns", () => {

@@ -127,15 +127,20 @@ export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
 
 const attributes = new Attributes();
 
-/** Reads a route; undefined if the message is none of IPv4 or IPv6. */
+/** Reads a route; undefined if the message is none of IPv4 or IPv6, or a cached clone of one. */
 export function decodeRoute(message: MessageView): Route | undefined {
+  const route = decodeAnyRoute(message);
+  return route !== undefined && (route.flags & RTM_F_CLONED) === 0 ? route : undefined;
+}
+
+/** Reads a route, or the clone that a lookup answers with; undefined if the message is none of IPv4 or IPv6. */
+export function decodeAnyRoute(message: MessageView): Route | undefined {
   const { data, view, offset, end } = message;
   if (end - offset < RTMSG) return undefined;
   const family = familyOfAf(data[offset]!);
   if (family === undefined) return undefined;
   const bytes = family === 4 ? 4 : 16;
   const flags = view.getUint32(offset + 8, true);
-  if (flags & RTM_F_CLONED) return undefined;
   const a = attributes.parse(data, view, offset + RTMSG, end);
   const address = (type: number) => {
     const at = a.at(type, bytes);
