@@ -3,7 +3,7 @@ import { sampleAddress, sampleLink } from "../tests/support/samples.ts";
 import { type DeviceSpec, planAddresses, planDevice } from "./devices.ts";
 import { KnetError } from "./error.ts";
 
-const spec: DeviceSpec = {
+const spec: DeviceSpec & { mac: string } = {
   name: "knet.1",
   kind: "vxlan",
   mac: "02:00:00:00:00:01",

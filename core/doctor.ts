@@ -17,9 +17,12 @@ import type { ClusterConfig } from "./cluster.ts";
 import { KnetError, messageOf } from "./error.ts";
 import { checkForward } from "./firewall/forward.ts";
 import { legacyTables } from "./firewall.ts";
+import type { Lease } from "./lease.ts";
+import { readNodeState } from "./node_state.ts";
+import { onSameLink } from "./same_link.ts";
 import { openStore } from "./store/open.ts";
 import { KNET_PROTOCOL, MAIN_TABLE } from "./tables.ts";
-import { chooseUnderlay } from "./underlay.ts";
+import { chooseUnderlay, type Underlay } from "./underlay.ts";
 
 /** One check. */
 export interface DoctorCheck {
@@ -86,14 +89,39 @@ export function overlappingRoutes(
   );
 }
 
+/** Hosts that the host-gw backend cannot reach from here, this one left out. Pure. */
+export function peersOffLink(
+  config: ClusterConfig,
+  leases: readonly Lease[],
+  underlay: Underlay,
+): Lease[] {
+  if (config.backend.type !== "host-gw") return [];
+  return leases.filter(({ agentId, publicIp }) =>
+    agentId !== "" && publicIp !== underlay.publicIp && !onSameLink(underlay, publicIp)
+  );
+}
+
+/** The underlay that the agent uses, or would use. */
+function underlayOf({ stateDir }: DoctorOptions): Underlay {
+  using rtnl = openRtnl();
+  const iface = readNodeState(stateDir)?.iface;
+  return chooseUnderlay({
+    links: listLinks(rtnl),
+    addresses: listAddresses(rtnl),
+    routes: listRoutes(rtnl, { table: MAIN_TABLE }),
+  }, { family: 4, ...(iface !== undefined && { iface }) });
+}
+
 async function examineStore(
   url: string,
-): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined }> {
+): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined; leases: readonly Lease[] }> {
   let config: ClusterConfig | undefined;
+  let leases: readonly Lease[] = [];
   const store = await openStore(url).catch(() => undefined);
   const reach = await examine("store", async () => {
     await using opened = store ?? await openStore(url);
     config = await opened.getConfig();
+    if (config !== undefined) ({ leases } = await opened.listLeases());
     const told = await new Promise<string>((resolve) => {
       const timer = setTimeout(() => resolve("changes are not notified"), NOTIFY_PATIENCE);
       const subscription = opened.subscribe(() => {}, (state, detail) => {
@@ -107,7 +135,7 @@ async function examineStore(
       ? { status: "warn", detail: `${detail}; it holds no cluster yet`, remedy: "Run knet init" }
       : { status: told.startsWith("poll") ? "warn" : "ok", detail };
   });
-  return { checks: [reach], config };
+  return { checks: [reach], config, leases };
 }
 
 /** Examines this host. Nothing is changed and nothing is left behind. */
@@ -129,16 +157,11 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
       return { status: "ok", detail: "loaded" };
     }),
   );
-  const { checks: ofStore, config } = await examineStore(options.storeUrl);
+  const { checks: ofStore, config, leases } = await examineStore(options.storeUrl);
   checks.push(...ofStore);
   checks.push(
     await examine("underlay", () => {
-      using rtnl = openRtnl();
-      const underlay = chooseUnderlay({
-        links: listLinks(rtnl),
-        addresses: listAddresses(rtnl),
-        routes: listRoutes(rtnl, { table: MAIN_TABLE }),
-      }, { family: 4 });
+      const underlay = underlayOf(options);
       return {
         status: "ok",
         detail: `${underlay.address} on ${underlay.name}, MTU ${underlay.mtu}`,
@@ -163,7 +186,23 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   if (config === undefined) return { checks };
   const { network } = config;
   checks.push(
+    await examine("peers on the link", () => {
+      const away = peersOffLink(config, leases, underlayOf(options));
+      if (config.backend.type !== "host-gw") {
+        return { status: "ok", detail: `${config.backend.type} needs none` };
+      }
+      return away.length === 0 ? { status: "ok", detail: "host-gw reaches all" } : {
+        status: "warn",
+        detail: `host-gw has no route to ${
+          away.map((lease) => `${lease.nodeName} (${lease.publicIp})`).join(", ")
+        }`,
+        remedy: "Put these hosts on the same link, or use the backend vxlan",
+      };
+    }),
     await examine("VNI and port", () => {
+      if (config.backend.type !== "vxlan") {
+        return { status: "ok", detail: `${config.backend.type} has none` };
+      }
       using rtnl = openRtnl();
       const [rival] = vxlanRivals(listLinks(rtnl), config);
       return rival === undefined ? { status: "ok", detail: "no other device owns them" } : {

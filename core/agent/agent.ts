@@ -3,114 +3,60 @@
  *
  * @module
  */
-import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
-import { FileLock, holder } from "../../ffi/file_lock.ts";
-import { Nftables } from "../../ffi/libnftables.ts";
-import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
-import { EventPoll } from "../../ffi/poll.ts";
-import { missingCapabilities } from "../../ffi/privilege.ts";
 import { listAddresses } from "../../ffi/rtnl/address.ts";
-import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
-import { openRtnl, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
-import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
-import { prefixesOverlap } from "../address.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { backendOf, overlayMtu } from "../backend/backend.ts";
 import { monotonicClock, wallClock } from "../clock.ts";
-import {
-  type ClusterConfig,
-  type ClusterRequest,
-  differences,
-  makeClusterConfig,
-} from "../cluster.ts";
-import {
-  isStranded,
-  listContainers,
-  reclaimVanished,
-  renumber,
-  repairContainers,
-} from "../container.ts";
+import type { ClusterConfig } from "../cluster.ts";
+import { reclaimVanished, renumber, repairContainers } from "../container.ts";
 import { KnetError, messageOf } from "../error.ts";
-import {
-  applyFirewall,
-  checkFirewall,
-  ensureForward,
-  type FirewallDesired,
-  peerDelta,
-} from "../firewall.ts";
+import type { FirewallDesired } from "../firewall.ts";
 import type { Lease } from "../lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../node.ts";
 import { type NodeState, writeNodeState } from "../node_state.ts";
-import { peerStatus, type StatusReport } from "../status.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../tables.ts";
+import { MAIN_TABLE } from "../tables.ts";
 import { chooseUnderlay, type Underlay } from "../underlay.ts";
-import { driftOf, LinkMemory } from "./drift.ts";
+import type { Watched } from "./drift.ts";
+import { ensureForwarding, HostFirewall } from "./host_firewall.ts";
+import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
+import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
+import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
+import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
-import { readSnapshot, writeSnapshot } from "./snapshot.ts";
+import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
+
+export type { AgentOptions } from "./options.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-/** What the agent is asked to do. */
-export interface AgentOptions {
-  readonly storeUrl: string;
-  readonly stateDir: string;
-  readonly dataDir: string;
-  readonly iface?: string;
-  readonly publicIp?: string;
-  readonly nodeName?: string;
-  readonly nodeId?: string;
-  readonly bridge: string;
-  readonly ipMasq: boolean;
-  readonly peersOnly: boolean;
-  /** Program the kernel and return. */
-  readonly once: boolean;
-  /** Never use next-hop objects. */
-  readonly plainRoutes: boolean;
-  /** `ADDRESS:PORT` to serve status on as well. */
-  readonly listen?: string;
-  /** What the command line says of the cluster. */
-  readonly config: ClusterRequest;
-  readonly signal: AbortSignal;
-}
-
 const FAMILY = 4;
+/** Milliseconds between two looks at what sends no notification. */
 const TICK = 1000;
 const SLOW_RESYNC = 60_000;
 /** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
 const BREATH = 150;
 const SETTLE = 10;
-const NETLINK_NETFILTER = 12; // linux/netlink.h
-const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
-const SNAPSHOT_DELAY = 500;
+/** How long `--once` waits for a store that is away. */
+const ONCE_PATIENCE = 10_000;
 
-/** Runs the agent until the signal, or with `once` until the kernel is programmed. */
+/**
+ * Runs the agent until the signal, or with `once` until the kernel is programmed.
+ *
+ * @throws {KnetError} if this host cannot join.
+ */
 export async function runAgent(options: AgentOptions): Promise<void> {
-  const missing = missingCapabilities(["netAdmin"]);
-  if (missing.length > 0) {
-    throw new KnetError(`Cannot join: the process lacks ${missing.join(", ")}`, {
-      exitCode: 3,
-      remedy: "Run it as root, or give it the capability",
-    });
-  }
+  refusePowerless();
   Deno.mkdirSync(options.stateDir, { recursive: true, mode: 0o755 });
   Deno.mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  const lockPath = join(options.stateDir, "knet.lock");
-  using lock = FileLock.acquire(lockPath);
-  if (lock === undefined) {
-    throw new KnetError(
-      `Cannot join: another agent runs on this host (process ${holder(lockPath) ?? "unknown"})`,
-      {
-        remedy: "Stop it first, or give this one another --state-dir and --data-dir",
-      },
-    );
-  }
+  using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
   await using store = await openStore(options.storeUrl);
   using agent = new Agent(options, identity, store);
@@ -122,12 +68,10 @@ class Agent implements Disposable {
   readonly #identity: NodeIdentity;
   readonly #store: Store;
   readonly #rtnl = openRtnl();
-  readonly #events = openRtnl({ receiveBuffer: 16 << 20 });
-  readonly #nftEvents = NetlinkSocket.open(NETLINK_NETFILTER);
-  readonly #nft = new Nftables();
-  readonly #poll = new EventPoll();
+  readonly #events = new KernelEvents();
+  readonly #firewall = new HostFirewall();
   readonly #overlay: Overlay;
-  readonly #links = new LinkMemory();
+  readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
   #membership!: Membership;
@@ -142,72 +86,38 @@ class Agent implements Disposable {
   #ready = false;
   #problem: string | undefined;
   #fatal: KnetError | undefined;
-  #advice: readonly string[] = [];
-  #forwardWarning: string | undefined;
-  #lastSnapshot = -Infinity;
-  #snapshotTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
     this.#options = options;
     this.#identity = identity;
     this.#store = store;
     this.#overlay = new Overlay(this.#rtnl, options);
+    this.#snapshots = new SnapshotKeeper(
+      options.dataDir,
+      () => this.#snapshot(),
+      (sentence) => log.warn(sentence),
+    );
     if (options.signal.aborted) this.#stop.abort();
     options.signal.addEventListener("abort", () => this.#end());
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#snapshotTimer);
-    this.#poll.close();
-    this.#nft[Symbol.dispose]();
-    this.#nftEvents[Symbol.dispose]();
+    this.#snapshots[Symbol.dispose]();
     this.#events[Symbol.dispose]();
+    this.#firewall[Symbol.dispose]();
     this.#rtnl[Symbol.dispose]();
   }
 
   #end(): void {
     this.#stop.abort();
-    this.#poll.wake();
+    this.#events.wake();
   }
 
   async run(): Promise<void> {
-    const { once, dataDir } = this.#options;
+    const { dataDir } = this.#options;
     this.#underlay = this.#findUnderlay();
     const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
-    for (
-      const group of [
-        RTNLGRP.LINK,
-        RTNLGRP.NEIGH,
-        RTNLGRP.IPV4_IFADDR,
-        RTNLGRP.IPV4_ROUTE,
-        RTNLGRP.IPV4_NETCONF,
-        RTNLGRP.NEXTHOP,
-      ]
-    ) {
-      try {
-        this.#events.joinGroup(group);
-      } catch (error) {
-        log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
-      }
-    }
-    this.#nftEvents.joinGroup(NFNLGRP_NFTABLES);
-
-    this.#membership = new Membership({
-      store: this.#store,
-      identity: this.#identity,
-      family: FAMILY,
-      loadConfig: (store) => this.#loadConfig(store, snapshot !== undefined),
-      backendOf: (config) => backendOf(config.backend),
-      publicIp: () => this.#underlay?.publicIp,
-      remembered: snapshot?.own,
-      events: {
-        onLease: (lease, config, before) => this.#onLease(lease, config, before),
-        onAllPeers: (peers) => this.#onAllPeers(peers),
-        onSomePeers: (changed, removed) => this.#onSomePeers(changed, removed),
-        onHealth: () => this.#tell(),
-      },
-    });
-
+    this.#membership = this.#makeMembership(snapshot);
     if (snapshot !== undefined) {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
@@ -218,17 +128,39 @@ class Agent implements Disposable {
     }
     const following = this.#membership.run(this.#stop.signal);
     following.catch(() => this.#end());
-    if (once) {
+    if (this.#options.once) {
       await Promise.race([this.#membership.joined, following]);
       if (this.#fatal !== undefined) throw this.#fatal;
       if (this.#problem !== undefined) throw new KnetError(this.#problem);
-      this.#keepSnapshot(true);
       this.#end();
-      await following;
-      return;
-    }
+    } else await this.#serve();
+    await following;
+    this.#snapshots.write();
+    if (this.#fatal !== undefined) throw this.#fatal;
+  }
+
+  async #serve(): Promise<void> {
     await using _server = serveAgent(this.#options.stateDir, {
-      status: () => this.#status(),
+      status: () =>
+        reportStatus({
+          identity: this.#identity,
+          since: this.#since,
+          ready: this.#ready,
+          sentence: this.#sentence(),
+          warnings: [
+            ...this.#firewall.warnings,
+            ...(this.#problem === undefined ? [] : [this.#problem]),
+          ],
+          bridge: this.#options.bridge,
+          dataDir: this.#options.dataDir,
+          config: this.#config,
+          lease: this.#membership.own ?? this.#lease,
+          state: this.#state,
+          underlay: this.#underlay,
+          membership: this.#membership,
+          storeUrl: this.#store.location,
+          overlay: this.#overlay,
+        }),
       notReady: () => this.#ready ? this.#problem : this.#problem ?? "not programmed yet",
       stop: () => this.#end(),
     }, this.#options.listen);
@@ -240,44 +172,27 @@ class Agent implements Disposable {
       // On a reload knet join runs the next agent at once.
       if (this.#options.signal.reason !== "reload") sdNotify("STOPPING=1");
     }
-    await following;
-    this.#keepSnapshot(true);
-    if (this.#fatal !== undefined) throw this.#fatal;
   }
 
-  async #loadConfig(store: Store, known: boolean): Promise<ClusterConfig> {
-    const { config: wanted } = this.#options;
-    let config = await store.getConfig();
-    const checked = config ?? makeClusterConfig(wanted);
-    if (!known) this.#refuseOverlap(checked.network);
-    config ??= await store.initConfig(checked);
-    const found = differences(config, wanted);
-    if (found.length > 0) {
-      throw new KnetError(`Cannot join: in this cluster, ${found.join("; ")}`, {
-        exitCode: 4,
-        remedy: "Leave out the options that contradict the cluster, or use another store",
-      });
-    }
-    return config;
-  }
-
-  #refuseOverlap(network: string): void {
-    const links = listLinks(this.#rtnl);
-    const { bridge } = this.#options;
-    for (const route of listRoutes(this.#rtnl, { family: FAMILY, table: MAIN_TABLE })) {
-      const name = links.find((link) => link.index === route.ifindex)?.name ?? "";
-      if (
-        route.dst.endsWith("/0") || route.protocol === KNET_PROTOCOL || name === bridge ||
-        name.startsWith("knet") || !prefixesOverlap(route.dst, network)
-      ) continue;
-      throw new KnetError(
-        `Cannot join: the cluster network ${network} overlaps the route ${route.dst} dev ${name}`,
-        {
-          exitCode: 3,
-          remedy: "Choose another --network, or remove the route",
-        },
-      );
-    }
+  #makeMembership(snapshot: Snapshot | undefined): Membership {
+    const { config: wanted, bridge } = this.#options;
+    return new Membership({
+      store: this.#store,
+      identity: this.#identity,
+      family: FAMILY,
+      loadConfig: (store) =>
+        loadConfig(store, this.#rtnl, FAMILY, { wanted, bridge, known: snapshot !== undefined }),
+      backendOf: (config) => backendOf(config.backend),
+      publicIp: () => this.#underlay?.publicIp,
+      remembered: snapshot?.own,
+      ...(this.#options.once && { patience: ONCE_PATIENCE }),
+      events: {
+        onLease: (lease, config, before) => this.#onLease(lease, config, before),
+        onAllPeers: (peers) => this.#onAllPeers(peers),
+        onSomePeers: (changed, removed) => this.#onSomePeers(changed, removed),
+        onHealth: () => this.#tell(),
+      },
+    });
   }
 
   #findUnderlay(): Underlay {
@@ -304,7 +219,6 @@ class Agent implements Disposable {
     try {
       now = this.#findUnderlay();
     } catch (error) {
-      this.#forwardWarning = undefined;
       log.warn("{message}", { message: messageOf(error) });
       return;
     }
@@ -348,6 +262,7 @@ class Agent implements Disposable {
       backend: config.backend.type,
       ...(device !== undefined && { device }),
       publicIp: underlay.publicIp,
+      iface: underlay.name,
     };
   }
 
@@ -358,92 +273,71 @@ class Agent implements Disposable {
     // At the first join the peers come right behind, in the same breath.
     if (before === undefined || before.subnet === lease.subnet) {
       this.#dirty = true;
-      this.#poll.wake();
+      this.#events.wake();
       return;
     }
     this.#reconcile("renumbering");
-    void renumber({
-      dataDir: this.#options.dataDir,
-      oldSubnet: before.subnet,
-      newState: this.#state!,
-    }).then(
-      ({ moved, stranded }) => {
-        log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
-          moved: moved.length,
-          stranded: stranded.length,
-        });
-      },
-      (error) => log.error("Cannot renumber containers: {message}", { message: messageOf(error) }),
-    );
+    void this.#renumber(before.subnet, this.#state!);
+  }
+
+  async #renumber(oldSubnet: string, newState: NodeState): Promise<void> {
+    const { dataDir } = this.#options;
+    try {
+      const { moved, stranded } = await renumber({ dataDir, oldSubnet, newState });
+      log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
+        moved: moved.length,
+        stranded: stranded.length,
+      });
+    } catch (error) {
+      log.error("Cannot renumber containers: {message}", { message: messageOf(error) });
+    }
   }
 
   #onAllPeers(peers: readonly Lease[]): void {
     this.#overlay.setPeers(peers);
     this.#reconcile("store");
-    this.#keepSnapshot();
+    this.#snapshots.touch();
   }
 
   #onSomePeers(changed: readonly Lease[], removed: readonly string[]): void {
-    const before = new Set(this.#peerAddresses());
+    const before = this.#peerAddresses();
     try {
       const done = this.#overlay.changePeers(changed, removed);
       if (done.failures.length > 0) this.#dirty = true;
-      const after = new Set(this.#peerAddresses());
-      if (this.#options.peersOnly) {
-        peerDelta(
-          this.#nft,
-          [...after].filter((address) => !before.has(address)),
-          [...before].filter((address) => !after.has(address)),
-        );
-      }
+      if (this.#options.peersOnly) this.#firewall.changePeers(before, this.#peerAddresses());
     } catch (error) {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
     }
-    if (this.#dirty) this.#poll.wake();
-    this.#keepSnapshot();
+    if (this.#dirty) this.#events.wake();
+    this.#snapshots.touch();
     this.#tell();
   }
 
-  #peerAddresses(): string[] {
-    return this.#overlay.peers.filter((lease) => lease.agentId !== "").map((lease) =>
-      lease.publicIp
+  /** Public addresses of the peers, reservations that nobody took left out. */
+  #peerAddresses(): Set<string> {
+    return new Set(
+      this.#overlay.peers.filter((lease) => lease.agentId !== "").map((lease) => lease.publicIp),
     );
   }
 
-  #keepSnapshot(now = false): void {
-    clearTimeout(this.#snapshotTimer);
-    const write = () => {
-      this.#lastSnapshot = monotonicClock();
-      if (this.#config === undefined || this.#lease === undefined) return;
-      try {
-        writeSnapshot(this.#options.dataDir, {
-          version: 1,
-          config: this.#config,
-          own: this.#lease,
-          peers: this.#overlay.peers,
-        });
-      } catch (error) {
-        log.warn("{message}", { message: messageOf(error) });
-      }
-    };
-    // The first of a burst at once, the rest together.
-    if (now || monotonicClock() - this.#lastSnapshot > SNAPSHOT_DELAY) write();
-    else this.#snapshotTimer = setTimeout(write, SNAPSHOT_DELAY);
+  #snapshot(): Snapshot | undefined {
+    if (!this.#ready || this.#config === undefined || this.#lease === undefined) return undefined;
+    const peers = this.#overlay.peers;
+    return { version: 1, config: this.#config, own: this.#lease, peers };
   }
 
   #firewallDesired(): FirewallDesired | undefined {
     const state = this.#state;
-    const config = this.#config;
-    if (state === undefined || config === undefined) return undefined;
-    const { backend } = config;
+    const backend = this.#config?.backend;
+    if (state === undefined || backend === undefined) return undefined;
     return {
       network: state.network,
       subnet: state.subnet,
       bridge: state.bridge,
       ipMasq: this.#options.ipMasq,
       peersOnly: this.#options.peersOnly && backend.type !== "host-gw"
-        ? { port: backend.port, peers: [...new Set(this.#peerAddresses())].sort() }
+        ? { port: backend.port, peers: [...this.#peerAddresses()].sort() }
         : undefined,
     };
   }
@@ -451,27 +345,7 @@ class Agent implements Disposable {
   #reconcileFirewall(): void {
     this.#firewallDirty = false;
     const desired = this.#firewallDesired();
-    if (desired === undefined) return;
-    try {
-      const drift = checkFirewall(this.#nft, desired);
-      if (drift !== undefined) {
-        applyFirewall(this.#nft, desired);
-        log.debug("Wrote the nftables table: {drift}", { drift });
-      }
-      const { advice } = ensureForward(this.#nft, desired.network);
-      this.#advice = advice.map((one) => `${one.detail}: ${one.commands.join("; ")}`);
-      this.#forwardWarning = undefined;
-    } catch (error) {
-      this.#forwardWarning = messageOf(error);
-      log.warn("{message}", { message: messageOf(error) });
-    }
-  }
-
-  #ensureForwarding(): void {
-    if (readSysctl("net.ipv4.ip_forward")?.trim() !== "1") {
-      writeSysctl("net.ipv4.ip_forward", 1);
-      log.info("Set net.ipv4.ip_forward to 1");
-    }
+    if (desired !== undefined) this.#firewall.reconcile(desired);
   }
 
   /** Everything: devices, entries, forwarding, firewall, containers, files. */
@@ -481,7 +355,7 @@ class Agent implements Disposable {
     if (this.#overlay.context === undefined || this.#state === undefined) return;
     let done: Reconciled;
     try {
-      this.#ensureForwarding();
+      ensureForwarding();
       done = this.#overlay.reconcile();
       this.#reconcileFirewall();
       const repaired = repairContainers(this.#rtnl, {
@@ -491,18 +365,11 @@ class Agent implements Disposable {
       writeNodeState(this.#options.stateDir, this.#state);
       for (const change of [...done.changes, ...repaired]) log.info("{change}", { change });
     } catch (error) {
-      this.#problem = messageOf(error);
-      log.error("{message}", { message: this.#problem });
-      if (!this.#ready && error instanceof KnetError) {
-        // Something of this host is in the way, and the administrator is there to see it.
-        this.#fatal = error;
-        this.#end();
-      }
-      this.#tell();
+      this.#fail(error);
       return;
     }
     const [failure] = done.failures;
-    this.#problem = failure === undefined ? undefined : failure.error.message;
+    this.#problem = failure?.error.message;
     if (failure !== undefined) {
       log.error("{count} entries were refused: {message}", {
         count: done.failures.length,
@@ -512,9 +379,19 @@ class Agent implements Disposable {
     if (done.operations > 0) {
       log.info("Reconciled {operations} entries ({why})", { operations: done.operations, why });
     }
-    const first = !this.#ready;
+    if (!this.#ready) sdNotify("READY=1");
     this.#ready = true;
-    if (first) sdNotify("READY=1");
+    this.#tell();
+  }
+
+  #fail(error: unknown): void {
+    this.#problem = messageOf(error);
+    log.error("{message}", { message: this.#problem });
+    if (!this.#ready && error instanceof KnetError) {
+      // Something of this host is in the way, and the administrator is there to see it.
+      this.#fatal = error;
+      this.#end();
+    }
     this.#tell();
   }
 
@@ -532,35 +409,30 @@ class Agent implements Disposable {
     if (this.#membership !== undefined) sdNotify(`STATUS=${this.#sentence()}`);
   }
 
-  #drain(): void {
-    const { context } = this.#overlay;
-    const device = this.#state?.device;
-    const watched = {
-      device: { index: this.#overlay.device, name: device },
+  #watched(): Watched {
+    return {
+      device: { index: this.#overlay.device, name: this.#state?.device },
       bridge: { index: this.#overlay.bridge, name: this.#options.bridge },
-      underlay: context?.underlay.ifindex ?? this.#underlay?.ifindex ?? 0,
+      underlay: this.#overlay.context?.underlay ?? this.#underlay,
       tables: this.#overlay.tables,
       port: this.#rtnl.portId,
     };
-    const { overrun } = this.#events.receive((message) => {
-      const drift = driftOf(decodeEvent(message), watched, this.#links);
-      if (drift === "overlay") this.#dirty = true;
-      else if (drift === "underlay") this.#dirty = this.#underlayDirty = true;
-      else if (drift === "sysctl") this.#ensureForwarding();
-    });
-    if (overrun) this.#dirty = this.#underlayDirty = true;
-    const nft = this.#nftEvents.receive(() => this.#firewallDirty = true);
-    if (nft.overrun) this.#firewallDirty = true;
+  }
+
+  #drain(): void {
+    const news = this.#events.read(this.#watched());
+    if (news.overlay) this.#dirty = true;
+    if (news.underlay) this.#underlayDirty = true;
+    if (news.firewall) this.#firewallDirty = true;
+    if (news.sysctl) ensureForwarding();
   }
 
   async #loop(): Promise<void> {
-    this.#poll.add(this.#events.fd);
-    this.#poll.add(this.#nftEvents.fd);
     const watchdog = watchdogInterval();
     let lastTick = monotonicClock();
     let lastNotify = -Infinity;
     while (!this.#stop.signal.aborted) {
-      if (!this.#dirty) await this.#poll.wait(TICK);
+      if (!this.#dirty) await this.#events.wait(TICK);
       if (this.#stop.signal.aborted) break;
       // Changes come in bursts: what arrives within a few milliseconds is one change.
       await new Promise((resolve) => setTimeout(resolve, SETTLE));
@@ -588,7 +460,7 @@ class Agent implements Disposable {
   }
 
   #tick(now: number): void {
-    this.#ensureForwarding();
+    ensureForwarding();
     if (this.#underlay === undefined) this.#underlayDirty = true;
     if (this.#problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
       this.#dirty = this.#underlayDirty = true;
@@ -596,56 +468,5 @@ class Agent implements Disposable {
         log.warn("{message}", { message: messageOf(error) })
       );
     }
-  }
-
-  #status(): StatusReport {
-    const { health, revision, notifying, own } = this.#membership;
-    const lease = own ?? this.#lease;
-    const subnet = lease?.subnet ?? "";
-    const now = wallClock();
-    const warnings = [...this.#advice];
-    if (this.#problem !== undefined) warnings.push(this.#problem);
-    if (this.#forwardWarning !== undefined) warnings.push(this.#forwardWarning);
-    return {
-      node: {
-        id: this.#identity.nodeId,
-        name: this.#identity.nodeName,
-        publicIp: this.#underlay?.publicIp ?? "",
-        subnet,
-        backend: this.#config?.backend.type ?? "vxlan",
-        mtu: this.#state?.mtu ?? 0,
-        device: this.#state?.device ?? "",
-        bridge: this.#options.bridge,
-        lease: {
-          acquired: lease?.acquired ?? 0,
-          renewed: lease?.renewed ?? 0,
-          expires: lease?.expires ?? 0,
-          reserved: lease?.reserved ?? false,
-        },
-      },
-      agent: {
-        running: true,
-        pid: Deno.pid,
-        since: this.#since,
-        ready: this.#ready,
-        state: this.#sentence(),
-      },
-      store: {
-        url: this.#store.location,
-        state: health.state,
-        detail: health.state === "ok" ? notifying : health.detail,
-        revision,
-      },
-      peers: this.#overlay.peers.map((peer) =>
-        peerStatus(peer, this.#overlay.desired, this.#overlay.tables, now)
-      ),
-      containers: listContainers(this.#options.dataDir).map((record) => ({
-        netns: record.netns,
-        ifname: record.ifname,
-        address: record.address,
-        stranded: subnet !== "" && isStranded(record, subnet),
-      })),
-      warnings,
-    };
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { join } from "node:path";
+import { monotonicClock } from "../clock.ts";
 import type { ClusterConfig } from "../cluster.ts";
 import { messageOf } from "../error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../files.ts";
@@ -50,4 +51,60 @@ export function writeSnapshot(dataDir: string, snapshot: Snapshot): void {
 /** Forgets it, after `knet leave`. */
 export function removeSnapshot(dataDir: string): void {
   removeIfPresent(pathIn(dataDir));
+}
+
+/** Least time between two writes, milliseconds. */
+const PAUSE = 500;
+
+/**
+ * Writes snapshots as changes come: the first of a burst at once, the rest together, half a second later
+ * at most.
+ */
+export class SnapshotKeeper implements Disposable {
+  readonly #dataDir: string;
+  readonly #make: () => Snapshot | undefined;
+  readonly #warn: (sentence: string) => void;
+  #last = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param make What to keep; undefined while there is nothing worth it.
+   * @param warn Told when a snapshot cannot be written.
+   */
+  constructor(
+    dataDir: string,
+    make: () => Snapshot | undefined,
+    warn: (sentence: string) => void,
+  ) {
+    this.#dataDir = dataDir;
+    this.#make = make;
+    this.#warn = warn;
+  }
+
+  /** Something changed. */
+  touch(): void {
+    if (this.#timer !== undefined) return;
+    const wait = this.#last + PAUSE - monotonicClock();
+    if (wait <= 0) this.write();
+    else this.#timer = setTimeout(() => this.write(), wait);
+  }
+
+  /** Writes now. */
+  write(): void {
+    this[Symbol.dispose]();
+    const snapshot = this.#make();
+    if (snapshot === undefined) return;
+    this.#last = monotonicClock();
+    try {
+      writeSnapshot(this.#dataDir, snapshot);
+    } catch (error) {
+      this.#warn(messageOf(error));
+    }
+  }
+
+  /** Forgets a write that is due. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
 }

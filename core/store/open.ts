@@ -4,17 +4,11 @@
  * @module
  */
 import { KnetError } from "../error.ts";
+import { DEFAULT_STORE, redactUrl } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
-/** Where the store is unless said otherwise. */
-export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
-
-/** The URL without its password, for messages. */
-export function redactUrl(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/*[^/@:]*):.*@/i, "$1@")
-    .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
-}
+export { DEFAULT_STORE, redactUrl };
 
 /**
  * Opens a store. Nothing is connected before the first call.

@@ -4,13 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { Snapshot } from "../../core/agent/snapshot.ts";
 import { PingStream } from "../support/container.ts";
 import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
 import { lockDatabase } from "../support/database_lock.ts";
 import type { Lab } from "../support/lab.ts";
 import { storeIs } from "../support/status.ts";
 import { labSuite } from "../support/suite.ts";
-import { ms, report, sleep } from "../support/wait.ts";
+import { ms, report, sleep, until } from "../support/wait.ts";
 import { converged, fingerprint } from "../support/walk.ts";
 
 /** Seconds; short, so that an outage outlives it. */
@@ -117,6 +118,11 @@ onPostgres(
 onPostgres("5: an agent that starts without its store gives the host its network", async (lab) => {
   const [first, second] = lab.hosts;
   const reference = await fingerprint(first!);
+  // A host that dies within half a second of a change has it from the store, not from its snapshot.
+  await until("the snapshot has the last change", () => {
+    const text = Deno.readTextFileSync(first!.path("/run/host/data/snapshot.json"));
+    return (JSON.parse(text) as Snapshot).peers.length === 1;
+  });
   await lab.postgres!.stop();
   try {
     await first!.reboot();

@@ -70,6 +70,7 @@ export function sampleState(state: Partial<NodeState> = {}): NodeState {
     backend: "vxlan",
     device: "knet.1",
     publicIp: "192.168.2.1",
+    iface: "eth0",
     ...state,
   };
 }

@@ -1,0 +1,93 @@
+/**
+ * Listens to the kernel: rtnetlink's and nftables' notifications, and what they ask for.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { EventPoll } from "../../ffi/poll.ts";
+import { decodeEvent } from "../../ffi/rtnl/events.ts";
+import { openRtnl, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { messageOf } from "../error.ts";
+import { driftOf, LinkMemory, type Watched } from "./drift.ts";
+
+const log = getLogger(["knet", "agent"]);
+
+const NETLINK_NETFILTER = 12; // linux/netlink.h
+const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
+/** Bytes: a burst of a few thousand changes fits. */
+const RECEIVE_BUFFER = 16 << 20;
+
+/** What notifications ask for. */
+export interface KernelNews {
+  /** Devices or peers' entries are not as they should be. */
+  readonly overlay: boolean;
+  /** The underlay has to be looked at again. */
+  readonly underlay: boolean;
+  readonly sysctl: boolean;
+  /** Somebody changed nftables rules. */
+  readonly firewall: boolean;
+}
+
+/** The sockets that the agent waits on. */
+export class KernelEvents implements Disposable {
+  readonly #rtnl = openRtnl({ receiveBuffer: RECEIVE_BUFFER });
+  readonly #nft = NetlinkSocket.open(NETLINK_NETFILTER);
+  readonly #poll = new EventPoll();
+  readonly #links = new LinkMemory();
+
+  /** Subscribes; what happens from now on is not missed. */
+  constructor() {
+    for (
+      const group of [
+        RTNLGRP.LINK,
+        RTNLGRP.NEIGH,
+        RTNLGRP.IPV4_IFADDR,
+        RTNLGRP.IPV4_ROUTE,
+        RTNLGRP.IPV4_NETCONF,
+        RTNLGRP.NEXTHOP,
+      ]
+    ) {
+      try {
+        this.#rtnl.joinGroup(group);
+      } catch (error) {
+        log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
+      }
+    }
+    this.#nft.joinGroup(NFNLGRP_NFTABLES);
+    this.#poll.add(this.#rtnl.fd);
+    this.#poll.add(this.#nft.fd);
+  }
+
+  /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
+  async wait(timeoutMs: number): Promise<void> {
+    await this.#poll.wait(timeoutMs);
+  }
+
+  /** Ends a wait. */
+  wake(): void {
+    this.#poll.wake();
+  }
+
+  /** Reads what has arrived, without waiting. An overrun asks for everything. */
+  read(watched: Watched): KernelNews {
+    let overlay = false, underlay = false, sysctl = false;
+    const { overrun } = this.#rtnl.receive((message) => {
+      const drift = driftOf(decodeEvent(message), watched, this.#links);
+      if (drift === "overlay") overlay = true;
+      else if (drift === "underlay") overlay = underlay = true;
+      else if (drift === "sysctl") sysctl = true;
+    });
+    if (overrun) overlay = underlay = true;
+    let firewall = false;
+    const nft = this.#nft.receive(() => firewall = true);
+    return { overlay, underlay, sysctl, firewall: firewall || nft.overrun };
+  }
+
+  /** Ends a wait and closes the sockets. */
+  [Symbol.dispose](): void {
+    this.#poll.close();
+    this.#nft[Symbol.dispose]();
+    this.#rtnl[Symbol.dispose]();
+  }
+}

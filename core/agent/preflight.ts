@@ -1,0 +1,104 @@
+/**
+ * What has to be so before an agent touches anything.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { FileLock, holder } from "../../ffi/file_lock.ts";
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { missingCapabilities } from "../../ffi/privilege.ts";
+import { listLinks } from "../../ffi/rtnl/link.ts";
+import { listRoutes } from "../../ffi/rtnl/route.ts";
+import { prefixesOverlap } from "../address.ts";
+import {
+  type ClusterConfig,
+  type ClusterRequest,
+  differences,
+  makeClusterConfig,
+} from "../cluster.ts";
+import { KnetError } from "../error.ts";
+import type { Family } from "../lease.ts";
+import type { Store } from "../store/store.ts";
+import { KNET_PROTOCOL, MAIN_TABLE } from "../tables.ts";
+
+/**
+ * Checks the privileges.
+ *
+ * @throws {KnetError} exit code 3 if the process may not program the network.
+ */
+export function refusePowerless(): void {
+  const missing = missingCapabilities(["netAdmin"]);
+  if (missing.length === 0) return;
+  throw new KnetError(`Cannot join: the process lacks ${missing.join(", ")}`, {
+    exitCode: 3,
+    remedy: "Run it as root, or give it the capability",
+  });
+}
+
+/**
+ * Takes the lock that one agent of this host holds.
+ *
+ * @throws {KnetError} if another one runs.
+ */
+export function lockHost(stateDir: string): FileLock {
+  const path = join(stateDir, "knet.lock");
+  const lock = FileLock.acquire(path);
+  if (lock !== undefined) return lock;
+  throw new KnetError(
+    `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
+    { remedy: "Stop it first, or give this one another --state-dir and --data-dir" },
+  );
+}
+
+/** What {@linkcode loadConfig} looks at. */
+export interface ConfigRequest {
+  readonly wanted: ClusterRequest;
+  readonly bridge: string;
+  /** This host works with the cluster's network already: what overlaps it came later. */
+  readonly known: boolean;
+}
+
+/**
+ * The cluster's configuration; writes it if this is the first host.
+ *
+ * @throws {KnetError} exit code 4 if it is not what was asked for, 3 if its network overlaps a route of the host.
+ */
+export async function loadConfig(
+  store: Store,
+  rtnl: NetlinkSocket,
+  family: Family,
+  { wanted, bridge, known }: ConfigRequest,
+): Promise<ClusterConfig> {
+  let config = await store.getConfig();
+  const checked = config ?? makeClusterConfig(wanted);
+  if (!known) refuseOverlap(rtnl, family, checked.network, bridge);
+  config ??= await store.initConfig(checked);
+  const found = differences(config, wanted);
+  if (found.length > 0) {
+    throw new KnetError(`Cannot join: in this cluster, ${found.join("; ")}`, {
+      exitCode: 4,
+      remedy: "Leave out the options that contradict the cluster, or use another store",
+    });
+  }
+  return config;
+}
+
+function refuseOverlap(
+  rtnl: NetlinkSocket,
+  family: Family,
+  network: string,
+  bridge: string,
+): void {
+  const links = listLinks(rtnl);
+  for (const route of listRoutes(rtnl, { family, table: MAIN_TABLE })) {
+    const name = links.find((link) => link.index === route.ifindex)?.name ?? "";
+    if (
+      route.dst.endsWith("/0") || route.protocol === KNET_PROTOCOL || name === bridge ||
+      name.startsWith("knet") || !prefixesOverlap(route.dst, network)
+    ) continue;
+    throw new KnetError(
+      `Cannot join: the cluster network ${network} overlaps the route ${route.dst} dev ${name}`,
+      { exitCode: 3, remedy: "Choose another --network, or remove the route" },
+    );
+  }
+}
