@@ -3,11 +3,10 @@ import { sampleAddress, sampleLink } from "../tests/support/samples.ts";
 import { type DeviceSpec, planAddresses, planDevice } from "./devices.ts";
 import { KnetError } from "./error.ts";
 
-const MAC = "02:00:00:00:00:01";
-const spec: DeviceSpec = {
+const spec: DeviceSpec & { mac: string } = {
   name: "knet.1",
   kind: "vxlan",
-  mac: MAC,
+  mac: "02:00:00:00:00:01",
   mtu: 1450,
   addresses: ["10.244.1.0/32"],
   vxlan: { vni: 1, port: 8472, local: "192.168.2.1", link: 2 },
@@ -16,7 +15,7 @@ const right = sampleLink({
   index: 7,
   name: "knet.1",
   kind: "vxlan",
-  mac: MAC,
+  mac: spec.mac,
   mtu: 1450,
   addrGenMode: 1,
   vxlan: { vni: 1, port: 8472, local: "192.168.2.1", link: 2, learning: false },
@@ -38,7 +37,7 @@ Deno.test("planDevice() changes in place what the kernel can change", () => {
   assert.deepEqual(change({ mac: "02:99:00:00:00:00", mtu: 1500, up: false }), {
     action: "change",
     index: 7,
-    change: { mac: MAC, mtu: 1450, up: true },
+    change: { mac: spec.mac, mtu: 1450, up: true },
   });
   assert.deepEqual(change({ vxlan: { ...vxlan, local: "192.168.2.9" } }), {
     action: "change",
@@ -81,7 +80,7 @@ Deno.test("planDevice() refuses another owner of VNI and port by name", () => {
 Deno.test("planDevice() asks nothing of a bridge but its kind, MAC address and MTU", () => {
   const { vxlan: _, ...rest } = spec;
   const bridge: DeviceSpec = { ...rest, name: "knet0", kind: "bridge" };
-  const link = sampleLink({ index: 3, name: "knet0", kind: "bridge", mac: MAC, mtu: 1450 });
+  const link = sampleLink({ index: 3, name: "knet0", kind: "bridge", mac: spec.mac, mtu: 1450 });
   assert.deepEqual(planDevice(bridge, [link]), { action: "keep", index: 3 });
   assert.deepEqual(planDevice(bridge, [{ ...link, carrier: false }]), { action: "keep", index: 3 });
 });

@@ -44,6 +44,7 @@ Deno.test("chooseUnderlay() takes the default route with the lowest metric, and 
     name: "eth0",
     address: "192.168.2.10",
     prefixLength: 24,
+    nearby: [{ prefix: "192.168.2.0/24", direct: true }],
     publicIp: "192.168.2.10",
     mtu: 1500,
   });

@@ -46,7 +46,7 @@ function watched(): Watched {
   return {
     device: { index: DEVICE, name: "knet.1" },
     bridge: { index: BRIDGE, name: "knet0" },
-    underlay: { ifindex: UNDERLAY, nearby: [] },
+    underlay: { ifindex: UNDERLAY, nearby: [{ prefix: "192.168.2.0/24", direct: true }] },
     tables,
     port: OWN,
   };

@@ -8,7 +8,7 @@ const underlay = {
   name: "eth0",
   address: "192.168.2.102",
   prefixLength: 24,
-  nearby: [],
+  nearby: [{ prefix: "192.168.2.0/24", direct: true }],
   publicIp: "192.168.2.102",
   mtu: 1500,
 };
@@ -28,19 +28,20 @@ Deno.test("vxlan.peer() gives the entries of the packet's walk", () => {
     publicIp: "192.168.2.103",
     backendData: { vni: 1, mac: "92:8d:c4:85:16:ad" },
   });
-  const { via, entries } = vxlan.peer(context, 7, peer);
-  assert.equal(via, "vxlan");
-  assert.deepEqual(entries, {
-    route: {
-      family: 4,
-      dst: "172.26.1.0/24",
-      gateway: "172.26.1.0",
-      ifindex: 7,
-      onlink: true,
-      byNexthop: true,
+  assert.deepEqual(vxlan.peer(context, 7, peer), {
+    via: "vxlan",
+    entries: {
+      route: {
+        family: 4,
+        dst: "172.26.1.0/24",
+        gateway: "172.26.1.0",
+        ifindex: 7,
+        onlink: true,
+        byNexthop: true,
+      },
+      neighbour: { family: 4, ifindex: 7, dst: "172.26.1.0", mac: "92:8d:c4:85:16:ad" },
+      fdb: { ifindex: 7, mac: "92:8d:c4:85:16:ad", dst: "192.168.2.103" },
     },
-    neighbour: { family: 4, ifindex: 7, dst: "172.26.1.0", mac: "92:8d:c4:85:16:ad" },
-    fdb: { ifindex: 7, mac: "92:8d:c4:85:16:ad", dst: "192.168.2.103" },
   });
 });
 

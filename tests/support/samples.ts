@@ -71,6 +71,7 @@ export function sampleState(state: Partial<NodeState> = {}): NodeState {
     device: "knet.1",
     iface: "eth0",
     publicIp: "192.168.2.1",
+    iface: "eth0",
     ...state,
   };
 }
