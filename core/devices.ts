@@ -145,6 +145,8 @@ export interface EnsuredDevice {
   readonly changes: readonly string[];
   /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
   readonly deferred: boolean;
+  /** That outer address. */
+  readonly outer?: string;
 }
 
 /**
@@ -160,7 +162,8 @@ export function ensureDevice(
   options: { readonly keepOuter?: boolean } = {},
 ): EnsuredDevice {
   const changes: string[] = [];
-  let todo = planDevice(spec, listLinks(rtnl));
+  const links = listLinks(rtnl);
+  let todo = planDevice(spec, links);
   let deferred = false;
   let index: number;
   switch (todo.action) {
@@ -204,7 +207,8 @@ export function ensureDevice(
     });
     changes.push(`added ${prefix} to ${spec.name}`);
   }
-  return { index, changes, deferred };
+  const outer = links.find((link) => link.index === index)?.vxlan?.local;
+  return { index, changes, deferred, ...(outer !== undefined && { outer }) };
 }
 
 function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {

@@ -205,6 +205,7 @@ export async function collectStatus(
         subnet: state.subnet,
         backendData: own?.backendData ?? {},
         underlay,
+        announced: true,
         mtu: state.mtu,
       };
       pathOf = (peer) => backend.peer(context, device ?? 0, peer);

@@ -261,6 +261,7 @@ class Agent implements Disposable {
       subnet: lease.subnet,
       backendData: lease.backendData,
       underlay,
+      announced: lease.publicIp === underlay.publicIp,
       mtu,
     } as const;
     this.#overlay.configure(context);

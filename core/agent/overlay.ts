@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { nexthopsSupported } from "../../ffi/rtnl/nexthop.ts";
 import { formatPrefix, nthAddress, parsePrefix } from "../address.ts";
 import { apply, type Failure } from "../apply.ts";
@@ -16,7 +17,7 @@ import {
   NO_PATH,
   type PeerPath,
 } from "../backend/backend.ts";
-import { type DeviceSpec, ensureDevice } from "../devices.ts";
+import { type DeviceSpec, type EnsuredDevice, ensureDevice } from "../devices.ts";
 import type { Lease } from "../lease.ts";
 import { deriveMac } from "../mac.ts";
 import { plan } from "../plan.ts";
@@ -195,7 +196,8 @@ export class Overlay {
       // An id of ours that somebody else took, or a device that changed under our hands: look again, wider.
       result = this.#converge(true);
     }
-    if (spec !== undefined && ensured?.deferred) {
+    // And not before they can know it, as long as the one that they know is still there.
+    if (spec !== undefined && ensured?.deferred && (context.announced || !this.#owns(ensured))) {
       changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
@@ -203,6 +205,11 @@ export class Overlay {
       changes.push(`removed ${name}, which another backend left`);
     }
     return { ...result, changes };
+  }
+
+  /** Whether the outer address that a device still has is one of this host's. */
+  #owns({ outer }: EnsuredDevice): boolean {
+    return listAddresses(this.#rtnl).some(({ address }) => address === outer);
   }
 
   #converge(allNexthops: boolean): Reconciled {

@@ -23,6 +23,8 @@ export interface BackendContext {
   /** This host's backend data as the lease has it. */
   readonly backendData: BackendData;
   readonly underlay: Underlay;
+  /** The store, and so the peers, know this host by the underlay's public address. */
+  readonly announced: boolean;
   /** Of device, bridge and containers, bytes. */
   readonly mtu: number;
 }

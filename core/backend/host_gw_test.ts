@@ -21,6 +21,7 @@ function context(backend: BackendConfig): BackendContext {
       nearby: [{ prefix: "192.168.2.0/24", direct: true }],
       mtu: 1500,
     },
+    announced: true,
     mtu: 1500,
   };
 }

@@ -68,6 +68,7 @@ function measure(backend: BackendConfig, peers: number): string {
     subnet: "10.95.0.0/28",
     backendData: { vni: 1, mac: deriveMac("test", "own") },
     underlay,
+    announced: true,
     mtu: overlayMtu(config, underlay, 4),
   });
   overlay.reconcile(); // The devices, which are not what is measured.
