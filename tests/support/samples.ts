@@ -69,7 +69,6 @@ export function sampleState(state: Partial<NodeState> = {}): NodeState {
     ipMasq: true,
     backend: "vxlan",
     device: "knet.1",
-    iface: "eth0",
     publicIp: "192.168.2.1",
     iface: "eth0",
     ...state,
