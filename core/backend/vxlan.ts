@@ -56,7 +56,8 @@ export const vxlan: Backend = {
     const { mac } = peer.backendData;
     if (mac === undefined) return {}; // A reservation that nobody has taken yet.
     const { family, subnet } = peer;
-    const gateway = parsePrefix(subnet).address;
+    // Leases hold canonical prefixes.
+    const gateway = subnet.slice(0, subnet.indexOf("/"));
     return {
       route: { family, dst: subnet, gateway, ifindex: device, onlink: true, byNexthop: true },
       neighbour: { family, ifindex: device, dst: gateway, mac },
