@@ -117,7 +117,7 @@ function copyLibrary(name: string, target: string): boolean {
 }
 
 /** The compiler's command line, and the environment it needs. */
-function compiler(): { command: string[]; env: Record<string, string> } {
+export function compiler(): { command: string[]; env: Record<string, string> } {
   // The compiler resolves imports by recursion, deeper than the default stack of its threads.
   const stack = { RUST_MIN_STACK: String(64 << 20) };
   const runtime = Deno.env.get("DENORT_BIN") || fetchRuntime();
