@@ -41,6 +41,12 @@ const PERMISSIONS = [
   "--no-prompt",
 ];
 
+/**
+ * For the agent, which works for a second and then waits for weeks: a small nursery, and a collector that
+ * the program can call when the work is done.
+ */
+const V8_FLAGS = ["--max-semi-space-size=1", "--expose-gc"];
+
 /** What the program loads by URL, which the compiler cannot see. */
 const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];
 
@@ -169,6 +175,7 @@ export function compile(output: string): number {
       lock,
       // The cache would be a file under /tmp with a name that anybody can guess and take.
       "--no-code-cache",
+      `--v8-flags=${V8_FLAGS.join(",")}`,
       ...PERMISSIONS,
       ...INCLUDES.flatMap((path) => ["--include", path]),
       "--output",

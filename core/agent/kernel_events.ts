@@ -7,7 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
-import { openRtnl, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { messageOf } from "../error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
@@ -73,6 +73,9 @@ export class KernelEvents implements Disposable {
   read(watched: Watched): KernelNews {
     let overlay = false, underlay = false, sysctl = false;
     const { overrun } = this.#rtnl.receive((message) => {
+      // Our own entries come back by the ten thousand. Of our own links we remember what they look like now.
+      const link = message.type === RTM.NEWLINK || message.type === RTM.DELLINK;
+      if (message.pid === watched.port && !link) return;
       const drift = driftOf(decodeEvent(message), watched, this.#links);
       if (drift === "overlay") overlay = true;
       else if (drift === "underlay") overlay = underlay = true;

@@ -5,6 +5,7 @@
  */
 import { chmodSync, existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
+import { collectGarbage } from "../../ffi/garbage.ts";
 import type { SqlValue } from "./engine.ts";
 
 /** A request to the worker. */
@@ -57,4 +58,14 @@ function serve(request: SqliteRequest): SqliteAnswer {
   }
 }
 
-scope.onmessage = (event) => scope.postMessage(serve(event.data));
+/** A thread that waits collects nothing by itself, and every cluster-wide read is garbage as soon as it is posted. */
+const MANY_ROWS = 1000;
+let collection: ReturnType<typeof setTimeout> | undefined;
+
+scope.onmessage = (event) => {
+  const answer = serve(event.data);
+  scope.postMessage(answer);
+  if ((answer.rows?.length ?? 0) < MANY_ROWS) return;
+  clearTimeout(collection);
+  collection = setTimeout(collectGarbage, 500);
+};
