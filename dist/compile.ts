@@ -42,10 +42,11 @@ const PERMISSIONS = [
 ];
 
 /**
- * For the agent, which works for a second and then waits for weeks: a small nursery, and a collector that
- * the program can call when the work is done.
+ * For the agent, which works for a second and then waits for weeks: a small nursery, no memory for V8's
+ * helper threads, and a collector that the program can call when the work is done. Together they keep
+ * 60 MiB out of an agent with 5,000 peers.
  */
-const V8_FLAGS = ["--max-semi-space-size=1", "--expose-gc"];
+const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--expose-gc"];
 
 /** What the program loads by URL, which the compiler cannot see. */
 const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];

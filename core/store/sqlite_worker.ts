@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { chmodSync, existsSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { collectGarbage } from "../../ffi/garbage.ts";
 import type { SqlValue } from "./engine.ts";
@@ -38,23 +37,12 @@ function statement(sql: string): ReturnType<DatabaseSync["prepare"]> {
   return prepared;
 }
 
-function serve(request: SqliteRequest): SqliteAnswer {
-  const { id } = request;
+// node:fs would cost more than everything else here together.
+function exists(path: string): boolean {
   try {
-    if ("open" in request) {
-      const fresh = !existsSync(request.open);
-      database = new DatabaseSync(request.open);
-      if (fresh) chmodSync(request.open, 0o600);
-      database.exec(`pragma busy_timeout = ${request.busyTimeout}`);
-      return { id, rows: [] };
-    }
-    // By name: Deno 2.4 cannot bind values to numbered parameters by their position.
-    const named = Object.fromEntries(request.parameters.map((value, n) => [`?${n + 1}`, value]));
-    const rows = statement(request.sql).all(named) as Record<string, SqlValue>[];
-    return { id, rows };
-  } catch (error) {
-    const { message, errcode } = error as { message: string; errcode?: number };
-    return { id, error: { message, code: errcode ?? 0 } };
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
   }
 }
 
@@ -62,10 +50,30 @@ function serve(request: SqliteRequest): SqliteAnswer {
 const MANY_ROWS = 1000;
 let collection: ReturnType<typeof setTimeout> | undefined;
 
-scope.onmessage = (event) => {
-  const answer = serve(event.data);
-  scope.postMessage(answer);
-  if ((answer.rows?.length ?? 0) < MANY_ROWS) return;
+function collectSoon(): void {
   clearTimeout(collection);
   collection = setTimeout(collectGarbage, 500);
-};
+}
+
+function serve(request: SqliteRequest): SqliteAnswer {
+  const { id } = request;
+  try {
+    if ("open" in request) {
+      const fresh = !exists(request.open);
+      database = new DatabaseSync(request.open);
+      if (fresh) Deno.chmodSync(request.open, 0o600);
+      database.exec(`pragma busy_timeout = ${request.busyTimeout}`);
+      return { id };
+    }
+    // By name: Deno 2.4 cannot bind values to numbered parameters by their position.
+    const named = Object.fromEntries(request.parameters.map((value, n) => [`?${n + 1}`, value]));
+    const rows = statement(request.sql).all(named) as Record<string, SqlValue>[];
+    if (rows.length >= MANY_ROWS) collectSoon();
+    return { id, rows };
+  } catch (error) {
+    const { message, errcode } = error as { message: string; errcode?: number };
+    return { id, error: { message, code: errcode ?? 0 } };
+  }
+}
+
+scope.onmessage = (event) => scope.postMessage(serve(event.data));
