@@ -180,11 +180,13 @@ function sameRoute(
 }
 
 function fdbEntry(wanted: WantedFdb): FdbEntry {
-  return { ...wanted, state: NUD_PERMANENT | NUD_NOARP, flags: NTF_SELF };
+  const { ifindex, mac, dst } = wanted;
+  return { ifindex, mac, dst, state: NUD_PERMANENT | NUD_NOARP, flags: NTF_SELF };
 }
 
 function neighbourEntry(wanted: WantedNeighbour): Neighbour {
-  return { ...wanted, state: NUD_PERMANENT, flags: 0 };
+  const { family, ifindex, dst, mac } = wanted;
+  return { family, ifindex, dst, mac, state: NUD_PERMANENT, flags: 0 };
 }
 
 function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
@@ -200,18 +202,15 @@ function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
 }
 
 function routeEntry(wanted: WantedRoute, nexthopId: number | undefined): Route {
-  const common = {
-    family: wanted.family,
-    dst: wanted.dst,
-    protocol: KNET_PROTOCOL,
-    scope: 0, // RT_SCOPE_UNIVERSE, linux/rtnetlink.h
-    table: MAIN_TABLE,
-    type: 1, // RTN_UNICAST
-    flags: 0,
-  };
+  const { family, dst, gateway, ifindex, onlink } = wanted;
+  const protocol = KNET_PROTOCOL;
+  const scope = 0; // RT_SCOPE_UNIVERSE, linux/rtnetlink.h
+  const table = MAIN_TABLE;
+  const type = 1; // RTN_UNICAST
+  const flags = 0;
   return nexthopId === undefined
-    ? { ...common, gateway: wanted.gateway, ifindex: wanted.ifindex, onlink: wanted.onlink }
-    : { ...common, nexthopId, onlink: false };
+    ? { family, dst, gateway, ifindex, protocol, scope, table, type, onlink, flags }
+    : { family, dst, nexthopId, protocol, scope, table, type, onlink: false, flags };
 }
 
 /** What the tables hold after an operation succeeded. */

@@ -36,6 +36,7 @@ const nft = () => openLibrary("libnftables.so.1", symbols);
 const OUTPUT_STATELESS = 1 << 2;
 const OUTPUT_HANDLE = 1 << 3;
 const OUTPUT_JSON = 1 << 4;
+const OUTPUT_TERSE = 1 << 11;
 const OUTPUT_NUMERIC_ALL = 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
 
 /** How one call of {@linkcode Nftables.run} is carried out. */
@@ -48,6 +49,8 @@ export interface NftablesOptions {
   handles?: boolean;
   /** Leave out counters and other state, for comparing rule sets. */
   stateless?: boolean;
+  /** Leave out the elements of sets, where libnftables can (0.9.3 and newer). */
+  terse?: boolean;
 }
 
 /** nftables refused a command. Nothing of the call's commands was carried out. */
@@ -119,7 +122,8 @@ export class Nftables implements Disposable {
     library.nft_ctx_output_set_flags(
       context,
       OUTPUT_NUMERIC_ALL | (options.json ? OUTPUT_JSON : 0) |
-        (options.handles ? OUTPUT_HANDLE : 0) | (options.stateless ? OUTPUT_STATELESS : 0),
+        (options.handles ? OUTPUT_HANDLE : 0) | (options.stateless ? OUTPUT_STATELESS : 0) |
+        (options.terse ? OUTPUT_TERSE : 0),
     );
     library.nft_ctx_set_dry_run(context, options.dryRun === true);
     const status = library.nft_run_cmd_from_buffer(context, cString(commands));

@@ -34,6 +34,7 @@ import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
+import { tidyAfter } from "./tidy.ts";
 
 export type { AgentOptions } from "./options.ts";
 
@@ -287,8 +288,9 @@ class Agent implements Disposable {
     this.#lease = lease;
     this.#config = config;
     this.#configure();
-    // At the first join the peers come right behind, in the same breath.
-    if (before === undefined || before.subnet === lease.subnet) {
+    // At the first join the peers come right behind, and what is ready is ready with them.
+    if (before === undefined) return;
+    if (before.subnet === lease.subnet) {
       this.#dirty = true;
       this.#events.wake();
       return;
@@ -397,6 +399,7 @@ class Agent implements Disposable {
     }
     if (done.operations > 0) {
       log.info("Reconciled {operations} entries ({why})", { operations: done.operations, why });
+      tidyAfter(done.operations);
     }
     if (!this.#ready) sdNotify("READY=1");
     this.#ready = true;

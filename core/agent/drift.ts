@@ -100,9 +100,7 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
         ? undefined
         : tables.nexthops.get(nexthop.gateway);
       if (event.deleted) {
-        return [...tables.nexthops.values()].some((one) => one.id === nexthop.id)
-          ? "overlay"
-          : undefined;
+        return tables.takenIds.has(nexthop.id) ? "overlay" : undefined;
       }
       return known?.id === nexthop.id && known.ifindex === nexthop.ifindex ? undefined : "overlay";
     }

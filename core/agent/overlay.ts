@@ -259,6 +259,10 @@ export class Overlay {
 
   #rebuild(): void {
     this.#desired = emptyDesired();
+    // Without its device the entries would lead nowhere: reconcile() makes it, and comes here again.
+    const context = this.#context;
+    if (context === undefined) return;
+    if (this.#device === 0 && this.#backend?.device(context) !== undefined) return;
     for (const [key, { lease }] of this.#peers) {
       const path = this.#path(lease);
       this.#peers.set(key, { lease, path });

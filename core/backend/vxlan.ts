@@ -64,7 +64,8 @@ export const vxlan: Backend = {
       return directPath(underlay, peer);
     }
     const { family, subnet } = peer;
-    const gateway = parsePrefix(subnet).address;
+    // Leases hold canonical prefixes.
+    const gateway = subnet.slice(0, subnet.indexOf("/"));
     return {
       via: "vxlan",
       entries: {

@@ -20,6 +20,7 @@ const context: BackendContext = {
   backendData: { vni: 1, mac: "02:00:00:00:00:01" },
   underlay,
   mtu: 1450,
+  announced: true,
 };
 
 Deno.test("vxlan.peer() gives the entries of the packet's walk", () => {

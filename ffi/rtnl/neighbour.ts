@@ -47,13 +47,9 @@ export function neighbourHeader(
   state: number,
   flags: number,
 ): void {
-  batch.u8(af);
-  batch.u8(0);
-  batch.u16(0);
+  batch.u32(af); // One byte and three of padding.
   batch.u32(ifindex);
-  batch.u16(state);
-  batch.u8(flags);
-  batch.u8(0);
+  batch.u32(state | flags << 16); // Two bytes, one, and the type, which nobody sets.
 }
 
 /** Writes a message that adds, replaces or deletes a neighbour. */

@@ -44,10 +44,7 @@ const NHA_GATEWAY = 6;
 const NHMSG = 8; // struct nhmsg
 
 function header(batch: Batch, family: number, protocol: number, flags: number): void {
-  batch.u8(family);
-  batch.u8(0);
-  batch.u8(protocol);
-  batch.u8(0);
+  batch.u32(family | protocol << 16); // A byte each: family, scope, protocol, reserved.
   batch.u32(flags);
 }
 

@@ -83,14 +83,9 @@ function header(
   length: number,
   r: { table: number; protocol: number; scope: number; type: number; flags: number },
 ): void {
-  batch.u8(family);
-  batch.u8(length);
-  batch.u8(0);
-  batch.u8(0);
-  batch.u8(r.table < 256 ? r.table : RT_TABLE_UNSPEC);
-  batch.u8(r.protocol);
-  batch.u8(r.scope);
-  batch.u8(r.type);
+  const table = r.table < 256 ? r.table : RT_TABLE_UNSPEC;
+  batch.u32(family | length << 8); // A byte each: family, lengths of destination and source, TOS.
+  batch.u32(table | r.protocol << 8 | r.scope << 16 | r.type << 24);
   batch.u32(r.flags);
 }
 
