@@ -43,11 +43,11 @@ function readable<T>(read: () => T | undefined): T | undefined {
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const checks = await hostChecks();
   const nodeId = readable(() => storedNodeId(options.dataDir));
-  const { checks: ofStore, config } = await storeChecks(options.storeUrl, nodeId);
+  const { checks: ofStore, config, leases } = await storeChecks(options.storeUrl, nodeId);
   checks.push(...ofStore);
   const agentRuns = await askAgent(options.stateDir, "/healthz") !== undefined;
   const state = readable(() => readNodeState(options.stateDir));
-  checks.push(...await networkChecks({ config, state, agentRuns }));
+  checks.push(...await networkChecks({ config, leases, state, agentRuns }));
   if (config !== undefined) checks.push(...await firewallChecks(config));
   checks.push(...await managerChecks());
   return { checks };

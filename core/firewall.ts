@@ -5,13 +5,14 @@
  * @module
  */
 import { readSmallFile } from "../ffi/libc.ts";
-import { type Nftables, NftablesError } from "../ffi/libnftables.ts";
+import { type Nftables, NftablesError, type NftablesOptions } from "../ffi/libnftables.ts";
 import { familyOf } from "./address.ts";
 import { checkForward, forwardRemoval, readRules } from "./firewall/forward.ts";
 import type { FirewallAdvice } from "./firewall/managers.ts";
 import {
   type FirewallDesired,
   firewallRules,
+  PEER_SET,
   peerDeltaRules,
   removalRules,
   TABLE,
@@ -22,12 +23,6 @@ import type { Family } from "./lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
 export { type FirewallDesired, firewallRules, type PeersOnly } from "./firewall/rules.ts";
-
-/** A listing of knet's table, apart from its peers. */
-interface Listing {
-  readonly rules: string;
-  readonly peers: ReadonlySet<string>;
-}
 
 /**
  * The table as the kernel listed it right after it was written. Comparing with that, rather than with
@@ -45,7 +40,7 @@ const keyOf = ({ peersOnly, ...rest }: FirewallDesired) =>
  */
 export function applyFirewall(nft: Nftables, desired: FirewallDesired): void {
   nft.run(firewallRules(desired));
-  const rules = listTable(nft, familyOf(desired.network))?.rules ?? "";
+  const rules = listRules(nft, familyOf(desired.network)) ?? "";
   written.set(nft, { key: keyOf(desired), rules });
 }
 
@@ -59,12 +54,14 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   const before = written.get(nft);
   if (before === undefined) return "this process has not written its nftables table yet";
   if (before.key !== keyOf(desired)) return "its nftables table should have other rules";
-  const listing = listTable(nft, familyOf(desired.network));
-  if ((listing?.rules ?? "") !== before.rules) {
-    return listing === undefined ? "its nftables table is gone" : "its nftables rules were changed";
+  const family = familyOf(desired.network);
+  const rules = listRules(nft, family);
+  if ((rules ?? "") !== before.rules) {
+    return rules === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
-  const peers = new Set(desired.peersOnly?.peers);
-  const present = listing?.peers ?? new Set();
+  if (desired.peersOnly === undefined) return undefined;
+  const peers = new Set(desired.peersOnly.peers);
+  const present = listPeers(nft, family);
   const missing = [...peers].filter((peer) => !present.has(peer)).length;
   const foreign = present.size - (peers.size - missing);
   if (missing > 0) return `${missing} peers are missing in its nftables set`;
@@ -89,32 +86,41 @@ export function peerDelta(
 /** Removes knet's table, if it is there. */
 export function removeFirewall(nft: Nftables): void {
   for (const family of [4, 6] as const) {
-    if (listTable(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
+    if (listRules(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
   }
   written.delete(nft);
 }
 
-function listTable(nft: Nftables, family: Family): Listing | undefined {
+/** The table without the elements of its set; undefined if there is none. */
+function listRules(nft: Nftables, family: Family): string | undefined {
+  const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
+  return text === undefined ? undefined : partElements(text).rest;
+}
+
+function listPeers(nft: Nftables, family: Family): ReadonlySet<string> {
+  return partElements(list(nft, `set ${familyWord(family)} ${TABLE} ${PEER_SET}`) ?? "").elements;
+}
+
+function list(nft: Nftables, what: string, options?: NftablesOptions): string | undefined {
   try {
-    const text = nft.run(`list table ${familyWord(family)} ${TABLE}`, { stateless: true });
-    return parseListing(text);
+    return nft.run(`list ${what}`, options);
   } catch (error) {
     if (error instanceof NftablesError && isMissing(error)) return undefined;
     throw error;
   }
 }
 
-/** Parts a listing into rules and elements of the set, whose order means nothing. */
-export function parseListing(text: string): Listing {
-  const peers = new Set<string>();
-  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, elements: string) => {
-    for (const element of elements.split(",")) {
+/** Parts a listing into the elements of its set, whose order means nothing, and the rest. */
+export function partElements(text: string): { rest: string; elements: ReadonlySet<string> } {
+  const elements = new Set<string>();
+  const rest = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, list: string) => {
+    for (const element of list.split(",")) {
       const address = element.trim();
-      if (address !== "") peers.add(address);
+      if (address !== "") elements.add(address);
     }
     return "";
   });
-  return { rules, peers };
+  return { rest, elements };
 }
 
 /** What {@linkcode ensureForward} found and did. */

@@ -21,6 +21,7 @@ import type { Family } from "./lease.ts";
 import { storedNodeId } from "./node.ts";
 import { readNodeState, removeNodeState } from "./node_state.ts";
 import { plan } from "./plan.ts";
+import { removeStaleDevices } from "./stale_devices.ts";
 import { askAgent } from "./status.ts";
 import { openStore } from "./store/open.ts";
 import { emptyDesired, readTables } from "./tables.ts";
@@ -123,6 +124,7 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
   for (const name of [state?.device, state?.bridge]) {
     if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
   }
+  devices.push(...removeStaleDevices(rtnl, undefined));
   takeFirewallDown();
   removeNodeState(options.stateDir);
   return devices;

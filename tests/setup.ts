@@ -34,6 +34,7 @@ const NEEDS: readonly Need[] = [
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
+  { package: "openssl", present: () => command("openssl") },
 ];
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -34,6 +34,7 @@ import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
+import { tidyAfter } from "./tidy.ts";
 
 export type { AgentOptions } from "./options.ts";
 
@@ -46,6 +47,8 @@ const SLOW_RESYNC = 60_000;
 /** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
 const BREATH = 150;
 const SETTLE = 10;
+/** How long `--once` waits for a store that is away. */
+const ONCE_PATIENCE = 10_000;
 
 /**
  * Runs the agent until the signal, or with `once` until the kernel is programmed.
@@ -199,6 +202,7 @@ class Agent implements Disposable {
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay?.publicIp,
       remembered: snapshot?.own,
+      ...(this.#options.once && { patience: ONCE_PATIENCE }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),
@@ -258,6 +262,7 @@ class Agent implements Disposable {
       subnet: lease.subnet,
       backendData: lease.backendData,
       underlay,
+      announced: lease.publicIp === underlay.publicIp,
       mtu,
     } as const;
     this.#overlay.configure(context);
@@ -275,6 +280,7 @@ class Agent implements Disposable {
       backend: config.backend.type,
       ...(device !== undefined && { device }),
       publicIp: underlay.publicIp,
+      iface: underlay.name,
     };
   }
 
@@ -282,8 +288,9 @@ class Agent implements Disposable {
     this.#lease = lease;
     this.#config = config;
     this.#configure();
-    // At the first join the peers come right behind, in the same breath.
-    if (before === undefined || before.subnet === lease.subnet) {
+    // At the first join the peers come right behind, and what is ready is ready with them.
+    if (before === undefined) return;
+    if (before.subnet === lease.subnet) {
       this.#dirty = true;
       this.#events.wake();
       return;
@@ -335,7 +342,7 @@ class Agent implements Disposable {
   }
 
   #snapshot(): Snapshot | undefined {
-    if (this.#config === undefined || this.#lease === undefined) return undefined;
+    if (!this.#ready || this.#config === undefined || this.#lease === undefined) return undefined;
     const peers = this.#overlay.peers;
     return { version: 1, config: this.#config, own: this.#lease, peers };
   }
@@ -392,6 +399,7 @@ class Agent implements Disposable {
     }
     if (done.operations > 0) {
       log.info("Reconciled {operations} entries ({why})", { operations: done.operations, why });
+      tidyAfter(done.operations);
     }
     if (!this.#ready) sdNotify("READY=1");
     this.#ready = true;
@@ -428,7 +436,7 @@ class Agent implements Disposable {
     return {
       device: { index: this.#overlay.device, name: this.#state?.device },
       bridge: { index: this.#overlay.bridge, name: this.#options.bridge },
-      underlay: this.#overlay.context?.underlay.ifindex ?? this.#underlay?.ifindex ?? 0,
+      underlay: this.#overlay.context?.underlay ?? this.#underlay,
       tables: this.#overlay.tables,
       port: this.#rtnl.portId,
     };

@@ -4,10 +4,11 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { Attributes, type MessageView } from "../../ffi/netlink/message.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
-import { openRtnl, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { messageOf } from "../error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
@@ -17,6 +18,22 @@ const NETLINK_NETFILTER = 12; // linux/netlink.h
 const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
 /** Bytes: a burst of a few thousand changes fits. */
 const RECEIVE_BUFFER = 16 << 20;
+
+const NFT_MSG_NEWGEN = 10 << 8 | 15; // NFNL_SUBSYS_NFTABLES, linux/netfilter/nf_tables.h
+const NFTA_GEN_PROC_PID = 2;
+const NFGENMSG = 4; // struct nfgenmsg
+
+const attributes = new Attributes();
+
+/**
+ * Whether an nftables notification tells nothing that this process did not do itself. Each transaction ends with one that names
+ * the process (by its id outside of all containers: inside of one ours is taken for another's, which costs a look at the table).
+ */
+function isOwnTransaction({ type, data, view, offset, end }: MessageView): boolean {
+  if (type !== NFT_MSG_NEWGEN) return true; // Its end is still to come.
+  const pid = attributes.parse(data, view, offset + NFGENMSG, end).at(NFTA_GEN_PROC_PID, 4);
+  return pid >= 0 && view.getUint32(pid, false) === Deno.pid;
+}
 
 /** What notifications ask for. */
 export interface KernelNews {
@@ -75,6 +92,9 @@ export class KernelEvents implements Disposable {
   read(watched: Watched): KernelNews {
     let overlay = false, underlay = false, sysctl = false;
     const { overrun } = this.#rtnl.receive((message) => {
+      // Our own entries come back by the ten thousand. Of our own links we remember what they look like now.
+      const link = message.type === RTM.NEWLINK || message.type === RTM.DELLINK;
+      if (message.pid === watched.port && !link) return;
       const drift = driftOf(decodeEvent(message), watched, this.#links);
       if (drift === "overlay") overlay = true;
       else if (drift === "underlay") overlay = underlay = true;
@@ -82,7 +102,9 @@ export class KernelEvents implements Disposable {
     });
     if (overrun) overlay = underlay = true;
     let firewall = false;
-    const nft = this.#nft?.receive(() => firewall = true);
+    const nft = this.#nft?.receive((message) => {
+      if (!isOwnTransaction(message)) firewall = true;
+    });
     return {
       overlay,
       underlay,

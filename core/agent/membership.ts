@@ -47,6 +47,8 @@ export interface MembershipOptions {
   readonly publicIp: () => string | undefined;
   /** Lease that the snapshot remembers. */
   readonly remembered: Lease | undefined;
+  /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
+  readonly patience?: number;
   readonly events: MembershipEvents;
 }
 
@@ -111,12 +113,13 @@ export class Membership {
   }
 
   /**
-   * Runs until the signal. Only an error of the first join, before the host has any lease to work with, ends it early.
+   * Runs until the signal. Only an error of the first join ends it early.
    *
    * @throws {KnetError} if the store refuses this node.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { store, events } = this.#options;
+    const started = monotonicClock();
     let failures = 0;
     let joined = false;
     using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
@@ -140,9 +143,7 @@ export class Membership {
         await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilRenewal, 10)), signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (
-          !(error instanceof StoreAwayError) && !joined && this.#options.remembered === undefined
-        ) {
+        if (!joined && this.#isFinal(error, started)) {
           this.#joined.reject(error);
           throw error;
         }
@@ -155,6 +156,19 @@ export class Membership {
         await this.#wake.sleep(backoff(failures++, limit), signal);
       }
     }
+  }
+
+  /**
+   * Whether an error ends the first join: what the administrator asked for contradicts the store, or there
+   * is nothing that the host could work with meanwhile.
+   */
+  #isFinal(error: unknown, started: number): boolean {
+    const { patience, remembered } = this.#options;
+    if (error instanceof StoreAwayError) {
+      return patience !== undefined && monotonicClock() - started >= patience;
+    }
+    return patience !== undefined || remembered === undefined ||
+      (error instanceof KnetError && error.exitCode === 4);
   }
 
   #setHealth(health: StoreHealth): void {
@@ -306,9 +320,4 @@ export class Membership {
       });
     }
   }
-}
-
-/** For messages: anything that is not a store that is away. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof KnetError && !(error instanceof StoreAwayError);
 }

@@ -15,12 +15,13 @@ const NOTIFY_PATIENCE = 4000;
 /** Milliseconds by which clocks may differ without a word. */
 const CLOCK_TOLERANCE = 30_000;
 
-/** The store's checks, and the cluster's configuration if it holds one. */
+/** The store's checks, and what it holds. */
 export async function storeChecks(
   url: string,
   nodeId: string | undefined,
-): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined }> {
+): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined; leases: readonly Lease[] }> {
   let config: ClusterConfig | undefined;
+  let leases: readonly Lease[] = [];
   let clock: Finding = skip("the store does not answer");
   const reach = await examine("store", async () => {
     const file = absentDatabase(url);
@@ -39,13 +40,15 @@ export async function storeChecks(
       return warn(`${detail}; it holds no cluster yet`, "Run knet init, or join as the first host");
     }
     const before = wallClock();
-    const { leases, now } = await store.listLeases();
+    const list = await store.listLeases();
+    const { now } = list;
+    leases = list.leases;
     clock = compareClocks(store.engine, leases, nodeId, now, (before + wallClock()) / 2);
     return told.startsWith("poll")
       ? warn(detail, "Connect without a pooler in between")
       : ok(detail);
   });
-  return { checks: [reach, { check: "clock", ...clock }], config };
+  return { checks: [reach, { check: "clock", ...clock }], config, leases };
 }
 
 /** The SQLite file that is not there: opening the store would make it. */

@@ -12,10 +12,12 @@ import { readSysctl } from "../../ffi/sysctl.ts";
 import { prefixesOverlap } from "../address.ts";
 import { backendOf } from "../backend/backend.ts";
 import type { ClusterConfig } from "../cluster.ts";
+import type { Lease } from "../lease.ts";
 import type { NodeState } from "../node_state.ts";
+import { onSameLink } from "../same_link.ts";
 import { KNET_PROTOCOL, MAIN_TABLE } from "../tables.ts";
 import { chooseUnderlay, type Underlay } from "../underlay.ts";
-import { type DoctorCheck, examine, fail, type Finding, ok, warn } from "./check.ts";
+import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 const RTN_UNICAST = 1; // linux/rtnetlink.h
 
@@ -51,9 +53,22 @@ export function udpPortTaken(table: string, port: number): boolean {
   });
 }
 
+/** Hosts that the host-gw backend cannot reach from here, this one left out. Pure. */
+export function peersOffLink(
+  config: ClusterConfig,
+  leases: readonly Lease[],
+  underlay: Underlay,
+): Lease[] {
+  if (config.backend.type !== "host-gw") return [];
+  return leases.filter(({ agentId, publicIp }) =>
+    agentId !== "" && publicIp !== underlay.publicIp && !onSameLink(underlay, publicIp)
+  );
+}
+
 /** What the checks look at. */
 export interface NetworkFacts {
   readonly config: ClusterConfig | undefined;
+  readonly leases: readonly Lease[];
   /** What the agent wrote down, if this host has joined. */
   readonly state: NodeState | undefined;
   readonly agentRuns: boolean;
@@ -81,6 +96,7 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
   return [
     ...checks,
     await examine("MTU", () => mtu(config, underlay, facts.state)),
+    await examine("peers on the link", () => onLink(config, facts.leases, underlay)),
     await examine("VNI and port", () => vniAndPort(config, facts.agentRuns)),
     await examine("routes", () => routes(config.network)),
   ];
@@ -93,9 +109,8 @@ function findUnderlay(state: NodeState | undefined): Underlay {
     addresses: listAddresses(rtnl),
     routes: listRoutes(rtnl, { table: MAIN_TABLE }),
   };
-  // A host that has joined says which one it uses; the address may be another host's behind NAT.
-  const used = tables.addresses.find((address) => address.address === state?.publicIp)?.address;
-  return chooseUnderlay(tables, { family: 4, ...(used !== undefined && { iface: used }) });
+  const iface = state?.iface;
+  return chooseUnderlay(tables, { family: 4, ...(iface !== undefined && { iface }) });
 }
 
 /** The kernel takes the stricter of both: 1 is strict, 2 loose. */
@@ -125,7 +140,7 @@ function mtu(
   underlay: Underlay | undefined,
   state: NodeState | undefined,
 ): Finding {
-  if (underlay === undefined) return { status: "skip", detail: "there is no underlay" };
+  if (underlay === undefined) return skip("there is no underlay");
   const overhead = backendOf(config.backend).overhead(4);
   const room = underlay.mtu - overhead;
   const wanted = config.backend.mtu ?? room;
@@ -146,6 +161,22 @@ function mtu(
     );
   }
   return ok(`${wanted}; ${sum}`);
+}
+
+function onLink(
+  config: ClusterConfig,
+  leases: readonly Lease[],
+  underlay: Underlay | undefined,
+): Finding {
+  if (config.backend.type !== "host-gw") return ok(`${config.backend.type} needs none`);
+  if (underlay === undefined) return skip("there is no underlay");
+  const away = peersOffLink(config, leases, underlay);
+  if (away.length === 0) return ok("host-gw reaches all");
+  const names = away.map((lease) => `${lease.nodeName} (${lease.publicIp})`).join(", ");
+  return warn(
+    `host-gw has no route to ${names}`,
+    "Put these hosts on the same link, or use the backend vxlan",
+  );
 }
 
 function vniAndPort(config: ClusterConfig, agentRuns: boolean): Finding {

@@ -4,17 +4,11 @@
  * @module
  */
 import { KnetError } from "../error.ts";
+import { DEFAULT_STORE, redactUrl } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
-/** Where the store is unless said otherwise. */
-export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
-
-/** The URL without its password, for messages. */
-export function redactUrl(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^/@:]*):.*@/i, "$1@")
-    .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
-}
+export { DEFAULT_STORE, redactUrl };
 
 /** The file that a `sqlite:` URL names; undefined for another store. */
 export function sqlitePath(url: string): string | undefined {
