@@ -9,6 +9,7 @@ import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { threadId } from "../../ffi/thread.ts";
 import { messageOf } from "../error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
@@ -26,13 +27,16 @@ const NFGENMSG = 4; // struct nfgenmsg
 const attributes = new Attributes();
 
 /**
- * Whether an nftables notification tells nothing that this process did not do itself. Each transaction ends with one that names
- * the process (by its id outside of all containers: inside of one ours is taken for another's, which costs a look at the table).
+ * Whether an nftables notification tells nothing that this thread did not do itself. Each transaction ends with one that names
+ * the thread (by its id outside of all containers: inside of one ours is taken for another's, which costs a look at the table).
  */
-function isOwnTransaction({ type, data, view, offset, end }: MessageView): boolean {
+function isOwnTransaction(
+  { type, data, view, offset, end }: MessageView,
+  ownThread: number,
+): boolean {
   if (type !== NFT_MSG_NEWGEN) return true; // Its end is still to come.
   const pid = attributes.parse(data, view, offset + NFGENMSG, end).at(NFTA_GEN_PROC_PID, 4);
-  return pid >= 0 && view.getUint32(pid, false) === Deno.pid;
+  return pid >= 0 && view.getUint32(pid, false) === ownThread;
 }
 
 /** What notifications ask for. */
@@ -55,6 +59,7 @@ export class KernelEvents implements Disposable {
   readonly #nft = listenToNftables();
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
+  readonly #thread = threadId();
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
@@ -103,7 +108,7 @@ export class KernelEvents implements Disposable {
     if (overrun) overlay = underlay = true;
     let firewall = false;
     const nft = this.#nft?.receive((message) => {
-      if (!isOwnTransaction(message)) firewall = true;
+      if (!isOwnTransaction(message, this.#thread)) firewall = true;
     });
     return {
       overlay,

@@ -43,10 +43,12 @@ export class Field implements AsyncDisposable {
         name: eth0.name,
         address: ADDRESS,
         prefixLength: 12,
+        nearby: [],
         publicIp: ADDRESS,
         mtu: eth0.mtu,
       },
       mtu: eth0.mtu - 50,
+      announced: true,
     });
     this.overlay.reconcile();
   }

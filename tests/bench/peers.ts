@@ -4,12 +4,11 @@
  * @module
  */
 import { encodeOperation } from "../../core/apply.ts";
-import { vxlan } from "../../core/backend/vxlan.ts";
 import { type ClusterConfig, makeClusterConfig } from "../../core/cluster.ts";
 import type { Lease } from "../../core/lease.ts";
 import { deriveMac } from "../../core/mac.ts";
 import { plan } from "../../core/plan.ts";
-import { emptyDesired, emptyTables, want } from "../../core/tables.ts";
+import { type Desired, emptyTables } from "../../core/tables.ts";
 import { Batch, NLM_F_ACK } from "../../ffi/netlink/batch.ts";
 
 /** The cluster that they are in: big enough for 65,536 subnets. */
@@ -83,11 +82,8 @@ export function iproute2Batches(leases: readonly Lease[], nexthopObjects: boolea
   };
 }
 
-/** The messages that knet sends for these peers, laid out as limit.c reads them. */
-export function limitBytes(leases: readonly Lease[], ifindex: number): Uint8Array<ArrayBuffer> {
-  const desired = emptyDesired();
-  const context = {} as Parameters<typeof vxlan.peer>[0];
-  for (const lease of leases) want(desired, vxlan.peer(context, ifindex, lease));
+/** The messages that knet sends for these, laid out as limit.c reads them. */
+export function limitBytes(desired: Desired): Uint8Array<ArrayBuffer> {
   const batch = new Batch();
   for (const operation of plan(desired, emptyTables(), { nexthopObjects: true })) {
     encodeOperation(batch, operation);

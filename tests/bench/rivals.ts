@@ -23,7 +23,7 @@ export interface Rival {
 export function desiredOf(field: Field, leases: readonly Lease[]): Desired {
   const desired = emptyDesired();
   const { context, device } = field.overlay;
-  for (const lease of leases) want(desired, vxlan.peer(context!, device, lease));
+  for (const lease of leases) want(desired, vxlan.peer(context!, device, lease).entries);
   return desired;
 }
 
@@ -76,7 +76,7 @@ export function limitRival(
   program: string,
 ): Rival {
   const file = `${folder}/limit.bytes`;
-  const bytes = limitBytes(leases, field.overlay.device);
+  const bytes = limitBytes(desiredOf(field, leases));
   return {
     name: "limit",
     nexthops: true,
