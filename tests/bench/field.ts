@@ -44,8 +44,10 @@ export class Field implements AsyncDisposable {
         address: ADDRESS,
         prefixLength: 12,
         publicIp: ADDRESS,
+        nearby: [],
         mtu: eth0.mtu,
       },
+      announced: true,
       mtu: eth0.mtu - 50,
     });
     this.overlay.reconcile();

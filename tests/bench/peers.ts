@@ -86,8 +86,8 @@ export function iproute2Batches(leases: readonly Lease[], nexthopObjects: boolea
 /** The messages that knet sends for these peers, laid out as limit.c reads them. */
 export function limitBytes(leases: readonly Lease[], ifindex: number): Uint8Array<ArrayBuffer> {
   const desired = emptyDesired();
-  const context = {} as Parameters<typeof vxlan.peer>[0];
-  for (const lease of leases) want(desired, vxlan.peer(context, ifindex, lease));
+  const context = { config: makeClusterConfig({}) } as Parameters<typeof vxlan.peer>[0];
+  for (const lease of leases) want(desired, vxlan.peer(context, ifindex, lease).entries);
   const batch = new Batch();
   for (const operation of plan(desired, emptyTables(), { nexthopObjects: true })) {
     encodeOperation(batch, operation);

@@ -23,7 +23,7 @@ export interface Rival {
 export function desiredOf(field: Field, leases: readonly Lease[]): Desired {
   const desired = emptyDesired();
   const { context, device } = field.overlay;
-  for (const lease of leases) want(desired, vxlan.peer(context!, device, lease));
+  for (const lease of leases) want(desired, vxlan.peer(context!, device, lease).entries);
   return desired;
 }
 
