@@ -142,7 +142,8 @@ function write(socket: NetlinkSocket, verb: WriteVerb, spec: FdbSpec): void {
  *   const ifindex = getLink(rtnl, "vxlan7")!.index;
  *
  *   addFdb(rtnl, { ifindex, mac: "02:00:00:00:00:02", dst: "192.168.1.2" });
- *   assert.equal(listFdb(rtnl, { ifindex })[0]?.dst, "192.168.1.2");
+ *   const found = listFdb(rtnl, { ifindex }).find((entry) => entry.mac === "02:00:00:00:00:02");
+ *   assert.equal(found?.dst, "192.168.1.2");
  *   deleteFdb(rtnl, { ifindex, mac: "02:00:00:00:00:02", dst: "192.168.1.2" });
  * });
  * ```

@@ -150,8 +150,9 @@ function write(socket: NetlinkSocket, verb: WriteVerb, spec: NeighbourSpec): voi
  *
  *   addNeighbour(rtnl, { ifindex, dst: "10.0.0.2", mac: "02:00:00:00:00:02" });
  *   replaceNeighbour(rtnl, { ifindex, dst: "10.0.0.2", mac: "02:00:00:00:00:03" });
- *   const [neighbour] = listNeighbours(rtnl, { ifindex, family: 4 });
- *   assert.equal(neighbour?.mac, "02:00:00:00:00:03");
+ *   const neighbours = listNeighbours(rtnl, { ifindex, family: 4 });
+ *   const found = neighbours.find((neighbour) => neighbour.dst === "10.0.0.2");
+ *   assert.equal(found?.mac, "02:00:00:00:00:03");
  *   deleteNeighbour(rtnl, { ifindex, dst: "10.0.0.2" });
  * });
  * ```

@@ -162,9 +162,8 @@ Deno.test("dump() filters in the kernel, by protocol and by device", () =>
       "10.50.0.0/16",
     ]);
     assert.deepEqual(listNexthops(rtnl, { ifindex }).map((hop) => hop.id), [1]);
-    assert.deepEqual(listNeighbours(rtnl, { ifindex: bridge, family: 4 }).map((n) => n.dst), [
-      "10.9.0.3",
-    ]);
+    const onBridge = listNeighbours(rtnl, { ifindex: bridge, family: 4 }).map((n) => n.dst);
+    assert.ok(onBridge.includes("10.9.0.3") && !onBridge.includes("10.9.0.2"));
   }));
 
 Deno.test("receive() says that the kernel had to drop notifications, and hears the next", () =>
@@ -192,7 +191,8 @@ Deno.test("receive() says that the kernel had to drop notifications, and hears t
     heard = 0;
     assert.deepEqual(events.receive(() => heard++), { overrun: false });
     assert.equal(heard, 1);
-    assert.equal(listNeighbours(rtnl, { ifindex, family: 4 }).length, 20_001, "a dump knows all");
+    const all = listNeighbours(rtnl, { ifindex, family: 4 }).filter((n) => n.state === 0x80);
+    assert.equal(all.length, 20_001, "a dump knows all");
   }));
 
 Deno.test("NetlinkError carries the errno's name, the kernel's words, and what was being done", () =>
