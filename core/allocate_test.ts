@@ -154,8 +154,8 @@ Deno.test("clockIsSuspect() compares with the newest renewal of another node", (
   const at = (renewed: number, nodeId = "n2") => sampleLease({ nodeId, renewed });
   assert.ok(!clockIsSuspect(config, [], "n1", 5e9), "nobody to compare with");
   assert.ok(!clockIsSuspect(config, [at(0, "n1")], "n1", 5e9), "its own renewal says nothing");
-  assert.ok(!clockIsSuspect(config, [at(0), at(1e6)], "n1", 1_250_000));
-  assert.ok(clockIsSuspect(config, [at(0), at(1e6)], "n1", 1_250_001), "ahead");
+  assert.ok(!clockIsSuspect(config, [at(0), at(1e6)], "n1", 1_500_000));
+  assert.ok(clockIsSuspect(config, [at(0), at(1e6)], "n1", 1_500_001), "ahead");
   assert.ok(clockIsSuspect(config, [at(1e6)], "n1", 749_999), "behind");
 });
 

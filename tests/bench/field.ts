@@ -45,10 +45,8 @@ export class Field implements AsyncDisposable {
         prefixLength: 12,
         nearby: [],
         publicIp: ADDRESS,
-        nearby: [],
         mtu: eth0.mtu,
       },
-      announced: true,
       mtu: eth0.mtu - 50,
       announced: true,
     });
