@@ -41,6 +41,7 @@ function watched(): Watched {
   const tables = emptyTables();
   tables.routes.set(route.dst, route);
   tables.nexthops.set(nexthop.gateway, nexthop);
+  tables.takenIds.add(nexthop.id);
   tables.neighbours.set(neighbour.dst, neighbour);
   tables.fdb.set(fdb.mac, fdb);
   return {
