@@ -94,11 +94,11 @@ export function removeFirewall(nft: Nftables): void {
 /** The table without the elements of its set; undefined if there is none. */
 function listRules(nft: Nftables, family: Family): string | undefined {
   const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
-  return text === undefined ? undefined : partElements(text).rest;
+  return text === undefined ? undefined : parseListing(text).rules;
 }
 
 function listPeers(nft: Nftables, family: Family): ReadonlySet<string> {
-  return partElements(list(nft, `set ${familyWord(family)} ${TABLE} ${PEER_SET}`) ?? "").elements;
+  return parseListing(list(nft, `set ${familyWord(family)} ${TABLE} ${PEER_SET}`) ?? "").peers;
 }
 
 function list(nft: Nftables, what: string, options?: NftablesOptions): string | undefined {
@@ -110,17 +110,17 @@ function list(nft: Nftables, what: string, options?: NftablesOptions): string | 
   }
 }
 
-/** Parts a listing into the elements of its set, whose order means nothing, and the rest. */
-export function partElements(text: string): { rest: string; elements: ReadonlySet<string> } {
-  const elements = new Set<string>();
-  const rest = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, list: string) => {
-    for (const element of list.split(",")) {
+/** Parts a listing into rules and elements of the set, whose order means nothing. */
+export function parseListing(text: string): { rules: string; peers: ReadonlySet<string> } {
+  const peers = new Set<string>();
+  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, elements: string) => {
+    for (const element of elements.split(",")) {
       const address = element.trim();
-      if (address !== "") elements.add(address);
+      if (address !== "") peers.add(address);
     }
     return "";
   });
-  return { rest, elements };
+  return { rules, peers };
 }
 
 /** What {@linkcode ensureForward} found and did. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { table } from "../../cli/output.ts";
+import { median } from "../support/wait.ts";
 import type { AgentResult } from "./agent.ts";
 import type { EntriesResult } from "./entries.ts";
 import type { StartupResult } from "./startup.ts";
@@ -18,6 +19,12 @@ function ratio(value: number, by: number | undefined): string {
   return by === undefined ? "" : `${(value / by).toFixed(2)} x`;
 }
 
+/** Median of the ratios of paired runs: what else the machine does falls on both of a pair. */
+function pairedRatio(of: readonly number[] | undefined, by: readonly number[] | undefined): string {
+  if (of === undefined || by === undefined) return "";
+  return ratio(median(of.map((value, run) => value / by[run]!)), 1);
+}
+
 /** Programming and reconciling: a row per rival or case, a column per number of peers. */
 export function entriesTable(
   results: readonly EntriesResult[],
@@ -28,11 +35,14 @@ export function entriesTable(
     row("knet, plan and send", (r) => figure(r.knet)),
     row("  the first run in a process", (r) => figure(r.knetCold)),
     row("the limit: limit.c, prebuilt batches", (r) => figure(r.limit)),
-    row("  knet / limit", (r) => ratio(r.knet, r.limit)),
+    row("  knet / limit", (r) => pairedRatio(r.runs["knet"], r.runs["limit"])),
     row("ip and bridge -batch, next-hop objects", (r) => figure(r.iproute2Nexthops)),
-    row("  iproute2 / knet", (r) => ratio(r.iproute2Nexthops, r.knet)),
+    row(
+      "  iproute2 / knet",
+      (r) => pairedRatio(r.runs["iproute2, next-hop objects"], r.runs["knet"]),
+    ),
     row("ip and bridge -batch, plain routes", (r) => figure(r.iproute2Plain)),
-    row("  iproute2 / knet", (r) => ratio(r.iproute2Plain, r.knet)),
+    row("  iproute2 / knet", (r) => pairedRatio(r.runs["iproute2, plain routes"], r.runs["knet"])),
     row("reconcile, nothing to do", (r) => figure(r.nothing)),
     row("reconcile, all entries deleted", (r) => figure(r.deleted)),
     row("one peer changed, to the kernel", (r) => figure(r.changed)),
