@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { FileLock } from "../ffi/file_lock.ts";
 import { Nftables } from "../ffi/libnftables.ts";
+import { hasLibrary } from "../ffi/load.ts";
 import { missingCapabilities } from "../ffi/privilege.ts";
 import { openRtnl } from "../ffi/rtnl/rtnl.ts";
 import { removeSnapshot } from "./agent/snapshot.ts";
@@ -20,6 +21,7 @@ import type { Family } from "./lease.ts";
 import { storedNodeId } from "./node.ts";
 import { readNodeState, removeNodeState } from "./node_state.ts";
 import { plan } from "./plan.ts";
+import { removeStaleDevices } from "./stale_devices.ts";
 import { askAgent } from "./status.ts";
 import { openStore } from "./store/open.ts";
 import { emptyDesired, readTables } from "./tables.ts";
@@ -122,9 +124,16 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
   for (const name of [state?.device, state?.bridge]) {
     if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
   }
+  devices.push(...removeStaleDevices(rtnl, undefined));
+  takeFirewallDown();
+  removeNodeState(options.stateDir);
+  return devices;
+}
+
+function takeFirewallDown(): void {
+  // Without the library no rules of knet were made here.
+  if (!hasLibrary("libnftables.so.1")) return;
   using nft = new Nftables();
   removeForward(nft);
   removeFirewall(nft);
-  removeNodeState(options.stateDir);
-  return devices;
 }

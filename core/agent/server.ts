@@ -1,14 +1,16 @@
 /**
- * What the agent tells over its socket: /status, /healthz, /readyz.
+ * What the agent tells over its socket: /status, /metrics, /healthz, /readyz.
  *
  * @module
  */
 import { removeIfPresent } from "../files.ts";
+import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
 import { agentSocket, type StatusReport } from "../status.ts";
 
 /** What the server asks the agent. */
 export interface ServerHooks {
   status(): StatusReport;
+  metrics(): readonly Metric[];
   /** Undefined if all is well, else what is not. */
   notReady(): string | undefined;
   /** Asked by `knet leave`. */
@@ -36,6 +38,10 @@ export function serveAgent(
     switch (pathname) {
       case "/status":
         return Response.json(hooks.status());
+      case "/metrics":
+        return new Response(exposition(hooks.metrics()), {
+          headers: { "content-type": METRICS_TYPE },
+        });
       case "/healthz":
         return new Response("ok\n");
       case "/readyz": {
