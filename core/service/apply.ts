@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { KnetError } from "../error.ts";
 import type { ServiceEdit, ServiceView, Store } from "../store/store.ts";
 import { formatCheck } from "./destination.ts";
 import { drained } from "./drain.ts";
@@ -13,7 +14,9 @@ import {
   realServerKey,
   type Service,
   type ServiceTimeouts,
+  virtualServerKey,
 } from "./model.ts";
+import { type Imported, importedName } from "./format/ipvsadm_read.ts";
 import { checkClashes, checkPlaces, endpointOf } from "./place.ts";
 
 /** What shall be. */
@@ -208,4 +211,40 @@ export function planLines(plan: ApplyPlan): string[] {
     lines.push(`~ timeouts  tcp ${tcp} s, tcpfin ${tcpfin} s, udp ${udp} s`);
   }
   return lines;
+}
+
+/**
+ * Adds and changes services as rules of ipvsadm say; a rule for the address, port and protocol of a service that there is changes
+ * that one.
+ *
+ * @throws {KnetError} exit code 4 as `planApply`; the store is as it was then.
+ */
+export async function importServices(
+  store: Store,
+  imported: Imported,
+  options: { readonly dryRun: boolean },
+): Promise<ApplyPlan> {
+  const { result } = await store.editServices("all", (view) => {
+    const known = new Map(
+      [...view.services.values()].map((one) => [
+        virtualServerKey({ ...one, address: one.vip }),
+        one,
+      ]),
+    );
+    const services = imported.services.map((one) => {
+      const base = known.get(virtualServerKey({ ...one, address: one.vip }));
+      const name = base?.name ?? importedName(one);
+      if (base === undefined && view.services.has(name)) {
+        throw new KnetError(`Cannot import service "${name}": the name is in use`, {
+          exitCode: 4,
+          remedy: "Remove or change that service first",
+        });
+      }
+      return one.make(name, base);
+    });
+    const wanted = { services, ...(imported.timeouts && { timeouts: imported.timeouts }) };
+    const plan = planApply(view, wanted, { prune: false });
+    return options.dryRun ? { result: plan } : editOf(plan);
+  });
+  return result;
 }
