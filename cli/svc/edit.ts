@@ -36,13 +36,12 @@ export const add = defineCommand({
   options: newServiceOptions,
   examples: [
     {
-      line: "knet svc add web --vip 10.96.0.10 --port 80 --to 10.244.0.5:8080 --to 10.244.1.7:8080",
-      about: "two real servers, round robin",
+      line: "knet svc add web --vip 10.96.0.10 --port 80 --to 10.244.0.5:8080",
+      about: "a real server on port 8080; --to may be repeated",
     },
     {
-      line:
-        "knet svc add api --vip 10.96.0.11 --port 443 --scheduler wlc --check tcp --check-interval 1s --to 10.244.0.6,weight=3",
-      about: "least connections, and out within about a second when it dies",
+      line: "knet svc add api --vip 10.96.0.11 --port 443 --scheduler wlc --check tcp",
+      about: 'least connections, checked; real servers follow by "knet svc to"',
     },
   ],
   run: async ({ options, words, settings }) => {

@@ -35,7 +35,7 @@ const check: fc.Arbitrary<Check> = fc.oneof(
     timeout: fc.integer({ min: 10, max: 60_000 }),
     rise: fc.integer({ min: 1, max: 100 }),
     fall: fc.integer({ min: 1, max: 100 }),
-  }),
+  }, { noNullPrototype: true }),
   fc.record({
     type: fc.constant("http" as const),
     path: fc.stringMatching(/^\/[!-~]{0,12}$/),
@@ -43,7 +43,7 @@ const check: fc.Arbitrary<Check> = fc.oneof(
     timeout: fc.integer({ min: 10, max: 60_000 }),
     rise: fc.integer({ min: 1, max: 100 }),
     fall: fc.integer({ min: 1, max: 100 }),
-  }),
+  }, { noNullPrototype: true }),
 );
 
 /** Any service that the rules allow, at an address that follows from `n`. */
