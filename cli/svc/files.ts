@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ApplyPlan } from "../../core/service/apply.ts";
+import type { ApplyPlan } from "../../core/service/declare.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { choice, text } from "../options.ts";
@@ -30,7 +30,7 @@ async function tellPlan(plan: ApplyPlan, settings: Settings, dry: boolean): Prom
     });
     return;
   }
-  const { planLines } = await import("../../core/service/apply.ts");
+  const { planLines } = await import("../../core/service/declare.ts");
   const lines = planLines(plan);
   const tones = { "+": "good", "-": "bad", "~": "warn" } as const;
   const coloured = lines.map((line) => {
@@ -75,7 +75,7 @@ export const apply = defineCommand({
     const input = await readInput(options.file, context);
     const { readServicesYaml } = await import("../../core/service/format/yaml.ts");
     const wanted = await readServicesYaml(input, nameOfInput(options.file));
-    const { applyServices } = await import("../../core/service/apply.ts");
+    const { applyServices } = await import("../../core/service/declare.ts");
     const dry = options["dry-run"] ?? false;
     const plan = await withStore(
       settings,
@@ -147,7 +147,7 @@ export const importRules = defineCommand({
     const file = words[0]!;
     const input = await readInput(file, "knet svc import");
     const dry = options["dry-run"] ?? false;
-    const { applyServices, importServices } = await import("../../core/service/apply.ts");
+    const { applyServices, importServices } = await import("../../core/service/declare.ts");
     let plan: ApplyPlan;
     if (options.format === "yaml") {
       const { readServicesYaml } = await import("../../core/service/format/yaml.ts");

@@ -5,7 +5,7 @@
  */
 import { KnetError, messageOf } from "../../error.ts";
 import { formatSpan, parseSpan } from "../../span.ts";
-import type { Wanted } from "../apply.ts";
+import type { Wanted } from "../declare.ts";
 import { checkTimeouts } from "../edit.ts";
 import {
   type CheckRequest,

@@ -4,7 +4,7 @@ import { anyServices, service } from "../../tests/support/services.ts";
 import { makeClusterConfig } from "../cluster.ts";
 import { KnetError } from "../error.ts";
 import type { ServiceView } from "../store/store.ts";
-import { type ApplyPlan, editOf, planApply, planLines } from "./apply.ts";
+import { type ApplyPlan, editOf, planApply, planLines } from "./declare.ts";
 import { NO_TIMEOUTS, realServerKey, type Service } from "./model.ts";
 
 const config = makeClusterConfig({});
