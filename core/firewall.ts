@@ -12,21 +12,25 @@ import type { FirewallAdvice } from "./firewall/managers.ts";
 import {
   type FirewallDesired,
   firewallRules,
+  PEER_SET,
   peerDeltaRules,
   removalRules,
   TABLE,
 } from "./firewall/rules.ts";
 import { familyWord } from "./firewall/rules.ts";
+import { serviceDelta, type ServiceSets } from "./firewall/services.ts";
 import { isMissing, listRuleset } from "./firewall/ruleset.ts";
 import type { Family } from "./lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
 export { type FirewallDesired, firewallRules, type PeersOnly } from "./firewall/rules.ts";
+export { type ServiceSets, serviceSets } from "./firewall/services.ts";
 
-/** A listing of knet's table, apart from its peers. */
+/** A listing of knet's table, its sets' elements apart. */
 interface Listing {
   readonly rules: string;
-  readonly peers: ReadonlySet<string>;
+  /** Elements by the name of their set; a set without any is not named. */
+  readonly sets: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /**
@@ -35,8 +39,15 @@ interface Listing {
  */
 const written = new WeakMap<Nftables, { readonly key: string; readonly rules: string }>();
 
-const keyOf = ({ peersOnly, ...rest }: FirewallDesired) =>
-  JSON.stringify([rest.network, rest.subnet, rest.bridge, rest.ipMasq, peersOnly?.port ?? null]);
+const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
+  JSON.stringify([
+    rest.network,
+    rest.subnet,
+    rest.bridge,
+    rest.ipMasq,
+    peersOnly?.port ?? null,
+    services !== undefined,
+  ]);
 
 /**
  * Puts knet's table into place in one transaction, whatever was there before.
@@ -63,12 +74,30 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   if ((listing?.rules ?? "") !== before.rules) {
     return listing === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
-  const peers = new Set(desired.peersOnly?.peers);
-  const present = listing?.peers ?? new Set();
-  const missing = [...peers].filter((peer) => !present.has(peer)).length;
-  const foreign = present.size - (peers.size - missing);
-  if (missing > 0) return `${missing} peers are missing in its nftables set`;
-  if (foreign > 0) return `${foreign} addresses in its nftables set are no peers`;
+  const wanted = new Map(desired.services);
+  if (desired.peersOnly !== undefined) wanted.set(PEER_SET, desired.peersOnly.peers);
+  for (const name of new Set([...wanted.keys(), ...listing?.sets.keys() ?? []])) {
+    const difference = setDifference(name, new Set(wanted.get(name)), listing?.sets.get(name));
+    if (difference !== undefined) return difference;
+  }
+  return undefined;
+}
+
+function setDifference(
+  name: string,
+  wanted: ReadonlySet<string>,
+  present: ReadonlySet<string> = new Set(),
+): string | undefined {
+  const missing = [...wanted].filter((element) => !present.has(element)).length;
+  const foreign = present.size - (wanted.size - missing);
+  const peers = name === PEER_SET;
+  const set = peers ? "its nftables set" : `its nftables set ${name}`;
+  if (missing > 0) return `${missing} ${peers ? "peers" : "entries"} are missing in ${set}`;
+  if (foreign > 0) {
+    return `${foreign} ${peers ? "addresses" : "entries"} in ${set} ${
+      peers ? "are no peers" : "do not belong there"
+    }`;
+  }
   return undefined;
 }
 
@@ -83,6 +112,21 @@ export function peerDelta(
   remove: readonly string[],
 ): void {
   const commands = peerDeltaRules(add, remove);
+  if (commands !== "") nft.run(commands);
+}
+
+/**
+ * Brings the sets of services from one state to another, at the cost of the difference.
+ *
+ * @throws {NftablesError} if knet's table has no such sets: drift, to be met by {@linkcode applyFirewall}.
+ */
+export function changeServiceSets(
+  nft: Nftables,
+  before: ServiceSets,
+  after: ServiceSets,
+  family: Family,
+): void {
+  const commands = serviceDelta(before, after, family);
   if (commands !== "") nft.run(commands);
 }
 
@@ -104,17 +148,18 @@ function listTable(nft: Nftables, family: Family): Listing | undefined {
   }
 }
 
-/** Parts a listing into rules and elements of the set, whose order means nothing. */
+/** Parts a listing into rules and elements of the sets, whose order means nothing. */
 export function parseListing(text: string): Listing {
-  const peers = new Set<string>();
-  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/m, (_, elements: string) => {
-    for (const element of elements.split(",")) {
-      const address = element.trim();
-      if (address !== "") peers.add(address);
-    }
-    return "";
-  });
-  return { rules, peers };
+  const sets = new Map<string, Set<string>>();
+  const rules = text.replace(
+    /^(\s*set (\S+) \{\n[^}]*?)^\s*elements = \{([^}]*)\}\n/gm,
+    (_, head: string, name: string, elements: string) => {
+      const list = elements.split(",").map((element) => element.trim());
+      sets.set(name, new Set(list.filter((element) => element !== "")));
+      return head;
+    },
+  );
+  return { rules, sets };
 }
 
 /** What {@linkcode ensureForward} found and did. */

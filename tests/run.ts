@@ -1,7 +1,8 @@
 /**
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--doc] [--binary] [--filter TEXT]`.
  *
- * The groups are unit, store, kernel, e2e, compile and binary (a short end-to-end set against
+ * The groups are unit, store, kernel, vm (what needs IPVS: on a distribution's kernel in a virtual
+ * machine where the running one has none), e2e, compile and binary (a short end-to-end set against
  * `dist/knet`). `--doc` adds the examples in doc comments, `--binary` lets the whole end-to-end suite
  * run against `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
@@ -12,6 +13,7 @@ import { setUp } from "./setup.ts";
 import { compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
 import { addTally, runTests, type Tally } from "./support/tally.ts";
+import { runVmTests } from "./support/vm_tests.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const binary = `${root}dist/knet`;
@@ -30,7 +32,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "firewall" },
 ];
 
-const GROUPS = ["unit", "doc", "store", "kernel", "e2e", "compile", "binary"] as const;
+const GROUPS = ["unit", "doc", "store", "kernel", "vm", "e2e", "compile", "binary"] as const;
 type Group = (typeof GROUPS)[number];
 
 interface Choice {
@@ -94,6 +96,8 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "store":
     case "kernel":
       return await runTests([`tests/${group}`], choice.filter);
+    case "vm":
+      return await runVmTests("tests/vm", choice.filter);
     case "e2e":
       return await runTests(e2eFiles("sources", true), choice.filter);
     case "compile":

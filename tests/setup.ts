@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ipvsHere, newestKernel } from "./support/vm_initrd.ts";
 
 /** A package and how to see that it is there. */
 interface Need {
@@ -33,6 +34,13 @@ const NEEDS: readonly Need[] = [
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
+  { package: "ipvsadm", present: () => command("ipvsadm") },
+  { package: "perl-base", present: () => command("perl") },
+  { package: "kmod", present: () => command("modprobe") },
+  // Another kernel, for what this one lacks.
+  { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
+  { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
+  { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
 ];
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -96,6 +104,10 @@ function file(path: string): boolean {
 
 function command(name: string): boolean {
   return (Deno.env.get("PATH") ?? "").split(":").some((part) => file(`${part}/${name}`));
+}
+
+function x86Only(present: () => boolean): boolean {
+  return Deno.build.arch !== "x86_64" || ipvsHere() || present();
 }
 
 function library(name: string): boolean {

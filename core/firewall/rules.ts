@@ -5,9 +5,10 @@
  */
 import { familyOf, parsePrefix } from "../address.ts";
 import type { Family } from "../lease.ts";
+import { serviceObjects, serviceRules, type ServiceSets } from "./services.ts";
+import { familyWord, TABLE } from "./table.ts";
 
-/** Name of knet's table. */
-export const TABLE = "knet";
+export { familyWord, TABLE } from "./table.ts";
 /** Name of the set of peers' public addresses. */
 export const PEER_SET = "peers";
 
@@ -31,10 +32,9 @@ export interface FirewallDesired {
   readonly ipMasq: boolean;
   /** Undefined: no such drop. */
   readonly peersOnly: PeersOnly | undefined;
+  /** Which services are masqueraded; absent: there are none, nor rules for them. */
+  readonly services?: ServiceSets | undefined;
 }
-
-/** The keyword by which nftables names a family. */
-export const familyWord = (family: Family): "ip" | "ip6" => family === 6 ? "ip6" : "ip";
 
 const MULTICAST: Record<Family, string> = { 4: "224.0.0.0/4", 6: "ff00::/8" };
 const SET_TYPE: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
@@ -76,16 +76,22 @@ export function firewallRules(desired: FirewallDesired): string {
       ]),
     );
   }
+  const out: string[] = [];
+  const { network, services } = desired;
+  const subnet = checkPrefix(desired.subnet);
+  if (services !== undefined) {
+    chains.push(...serviceObjects(services, network, subnet));
+    out.push(...serviceRules(family));
+  }
   if (desired.ipMasq) {
-    const { network } = desired;
-    const subnet = checkPrefix(desired.subnet);
-    chains.push(chain("nat-out", "nat hook postrouting priority 100", [
+    out.push(
       `${word} saddr ${network} ${word} daddr ${network} return`,
       `${word} saddr ${network} ${word} daddr != ${MULTICAST[family]} masquerade fully-random`,
       `${word} saddr != ${network} ${word} daddr ${subnet} return`,
       `${word} saddr != ${network} ${word} daddr ${network} masquerade fully-random`,
-    ]));
+    );
   }
+  if (out.length > 0) chains.push(chain("nat-out", "nat hook postrouting priority 100", out));
   if (chains.length > 0) lines.push(`table ${word} ${TABLE} {\n${chains.join("\n")}\n}`);
   return lines.join("\n") + "\n";
 }

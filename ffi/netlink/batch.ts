@@ -29,9 +29,9 @@ export const NLA_F_NESTED = 0x8000;
 const encoder = new TextEncoder();
 
 /**
- * How an object is written: "add" fails if it exists, "replace" overwrites or creates it, "append" puts it beside what is there.
+ * How an object is written: "add" fails if it exists, "replace" overwrites or creates it, "append" puts it behind what is there, "prepend" before it.
  */
-export type WriteVerb = "add" | "replace" | "append" | "delete";
+export type WriteVerb = "add" | "replace" | "append" | "prepend" | "delete";
 
 /** The NLM_F_ flags of a verb. */
 export function verbFlags(verb: WriteVerb): number {
@@ -42,6 +42,8 @@ export function verbFlags(verb: WriteVerb): number {
       return NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE;
     case "append":
       return NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND;
+    case "prepend":
+      return NLM_F_REQUEST | NLM_F_CREATE;
     case "delete":
       return NLM_F_REQUEST;
   }

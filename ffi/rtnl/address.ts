@@ -47,7 +47,8 @@ const IFA_F_NODAD = 0x02;
 const IFA_F_PERMANENT = 0x80;
 const IFA_F_NOPREFIXROUTE = 0x200;
 
-function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
+/** Writes a message that adds or deletes an address. */
+export function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
   const family = spec.family ?? textFamily(spec.address);
   batch.begin(
     verb === "delete" ? RTM.DELADDR : RTM.NEWADDR,

@@ -1,0 +1,376 @@
+/**
+ * Services in this host's kernel: virtual IPs, virtual servers, real servers, masquerading, kernel parameters. Level-triggered, and
+ * synchronous: between two awaits of the caller the kernel is in one piece.
+ *
+ * @module
+ */
+import { MissingFamilyError } from "../../ffi/genl/genl.ts";
+import { IpvsSocket, setTimeouts } from "../../ffi/genl/ipvs.ts";
+import { IpvsProc } from "../../ffi/genl/ipvs_proc.ts";
+import { type IpvsService, listServices } from "../../ffi/genl/ipvs_service.ts";
+import type { Nftables } from "../../ffi/libnftables.ts";
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { readSysctl } from "../../ffi/sysctl.ts";
+import { familyOf } from "../address.ts";
+import { listContainers } from "../container.ts";
+import { KnetError, messageOf } from "../error.ts";
+import type { ServiceSets } from "../firewall.ts";
+import { bootId } from "../node.ts";
+import { applyServices, type ServiceFailure } from "./apply.ts";
+import { KernelMirror } from "./kernel_mirror.ts";
+import { type ForwardFacts, type KernelServer, kernelServer } from "./kernel_server.ts";
+import { MasqueradeKeeper } from "./masquerade.ts";
+import {
+  NO_TIMEOUTS,
+  type ServicesDesired,
+  type ServiceTimeouts,
+  type VirtualServer,
+} from "./model.ts";
+import { planServices } from "./plan.ts";
+import { directVips, ensureTunnelEnd, equipContainers } from "./real_server.ts";
+import { achieved, intended, RecordKeeper, UNSEEN } from "./record.ts";
+import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./rows.ts";
+import {
+  ensureSysctls,
+  restoreSysctls,
+  type SysctlRow,
+  sysctlRows,
+  type SysctlWanted,
+  wantedSysctls,
+} from "./sysctls.ts";
+import { VipKeeper } from "./vip_keeper.ts";
+
+/** What the plane is told of this host. */
+export interface PlaneHost extends ForwardFacts {
+  readonly nodeId: string;
+  /** This host's address in the cluster network: the source of what it sends to services itself. */
+  readonly gateway: string;
+  /** This host's address on the underlay. */
+  readonly publicIp: string;
+  /** Bridge and overlay device: where answers of real servers come in. */
+  readonly devices: readonly string[];
+}
+
+/** How a plane works. */
+export interface PlaneOptions {
+  readonly dataDir: string;
+  /** Whether virtual IPs are to stay unknown on the underlay. */
+  readonly strictArp?: boolean;
+  /** Whether a virtual server of somebody else's at the same address is taken over. */
+  readonly adopt?: (server: VirtualServer) => boolean;
+}
+
+/** What a reconcile did. */
+export interface PlaneReconciled {
+  /** Messages that changed virtual and real servers. */
+  readonly operations: number;
+  /** What was done apart from that, in words. */
+  readonly changes: readonly string[];
+  readonly failures: readonly ServiceFailure[];
+  /** Sentences for the administrator: what is not as the store wants it, and why. */
+  readonly problems: readonly string[];
+  /** The nftables sets could not be changed: the table has to be written anew. */
+  readonly firewallDirty: boolean;
+}
+
+const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
+const MOST_PATIENCE = 64;
+
+/** Services of one network namespace: that of the thread when it is made, and at every call. */
+export class ServicePlane implements Disposable {
+  readonly #rtnl: NetlinkSocket;
+  readonly #options: PlaneOptions;
+  readonly #bootId = bootId();
+  readonly #record: RecordKeeper;
+  readonly #vips: VipKeeper;
+  readonly #masquerade: MasqueradeKeeper;
+  #host: PlaneHost | undefined;
+  #ipvs: IpvsSocket | undefined;
+  #proc: IpvsProc | undefined;
+  #mirror: KernelMirror | undefined;
+  /** Whether the mirror is known to be what the kernel has. */
+  #known = false;
+  #desired = NOTHING;
+  #kernelServers = new WeakMap<VirtualServer, KernelServer>();
+  #sysctls: readonly SysctlWanted[] = [];
+  #problems: readonly string[] = [];
+  #blocked: ReadonlySet<string> = new Set();
+  #failures = 0;
+  #patience = 0;
+
+  /**
+   * @param nft where knet's table is kept; its sets are changed here, the table itself is the caller's, see {@linkcode firewall}.
+   */
+  constructor(rtnl: NetlinkSocket, nft: Nftables | undefined, options: PlaneOptions) {
+    this.#rtnl = rtnl;
+    this.#options = options;
+    this.#record = new RecordKeeper(options.dataDir, this.#bootId);
+    this.#vips = new VipKeeper(rtnl);
+    this.#masquerade = new MasqueradeKeeper(nft);
+  }
+
+  /** Generic netlink messages sent so far. */
+  get messages(): number {
+    return this.#ipvs?.messages ?? 0;
+  }
+  /** What the nftables table has to hold for the services; undefined while there are none. */
+  get firewall(): ServiceSets | undefined {
+    return this.#masquerade.sets;
+  }
+  /** What is not as the store wants it, in sentences. */
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  /** Says what this host is; takes effect with the next reconcile. */
+  configure(host: PlaneHost): void {
+    this.#host = host;
+    this.#kernelServers = new WeakMap();
+  }
+
+  /**
+   * Makes the kernel be as it should. What it has is read only if it is not known: at the start, and after a drift.
+   *
+   * @param options.deep Dumps all virtual servers, also what the cheap reading does not show.
+   * @throws {KnetError} exit code 3 if the kernel has no IPVS.
+   * @throws {NetlinkError} if the kernel refuses a device or a dump.
+   */
+  reconcile(desired: ServicesDesired, options: { readonly deep?: boolean } = {}): PlaneReconciled {
+    const host = this.#host;
+    if (host === undefined) throw new TypeError("Cannot program services: configure() comes first");
+    this.#desired = desired;
+    const problems: string[] = [];
+    const changes: string[] = [];
+    if (this.#isIdle(desired)) {
+      this.#problems = [];
+      return { operations: 0, changes, failures: [], problems, firewallDirty: false };
+    }
+    const mirror = this.#open();
+    const family = familyOf(host.network);
+    const wanted = this.#want(desired, host, mirror, options.deep === true, problems);
+    const servers = desired.virtualServers.filter((one) => wanted.has(this.#kernel(one).key));
+    changes.push(...this.#setSysctls(servers, host));
+
+    const operations = planServices(wanted, mirror.servers);
+    this.#known = false;
+    this.#record.save({ servers: intended(this.#record.record, wanted) });
+    const vips = new Set(servers.map((server) => server.address));
+    // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
+    this.#vips.release(host.nodeId, vips, this.#source(host, problems));
+    this.#masquerade.dirty = false;
+    this.#masquerade.widen(servers, family);
+    const failures = applyServices(this.#ipvs!, operations);
+    mirror.advance(operations, failures);
+    changes.push(...this.#vips.bind());
+    this.#masquerade.narrow(servers, family);
+    this.#record.save({ servers: achieved(mirror.servers) });
+    this.#setTimeouts(desired.timeouts);
+    changes.push(...this.#equip(servers, host, problems));
+
+    this.#known = true;
+    this.#failures = failures.length === 0 ? 0 : this.#failures + 1;
+    this.#patience = Math.min(MOST_PATIENCE, 2 ** this.#failures);
+    problems.push(...failures.map(explain));
+    this.#problems = problems;
+    const firewallDirty = this.#masquerade.dirty;
+    return { operations: operations.length, changes, failures, problems, firewallDirty };
+  }
+
+  /**
+   * Looks whether the kernel still has what it should, by one read of /proc/net/ip_vs and one of the virtual IPs, and puts right
+   * what is not. To be called every second.
+   *
+   * @returns what was done and why; undefined if all was right.
+   */
+  check(): (PlaneReconciled & { readonly why: string }) | undefined {
+    const mirror = this.#mirror;
+    if (mirror === undefined || this.#host === undefined) return undefined;
+    let why = this.#known ? mirror.drift() : "the last reconcile failed";
+    if (why !== undefined) this.#known = false;
+    else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
+    else if ([...this.#blocked].some((key) => !mirror.foreign.has(key))) {
+      why = "a foreign virtual server is gone";
+    } else if (this.#failures > 0 && --this.#patience <= 0) {
+      this.#known = false;
+      why = "the kernel refused something before";
+    }
+    return why === undefined ? undefined : { ...this.reconcile(this.#desired), why };
+  }
+
+  /** Removes everything that is knet's from the kernel, as `knet leave` wants it. Masquerading goes with knet's table. */
+  removeAll(): void {
+    const { record } = this.#record;
+    if (record.servers.size > 0) {
+      const mirror = this.#open();
+      mirror.read(record.servers, new Map());
+      applyServices(this.#ipvs!, planServices(new Map(), mirror.servers));
+      mirror.servers = new Map();
+    }
+    if (record.containers.length > 0) {
+      const containers = listContainers(this.#options.dataDir, this.#bootId);
+      equipContainers(containers, new Map(), record.containers);
+    }
+    this.#vips.remove();
+    restoreSysctls(record.sysctls);
+    this.#record.clear();
+    this.#desired = NOTHING;
+    this.#problems = [];
+    this.#mirror = undefined;
+  }
+
+  /** Each service as the kernel has it, and behind them the virtual servers of others. */
+  rows(): ServiceRow[] {
+    const shown = this.#mirror?.shown() ?? [];
+    const facts = { blocked: this.#blocked, vips: this.#vips.bound() };
+    return serviceRows(this.#desired.virtualServers, shown, facts);
+  }
+
+  /** Connections of all real servers, by the keys of virtual and real server; one read of a file. */
+  connections(): Map<string, Map<string, Connection>> {
+    return connectionsOf(this.#mirror?.shown() ?? []);
+  }
+
+  /** All virtual servers with their counters; one message. */
+  statistics(): IpvsService[] {
+    return this.#ipvs === undefined ? [] : listServices(this.#ipvs);
+  }
+
+  /** The kernel parameters that services need, as they are. */
+  sysctls(): SysctlRow[] {
+    return sysctlRows(this.#sysctls, this.#record.record.sysctls);
+  }
+
+  [Symbol.dispose](): void {
+    this.#proc?.[Symbol.dispose]();
+    this.#ipvs?.[Symbol.dispose]();
+    this.#mirror = this.#proc = this.#ipvs = undefined;
+  }
+
+  /** A cluster without services needs no IPVS, and has none loaded. */
+  #isIdle(desired: ServicesDesired): boolean {
+    const { servers, containers } = this.#record.record;
+    return desired.virtualServers.length === 0 && servers.size === 0 && containers.length === 0 &&
+      this.#mirror === undefined;
+  }
+
+  #open(): KernelMirror {
+    if (this.#mirror !== undefined) return this.#mirror;
+    try {
+      this.#ipvs ??= IpvsSocket.open();
+      this.#proc ??= IpvsProc.open();
+    } catch (error) {
+      if (!(error instanceof MissingFamilyError)) throw error;
+      throw new KnetError("Cannot program services: this kernel has no IPVS", {
+        cause: error,
+        exitCode: 3,
+        remedy: "Load the kernel module ip_vs (modprobe ip_vs), or install the kernel that has it",
+      });
+    }
+    this.#known = false;
+    return this.#mirror = new KernelMirror(this.#ipvs, this.#proc);
+  }
+
+  #kernel(server: VirtualServer): KernelServer {
+    let kernel = this.#kernelServers.get(server);
+    if (kernel === undefined) {
+      kernel = kernelServer(server, this.#host!);
+      this.#kernelServers.set(server, kernel);
+    }
+    return kernel;
+  }
+
+  /** The virtual servers that shall be knet's: all that are wanted, but those whose place somebody else has. */
+  #want(
+    desired: ServicesDesired,
+    host: PlaneHost,
+    mirror: KernelMirror,
+    deep: boolean,
+    problems: string[],
+  ): Map<string, KernelServer> {
+    const wanted = new Map<string, KernelServer>();
+    const taken = new Set(this.#vips.otherAddresses().map(({ address }) => address));
+    taken.add(host.publicIp);
+    for (const server of desired.virtualServers) {
+      if (!taken.has(server.address)) wanted.set(this.#kernel(server).key, this.#kernel(server));
+      else {
+        const state = `${server.address} is an address of this host`;
+        problems.push(`Service "${server.service}" is left out: ${state}`);
+      }
+    }
+    if (!this.#known || deep) mirror.read(this.#record.record.servers, wanted, deep);
+    else if ([...wanted.keys()].some((key) => !mirror.servers.has(key))) mirror.refreshForeign();
+    const blocked = new Set<string>();
+    const adopted = new Map(this.#record.record.servers);
+    for (const server of desired.virtualServers) {
+      const { key } = this.#kernel(server);
+      if (!wanted.has(key) || !mirror.foreign.has(key)) continue;
+      if (this.#options.adopt?.(server)) adopted.set(key, UNSEEN);
+      else {
+        blocked.add(key);
+        wanted.delete(key);
+        const state = `the kernel has a virtual server at ${key} that is not knet's`;
+        problems.push(`Service "${server.service}" is left out: ${state}`);
+      }
+    }
+    this.#blocked = blocked;
+    if (adopted.size > this.#record.record.servers.size) {
+      this.#record.save({ servers: adopted });
+      mirror.read(adopted, wanted, deep);
+    }
+    return wanted;
+  }
+
+  #source(host: PlaneHost, problems: string[]): string | undefined {
+    if (this.#vips.otherAddresses().some(({ address }) => address === host.gateway)) {
+      return host.gateway;
+    }
+    problems.push(`Requests of this host itself lack a source: no device has ${host.gateway}`);
+    return undefined;
+  }
+
+  #setSysctls(servers: readonly VirtualServer[], host: PlaneHost): string[] {
+    this.#sysctls = wantedSysctls({
+      release: readSysctl("kernel.osrelease") ?? "",
+      strictArp: this.#options.strictArp === true,
+      direct: servers.some((one) => one.realServers.some(({ forward }) => forward !== "nat")),
+      devices: host.devices,
+    });
+    const before = new Map(this.#record.record.sysctls);
+    const changes = ensureSysctls(this.#sysctls, before);
+    this.#record.save({ sysctls: before });
+    return changes;
+  }
+
+  #setTimeouts(timeouts: ServiceTimeouts): void {
+    const { tcp, tcpfin, udp } = this.#record.record.timeouts;
+    if (tcp === timeouts.tcp && tcpfin === timeouts.tcpfin && udp === timeouts.udp) return;
+    setTimeouts(this.#ipvs!, timeouts);
+    this.#record.save({ timeouts });
+  }
+
+  #equip(servers: readonly VirtualServer[], host: PlaneHost, problems: string[]): string[] {
+    const vips = directVips(servers);
+    const { containers } = this.#record.record;
+    if (vips.size === 0 && containers.length === 0) return [];
+    const attached = listContainers(this.#options.dataDir, this.#bootId);
+    const done = equipContainers(attached, vips, containers);
+    this.#record.save({ containers: done.equipped });
+    problems.push(...done.problems);
+    if (!vips.has(host.publicIp) && !vips.has(host.gateway)) return [...done.changes];
+    try {
+      return [...done.changes, ...ensureTunnelEnd(this.#rtnl)];
+    } catch (error) {
+      problems.push(messageOf(error));
+      return [...done.changes];
+    }
+  }
+}
+
+/** The kernel's words, and what they mean where they say little. */
+function explain({ operation, error }: ServiceFailure): string {
+  const { server, kind } = operation;
+  if (kind === "server" && error.code === "ENOENT") {
+    return `${error.message}: this kernel has no such scheduler (module ip_vs_${server.scheduler})`;
+  }
+  return error.message;
+}

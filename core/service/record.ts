@@ -1,0 +1,122 @@
+/**
+ * What knet remembers of the virtual servers that it made, in the data directory: by it a service that was removed while the agent
+ * was down is removed at its next start, and one that an administrator made by hand never is.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../files.ts";
+import { hiddenPart, type KernelServer } from "./kernel_server.ts";
+import { NO_TIMEOUTS, type ServiceTimeouts } from "./model.ts";
+
+/** The hidden part of a virtual server that knet did not see whole: it has to be dumped. */
+export const UNSEEN = "?";
+
+/** What the file holds. */
+export interface ServiceRecord {
+  /** Keys of virtual servers, with what /proc does not show of them. */
+  readonly servers: ReadonlyMap<string, string>;
+  /** Timeouts that were set. */
+  readonly timeouts: ServiceTimeouts;
+  /** Kernel parameters that were changed, with their values before. */
+  readonly sysctls: ReadonlyMap<string, string>;
+  /** Network namespaces of containers that were made real servers, by `device:inode`. */
+  readonly containers: readonly string[];
+}
+
+/** Nothing made yet. */
+export const EMPTY_RECORD: ServiceRecord = {
+  servers: new Map(),
+  timeouts: NO_TIMEOUTS,
+  sysctls: new Map(),
+  containers: [],
+};
+
+const fileOf = (dataDir: string) => join(dataDir, "services.json");
+
+/** Reads the file; nothing made if there is none, or if it is of an earlier boot: the kernel forgot everything then. */
+export function readRecord(dataDir: string, bootId: string): ServiceRecord {
+  const text = readTextIfPresent(fileOf(dataDir));
+  return text === undefined ? EMPTY_RECORD : parseRecord(text, bootId);
+}
+
+/** Parses the file's text. What is no record counts as none: nothing is removed then. */
+export function parseRecord(text: string, bootId: string): ServiceRecord {
+  try {
+    const parsed = JSON.parse(text);
+    if (parsed.bootId !== bootId) return EMPTY_RECORD;
+    return {
+      servers: new Map(Object.entries(parsed.servers).map(([key, word]) => [key, String(word)])),
+      timeouts: { ...NO_TIMEOUTS, ...parsed.timeouts },
+      sysctls: new Map(Object.entries(parsed.sysctls).map(([key, word]) => [key, String(word)])),
+      containers: parsed.containers.map(String),
+    };
+  } catch {
+    return EMPTY_RECORD;
+  }
+}
+
+function recordText(bootId: string, record: ServiceRecord): string {
+  const { servers, timeouts, sysctls, containers } = record;
+  return JSON.stringify({
+    bootId,
+    servers: Object.fromEntries(servers),
+    timeouts,
+    sysctls: Object.fromEntries(sysctls),
+    containers,
+  }) + "\n";
+}
+
+/**
+ * What to write down before sending: all virtual servers that may come to be knet's or still are, so that a crash on the way orphans
+ * none.
+ */
+export function intended(
+  record: ServiceRecord,
+  wanted: ReadonlyMap<string, KernelServer>,
+): Map<string, string> {
+  const servers = new Map(record.servers);
+  for (const [key, server] of wanted) {
+    const before = record.servers.get(key);
+    const hidden = hiddenPart(server);
+    servers.set(key, before === undefined || before === hidden ? hidden : UNSEEN);
+  }
+  return servers;
+}
+
+/** What to write down once it was sent. */
+export function achieved(servers: ReadonlyMap<string, KernelServer>): Map<string, string> {
+  return new Map([...servers].map(([key, server]) => [key, hiddenPart(server)]));
+}
+
+/** Keeps the record on the disk, and writes only what differs. */
+export class RecordKeeper {
+  readonly #dataDir: string;
+  readonly #bootId: string;
+  #record: ServiceRecord;
+
+  constructor(dataDir: string, bootId: string) {
+    this.#dataDir = dataDir;
+    this.#bootId = bootId;
+    this.#record = readRecord(dataDir, bootId);
+  }
+
+  get record(): ServiceRecord {
+    return this.#record;
+  }
+
+  /** Changes parts of the record; on the disk when this returns. */
+  save(change: Partial<ServiceRecord>): void {
+    const record = { ...this.#record, ...change };
+    const text = recordText(this.#bootId, record);
+    const same = text === recordText(this.#bootId, this.#record);
+    this.#record = record;
+    if (!same) writeFileAtomically(fileOf(this.#dataDir), text, 0o600, 0o700);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    removeIfPresent(fileOf(this.#dataDir));
+    this.#record = EMPTY_RECORD;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * Running the tests that need IPVS: here if the kernel has it, else in a virtual machine.
+ *
+ * @module
+ */
+import { runTests, type Tally, tallyOf } from "./tally.ts";
+import { runInVm, vmProblem } from "./vm.ts";
+import { ipvsHere } from "./vm_initrd.ts";
+
+/** Milliseconds for all tests; emulated, most things take ten times as long. */
+const LIMIT = 1_200_000;
+
+/** Runs the tests of a folder and counts them like others. */
+export async function runVmTests(folder: string, options: readonly string[]): Promise<Tally> {
+  if (ipvsHere()) return await runTests([folder], options);
+  const problem = vmProblem();
+  if (problem !== undefined) {
+    const files = [...Deno.readDirSync(folder)].filter(({ name }) => name.endsWith("_test.ts"));
+    const notes = files.map(({ name }) => `SKIPPED ${folder}/${name}: ${problem}`);
+    return { passed: 0, failed: 0, skipped: notes.length, notes };
+  }
+  const encoder = new TextEncoder();
+  const command = [Deno.execPath(), "test", "-A", "--permit-no-files", "--no-check"];
+  const { code, output, console: said } = await runInVm([...command, ...options, folder], {
+    timeout: LIMIT,
+    onOutput: (text) => Deno.stdout.writeSync(encoder.encode(text)),
+  });
+  if (code === undefined) console.error(said);
+  return tallyOf(output.split("\n"), code ?? 1);
+}

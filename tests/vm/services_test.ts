@@ -1,0 +1,129 @@
+// Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
+import assert from "node:assert/strict";
+import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/service/model.ts";
+import { ipvsTest } from "../support/ipvs.ts";
+import { type Answer, ask, tally } from "./talk.ts";
+import { CONTAINERS, PORT, Trio } from "./trio.ts";
+import { real, virtual } from "./world.ts";
+
+/** a1, a2 and a3 serve; the b are clients. */
+const SERVING = CONTAINERS.filter(({ name }) => name.startsWith("a"));
+const FORWARDS: readonly Forward[] = ["nat", "dr", "tunnel"];
+const vipOf = (forward: Forward) => `10.96.0.${FORWARDS.indexOf(forward) + 1}`;
+
+function service(forward: Forward, protocol: Protocol, more: Partial<VirtualServer> = {}) {
+  // Only NAT maps ports.
+  const port = forward === "nat" ? 80 : PORT;
+  const servers = SERVING.map(({ address }): RealServer => real(`${address}:${PORT}`, { forward }));
+  return virtual(`${forward}-${protocol} ${vipOf(forward)}:${port}`, servers, {
+    protocol,
+    ...more,
+  });
+}
+
+function assertAll(answers: readonly Answer[], what: string): void {
+  const each = answers.length / SERVING.length;
+  const wanted = Object.fromEntries(SERVING.map(({ name }) => [name, each]));
+  assert.deepEqual(tally(answers), wanted, `${what}: ${JSON.stringify(answers)}`);
+}
+
+const CLIENTS = ["b1", "b2", "b3", "h1", "h2", "h3", "out"];
+
+for (const forward of FORWARDS) {
+  ipvsTest(
+    `a service by ${forward} is reached from containers, hosts, real servers and outside`,
+    async () => {
+      await using trio = await Trio.create(FORWARDS.map(vipOf));
+      const services = [service(forward, "tcp"), service(forward, "udp")];
+      assert.deepEqual(trio.reconcile(...services), []);
+      const { address, port } = services[0]!;
+      for (const protocol of ["tcp", "udp"] as const) {
+        for (const client of CLIENTS) {
+          const answers = await ask(trio.name(client), protocol, address, port, 6);
+          assertAll(answers, `${protocol} from ${client}`);
+          const own = CONTAINERS.find(({ name }) => name === client)?.address;
+          for (const { by, from } of answers) {
+            // Who can be answered keeps its address.
+            const neighbours = by.at(-1) === client.at(-1);
+            if (own !== undefined && (forward !== "nat" || !neighbours)) {
+              assert.equal(from, own, `${protocol} from ${client} to ${by}`);
+            }
+            if (client === "out" && forward !== "nat") assert.equal(from, "192.168.9.100");
+          }
+        }
+        for (const { name } of SERVING) {
+          const answers = await ask(trio.name(name), protocol, address, port, 6);
+          // By direct routing and tunnels a real server has the virtual IP itself, and asks nobody else.
+          if (forward === "nat") assertAll(answers, `${protocol} from real server ${name}`);
+          else assert.deepEqual(tally(answers), { [name]: 6 });
+        }
+      }
+      for (const host of trio.hosts) assert.equal(host.check(), undefined);
+
+      // Removed from one to the other, with everything that belonged to it.
+      await trio.hosts[0]!.namespace.run("ipvsadm -A -t 10.96.0.77:80 -s wlc");
+      assert.deepEqual(trio.reconcile(), []);
+      for (const { namespace } of trio.hosts) {
+        assert.doesNotMatch(await namespace.run("ipvsadm -Ln"), /10\.96\.0\.[123]/);
+        assert.doesNotMatch(await namespace.run("nft list ruleset"), /10\.96/);
+        assert.doesNotMatch(await namespace.run("ip addr"), /knet-ipvs0/);
+      }
+      assert.match(await trio.hosts[0]!.namespace.run("ipvsadm -Ln"), /10\.96\.0\.77:80 wlc/);
+    },
+  );
+}
+
+ipvsTest("masquerade always and never do what they say", async () => {
+  await using trio = await Trio.create([]);
+  const always = service("nat", "tcp", { masquerade: "always" });
+  const never = { ...service("nat", "tcp", { masquerade: "never" }), address: "10.96.0.2" };
+  assert.deepEqual(trio.reconcile(always, never), []);
+  const b1 = trio.name("b1");
+  for (const { by, from } of await ask(b1, "tcp", always.address, 80, 3)) {
+    assert.equal(from, by === "a1" ? "10.244.1.1" : "10.244.1.0", by);
+  }
+  // From outside the answers of a2 and a3 take another way home, and nobody there knows them.
+  const answers = await ask(trio.name("out"), "tcp", never.address, 80, 3);
+  assert.equal(answers.filter(({ from }) => from === "192.168.9.100").length, 1);
+  assert.equal(answers.filter(({ by }) => by === "error").length, 2);
+});
+
+ipvsTest("1,000 connections are distributed as the scheduler says", async () => {
+  await using trio = await Trio.create([]);
+  const with_ = (scheduler: "rr" | "wrr" | "sh" | "mh", port: number) => ({
+    ...service("nat", "tcp", {
+      scheduler,
+      schedulerFlags: scheduler === "sh" ? ["sh-port"] : scheduler === "mh" ? ["mh-port"] : [],
+    }),
+    port,
+    realServers: SERVING.map(({ address }, index) =>
+      real(`${address}:${PORT},w${scheduler === "wrr" ? [5, 3, 2][index] : 1}`)
+    ),
+  });
+  const schedulers = ["rr", "wrr", "sh", "mh"] as const;
+  assert.deepEqual(trio.reconcile(...schedulers.map((one, index) => with_(one, 80 + index))), []);
+  const spread = async (index: number, firstPort?: number) =>
+    await ask(
+      trio.name("b1"),
+      "tcp",
+      "10.96.0.1",
+      80 + index,
+      1000,
+      firstPort === undefined ? {} : { firstPort },
+    );
+  assert.deepEqual(Object.values(tally(await spread(0))).sort(), [333, 333, 334]);
+  assert.deepEqual(tally(await spread(1)), { a1: 500, a2: 300, a3: 200 });
+  for (const index of [2, 3]) {
+    // By hash of address and port: about a third each, and the same port leads to the same real server.
+    const first = await spread(index, 20_000 + index * 2000);
+    const counts = tally(first);
+    assert.equal(counts["error"], undefined, JSON.stringify(counts));
+    for (const { name } of SERVING) {
+      assert.ok(counts[name]! > 230 && counts[name]! < 440, JSON.stringify(counts));
+    }
+    const again = await ask(trio.name("b1"), "tcp", "10.96.0.1", 80 + index, 100, {
+      firstPort: 20_000 + index * 2000,
+    });
+    assert.deepEqual(again, first.slice(0, 100));
+  }
+});
