@@ -40,6 +40,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lease.ts")).lease,
   },
   {
+    name: "svc",
+    summary: "Virtual addresses in front of real servers, balanced by every host",
+    load: async () => (await import("./svc.ts")).svc,
+  },
+  {
     name: "attach",
     summary: "Connect a container's network namespace",
     load: async () => (await import("./attach.ts")).attach,

@@ -43,7 +43,10 @@ function optionRows(table: OptionTable): (readonly [string, string])[] {
       ...(option.fallback === undefined ? [] : [`default: ${option.fallback}`]),
       ...(option.env === undefined ? [] : [option.env]),
     ];
-    const left = option.kind === "value" ? `--${name} ${option.metavar}` : `--${name}`;
+    const more = option.kind === "value" && option.repeatable ? " …" : "";
+    const short = option.short === undefined ? "" : `-${option.short}, `;
+    const metavar = option.kind === "value" ? ` ${option.metavar}${more}` : "";
+    const left = `${short}--${name}${metavar}`;
     return [left, option.help + (notes.length === 0 ? "" : ` (${notes.join("; ")})`)] as const;
   });
 }

@@ -92,24 +92,27 @@ export function storeUrl(input: string): string {
 }
 
 /** Accepts a span of time: `24h`, `90m`, `1h30m`, `45s`, `7d`, or seconds; yields seconds. */
-export function span(min: number): (input: string) => number {
-  const units: Record<string, number> = { d: 86_400, h: 3600, m: 60, s: 1 };
-  return (input) => {
-    let seconds = Number.NaN;
-    if (/^[0-9]+$/.test(input)) seconds = Number(input);
-    else if (/^(?:[0-9]+[dhms])+$/.test(input)) {
-      seconds = 0;
-      for (const [, count, unit] of input.matchAll(/([0-9]+)([dhms])/g)) {
-        seconds += Number(count) * units[unit!]!;
-      }
-    }
-    if (!(seconds >= min) || seconds > 10 * 365 * 86_400) {
+export function span(min: number): (input: string) => Promise<number> {
+  return async (input) => {
+    const { parseSpan } = await import("../core/span.ts");
+    const seconds = (parseSpan(input) ?? Number.NaN) / 1000;
+    if (!(seconds >= min) || seconds > 10 * 365 * 86_400 || !Number.isInteger(seconds)) {
       throw new RangeError(
         `"${input}" is not a span of time of at least ${min} s: give "24h", "90m" or seconds`,
       );
     }
     return seconds;
   };
+}
+
+/** Accepts a span of time that may be short: `500ms`, `2s`, or seconds; yields milliseconds. */
+export async function milliseconds(input: string): Promise<number> {
+  const { parseSpan } = await import("../core/span.ts");
+  const found = parseSpan(input);
+  if (found === undefined) {
+    throw new RangeError(`"${input}" is not a span of time: give "500ms", "2s" or seconds`);
+  }
+  return found;
 }
 
 /** Port of the metrics where `--listen` names none. */

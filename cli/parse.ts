@@ -19,6 +19,8 @@ interface OptionCommon {
   readonly hidden?: boolean;
   /** The default in words, for the help page. */
   readonly fallback?: string;
+  /** One letter that stands for it behind a single dash. */
+  readonly short?: string;
   /** Environment variable that stands in for the option. */
   readonly env?: string;
 }
@@ -42,6 +44,12 @@ export interface ValueOption<T> extends OptionCommon {
   readonly choices?: readonly string[];
   /** For completion: what kind of thing the value is. */
   readonly complete?: "file" | "directory";
+  readonly repeatable?: boolean;
+}
+
+/** An option that may be given several times; its value is all of them. */
+export interface ListOption<T> extends ValueOption<T> {
+  readonly repeatable: true;
 }
 
 /** A record of options by their long names. */
@@ -53,7 +61,9 @@ export type Parsed<Table extends OptionTable> = {
   readonly [Name in keyof Table]?: ValueOf<Table[Name]>;
 };
 
-type ValueOf<Option> = Option extends ValueOption<infer T> ? T : boolean;
+type ValueOf<Option> = Option extends ListOption<infer T> ? readonly T[]
+  : Option extends ValueOption<infer T> ? T
+  : boolean;
 
 /** Makes a flag. */
 export function flag(help: string, more: Omit<FlagOption, "kind" | "help"> = {}): FlagOption {
@@ -70,6 +80,15 @@ export function value<T>(
   return { kind: "value", metavar, help, parse, ...more };
 }
 
+/** Makes an option that may be given several times. */
+export function list<T>(
+  metavar: string,
+  help: string,
+  parse: (text: string) => T | Promise<T>,
+): ListOption<T> {
+  return { kind: "value", metavar, help, parse, repeatable: true };
+}
+
 /** A word or option as it stands on the command line. */
 type Token =
   | { readonly kind: "word"; readonly text: string }
@@ -81,7 +100,10 @@ function tokenize(args: readonly string[], table: OptionTable, context: string):
     help: { type: "boolean", short: "h" },
   };
   for (const [name, option] of Object.entries(table)) {
-    options[name] = { type: option.kind === "flag" ? "boolean" : "string" };
+    options[name] = {
+      type: option.kind === "flag" ? "boolean" : "string",
+      ...(option.short !== undefined && { short: option.short }),
+    };
   }
   const { tokens } = parseArgs({
     args: [...args],
@@ -152,7 +174,7 @@ export interface CommandLine<Table extends OptionTable> {
 }
 
 /**
- * Parses a command line; the last one of a repeated option holds.
+ * Parses a command line; the last one of a repeated option holds, unless it is one that takes all.
  *
  * @throws {UsageError} if an option is unknown or its value not allowed.
  */
@@ -162,16 +184,22 @@ export async function parseCommandLine<Table extends OptionTable>(
   context: string,
 ): Promise<CommandLine<Table>> {
   const words: string[] = [];
-  const raw = new Map<string, string | boolean>();
+  const raw = new Map<string, (string | boolean)[]>();
   for (const token of tokenize(args, table, context)) {
     if (token.kind === "word") words.push(token.text);
-    else raw.set(token.name, token.value);
+    else raw.set(token.name, [...raw.get(token.name) ?? [], token.value]);
   }
   const help = raw.delete("help");
   const options: Record<string, unknown> = {};
   if (!help) {
-    for (const [name, text] of raw) {
-      options[name] = await parseOption(table, name, text, `--${name}`, context);
+    for (const [name, given] of raw) {
+      const option = table[name];
+      const repeatable = option?.kind === "value" && option.repeatable === true;
+      const values = [];
+      for (const text of repeatable ? given : given.slice(-1)) {
+        values.push(await parseOption(table, name, text, `--${name}`, context));
+      }
+      options[name] = repeatable ? values : values[0];
     }
   }
   return { words, options: options as Parsed<Table>, help };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UsageError } from "./errors.ts";
 import { choice, integer, span, text } from "./options.ts";
-import { flag, parseCommandLine, refusal, takeWord, value } from "./parse.ts";
+import { flag, list, parseCommandLine, refusal, takeWord, value } from "./parse.ts";
 
 const table = {
   vni: value("NUMBER", "VNI", integer("a VNI", 1, 2 ** 24 - 1)),
@@ -96,14 +96,28 @@ Deno.test("takeWord() finds the command behind global options and their values",
   assert.deepEqual(takeWord(["--help"], table), { word: undefined, rest: ["--help"] });
 });
 
-Deno.test("span() reads days, hours, minutes, seconds", () => {
+Deno.test("span() reads days, hours, minutes, seconds", async () => {
   const parseSpan = span(10);
-  assert.equal(parseSpan("24h"), 86_400);
-  assert.equal(parseSpan("1h30m"), 5400);
-  assert.equal(parseSpan("90"), 90);
-  assert.throws(() => parseSpan("5s"), /at least 10 s/);
-  assert.throws(() => parseSpan("h"), /"h" is not a span/);
-  assert.throws(() => parseSpan(""), RangeError);
+  assert.equal(await parseSpan("24h"), 86_400);
+  assert.equal(await parseSpan("1h30m"), 5400);
+  assert.equal(await parseSpan("90"), 90);
+  await assert.rejects(parseSpan("5s"), /at least 10 s/);
+  await assert.rejects(parseSpan("h"), /"h" is not a span/);
+  await assert.rejects(parseSpan("1m500ms"), RangeError);
+  await assert.rejects(parseSpan(""), RangeError);
+});
+
+Deno.test("parseCommandLine() takes all values of an option that may be repeated, and its letter", async () => {
+  const table = {
+    to: list("SERVER", "", text),
+    file: value("FILE", "", text, { short: "f" }),
+  };
+  const { options } = await parseCommandLine(
+    ["--to", "a", "-f", "x", "--to=b", "--file", "y"],
+    table,
+    "knet",
+  );
+  assert.deepEqual(options, { to: ["a", "b"], file: "y" });
 });
 
 Deno.test("refusal() puts the option in the place of what core was doing", () => {

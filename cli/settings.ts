@@ -94,7 +94,8 @@ export async function resolveSettings<Table extends OptionTable>(
   const file = await readConfigFile(found["config"] as string | undefined, context, host, warnings);
   found["store"] ??= await credential(host, all, context);
   for (const [name, text] of file) {
-    if (found[name] === undefined && Object.hasOwn(all, name)) {
+    // Another command may have an option of the same name that means something else: the port of a service.
+    if (found[name] === undefined && all[name] === FILE_OPTIONS[name]) {
       found[name] = await parseOption(
         all,
         name,

@@ -135,7 +135,7 @@ export function removeFirewall(nft: Nftables): void {
 /** The table without the elements of its sets; undefined if there is none. */
 function listRules(nft: Nftables, family: Family): string | undefined {
   const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
-  return text === undefined ? undefined : partElements(text).rules;
+  return text === undefined ? undefined : partElements(text).rest;
 }
 
 function listElements(nft: Nftables, family: Family, name: string): ReadonlySet<string> {
@@ -152,16 +152,16 @@ function list(nft: Nftables, what: string, options?: NftablesOptions): string | 
 }
 
 /** Parts a listing into rules and the elements of its sets, whose order means nothing. */
-export function partElements(text: string): { rules: string; elements: ReadonlySet<string> } {
+export function partElements(text: string): { rest: string; elements: ReadonlySet<string> } {
   const elements = new Set<string>();
-  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
+  const rest = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
     for (const part of list.split(",")) {
       const element = part.trim();
       if (element !== "") elements.add(element);
     }
     return "";
   });
-  return { rules, elements };
+  return { rest, elements };
 }
 
 /** What {@linkcode ensureForward} found and did. */

@@ -1,16 +1,19 @@
 /**
- * What the agent tells over its socket: /status, /metrics, /healthz, /readyz.
+ * What the agent tells over its socket: /status, /services, /metrics, /healthz, /readyz.
  *
  * @module
  */
 import { removeIfPresent } from "../files.ts";
 import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
+import type { ServicesReport } from "../service/report.ts";
 import { agentSocket, type StatusReport } from "../status.ts";
 
 /** What the server asks the agent. */
 export interface ServerHooks {
   status(): StatusReport;
   metrics(): readonly Metric[];
+  /** Asked by `knet svc`; absent on a host without services. */
+  services?(): ServicesReport;
   /** Undefined if all is well, else what is not. */
   notReady(): string | undefined;
   /** Asked by `knet leave`. */
@@ -42,15 +45,17 @@ export function serveAgent(
         return new Response(exposition(hooks.metrics()), {
           headers: { "content-type": METRICS_TYPE },
         });
+      case "/services":
+        if (hooks.services === undefined) break;
+        return Response.json(hooks.services());
       case "/healthz":
         return new Response("ok\n");
       case "/readyz": {
         const reason = hooks.notReady();
         return new Response(`${reason ?? "ok"}\n`, { status: reason === undefined ? 200 : 503 });
       }
-      default:
-        return new Response("Not found\n", { status: 404 });
     }
+    return new Response("Not found\n", { status: 404 });
   };
   const path = agentSocket(stateDir);
   removeIfPresent(path); // Nobody else serves it: the agent's lock is ours.

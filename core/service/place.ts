@@ -66,7 +66,7 @@ export function checkPlaces(services: readonly Service[], view: ServiceView): st
     if (!prefixContains(config.serviceNetwork, vip)) {
       warnings.push(
         `The virtual IP ${vip} of "${name}" is outside the service network ${config.serviceNetwork}: ` +
-          "clients outside the cluster reach it only if their routes lead to one of its hosts",
+          "every host takes what is sent there as its own",
       );
     }
   }

@@ -54,14 +54,14 @@ function checkRange(
   value: number,
   min: number,
   max: number,
-  remedy = "Choose another one",
+  of = "",
 ): void {
   if (Number.isInteger(value) && value >= min && value <= max) return;
   throw new ServiceError(
     field,
-    Number.isNaN(value) ? what : `${what} ${value}`,
+    `${what}${Number.isNaN(value) ? "" : ` ${value}`}${of === "" ? "" : ` of ${of}`}`,
     `it is not a whole number between ${min} and ${max}`,
-    remedy,
+    "Choose another one",
   );
 }
 
@@ -92,8 +92,7 @@ export function checkServiceName(name: string): void {
 
 function checkDestination(service: Service, one: Destination, field: Field): void {
   const key = realServerKey(one);
-  const of = (what: string) => `${what} of ${key}`;
-  checkRange([...field, "port"], `port of real server ${one.address}`, one.port, 1, 65_535);
+  checkRange([...field, "port"], "port", one.port, 1, 65_535, `real server ${one.address}`);
   if (one.address.includes(":") !== (service.family === 6)) {
     throw new ServiceError(
       [...field, "address"],
@@ -119,13 +118,13 @@ function checkDestination(service: Service, one: Destination, field: Field): voi
       `Give the real server port ${service.port}, or use --forward nat`,
     );
   }
-  checkRange([...field, "weight"], of("weight"), one.weight, 0, MOST_WEIGHT);
-  checkRange([...field, "upper"], of("upper threshold"), one.upper, 0, MOST_U32);
-  checkRange([...field, "lower"], of("lower threshold"), one.lower, 0, MOST_U32);
+  checkRange([...field, "weight"], "weight", one.weight, 0, MOST_WEIGHT, key);
+  checkRange([...field, "upper"], "upper threshold", one.upper, 0, MOST_U32, key);
+  checkRange([...field, "lower"], "lower threshold", one.lower, 0, MOST_U32, key);
   if (one.lower > one.upper) {
     throw new ServiceError(
       [...field, "lower"],
-      of(`lower threshold ${one.lower}`),
+      `lower threshold ${one.lower} of ${key}`,
       one.upper === 0 ? "there is no upper threshold" : `it is above the upper one, ${one.upper}`,
       "Give an upper threshold that is not below it",
     );

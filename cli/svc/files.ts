@@ -1,0 +1,167 @@
+/**
+ * The commands that take and give many services at once.
+ *
+ * @module
+ */
+import type { ApplyPlan } from "../../core/service/declare.ts";
+import { defineCommand } from "../command.ts";
+import { UsageError } from "../errors.ts";
+import { choice, text } from "../options.ts";
+import { paint, print, printJson } from "../output.ts";
+import { flag, value } from "../parse.ts";
+import type { Settings } from "../settings.ts";
+import { nameOfInput, readInput, warn, withStore } from "./store.ts";
+import { serviceDocument, sorted } from "./view.ts";
+
+const dryRun = flag("Print what would change, and change nothing");
+
+async function tellPlan(plan: ApplyPlan, settings: Settings, dry: boolean): Promise<void> {
+  warn(plan.warnings);
+  if (settings.json) {
+    printJson({
+      dryRun: dry,
+      actions: plan.actions.map(({ action, name, changes, service }) => ({
+        action,
+        name,
+        changes,
+        service: serviceDocument(service),
+      })),
+      timeouts: plan.timeouts ?? null,
+    });
+    return;
+  }
+  const { planLines } = await import("../../core/service/declare.ts");
+  const lines = planLines(plan);
+  const tones = { "+": "good", "-": "bad", "~": "warn" } as const;
+  const coloured = lines.map((line) => {
+    const tone = tones[line[0] as keyof typeof tones];
+    return tone === undefined ? line : paint(tone, line);
+  });
+  const count = (action: string) => plan.actions.filter((one) => one.action === action).length;
+  const would = dry ? "would be " : "";
+  print([
+    ...coloured,
+    lines.length === 0
+      ? `Nothing to change: ${count("keep")} services are so already`
+      : `${count("create")} ${would}created, ${count("change")} ${would}changed, ${
+        count("delete")
+      } ${would}removed, ${count("keep")} unchanged`,
+  ].join("\n"));
+}
+
+/** `knet svc apply`. */
+export const apply = defineCommand({
+  name: "svc apply",
+  summary: "Make the services those of a file",
+  about: [
+    "Creates and changes services as the file says; one that is not in the file stays unless --prune is given. All in one transaction: " +
+    'it is done whole or not at all. The file is YAML, as "knet svc export" prints it. Real servers that the file leaves out drain.',
+  ],
+  words: [],
+  options: {
+    file: value("FILE", 'The file; "-" is standard input', text, { complete: "file", short: "f" }),
+    prune: flag("Remove services that are not in the file"),
+    "dry-run": dryRun,
+  },
+  examples: [
+    { line: "knet svc apply -f services.yaml --dry-run", about: "what would change" },
+    { line: "knet svc apply -f services.yaml --prune", about: "these and no others" },
+  ],
+  run: async ({ options, settings }) => {
+    const context = "knet svc apply";
+    if (options.file === undefined) {
+      throw new UsageError(`Cannot run "${context}": "--file" is missing`, context);
+    }
+    const input = await readInput(options.file, context);
+    const { readServicesYaml } = await import("../../core/service/format/yaml.ts");
+    const wanted = await readServicesYaml(input, nameOfInput(options.file));
+    const { applyServices } = await import("../../core/service/declare.ts");
+    const dry = options["dry-run"] ?? false;
+    const plan = await withStore(
+      settings,
+      (store) => applyServices(store, wanted, { prune: options.prune ?? false, dryRun: dry }),
+    );
+    await tellPlan(plan, settings, dry);
+  },
+});
+
+const FORMATS = ["yaml", "ipvsadm"] as const;
+
+/** `knet svc export`. */
+export const exportServices = defineCommand({
+  name: "svc export",
+  summary: "Print all services as a file",
+  about: [
+    'With --format ipvsadm, what "ipvsadm -S -n" prints on a host whose checks all pass: "ipvsadm -R" reads it. It has no place for names, checks, ' +
+    "masquerading, and thresholds.",
+  ],
+  words: [],
+  options: {
+    format: value("FORMAT", "yaml or ipvsadm", choice("a format", FORMATS), {
+      choices: FORMATS,
+      fallback: "yaml",
+    }),
+  },
+  examples: [
+    { line: "knet svc export > services.yaml", about: 'for "knet svc apply"' },
+    { line: "knet svc export --format ipvsadm", about: "for ipvsadm" },
+  ],
+  run: ({ options, settings }) =>
+    withStore(settings, async (store) => {
+      const { services, timeouts, revision } = await store.listServices();
+      if (settings.json) {
+        printJson({
+          revision,
+          timeouts,
+          services: sorted(services).map((one) => serviceDocument(one)),
+        });
+      } else if (options.format === "ipvsadm") {
+        const { writeIpvsadm } = await import("../../core/service/format/ipvsadm.ts");
+        const rules = writeIpvsadm(services);
+        if (rules !== "") print(rules);
+      } else {
+        const { writeServicesYaml } = await import("../../core/service/format/yaml.ts");
+        print(await writeServicesYaml(sorted(services), timeouts));
+      }
+    }),
+});
+
+/** `knet svc import`. */
+export const importRules = defineCommand({
+  name: "svc import",
+  summary: "Add the services of an ipvsadm file",
+  about: [
+    'Reads what "ipvsadm -S" or ipvsadm-save writes, with names or numbers. A service of the same address, port and protocol is changed to what ' +
+    "the rules say; a new one is named by them, such as vs-10.96.0.10-80-tcp.",
+  ],
+  words: [{ name: "FILE", help: 'The file; "-" is standard input' }],
+  options: {
+    format: value("FORMAT", "ipvsadm, or yaml as svc apply", choice("a format", FORMATS), {
+      choices: FORMATS,
+      fallback: "ipvsadm",
+    }),
+    "dry-run": dryRun,
+  },
+  examples: [{ line: "ipvsadm -S -n | knet svc import -", about: "what this host balances now" }],
+  run: async ({ options, words, settings }) => {
+    const file = words[0]!;
+    const input = await readInput(file, "knet svc import");
+    const dry = options["dry-run"] ?? false;
+    const { applyServices, importServices } = await import("../../core/service/declare.ts");
+    let plan: ApplyPlan;
+    if (options.format === "yaml") {
+      const { readServicesYaml } = await import("../../core/service/format/yaml.ts");
+      const wanted = await readServicesYaml(input, nameOfInput(file));
+      plan = await withStore(
+        settings,
+        (store) => applyServices(store, wanted, { prune: false, dryRun: dry }),
+      );
+    } else {
+      const { readIpvsadm } = await import("../../core/service/format/ipvsadm_read.ts");
+      const { systemNames } = await import("../../core/service/format/names.ts");
+      const imported = await readIpvsadm(input, nameOfInput(file), systemNames());
+      plan = await withStore(settings, (store) => importServices(store, imported, { dryRun: dry }));
+    }
+    await tellPlan(plan, settings, dry);
+  },
+});
