@@ -247,6 +247,8 @@ export const hostOptions = {
     env: "KNET_PEERS_ONLY",
     fallback: "on; --no-peers-only turns it off",
   }),
+  "strict-arp": flag("Answer no ARP for virtual IPs on the underlay", { env: "KNET_STRICT_ARP" }),
+  adopt: flag("Take over virtual servers of others at a service's address", { env: "KNET_ADOPT" }),
   listen: value(
     "ADDRESS:PORT",
     "Serve /metrics, /healthz, /readyz and /status by TCP too",

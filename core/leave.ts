@@ -19,6 +19,7 @@ import { readTextIfPresent } from "./files.ts";
 import { removeFirewall, removeForward } from "./firewall.ts";
 import type { Family } from "./lease.ts";
 import { storedNodeId } from "./node.ts";
+import { ServicePlane } from "./service/plane.ts";
 import { readNodeState, removeNodeState } from "./node_state.ts";
 import { plan } from "./plan.ts";
 import { removeStaleDevices } from "./stale_devices.ts";
@@ -109,6 +110,12 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
 async function takeDown(options: LeaveOptions): Promise<string[]> {
   const state = readNodeState(options.stateDir);
   const devices: string[] = [];
+  using rtnl = openRtnl();
+  {
+    // Containers that are real servers have to be reached, so this comes before they are detached.
+    using services = new ServicePlane(rtnl, undefined, { dataDir: options.dataDir });
+    devices.push(...services.removeAll());
+  }
   for (const { netns, ifname } of listContainers(options.dataDir)) {
     try {
       await detach({ netns, ifname, dataDir: options.dataDir });
@@ -116,7 +123,6 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
       // Its namespace is gone; the bridge's removal leaves nothing of it behind.
     }
   }
-  using rtnl = openRtnl();
   for (const family of [4, 6] satisfies Family[]) {
     const tables = readTables(rtnl, family, undefined, { nexthopObjects: false });
     apply(rtnl, plan(emptyDesired(), tables, { nexthopObjects: false }), tables);

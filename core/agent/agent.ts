@@ -19,6 +19,7 @@ import type { Lease } from "../lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../node.ts";
 import { type NodeState, writeNodeState } from "../node_state.ts";
 import type { StatusReport } from "../status.ts";
+import { NO_TIMEOUTS } from "../service/model.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { MAIN_TABLE } from "../tables.ts";
@@ -26,13 +27,14 @@ import { chooseUnderlay, type Underlay } from "../underlay.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, HostFirewall } from "./host_firewall.ts";
 import { KernelEvents } from "./kernel_events.ts";
-import { Membership } from "./membership.ts";
+import { Membership, type ServiceChanges } from "./membership.ts";
 import { agentMetrics, Counters } from "./metrics.ts";
 import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
+import { HostServices } from "./services.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
 import { tidyAfter } from "./tidy.ts";
 
@@ -74,6 +76,7 @@ class Agent implements Disposable {
   readonly #events = new KernelEvents();
   readonly #firewall: HostFirewall;
   readonly #overlay: Overlay;
+  readonly #services: HostServices;
   readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
@@ -97,6 +100,15 @@ class Agent implements Disposable {
     this.#store = store;
     this.#firewall = new HostFirewall(options);
     this.#overlay = new Overlay(this.#rtnl, options);
+    this.#services = new HostServices({
+      rtnl: this.#rtnl,
+      nft: this.#firewall.nft,
+      stateDir: options.stateDir,
+      dataDir: options.dataDir,
+      strictArp: options.strictArp,
+      adopt: options.adopt,
+      onDirty: () => this.#events.wake(),
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -108,6 +120,7 @@ class Agent implements Disposable {
 
   [Symbol.dispose](): void {
     this.#snapshots[Symbol.dispose]();
+    this.#services[Symbol.dispose]();
     this.#events[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
     this.#rtnl[Symbol.dispose]();
@@ -128,6 +141,9 @@ class Agent implements Disposable {
       this.#config = snapshot.config;
       this.#lease = snapshot.own;
       this.#overlay.setPeers(snapshot.peers);
+      if (snapshot.services !== undefined) {
+        this.#services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS, wallClock());
+      }
       this.#configure();
       this.#reconcile("snapshot");
     }
@@ -156,6 +172,7 @@ class Agent implements Disposable {
           overlay: this.#overlay,
           containers: this.#report().containers,
         }),
+      services: () => this.#services.report(),
       notReady: () => this.#ready ? this.#problem : this.#problem ?? "not programmed yet",
       stop: () => this.#end(),
     }, this.#options.listen);
@@ -177,6 +194,7 @@ class Agent implements Disposable {
       sentence: this.#sentence(),
       warnings: [
         ...this.#firewall.warnings,
+        ...this.#services.warnings,
         ...(this.#problem === undefined ? [] : [this.#problem]),
       ],
       bridge: this.#options.bridge,
@@ -207,6 +225,7 @@ class Agent implements Disposable {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),
         onSomePeers: (changed, removed) => this.#onSomePeers(changed, removed),
+        onServices: (changes) => this.#onServices(changes),
         onHealth: () => this.#tell(),
       },
     });
@@ -329,9 +348,24 @@ class Agent implements Disposable {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
     }
+    this.#reconcileServices();
     if (this.#dirty) this.#events.wake();
     this.#snapshots.touch();
     this.#tell();
+  }
+
+  #onServices(changes: ServiceChanges): void {
+    this.#services.note(changes);
+    this.#reconcileServices();
+    this.#snapshots.touch();
+  }
+
+  /** Virtual IPs and all that hangs on them; masquerading too, as far as it needs another table. */
+  #reconcileServices(): void {
+    // Before the bridge is there, nothing could come back from a service.
+    if (this.#state === undefined || this.#overlay.bridge === 0) return;
+    this.#services.configure(this.#state, this.#peerAddresses());
+    if (this.#services.dirty && this.#services.reconcile()) this.#reconcileFirewall();
   }
 
   /** Public addresses of the peers, reservations that nobody took left out. */
@@ -344,7 +378,8 @@ class Agent implements Disposable {
   #snapshot(): Snapshot | undefined {
     if (!this.#ready || this.#config === undefined || this.#lease === undefined) return undefined;
     const peers = this.#overlay.peers;
-    return { version: 1, config: this.#config, own: this.#lease, peers };
+    const services = this.#services.remembered;
+    return { version: 1, config: this.#config, own: this.#lease, peers, ...services };
   }
 
   #firewallDesired(): FirewallDesired | undefined {
@@ -359,6 +394,7 @@ class Agent implements Disposable {
       peersOnly: this.#options.peersOnly && backend.type !== "host-gw"
         ? { port: backend.port, peers: [...this.#peerAddresses()].sort() }
         : undefined,
+      services: this.#services.firewall,
     };
   }
 
@@ -377,6 +413,8 @@ class Agent implements Disposable {
     try {
       ensureForwarding();
       done = this.#overlay.reconcile();
+      this.#services.configure(this.#state, this.#peerAddresses());
+      this.#services.reconcile();
       this.#reconcileFirewall();
       const repaired = repairContainers(this.#rtnl, {
         dataDir: this.#options.dataDir,
@@ -480,11 +518,13 @@ class Agent implements Disposable {
         this.#drain();
         this.#reconcile("drift");
       } else if (this.#firewallDirty) this.#reconcileFirewall();
+      if (this.#services.dirty) this.#reconcileServices();
     }
   }
 
   #tick(now: number): void {
     ensureForwarding();
+    if (this.#services.tick()) this.#firewallDirty = true;
     if (this.#underlay === undefined) this.#underlayDirty = true;
     if (this.#problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
       this.#dirty = this.#underlayDirty = true;

@@ -48,7 +48,7 @@ export function withoutNftables(request: FirewallRequest, error: MissingLibraryE
 /** Keeps the firewall as it should be. */
 export class HostFirewall implements Disposable {
   /** Undefined on a host without libnftables. */
-  readonly #nft: Nftables | undefined;
+  readonly nft: Nftables | undefined;
   #advice: readonly string[] = [];
   #problem: string | undefined;
 
@@ -59,7 +59,7 @@ export class HostFirewall implements Disposable {
    */
   constructor(request: FirewallRequest) {
     try {
-      this.#nft = new Nftables();
+      this.nft = new Nftables();
     } catch (error) {
       if (!(error instanceof MissingLibraryError)) throw error;
       this.#problem = withoutNftables(request, error);
@@ -74,7 +74,7 @@ export class HostFirewall implements Disposable {
 
   /** Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on. */
   reconcile(desired: FirewallDesired): void {
-    const nft = this.#nft;
+    const nft = this.nft;
     if (nft === undefined) return;
     try {
       const drift = checkFirewall(nft, desired);
@@ -97,16 +97,16 @@ export class HostFirewall implements Disposable {
    * @throws {NftablesError} if knet's table is gone.
    */
   changePeers(before: ReadonlySet<string>, after: ReadonlySet<string>): void {
-    if (this.#nft === undefined) return;
+    if (this.nft === undefined) return;
     peerDelta(
-      this.#nft,
+      this.nft,
       [...after].filter((address) => !before.has(address)),
       [...before].filter((address) => !after.has(address)),
     );
   }
 
   [Symbol.dispose](): void {
-    this.#nft?.[Symbol.dispose]();
+    this.nft?.[Symbol.dispose]();
   }
 }
 

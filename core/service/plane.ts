@@ -39,6 +39,7 @@ import {
   wantedSysctls,
 } from "./sysctls.ts";
 import { VipKeeper } from "./vip_keeper.ts";
+import { VIP_DEVICE } from "./vips.ts";
 
 /** What the plane is told of this host. */
 export interface PlaneHost extends ForwardFacts {
@@ -197,8 +198,12 @@ export class ServicePlane implements Disposable {
     return why === undefined ? undefined : { ...this.reconcile(this.#desired), why };
   }
 
-  /** Removes everything that is knet's from the kernel, as `knet leave` wants it. Masquerading goes with knet's table. */
-  removeAll(): void {
+  /**
+   * Removes everything that is knet's from the kernel, as `knet leave` wants it. Masquerading goes with knet's table.
+   *
+   * @returns names of the devices that were removed.
+   */
+  removeAll(): string[] {
     const { record } = this.#record;
     if (record.servers.size > 0) {
       const mirror = this.#open();
@@ -210,12 +215,13 @@ export class ServicePlane implements Disposable {
       const containers = listContainers(this.#options.dataDir, this.#bootId);
       equipContainers(containers, new Map(), record.containers);
     }
-    this.#vips.remove();
+    const removed = this.#vips.remove().length > 0;
     restoreSysctls(record.sysctls);
     this.#record.clear();
     this.#desired = NOTHING;
     this.#problems = [];
     this.#mirror = undefined;
+    return removed ? [VIP_DEVICE] : [];
   }
 
   /** Each service as the kernel has it, and behind them the virtual servers of others. */
