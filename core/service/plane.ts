@@ -266,7 +266,7 @@ export class ServicePlane implements Disposable {
       this.#proc ??= IpvsProc.open();
     } catch (error) {
       if (!(error instanceof MissingFamilyError)) throw error;
-      throw new KnetError("Cannot program services: this kernel has no IPVS", {
+      throw new KnetError("Cannot program services: this kernel has no IPVS (module ip_vs)", {
         cause: error,
         exitCode: 3,
         remedy: "Load the kernel module ip_vs (modprobe ip_vs), or install the kernel that has it",

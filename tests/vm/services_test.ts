@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/service/model.ts";
 import { ipvsTest } from "../support/ipvs.ts";
-import { type Answer, ask, tally } from "./talk.ts";
+import { type Answer, ask, inside, tally } from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";
 import { real, virtual } from "./world.ts";
 
@@ -76,7 +76,7 @@ for (const forward of FORWARDS) {
       const { address, port } = services[0]!;
       await Promise.all(CLIENTS.map(async (clients) => {
         for (const client of clients) {
-          const answers = await ask(trio.name(client), "tcp,udp", address, port, 6);
+          const answers = await ask(inside(trio.name(client)), "tcp,udp", address, port, 6);
           judge(forward, client, "tcp", answers.slice(0, 6));
           judge(forward, client, "udp", answers.slice(6));
         }
@@ -112,12 +112,12 @@ ipvsTest("masquerade always and never do what they say", async () => {
   const always = service("nat", "tcp", { masquerade: "always" });
   const never = { ...service("nat", "tcp", { masquerade: "never" }), address: "10.96.0.2" };
   assert.deepEqual(trio.reconcile(always, never), []);
-  const b1 = trio.name("b1");
+  const b1 = inside(trio.name("b1"));
   for (const { by, from } of await ask(b1, "tcp", always.address, 80, 3)) {
     assert.equal(from, by === "a1" ? "10.244.1.1" : "10.244.1.0", by);
   }
   // From outside the answers of a2 and a3 take another way home, and nobody there knows them.
-  const answers = await ask(trio.name("out"), "tcp", never.address, 80, 3);
+  const answers = await ask(inside(trio.name("out")), "tcp", never.address, 80, 3);
   assert.equal(answers.filter(({ from }) => from === "192.168.9.100").length, 1);
   assert.equal(answers.filter(({ by }) => by === "error").length, 2);
 });
@@ -138,7 +138,7 @@ ipvsTest("1,000 connections are distributed as the scheduler says", async () => 
   assert.deepEqual(trio.reconcile(...schedulers.map((one, index) => with_(one, 80 + index))), []);
   const spread = async (index: number, firstPort?: number) =>
     await ask(
-      trio.name("b1"),
+      inside(trio.name("b1")),
       "tcp",
       "10.96.0.1",
       80 + index,
@@ -155,7 +155,7 @@ ipvsTest("1,000 connections are distributed as the scheduler says", async () => 
     for (const { name } of SERVING) {
       assert.ok(counts[name]! > 230 && counts[name]! < 440, JSON.stringify(counts));
     }
-    const again = await ask(trio.name("b1"), "tcp", "10.96.0.1", 80 + index, 100, {
+    const again = await ask(inside(trio.name("b1")), "tcp", "10.96.0.1", 80 + index, 100, {
       firstPort: 20_000 + index * 2000,
     });
     assert.deepEqual(again, first.slice(0, 100));

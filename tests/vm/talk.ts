@@ -46,14 +46,20 @@ for my $type (split /,/, $types) { for my $i (1..$count) {
   if ($@) { print "error $@" }
 } }`;
 
-/** Starts a server in a network namespace; it is ready when this resolves. */
+/** Where a program runs: command line that leads into a network namespace. */
+export type Place = readonly string[];
+
+/** The place of a network namespace by its name. */
+export const inside = (namespace: string): Place => ["ip", "netns", "exec", namespace];
+
+/** Starts a server; it is ready when this resolves. */
 export async function serve(
-  namespace: string,
+  place: Place,
   name: string,
   port: number,
   addresses: readonly string[],
 ): Promise<Background> {
-  const line = ["ip", "netns", "exec", namespace, "perl", "-e", SERVER, name, `${port}`];
+  const line = [...place, "perl", "-e", SERVER, name, `${port}`];
   const server = new Background([...line, ...addresses]);
   await until(`server ${name}: ${server.stderr}`, () => server.stdout.includes("ready"));
   return server;
@@ -69,7 +75,7 @@ export interface Answer {
 
 /** Asks again and again, each time by a new connection; `tcp,udp` first the one, then the other. */
 export async function ask(
-  namespace: string,
+  place: Place,
   protocol: "tcp" | "udp" | "tcp,udp",
   address: string,
   port: number,
@@ -77,7 +83,7 @@ export async function ask(
   options: { readonly firstPort?: number } = {},
 ): Promise<Answer[]> {
   const args = [protocol, address, `${port}`, `${count}`, `${options.firstPort ?? ""}`];
-  const command = ["ip", "netns", "exec", namespace, "perl", "-e", CLIENT, ...args];
+  const command = [...place, "perl", "-e", CLIENT, ...args];
   const { stdout } = await exec(command, { timeout: 120_000 });
   return stdout.trim().split("\n").map((line) => {
     const [by = "", ...from] = line.split(" ");

@@ -11,7 +11,7 @@ import { netnsId, openNetns, withNetns } from "../../ffi/netns.ts";
 import type { Background } from "../support/exec.ts";
 import { exec } from "../support/exec.ts";
 import type { TestNamespace } from "../support/ipvs.ts";
-import { serve } from "./talk.ts";
+import { inside, serve } from "./talk.ts";
 import { World } from "./world.ts";
 
 /** A container of one host. */
@@ -168,7 +168,7 @@ export class Trio implements AsyncDisposable {
   /** Makes servers take requests for other addresses, beside their own. */
   async #serve(vips: readonly string[]): Promise<void> {
     const started = CONTAINERS.map(({ name, address }) =>
-      serve(this.name(name), name, PORT, [address, ...vips])
+      serve(inside(this.name(name)), name, PORT, [address, ...vips])
     );
     this.#servers.push(...await Promise.all(started));
   }
