@@ -107,6 +107,7 @@ class Agent implements Disposable {
       dataDir: options.dataDir,
       strictArp: options.strictArp,
       adopt: options.adopt,
+      writeFirewall: () => this.#reconcileFirewall(),
       onDirty: () => this.#events.wake(),
     });
     this.#snapshots = new SnapshotKeeper(
@@ -360,12 +361,12 @@ class Agent implements Disposable {
     this.#snapshots.touch();
   }
 
-  /** Virtual IPs and all that hangs on them; masquerading too, as far as it needs another table. */
+  /** Virtual IPs and all that hangs on them. */
   #reconcileServices(): void {
     // Before the bridge is there, nothing could come back from a service.
     if (this.#state === undefined || this.#overlay.bridge === 0) return;
     this.#services.configure(this.#state, this.#peerAddresses());
-    if (this.#services.dirty && this.#services.reconcile()) this.#reconcileFirewall();
+    if (this.#services.dirty) this.#services.reconcile();
   }
 
   /** Public addresses of the peers, reservations that nobody took left out. */
@@ -524,7 +525,7 @@ class Agent implements Disposable {
 
   #tick(now: number): void {
     ensureForwarding();
-    if (this.#services.tick()) this.#firewallDirty = true;
+    this.#services.tick();
     if (this.#underlay === undefined) this.#underlayDirty = true;
     if (this.#problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
       this.#dirty = this.#underlayDirty = true;

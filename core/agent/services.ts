@@ -41,6 +41,8 @@ export interface HostServicesOptions {
   readonly strictArp: boolean;
   /** Whether virtual servers of others are taken over where a service has the same address. */
   readonly adopt: boolean;
+  /** Brings knet's nftables table up to date with {@linkcode HostServices.firewall}. */
+  readonly writeFirewall: () => void;
   /** Called when the kernel has something to learn. Returns at once. */
   readonly onDirty: () => void;
 }
@@ -56,8 +58,11 @@ export class HostServices implements Disposable {
   #problem: string | undefined;
 
   constructor(options: HostServicesOptions) {
-    const { rtnl, nft, stateDir, dataDir, strictArp, adopt, onDirty } = options;
-    this.#plane = new ServicePlane(rtnl, nft, { dataDir, strictArp, adopt: () => adopt });
+    const { rtnl, nft, stateDir, dataDir, strictArp, adopt, writeFirewall, onDirty } = options;
+    const adoptAll = () => adopt;
+    this.#plane = new ServicePlane(rtnl, nft, {
+      ...{ dataDir, strictArp, adopt: adoptAll, writeFirewall },
+    });
     this.#monitor = new ServiceMonitor({
       stateDir,
       onChange: () => {
@@ -126,24 +131,16 @@ export class HostServices implements Disposable {
     this.#known = this.#dirty = true;
   }
 
-  /**
-   * Makes the kernel be as it should. A failure is a warning: the overlay goes on.
-   *
-   * @returns whether knet's nftables table has to be looked at.
-   */
-  reconcile(): boolean {
-    if (!this.#known || this.#host === "") return false;
+  /** Makes the kernel be as it should. A failure is a warning: the overlay goes on. */
+  reconcile(): void {
+    if (!this.#known || this.#host === "") return;
     this.#dirty = false;
-    return this.#attempt(() => this.#plane.reconcile(this.#monitor.desired));
+    this.#attempt(() => this.#plane.reconcile(this.#monitor.desired));
   }
 
-  /**
-   * What has to be done every second: seeing drift, and counting the connections of what drains.
-   *
-   * @returns whether knet's nftables table has to be looked at.
-   */
-  tick(): boolean {
-    const dirty = this.#attempt(() => {
+  /** What has to be done every second: seeing drift, and counting the connections of what drains. */
+  tick(): void {
+    this.#attempt(() => {
       const healed = this.#plane.check();
       if (healed !== undefined) {
         log.info("Put services right: {why} ({operations} messages)", {
@@ -154,7 +151,6 @@ export class HostServices implements Disposable {
       return healed;
     });
     if (this.#monitor.draining) this.#countDrains();
-    return dirty;
   }
 
   /** What `knet svc` asks for. */
@@ -181,20 +177,18 @@ export class HostServices implements Disposable {
     };
   }
 
-  #attempt(act: () => PlaneReconciled | undefined): boolean {
+  #attempt(act: () => PlaneReconciled | undefined): void {
     try {
       const done = act();
-      if (done === undefined) return false;
+      if (done === undefined) return;
       this.#problem = undefined;
       for (const change of done.changes) log.info("{change}", { change });
       for (const problem of done.problems) log.warn("{problem}", { problem });
       if (done.operations > 0) log.info("Programmed services: {operations} messages", { ...done });
-      return done.firewallDirty;
     } catch (error) {
       const problem = messageOf(error);
       if (problem !== this.#problem) log.warn("{problem}", { problem });
       this.#problem = problem;
-      return false;
     }
   }
 

@@ -59,6 +59,11 @@ export interface PlaneOptions {
   readonly strictArp?: boolean;
   /** Whether a virtual server of somebody else's at the same address is taken over. */
   readonly adopt?: (server: VirtualServer) => boolean;
+  /**
+   * Writes knet's nftables table anew, with {@linkcode ServicePlane.firewall} in it. Called before a service becomes reachable: a
+   * connection that was made without being masqueraded would never be.
+   */
+  readonly writeFirewall?: () => void;
 }
 
 /** What a reconcile did. */
@@ -160,10 +165,12 @@ export class ServicePlane implements Disposable {
     this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
     this.#masquerade.widen(servers, family);
+    this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
     changes.push(...this.#vips.bind());
     this.#masquerade.narrow(servers, family);
+    this.#writeFirewall();
     this.#record.save({ servers: achieved(mirror.servers) });
     this.#setTimeouts(desired.timeouts);
     changes.push(...this.#equip(servers, host, problems));
@@ -332,6 +339,12 @@ export class ServicePlane implements Disposable {
     }
     problems.push(`Requests of this host itself lack a source: no device has ${host.gateway}`);
     return undefined;
+  }
+
+  #writeFirewall(): void {
+    if (!this.#masquerade.dirty || this.#options.writeFirewall === undefined) return;
+    this.#options.writeFirewall();
+    this.#masquerade.dirty = false;
   }
 
   #setSysctls(servers: readonly VirtualServer[], host: PlaneHost): string[] {
