@@ -159,8 +159,16 @@ function sameVisibleDest(wanted: KernelDest | undefined, shown: ProcDest): boole
     (shown.forward === "Local" || FORWARD_WORDS.get(shown.forward) === wanted.forward);
 }
 
+const hiddenParts = new WeakMap<KernelServer, string>();
+
 /** In one word, what /proc does not show of a virtual server: knet remembers what it wrote. */
 export function hiddenPart(server: KernelServer): string {
+  let part = hiddenParts.get(server);
+  if (part === undefined) hiddenParts.set(server, part = findHidden(server));
+  return part;
+}
+
+function findHidden(server: KernelServer): string {
   const flags = server.flags & (SVC_F.SCHED1 | SVC_F.SCHED2 | SVC_F.ONEPACKET);
   const thresholds: string[] = [];
   for (const [key, { upper, lower }] of server.dests) {

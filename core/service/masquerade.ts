@@ -12,6 +12,7 @@ import type { VirtualServer } from "./model.ts";
 export class MasqueradeKeeper {
   readonly #nft: Nftables | undefined;
   #sets: ServiceSets | undefined;
+  #wanted: ServiceSets | undefined;
   /** The sets as they should be could not be had by changing elements: the table has to be written anew. */
   dirty = false;
 
@@ -25,23 +26,24 @@ export class MasqueradeKeeper {
     return this.#sets;
   }
 
-  /** Adds what is wanted and leaves what is not wanted any more. */
+  /** Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}. */
   widen(servers: readonly VirtualServer[], family: Family): void {
-    const after = wantedSets(servers, family);
+    const after = servers.length === 0 ? undefined : serviceSets(servers, family);
     const before = this.#sets;
-    this.#change(
-      before === undefined || after === undefined ? after ?? before : new Map(
-        [...after].map((
-          [name, list],
-        ) => [name, [...new Set([...before.get(name) ?? [], ...list])]]),
-      ),
-      family,
-    );
+    this.#wanted = after;
+    if (before === undefined || after === undefined) this.#change(after ?? before, family);
+    else if (sameSets(before, after)) this.#wanted = before;
+    else {
+      const both = [...after].map(([name, list]) =>
+        [name, [...new Set([...before.get(name) ?? [], ...list])]] as const
+      );
+      this.#change(new Map(both), family);
+    }
   }
 
-  /** Leaves only what is wanted. */
-  narrow(servers: readonly VirtualServer[], family: Family): void {
-    this.#change(wantedSets(servers, family), family);
+  /** Leaves only what {@linkcode widen} was told. */
+  narrow(family: Family): void {
+    if (this.#wanted !== this.#sets) this.#change(this.#wanted, family);
   }
 
   #change(after: ServiceSets | undefined, family: Family): void {
@@ -61,6 +63,11 @@ export class MasqueradeKeeper {
   }
 }
 
-function wantedSets(servers: readonly VirtualServer[], family: Family): ServiceSets | undefined {
-  return servers.length === 0 ? undefined : serviceSets(servers, family);
+function sameSets(a: ServiceSets, b: ServiceSets): boolean {
+  for (const [name, list] of b) {
+    const other = a.get(name);
+    if (other?.length !== list.length) return false;
+    if (!list.every((element, index) => element === other[index])) return false;
+  }
+  return true;
 }

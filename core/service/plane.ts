@@ -35,6 +35,7 @@ import {
   restoreSysctls,
   type SysctlRow,
   sysctlRows,
+  sysctlsRight,
   type SysctlWanted,
   wantedSysctls,
 } from "./sysctls.ts";
@@ -81,6 +82,8 @@ export interface PlaneReconciled {
 
 const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
 const MOST_PATIENCE = 64;
+/** Looks after which kernel parameters are read again. */
+const SYSCTL_LOOKS = 10;
 
 /** Services of one network namespace: that of the thread when it is made, and at every call. */
 export class ServicePlane implements Disposable {
@@ -99,6 +102,8 @@ export class ServicePlane implements Disposable {
   #desired = NOTHING;
   #kernelServers = new WeakMap<VirtualServer, KernelServer>();
   #sysctls: readonly SysctlWanted[] = [];
+  #sysctlsRight = false;
+  #looks = 0;
   #problems: readonly string[] = [];
   #blocked: ReadonlySet<string> = new Set();
   #failures = 0;
@@ -162,14 +167,15 @@ export class ServicePlane implements Disposable {
     this.#record.save({ servers: intended(this.#record.record, wanted) });
     const vips = new Set(servers.map((server) => server.address));
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
-    this.#vips.release(host.nodeId, vips, this.#source(host, problems));
+    const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
+    if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
     this.#masquerade.widen(servers, family);
     this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
-    changes.push(...this.#vips.bind());
-    this.#masquerade.narrow(servers, family);
+    if (!sameVips) changes.push(...this.#vips.bind());
+    this.#masquerade.narrow(family);
     this.#writeFirewall();
     this.#record.save({ servers: achieved(mirror.servers) });
     this.#setTimeouts(desired.timeouts);
@@ -195,7 +201,10 @@ export class ServicePlane implements Disposable {
     if (mirror === undefined || this.#host === undefined) return undefined;
     let why = this.#known ? mirror.drift() : "the last reconcile failed";
     if (why !== undefined) this.#known = false;
-    else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
+    else if (++this.#looks % SYSCTL_LOOKS === 0 && !sysctlsRight(this.#sysctls)) {
+      this.#sysctlsRight = false;
+      why = "kernel parameters were changed";
+    } else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
     else if ([...this.#blocked].some((key) => !mirror.foreign.has(key))) {
       why = "a foreign virtual server is gone";
     } else if (this.#failures > 0 && --this.#patience <= 0) {
@@ -254,6 +263,7 @@ export class ServicePlane implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#vips[Symbol.dispose]();
     this.#proc?.[Symbol.dispose]();
     this.#ipvs?.[Symbol.dispose]();
     this.#mirror = this.#proc = this.#ipvs = undefined;
@@ -301,8 +311,7 @@ export class ServicePlane implements Disposable {
     problems: string[],
   ): Map<string, KernelServer> {
     const wanted = new Map<string, KernelServer>();
-    const taken = new Set(this.#vips.otherAddresses().map(({ address }) => address));
-    taken.add(host.publicIp);
+    const taken = this.#takenAddresses(desired, host);
     for (const server of desired.virtualServers) {
       if (!taken.has(server.address)) wanted.set(this.#kernel(server).key, this.#kernel(server));
       else {
@@ -333,6 +342,13 @@ export class ServicePlane implements Disposable {
     return wanted;
   }
 
+  /** Addresses of this host that are no virtual IPs: a service there would take the host's own traffic. */
+  #takenAddresses(desired: ServicesDesired, host: PlaneHost): Set<string> {
+    const vips = new Set(desired.virtualServers.map(({ address }) => address));
+    if (vips.size === 0 || this.#vips.holds(vips)) return new Set();
+    return new Set([host.publicIp, ...this.#vips.otherAddresses().map(({ address }) => address)]);
+  }
+
   #source(host: PlaneHost, problems: string[]): string | undefined {
     if (this.#vips.otherAddresses().some(({ address }) => address === host.gateway)) {
       return host.gateway;
@@ -348,12 +364,15 @@ export class ServicePlane implements Disposable {
   }
 
   #setSysctls(servers: readonly VirtualServer[], host: PlaneHost): string[] {
-    this.#sysctls = wantedSysctls({
+    const wanted = wantedSysctls({
       release: readSysctl("kernel.osrelease") ?? "",
       strictArp: this.#options.strictArp === true,
       direct: servers.some((one) => one.realServers.some(({ forward }) => forward !== "nat")),
       devices: host.devices,
     });
+    if (this.#sysctlsRight && JSON.stringify(wanted) === JSON.stringify(this.#sysctls)) return [];
+    this.#sysctls = wanted;
+    this.#sysctlsRight = true;
     const before = new Map(this.#record.record.sysctls);
     const changes = ensureSysctls(this.#sysctls, before);
     this.#record.save({ sysctls: before });

@@ -89,6 +89,13 @@ export function achieved(servers: ReadonlyMap<string, KernelServer>): Map<string
   return new Map([...servers].map(([key, server]) => [key, hiddenPart(server)]));
 }
 
+function sameMap(a: ReadonlyMap<string, string>, b: ReadonlyMap<string, string>): boolean {
+  if (a === b) return true;
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
+
 /** Keeps the record on the disk, and writes only what differs. */
 export class RecordKeeper {
   readonly #dataDir: string;
@@ -107,11 +114,19 @@ export class RecordKeeper {
 
   /** Changes parts of the record; on the disk when this returns. */
   save(change: Partial<ServiceRecord>): void {
-    const record = { ...this.#record, ...change };
-    const text = recordText(this.#bootId, record);
-    const same = text === recordText(this.#bootId, this.#record);
-    this.#record = record;
-    if (!same) writeFileAtomically(fileOf(this.#dataDir), text, 0o600, 0o700);
+    const before = this.#record;
+    const record = this.#record = { ...before, ...change };
+    const same = sameMap(record.servers, before.servers) &&
+      sameMap(record.sysctls, before.sysctls) &&
+      JSON.stringify(record.timeouts) === JSON.stringify(before.timeouts) &&
+      record.containers.join() === before.containers.join();
+    if (same) return;
+    writeFileAtomically(
+      fileOf(this.#dataDir),
+      recordText(this.#bootId, record),
+      0o600,
+      0o700,
+    );
   }
 
   /** Forgets everything. */

@@ -109,6 +109,13 @@ export function sysctlRows(
   }));
 }
 
+/** Whether all parameters that this kernel has are as they should be. */
+export function sysctlsRight(wanted: readonly SysctlWanted[]): boolean {
+  return sysctlRows(wanted, new Map()).every(({ current, value }) =>
+    current === undefined || current === value
+  );
+}
+
 /**
  * Sets parameters that differ, in the network namespace that the thread is in.
  *
