@@ -1,5 +1,5 @@
 /**
- * knet's kernel interface as a library: links, addresses, routes, next hops, neighbours and FDB entries over netlink, changes as
+ * knet's kernel interface as a library: links, addresses, routes, next hops, neighbours and FDB entries over netlink, IPVS, changes as
  * they come, nftables, network namespaces. Linux, by libnl (packages libnl-3-200 and libnl-route-3-200, or libnl3); writing needs
  * CAP_NET_ADMIN.
  *
@@ -58,6 +58,12 @@
  *
  * @module
  */
+export { MissingFamilyError } from "./ffi/genl/genl.ts";
+export * from "./ffi/genl/ipvs.ts";
+export * from "./ffi/genl/ipvs_dest.ts";
+export * from "./ffi/genl/ipvs_proc.ts";
+export * from "./ffi/genl/ipvs_service.ts";
+export type { IpvsStats } from "./ffi/genl/ipvs_stats.ts";
 export { SystemError } from "./ffi/libc.ts";
 export type { Family } from "./ffi/ip.ts";
 export * from "./ffi/libnftables.ts";

@@ -16,9 +16,9 @@ import { listContainers } from "../container.ts";
 import { KnetError, messageOf } from "../error.ts";
 import type { ServiceSets } from "../firewall.ts";
 import { bootId } from "../node.ts";
-import { applyServices, type ServiceFailure } from "./apply.ts";
+import { applyServices } from "./apply.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
-import { type ForwardFacts, type KernelServer, kernelServer } from "./kernel_server.ts";
+import { type KernelServer, kernelServer } from "./kernel_server.ts";
 import { MasqueradeKeeper } from "./masquerade.ts";
 import {
   NO_TIMEOUTS,
@@ -27,63 +27,19 @@ import {
   type VirtualServer,
 } from "./model.ts";
 import { planServices } from "./plan.ts";
+import { explain, type PlaneHost, type PlaneOptions, type PlaneReconciled } from "./plane_types.ts";
 import { directVips, ensureTunnelEnd, equipContainers } from "./real_server.ts";
 import { achieved, intended, RecordKeeper, UNSEEN } from "./record.ts";
 import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./rows.ts";
-import {
-  ensureSysctls,
-  restoreSysctls,
-  type SysctlRow,
-  sysctlRows,
-  sysctlsRight,
-  type SysctlWanted,
-  wantedSysctls,
-} from "./sysctls.ts";
+import { SysctlKeeper } from "./sysctl_keeper.ts";
+import { type SysctlRow, wantedSysctls } from "./sysctls.ts";
 import { VipKeeper } from "./vip_keeper.ts";
 import { VIP_DEVICE } from "./vips.ts";
 
-/** What the plane is told of this host. */
-export interface PlaneHost extends ForwardFacts {
-  readonly nodeId: string;
-  /** This host's address in the cluster network: the source of what it sends to services itself. */
-  readonly gateway: string;
-  /** This host's address on the underlay. */
-  readonly publicIp: string;
-  /** Bridge and overlay device: where answers of real servers come in. */
-  readonly devices: readonly string[];
-}
-
-/** How a plane works. */
-export interface PlaneOptions {
-  readonly dataDir: string;
-  /** Whether virtual IPs are to stay unknown on the underlay. */
-  readonly strictArp?: boolean;
-  /** Whether a virtual server of somebody else's at the same address is taken over. */
-  readonly adopt?: (server: VirtualServer) => boolean;
-  /**
-   * Writes knet's nftables table anew, with {@linkcode ServicePlane.firewall} in it. Called before a service becomes reachable: a
-   * connection that was made without being masqueraded would never be.
-   */
-  readonly writeFirewall?: () => void;
-}
-
-/** What a reconcile did. */
-export interface PlaneReconciled {
-  /** Messages that changed virtual and real servers. */
-  readonly operations: number;
-  /** What was done apart from that, in words. */
-  readonly changes: readonly string[];
-  readonly failures: readonly ServiceFailure[];
-  /** Sentences for the administrator: what is not as the store wants it, and why. */
-  readonly problems: readonly string[];
-  /** The nftables sets could not be changed: the table has to be written anew. */
-  readonly firewallDirty: boolean;
-}
+export type { PlaneHost, PlaneOptions, PlaneReconciled } from "./plane_types.ts";
 
 const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
 const MOST_PATIENCE = 64;
-/** Looks after which kernel parameters are read again. */
-const SYSCTL_LOOKS = 10;
 
 /** Services of one network namespace: that of the thread when it is made, and at every call. */
 export class ServicePlane implements Disposable {
@@ -91,6 +47,7 @@ export class ServicePlane implements Disposable {
   readonly #options: PlaneOptions;
   readonly #bootId = bootId();
   readonly #record: RecordKeeper;
+  readonly #sysctls: SysctlKeeper;
   readonly #vips: VipKeeper;
   readonly #masquerade: MasqueradeKeeper;
   #host: PlaneHost | undefined;
@@ -101,9 +58,6 @@ export class ServicePlane implements Disposable {
   #known = false;
   #desired = NOTHING;
   #kernelServers = new WeakMap<VirtualServer, KernelServer>();
-  #sysctls: readonly SysctlWanted[] = [];
-  #sysctlsRight = false;
-  #looks = 0;
   #problems: readonly string[] = [];
   #blocked: ReadonlySet<string> = new Set();
   #failures = 0;
@@ -116,6 +70,7 @@ export class ServicePlane implements Disposable {
     this.#rtnl = rtnl;
     this.#options = options;
     this.#record = new RecordKeeper(options.dataDir, this.#bootId);
+    this.#sysctls = new SysctlKeeper(this.#record);
     this.#vips = new VipKeeper(rtnl);
     this.#masquerade = new MasqueradeKeeper(nft);
   }
@@ -201,10 +156,8 @@ export class ServicePlane implements Disposable {
     if (mirror === undefined || this.#host === undefined) return undefined;
     let why = this.#known ? mirror.drift() : "the last reconcile failed";
     if (why !== undefined) this.#known = false;
-    else if (++this.#looks % SYSCTL_LOOKS === 0 && !sysctlsRight(this.#sysctls)) {
-      this.#sysctlsRight = false;
-      why = "kernel parameters were changed";
-    } else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
+    else if (!this.#sysctls.isRight()) why = "kernel parameters were changed";
+    else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
     else if ([...this.#blocked].some((key) => !mirror.foreign.has(key))) {
       why = "a foreign virtual server is gone";
     } else if (this.#failures > 0 && --this.#patience <= 0) {
@@ -232,7 +185,7 @@ export class ServicePlane implements Disposable {
       equipContainers(containers, new Map(), record.containers);
     }
     const removed = this.#vips.remove().length > 0;
-    restoreSysctls(record.sysctls);
+    this.#sysctls.restore();
     this.#record.clear();
     this.#desired = NOTHING;
     this.#problems = [];
@@ -259,7 +212,7 @@ export class ServicePlane implements Disposable {
 
   /** The kernel parameters that services need, as they are. */
   sysctls(): SysctlRow[] {
-    return sysctlRows(this.#sysctls, this.#record.record.sysctls);
+    return this.#sysctls.rows();
   }
 
   [Symbol.dispose](): void {
@@ -364,19 +317,12 @@ export class ServicePlane implements Disposable {
   }
 
   #setSysctls(servers: readonly VirtualServer[], host: PlaneHost): string[] {
-    const wanted = wantedSysctls({
+    return this.#sysctls.ensure(wantedSysctls({
       release: readSysctl("kernel.osrelease") ?? "",
       strictArp: this.#options.strictArp === true,
       direct: servers.some((one) => one.realServers.some(({ forward }) => forward !== "nat")),
       devices: host.devices,
-    });
-    if (this.#sysctlsRight && JSON.stringify(wanted) === JSON.stringify(this.#sysctls)) return [];
-    this.#sysctls = wanted;
-    this.#sysctlsRight = true;
-    const before = new Map(this.#record.record.sysctls);
-    const changes = ensureSysctls(this.#sysctls, before);
-    this.#record.save({ sysctls: before });
-    return changes;
+    }));
   }
 
   #setTimeouts(timeouts: ServiceTimeouts): void {
@@ -402,13 +348,4 @@ export class ServicePlane implements Disposable {
       return [...done.changes];
     }
   }
-}
-
-/** The kernel's words, and what they mean where they say little. */
-function explain({ operation, error }: ServiceFailure): string {
-  const { server, kind } = operation;
-  if (kind === "server" && error.code === "ENOENT") {
-    return `${error.message}: this kernel has no such scheduler (module ip_vs_${server.scheduler})`;
-  }
-  return error.message;
 }

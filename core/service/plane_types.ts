@@ -1,0 +1,55 @@
+/**
+ * What the plane is told, and what it says.
+ *
+ * @module
+ */
+import type { ServiceFailure } from "./apply.ts";
+import type { ForwardFacts } from "./kernel_server.ts";
+import type { VirtualServer } from "./model.ts";
+
+/** What the plane is told of this host. */
+export interface PlaneHost extends ForwardFacts {
+  readonly nodeId: string;
+  /** This host's address in the cluster network: the source of what it sends to services itself. */
+  readonly gateway: string;
+  /** This host's address on the underlay. */
+  readonly publicIp: string;
+  /** Bridge and overlay device: where answers of real servers come in. */
+  readonly devices: readonly string[];
+}
+
+/** How a plane works. */
+export interface PlaneOptions {
+  readonly dataDir: string;
+  /** Whether virtual IPs are to stay unknown on the underlay. */
+  readonly strictArp?: boolean;
+  /** Whether a virtual server of somebody else's at the same address is taken over. */
+  readonly adopt?: (server: VirtualServer) => boolean;
+  /**
+   * Writes knet's nftables table anew, with `ServicePlane.firewall` in it. Called before a service becomes reachable: a
+   * connection that was made without being masqueraded would never be.
+   */
+  readonly writeFirewall?: () => void;
+}
+
+/** What a reconcile did. */
+export interface PlaneReconciled {
+  /** Messages that changed virtual and real servers. */
+  readonly operations: number;
+  /** What was done apart from that, in words. */
+  readonly changes: readonly string[];
+  readonly failures: readonly ServiceFailure[];
+  /** Sentences for the administrator: what is not as the store wants it, and why. */
+  readonly problems: readonly string[];
+  /** The nftables sets could not be changed: the table has to be written anew. */
+  readonly firewallDirty: boolean;
+}
+
+/** The kernel's words, and what they mean where they say little. */
+export function explain({ operation, error }: ServiceFailure): string {
+  const { server, kind } = operation;
+  if (kind === "server" && error.code === "ENOENT") {
+    return `${error.message}: this kernel has no such scheduler (module ip_vs_${server.scheduler})`;
+  }
+  return error.message;
+}

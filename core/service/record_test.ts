@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import type { KernelServer } from "./kernel_server.ts";
+import { achieved, EMPTY_RECORD, intended, parseRecord, RecordKeeper, UNSEEN } from "./record.ts";
+
+function server(key: string, upper = 0): [string, KernelServer] {
+  const dest = { address: "10.244.1.1", port: 80, forward: 0, weight: 1, upper, lower: 0 };
+  return [key, {
+    ...{ key, family: 4, protocol: 6, address: "10.96.0.1", port: 80, scheduler: "rr" },
+    ...{ flags: 0, timeout: 0, netmask: 32, dests: new Map([["10.244.1.1:80", dest]]) },
+  }];
+}
+
+Deno.test("RecordKeeper remembers within a boot, and nothing of an earlier one", async () => {
+  const dataDir = await Deno.makeTempDir();
+  try {
+    const servers = achieved(new Map([server("a", 5)]));
+    new RecordKeeper(dataDir, "boot 1").save({ servers, containers: ["1:2"] });
+    const again = new RecordKeeper(dataDir, "boot 1");
+    assert.deepEqual(again.record.servers, servers);
+    assert.deepEqual(again.record.containers, ["1:2"]);
+    assert.deepEqual(new RecordKeeper(dataDir, "boot 2").record, EMPTY_RECORD);
+    again.clear();
+    assert.deepEqual(new RecordKeeper(dataDir, "boot 1").record, EMPTY_RECORD);
+  } finally {
+    await Deno.remove(dataDir, { recursive: true });
+  }
+});
+
+Deno.test("parseRecord() takes what is no record for none", () => {
+  for (const text of ["", "{", "null", '{"bootId":"b"}', '{"bootId":"b","servers":7}']) {
+    assert.deepEqual(parseRecord(text, "b"), EMPTY_RECORD, text);
+  }
+});
+
+Deno.test("intended() keeps what goes, and has what changes unseen dumped after a crash", () => {
+  const record = {
+    ...EMPTY_RECORD,
+    servers: achieved(new Map([server("gone"), server("same"), server("new")])),
+  };
+  const servers = intended(record, new Map([server("same"), server("new", 9), server("fresh", 3)]));
+  assert.deepEqual([...servers.keys()].sort(), ["fresh", "gone", "new", "same"]);
+  assert.equal(servers.get("same"), record.servers.get("same"));
+  assert.equal(servers.get("new"), UNSEEN);
+  assert.notEqual(servers.get("fresh"), UNSEEN);
+});
