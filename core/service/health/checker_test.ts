@@ -91,12 +91,14 @@ Deno.test("Checker never has more sockets than allowed, and gets round to all of
   using checker = new Checker({
     onChange: () => {},
     inFlight: 5,
-    probe: async ({ port }) => {
+    probe: ({ port }, done) => {
       asked.add(port);
       most = Math.max(most, ++now);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      now--;
-      return { passed: true, detail: "" };
+      setTimeout(() => {
+        now--;
+        done({ passed: true, detail: "" });
+      }, 5);
+      return () => {};
     },
   });
   for (let port = 1; port <= 200; port++) checker.add("127.0.0.1", port, tcp);
@@ -108,9 +110,10 @@ Deno.test("Checker says nothing of real servers while this host is short of sock
   let calls = 0;
   using checker = new Checker({
     onChange: () => assert.fail("no state has changed"),
-    probe: () => {
+    probe: (_target, done) => {
       calls++;
-      return Promise.resolve({ passed: undefined, detail: "too many open files" });
+      queueMicrotask(() => done({ passed: undefined, detail: "too many open files" }));
+      return () => {};
     },
   });
   const key = checker.add("127.0.0.1", 1, { ...tcp, fall: 1 });
