@@ -55,6 +55,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./detach.ts")).detach,
   },
   {
+    name: "trace",
+    summary: "Explain the way a packet takes, step by step",
+    load: async () => (await import("./trace.ts")).trace,
+  },
+  {
     name: "doctor",
     summary: "Find what is missing or wrong on this host",
     load: async () => (await import("./doctor.ts")).doctor,

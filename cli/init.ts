@@ -39,6 +39,10 @@ export const init = defineCommand({
       about: "the same in Postgres",
     },
     {
+      line: "knet init --backend host-gw",
+      about: "no tunnel: plain routes between hosts on one link",
+    },
+    {
       line: "knet init --from-flannel net-conf.json",
       about: "as flannel is configured",
     },

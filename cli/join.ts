@@ -102,6 +102,8 @@ function agentOptions(
     bridge: given.bridge ?? "knet0",
     ipMasq: given["ip-masq"] ?? false,
     peersOnly: given["peers-only"] ?? true,
+    strictArp: given["strict-arp"] ?? false,
+    adopt: given.adopt ?? false,
     once: given.once ?? false,
     plainRoutes: given["plain-routes"] ?? false,
     config: clusterRequest(given, "knet join"),

@@ -115,16 +115,19 @@ export async function milliseconds(input: string): Promise<number> {
   return found;
 }
 
-/** Accepts `host:port` or `[v6]:port`. */
+/** Port of the metrics where `--listen` names none. */
+const METRICS_PORT = 9472;
+
+/** Accepts `ADDRESS`, `ADDRESS:PORT`, `[V6]` or `[V6]:PORT`; yields address and port. */
 export async function listenAddress(input: string): Promise<string> {
-  const match = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]+)$/.exec(input);
+  const match = /^(?:\[([^\]]+)\]|([^:]+[.][^:]+))(?::([0-9]+))?$/.exec(input);
   const host = match?.[1] ?? match?.[2];
   if (match === null || host === undefined) {
     throw new RangeError(`"${input}" is not an address with port: give "127.0.0.1:9472"`);
   }
-  integer("a port", 1, 65_535)(match[3]!);
+  const port = integer("a port", 1, 65_535)(match[3] ?? `${METRICS_PORT}`);
   await address(host);
-  return input;
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 /** Backends of the cluster. */
@@ -244,6 +247,8 @@ export const hostOptions = {
     env: "KNET_PEERS_ONLY",
     fallback: "on; --no-peers-only turns it off",
   }),
+  "strict-arp": flag("Answer no ARP for virtual IPs on the underlay", { env: "KNET_STRICT_ARP" }),
+  adopt: flag("Take over virtual servers of others at a service's address", { env: "KNET_ADOPT" }),
   listen: value(
     "ADDRESS:PORT",
     "Serve /metrics, /healthz, /readyz and /status by TCP too",

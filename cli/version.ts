@@ -1,9 +1,7 @@
 /**
- * The version of knet. Kept equal to that of deno.json by a test: Deno takes comments and trailing commas there, an
- * import of the file would not.
+ * The version, for the command line.
  *
  * @module
  */
 
-/** What `knet --version` prints. */
-export const VERSION = "0.1.0";
+export { VERSION } from "../core/version.ts";

@@ -31,6 +31,10 @@ export function canonicalAddress(text: string): string {
   if (text.includes("/")) {
     throw new SyntaxError(`Cannot read the address "${text}": it has a prefix length`);
   }
+  // inet_aton() reads 010 as eight, inet_pton() refuses it; people mean ten.
+  if (/(?:^|[:.])0\d+\.|\.0\d+$/.test(text)) {
+    throw new SyntaxError(`Cannot read the address "${text}": a number has leading zeros`);
+  }
   return formatAddress(parseAddress(text), 0, textFamily(text));
 }
 

@@ -37,8 +37,8 @@ export function isExpired(lease: Lease, now: number): boolean {
 }
 
 /**
- * Whether this host's clock cannot be trusted to judge others: it differs from the newest renewal of another node by more than a
- * quarter of the TTL. Only for stores without a clock of their own.
+ * Whether this host's clock cannot be trusted to judge others, by the newest renewal of another node: it lies more than half of the
+ * TTL back, the longest that a living node lets pass, or more than a quarter ahead. Only for stores without a clock of their own.
  */
 export function clockIsSuspect(
   config: ClusterConfig,
@@ -50,7 +50,8 @@ export function clockIsSuspect(
   for (const lease of leases) {
     if (lease.nodeId !== nodeId && !isUntaken(lease)) newest = Math.max(newest, lease.renewed);
   }
-  return newest > -Infinity && Math.abs(now - newest) > config.leaseTtl * 250;
+  const ttl = config.leaseTtl * 1000;
+  return newest > -Infinity && (now - newest > ttl / 2 || newest - now > ttl / 4);
 }
 
 /** Number of subnets that can be leased. */

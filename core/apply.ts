@@ -22,6 +22,9 @@ export interface Failure {
 // What is gone already need not be deleted: the device may have taken its entries with it.
 const GONE = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
 
+/** Bytes of messages that go to the kernel at once. */
+const BATCH_BYTES = 128 * 1024;
+
 /** Writes one operation into a batch. */
 export function encodeOperation(batch: Batch, operation: Operation): void {
   switch (operation.kind) {
@@ -46,16 +49,56 @@ export function apply(
   operations: readonly Operation[],
   tables: Tables,
 ): Failure[] {
-  if (operations.length === 0) return [];
-  const batch = new Batch();
-  for (const operation of operations) encodeOperation(batch, operation);
-  const refused = new Map(rtnl.send(batch).map((failure) => [failure.index, failure.error]));
   const failures: Failure[] = [];
+  // One send's worth at a time: the bytes stay in the processor's cache, and nothing grows with the cluster.
+  const batch = new Batch(BATCH_BYTES + (BATCH_BYTES >> 2));
+  let first = 0;
   operations.forEach((operation, index) => {
-    const error = refused.get(index);
-    if (error === undefined || (operation.verb === "delete" && GONE.has(error.code))) {
-      advance(tables, operation);
-    } else failures.push({ operation, error });
+    encodeOperation(batch, operation);
+    if (batch.size < BATCH_BYTES && index < operations.length - 1) return;
+    const refused = rtnl.send(batch);
+    batch.clear();
+    let next = 0;
+    for (let at = first; at <= index; at++) {
+      const done = operations[at]!;
+      const error = refused[next]?.index === at - first ? refused[next++]!.error : undefined;
+      if (error === undefined || (done.verb === "delete" && GONE.has(error.code))) {
+        advance(tables, done);
+      } else failures.push({ operation: done, error });
+    }
+    first = index + 1;
   });
+  withdraw(rtnl, operations, failures, tables);
   return failures;
+}
+
+/**
+ * Takes back routes whose next hop got the id of somebody else's: they would lead wherever that one leads, and the kernel would
+ * refuse their gateway on our device for as long as they are there.
+ */
+function withdraw(
+  rtnl: NetlinkSocket,
+  operations: readonly Operation[],
+  failures: readonly Failure[],
+  tables: Tables,
+): void {
+  const foreign = new Set<number | undefined>();
+  for (const { operation, error } of failures) {
+    if (operation.kind === "nexthop" && operation.verb === "add" && error.code === "EEXIST") {
+      foreign.add(operation.value.id);
+    }
+  }
+  if (foreign.size === 0) return;
+  const wrong = operations.flatMap((operation): Operation[] =>
+    operation.kind === "route" && operation.verb !== "delete" &&
+      foreign.has(operation.value.nexthopId)
+      ? [{ ...operation, verb: "delete" }]
+      : []
+  );
+  const batch = new Batch();
+  for (const operation of wrong) {
+    encodeOperation(batch, operation);
+    advance(tables, operation);
+  }
+  rtnl.send(batch);
 }

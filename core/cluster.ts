@@ -6,6 +6,7 @@
 import {
   addressBits,
   addressToNumber,
+  canonicalAddress,
   formatPrefix,
   nthAddress,
   parsePrefix,
@@ -208,8 +209,27 @@ export function differences(config: ClusterConfig, request: ClusterRequest): str
     for (const [option, wanted] of Object.entries(backend)) compare(option, has[option], wanted);
   }
   const has: Record<string, unknown> = { ...config };
-  for (const [option, wanted] of Object.entries(rest)) compare(option, has[option], wanted);
+  for (const [option, wanted] of Object.entries(rest)) {
+    compare(
+      option,
+      has[option],
+      typeof wanted === "string" ? canonicalText(option, wanted) : wanted,
+    );
+  }
   return found;
+}
+
+/** A network or bound as a configuration has it, so that two ways to write one do not count as different. */
+function canonicalText(option: string, text: string): string {
+  const [address = "", length] = text.split("/");
+  try {
+    const canonical = canonicalAddress(address);
+    return length === undefined || option.startsWith("subnetM")
+      ? canonical
+      : `${canonical}/${length}`;
+  } catch {
+    return text; // Shown as it was given.
+  }
 }
 
 /**
@@ -233,7 +253,7 @@ export function configFromFlannel(text: string): ClusterConfig {
       remedy: "Give the net-conf.json that flannel uses",
     });
   }
-  if (conf.Network === undefined) {
+  if (conf === null || typeof conf !== "object" || conf.Network === undefined) {
     throw wrong(
       "flannel's configuration",
       "it has no Network",

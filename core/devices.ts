@@ -25,8 +25,10 @@ import { KnetError } from "./error.ts";
 /** A device as it should be. */
 export interface DeviceSpec {
   readonly name: string;
-  readonly kind: "vxlan" | "bridge" | "dummy";
-  readonly mac: string;
+  /** "tun" is made by whoever opens /dev/net/tun; here it is only looked after. */
+  readonly kind: "vxlan" | "bridge" | "dummy" | "tun";
+  /** Absent where the device has none (tun). */
+  readonly mac?: string;
   /** Bytes. */
   readonly mtu: number;
   /** Addresses with prefix length. */
@@ -56,7 +58,7 @@ const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
  *
- * @throws {KnetError} if another VXLAN device owns the same VNI and port.
+ * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port.
  */
 export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
   const present = links.find((link) => link.name === spec.name);
@@ -88,7 +90,7 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
       change.addrGenMode = ADDR_GEN_MODE_NONE;
     }
   }
-  if (present.mac !== spec.mac) change.mac = spec.mac;
+  if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
   if (!present.up) change.up = true;
   return Object.keys(change).length === 0
@@ -109,6 +111,7 @@ function refuseOtherOwner(
   throw new KnetError(
     `Cannot create device "${spec.name}": "${owner.name}" owns VNI ${wanted.vni} on port ${wanted.port}`,
     {
+      exitCode: 3,
       remedy:
         `Remove "${owner.name}" if nothing uses it any more, or give the cluster another --vni or --port`,
     },
@@ -140,17 +143,28 @@ export interface EnsuredDevice {
   readonly index: number;
   /** Sentences for the log: empty if all was right. */
   readonly changes: readonly string[];
+  /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
+  readonly deferred: boolean;
+  /** That outer address. */
+  readonly outer?: string;
 }
 
 /**
  * Makes a device be as it should.
  *
+ * @param options.keepOuter Leave a VXLAN device that is there its outer address and its underlay interface for now.
  * @throws {KnetError} if another device is in the way.
  * @throws {NetlinkError} if the kernel refuses.
  */
-export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevice {
+export function ensureDevice(
+  rtnl: NetlinkSocket,
+  spec: DeviceSpec,
+  options: { readonly keepOuter?: boolean } = {},
+): EnsuredDevice {
   const changes: string[] = [];
-  const todo = planDevice(spec, listLinks(rtnl));
+  const links = listLinks(rtnl);
+  let todo = planDevice(spec, links);
+  let deferred = false;
   let index: number;
   switch (todo.action) {
     case "keep":
@@ -158,6 +172,12 @@ export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevi
       break;
     case "change":
       index = todo.index;
+      if (options.keepOuter && todo.change.vxlan !== undefined) {
+        const { vxlan: _, ...rest } = todo.change;
+        deferred = true;
+        if (Object.keys(rest).length === 0) break;
+        todo = { ...todo, change: rest };
+      }
       // The kernel refuses a new MAC address on a device that is up only for some kinds; VXLAN and bridge take it.
       changeLink(rtnl, index, todo.change);
       changes.push(`changed ${Object.keys(todo.change).join(", ")} of ${spec.name}`);
@@ -187,14 +207,18 @@ export function ensureDevice(rtnl: NetlinkSocket, spec: DeviceSpec): EnsuredDevi
     });
     changes.push(`added ${prefix} to ${spec.name}`);
   }
-  return { index, changes };
+  const outer = links.find((link) => link.index === index)?.vxlan?.local;
+  return { index, changes, deferred, ...(outer !== undefined && { outer }) };
 }
 
 function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
+  if (spec.kind === "tun") {
+    throw new KnetError(`Cannot use device "${spec.name}": nobody has made it`);
+  }
   addLink(rtnl, {
     name: spec.name,
     kind: spec.kind,
-    mac: spec.mac,
+    ...(spec.mac !== undefined && { mac: spec.mac }),
     mtu: spec.mtu,
     // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
     ...(spec.vxlan && {

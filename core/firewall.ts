@@ -5,7 +5,7 @@
  * @module
  */
 import { readSmallFile } from "../ffi/libc.ts";
-import { type Nftables, NftablesError } from "../ffi/libnftables.ts";
+import { type Nftables, NftablesError, type NftablesOptions } from "../ffi/libnftables.ts";
 import { familyOf } from "./address.ts";
 import { checkForward, forwardRemoval, readRules } from "./firewall/forward.ts";
 import type { FirewallAdvice } from "./firewall/managers.ts";
@@ -25,13 +25,6 @@ import type { Family } from "./lease.ts";
 export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
 export { type FirewallDesired, firewallRules, type PeersOnly } from "./firewall/rules.ts";
 export { type ServiceSets, serviceSets } from "./firewall/services.ts";
-
-/** A listing of knet's table, its sets' elements apart. */
-interface Listing {
-  readonly rules: string;
-  /** Elements by the name of their set; a set without any is not named. */
-  readonly sets: ReadonlyMap<string, ReadonlySet<string>>;
-}
 
 /**
  * The table as the kernel listed it right after it was written. Comparing with that, rather than with
@@ -56,7 +49,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
  */
 export function applyFirewall(nft: Nftables, desired: FirewallDesired): void {
   nft.run(firewallRules(desired));
-  const rules = listTable(nft, familyOf(desired.network))?.rules ?? "";
+  const rules = listRules(nft, familyOf(desired.network)) ?? "";
   written.set(nft, { key: keyOf(desired), rules });
 }
 
@@ -70,14 +63,15 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   const before = written.get(nft);
   if (before === undefined) return "this process has not written its nftables table yet";
   if (before.key !== keyOf(desired)) return "its nftables table should have other rules";
-  const listing = listTable(nft, familyOf(desired.network));
-  if ((listing?.rules ?? "") !== before.rules) {
-    return listing === undefined ? "its nftables table is gone" : "its nftables rules were changed";
+  const family = familyOf(desired.network);
+  const rules = listRules(nft, family);
+  if ((rules ?? "") !== before.rules) {
+    return rules === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
   const wanted = new Map(desired.services);
   if (desired.peersOnly !== undefined) wanted.set(PEER_SET, desired.peersOnly.peers);
-  for (const name of new Set([...wanted.keys(), ...listing?.sets.keys() ?? []])) {
-    const difference = setDifference(name, new Set(wanted.get(name)), listing?.sets.get(name));
+  for (const [name, elements] of wanted) {
+    const difference = setDifference(name, new Set(elements), listElements(nft, family, name));
     if (difference !== undefined) return difference;
   }
   return undefined;
@@ -86,7 +80,7 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
 function setDifference(
   name: string,
   wanted: ReadonlySet<string>,
-  present: ReadonlySet<string> = new Set(),
+  present: ReadonlySet<string>,
 ): string | undefined {
   const missing = [...wanted].filter((element) => !present.has(element)).length;
   const foreign = present.size - (wanted.size - missing);
@@ -94,9 +88,9 @@ function setDifference(
   const set = peers ? "its nftables set" : `its nftables set ${name}`;
   if (missing > 0) return `${missing} ${peers ? "peers" : "entries"} are missing in ${set}`;
   if (foreign > 0) {
-    return `${foreign} ${peers ? "addresses" : "entries"} in ${set} ${
-      peers ? "are no peers" : "do not belong there"
-    }`;
+    return peers
+      ? `${foreign} addresses in ${set} are no peers`
+      : `${foreign} entries in ${set} do not belong there`;
   }
   return undefined;
 }
@@ -133,33 +127,41 @@ export function changeServiceSets(
 /** Removes knet's table, if it is there. */
 export function removeFirewall(nft: Nftables): void {
   for (const family of [4, 6] as const) {
-    if (listTable(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
+    if (listRules(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
   }
   written.delete(nft);
 }
 
-function listTable(nft: Nftables, family: Family): Listing | undefined {
+/** The table without the elements of its sets; undefined if there is none. */
+function listRules(nft: Nftables, family: Family): string | undefined {
+  const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
+  return text === undefined ? undefined : partElements(text).rest;
+}
+
+function listElements(nft: Nftables, family: Family, name: string): ReadonlySet<string> {
+  return partElements(list(nft, `set ${familyWord(family)} ${TABLE} ${name}`) ?? "").elements;
+}
+
+function list(nft: Nftables, what: string, options?: NftablesOptions): string | undefined {
   try {
-    const text = nft.run(`list table ${familyWord(family)} ${TABLE}`, { stateless: true });
-    return parseListing(text);
+    return nft.run(`list ${what}`, options);
   } catch (error) {
     if (error instanceof NftablesError && isMissing(error)) return undefined;
     throw error;
   }
 }
 
-/** Parts a listing into rules and elements of the sets, whose order means nothing. */
-export function parseListing(text: string): Listing {
-  const sets = new Map<string, Set<string>>();
-  const rules = text.replace(
-    /^(\s*set (\S+) \{\n[^}]*?)^\s*elements = \{([^}]*)\}\n/gm,
-    (_, head: string, name: string, elements: string) => {
-      const list = elements.split(",").map((element) => element.trim());
-      sets.set(name, new Set(list.filter((element) => element !== "")));
-      return head;
-    },
-  );
-  return { rules, sets };
+/** Parts a listing into rules and the elements of its sets, whose order means nothing. */
+export function partElements(text: string): { rest: string; elements: ReadonlySet<string> } {
+  const elements = new Set<string>();
+  const rest = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
+    for (const part of list.split(",")) {
+      const element = part.trim();
+      if (element !== "") elements.add(element);
+    }
+    return "";
+  });
+  return { rest, elements };
 }
 
 /** What {@linkcode ensureForward} found and did. */

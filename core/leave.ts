@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { FileLock } from "../ffi/file_lock.ts";
 import { Nftables } from "../ffi/libnftables.ts";
+import { hasLibrary } from "../ffi/load.ts";
 import { missingCapabilities } from "../ffi/privilege.ts";
 import { openRtnl } from "../ffi/rtnl/rtnl.ts";
 import { removeSnapshot } from "./agent/snapshot.ts";
@@ -18,8 +19,10 @@ import { readTextIfPresent } from "./files.ts";
 import { removeFirewall, removeForward } from "./firewall.ts";
 import type { Family } from "./lease.ts";
 import { storedNodeId } from "./node.ts";
+import { ServicePlane } from "./service/plane.ts";
 import { readNodeState, removeNodeState } from "./node_state.ts";
 import { plan } from "./plan.ts";
+import { removeStaleDevices } from "./stale_devices.ts";
 import { askAgent } from "./status.ts";
 import { openStore } from "./store/open.ts";
 import { emptyDesired, readTables } from "./tables.ts";
@@ -107,6 +110,12 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
 async function takeDown(options: LeaveOptions): Promise<string[]> {
   const state = readNodeState(options.stateDir);
   const devices: string[] = [];
+  using rtnl = openRtnl();
+  {
+    // Containers that are real servers have to be reached, so this comes before they are detached.
+    using services = new ServicePlane(rtnl, undefined, { dataDir: options.dataDir });
+    devices.push(...services.removeAll());
+  }
   for (const { netns, ifname } of listContainers(options.dataDir)) {
     try {
       await detach({ netns, ifname, dataDir: options.dataDir });
@@ -114,7 +123,6 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
       // Its namespace is gone; the bridge's removal leaves nothing of it behind.
     }
   }
-  using rtnl = openRtnl();
   for (const family of [4, 6] satisfies Family[]) {
     const tables = readTables(rtnl, family, undefined, { nexthopObjects: false });
     apply(rtnl, plan(emptyDesired(), tables, { nexthopObjects: false }), tables);
@@ -122,9 +130,16 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
   for (const name of [state?.device, state?.bridge]) {
     if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
   }
+  devices.push(...removeStaleDevices(rtnl, undefined));
+  takeFirewallDown();
+  removeNodeState(options.stateDir);
+  return devices;
+}
+
+function takeFirewallDown(): void {
+  // Without the library no rules of knet were made here.
+  if (!hasLibrary("libnftables.so.1")) return;
   using nft = new Nftables();
   removeForward(nft);
   removeFirewall(nft);
-  removeNodeState(options.stateDir);
-  return devices;
 }

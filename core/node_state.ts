@@ -27,6 +27,8 @@ export interface NodeState {
   /** Name of the backend's device; absent where it has none. */
   readonly device?: string;
   readonly publicIp: string;
+  /** Name of the underlay interface. */
+  readonly iface: string;
 }
 
 const stateFile = (stateDir: string) => join(stateDir, "node.json");

@@ -34,7 +34,8 @@ const NUD_NOARP = 0x40;
 const NTF_SELF = 0x02;
 
 /**
- * Compares and plans. Neighbours and FDB entries come before the next hop and the route that use them; a route goes before them.
+ * Compares and plans. FDB entries come before the neighbours that lead to them (a peer's MAC address may change under a route that
+ * stays), both before the next hop and the route that use them; a route goes before them.
  *
  * @param touched Look at these keys only; absent: at everything, foreign leftovers (`extra`) included.
  */
@@ -137,8 +138,8 @@ export function plan(
     }
   }
   return before.length + after.length === 0 && routes.length === 0
-    ? [...neighbours, ...fdb, ...nexthops]
-    : [...before, ...neighbours, ...fdb, ...nexthops, ...routes, ...after];
+    ? [...fdb, ...neighbours, ...nexthops]
+    : [...before, ...fdb, ...neighbours, ...nexthops, ...routes, ...after];
 }
 
 /** Gives out next-hop ids that nobody has, lowest first. */
@@ -179,11 +180,13 @@ function sameRoute(
 }
 
 function fdbEntry(wanted: WantedFdb): FdbEntry {
-  return { ...wanted, state: NUD_PERMANENT | NUD_NOARP, flags: NTF_SELF };
+  const { ifindex, mac, dst } = wanted;
+  return { ifindex, mac, dst, state: NUD_PERMANENT | NUD_NOARP, flags: NTF_SELF };
 }
 
 function neighbourEntry(wanted: WantedNeighbour): Neighbour {
-  return { ...wanted, state: NUD_PERMANENT, flags: 0 };
+  const { family, ifindex, dst, mac } = wanted;
+  return { family, ifindex, dst, mac, state: NUD_PERMANENT, flags: 0 };
 }
 
 function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
@@ -199,18 +202,15 @@ function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
 }
 
 function routeEntry(wanted: WantedRoute, nexthopId: number | undefined): Route {
-  const common = {
-    family: wanted.family,
-    dst: wanted.dst,
-    protocol: KNET_PROTOCOL,
-    scope: 0, // RT_SCOPE_UNIVERSE, linux/rtnetlink.h
-    table: MAIN_TABLE,
-    type: 1, // RTN_UNICAST
-    flags: 0,
-  };
+  const { family, dst, gateway, ifindex, onlink } = wanted;
+  const protocol = KNET_PROTOCOL;
+  const scope = 0; // RT_SCOPE_UNIVERSE, linux/rtnetlink.h
+  const table = MAIN_TABLE;
+  const type = 1; // RTN_UNICAST
+  const flags = 0;
   return nexthopId === undefined
-    ? { ...common, gateway: wanted.gateway, ifindex: wanted.ifindex, onlink: wanted.onlink }
-    : { ...common, nexthopId, onlink: false };
+    ? { family, dst, gateway, ifindex, protocol, scope, table, type, onlink, flags }
+    : { family, dst, nexthopId, protocol, scope, table, type, onlink: false, flags };
 }
 
 /** What the tables hold after an operation succeeded. */

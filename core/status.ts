@@ -6,11 +6,12 @@
 import { request } from "node:http";
 import { join } from "node:path";
 import { isExpired } from "./allocate.ts";
+import type { PeerPath, Via } from "./backend/backend.ts";
 import type { BackendType } from "./cluster.ts";
-import { KnetError } from "./error.ts";
+import { KnetError, messageOf } from "./error.ts";
 import type { Lease } from "./lease.ts";
 import { readNodeState } from "./node_state.ts";
-import type { Desired, Tables } from "./tables.ts";
+import type { Tables } from "./tables.ts";
 
 /** One stable JSON document. */
 export interface StatusReport {
@@ -67,29 +68,33 @@ export interface PeerStatus {
   readonly route: boolean;
   readonly neighbour: boolean;
   readonly fdb: boolean;
-  readonly via: "vxlan" | "direct" | "udp" | "none";
+  readonly via: Via;
+  /** Why it cannot be reached. */
   readonly warning?: string;
 }
 
 /** Compares a peer with the kernel's tables. */
 export function peerStatus(
   lease: Lease,
-  desired: Desired,
+  { via, entries, warning }: PeerPath,
   tables: Tables,
   now: number,
 ): PeerStatus {
-  const route = desired.routes.get(lease.subnet);
-  const { mac } = lease.backendData;
+  const { route, neighbour, fdb } = entries;
+  const held = tables.routes.get(lease.subnet);
   return {
     name: lease.nodeName,
     nodeId: lease.nodeId,
     subnet: lease.subnet,
     publicIp: lease.publicIp,
     expired: isExpired(lease, now),
-    route: route !== undefined && tables.routes.has(lease.subnet),
-    neighbour: route !== undefined && tables.neighbours.get(route.gateway)?.mac === mac,
-    fdb: mac !== undefined && tables.fdb.get(mac)?.dst === lease.publicIp,
-    via: route === undefined ? "none" : mac === undefined ? "direct" : "vxlan",
+    route: route !== undefined && held !== undefined &&
+      (route.byNexthop || (held.gateway === route.gateway && held.ifindex === route.ifindex)),
+    neighbour: neighbour !== undefined &&
+      tables.neighbours.get(neighbour.dst)?.mac === neighbour.mac,
+    fdb: fdb !== undefined && tables.fdb.get(fdb.mac)?.dst === fdb.dst,
+    via,
+    ...(warning !== undefined && { warning }),
   };
 }
 
@@ -139,18 +144,24 @@ export async function collectStatus(
   }
   const [
     { openRtnl },
-    { getLink },
-    { readTables, emptyDesired, want },
+    { listLinks },
+    { listAddresses },
+    { listRoutes },
+    { MAIN_TABLE, readTables },
     { openStore, redactUrl },
     { listContainers },
-    { backendOf },
+    { backendOf, NO_PATH },
+    { chooseUnderlay },
   ] = await Promise.all([
     import("../ffi/rtnl/rtnl.ts"),
     import("../ffi/rtnl/link.ts"),
+    import("../ffi/rtnl/address.ts"),
+    import("../ffi/rtnl/route.ts"),
     import("./tables.ts"),
     import("./store/open.ts"),
     import("./container.ts"),
     import("./backend/backend.ts"),
+    import("./underlay.ts"),
   ]);
   const warnings = ["No agent runs on this host: what breaks is not repaired"];
   let leases: Lease[] = [];
@@ -172,31 +183,35 @@ export async function collectStatus(
     };
   }
   using rtnl = openRtnl();
-  const device = state.device === undefined ? undefined : getLink(rtnl, state.device)?.index;
+  const links = listLinks(rtnl);
+  const device = links.find((link) => link.name === state.device)?.index;
   const own = leases.find((lease) => lease.nodeId === state.nodeId);
   const peers = leases.filter((lease) => lease !== own);
   const family = own?.family ?? 4;
   const tables = readTables(rtnl, family, device, { nexthopObjects: false });
-  const desired = emptyDesired();
+  let pathOf = (_peer: Lease): PeerPath => NO_PATH;
   if (config !== undefined) {
-    const backend = backendOf(config.backend);
-    const context = {
-      config,
-      family,
-      nodeId: state.nodeId,
-      subnet: state.subnet,
-      backendData: own?.backendData ?? {},
-      underlay: {
-        ifindex: 0,
-        name: "",
-        address: state.publicIp,
-        prefixLength: 32,
-        publicIp: state.publicIp,
+    try {
+      const underlay = chooseUnderlay({
+        links,
+        addresses: listAddresses(rtnl),
+        routes: listRoutes(rtnl, { family, table: MAIN_TABLE }),
+      }, { family, iface: state.iface, publicIp: state.publicIp });
+      const backend = backendOf(config.backend);
+      const context = {
+        config,
+        family,
+        nodeId: state.nodeId,
+        subnet: state.subnet,
+        backendData: own?.backendData ?? {},
+        underlay,
+        announced: true,
         mtu: state.mtu,
-      },
-      mtu: state.mtu,
-    };
-    for (const peer of peers) want(desired, backend.peer(context, device ?? 0, peer));
+      };
+      pathOf = (peer) => backend.peer(context, device ?? 0, peer);
+    } catch (error) {
+      warnings.push(messageOf(error));
+    }
   }
   return {
     node: {
@@ -217,7 +232,7 @@ export async function collectStatus(
     },
     agent: { running: false, ready: false, state: "not running" },
     store,
-    peers: peers.map((peer) => peerStatus(peer, desired, tables, now)),
+    peers: peers.map((peer) => peerStatus(peer, pathOf(peer), tables, now)),
     containers: listContainers(options.dataDir).map(({ netns, ifname, address }) => ({
       netns,
       ifname,

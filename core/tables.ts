@@ -164,6 +164,11 @@ function unwantRoute(desired: Desired, dst: string, touched: Touched | undefined
   touched?.gateways.add(old.gateway);
 }
 
+/** Whether a route has the metric that one without a metric gets: IPv6 knows no zero, and writes IP6_RT_PRIO_USER of linux/ipv6_route.h. */
+export function isPlainMetric(route: Pick<Route, "family" | "priority">): boolean {
+  return !route.priority || (route.family === 6 && route.priority === 1024);
+}
+
 /** Sorts dumped entries into tables. Pure. */
 export function sortTables(
   dumps: {
@@ -177,7 +182,8 @@ export function sortTables(
   const tables = emptyTables();
   for (const route of dumps.routes) {
     if (route.protocol !== KNET_PROTOCOL || route.table !== MAIN_TABLE) continue;
-    const plain = !route.priority && route.type === RTN_UNICAST && !tables.routes.has(route.dst);
+    const plain = isPlainMetric(route) && route.type === RTN_UNICAST &&
+      !tables.routes.has(route.dst);
     if (plain) tables.routes.set(route.dst, route);
     else tables.extra.routes.push(route);
   }

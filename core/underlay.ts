@@ -8,6 +8,7 @@ import type { Link } from "../ffi/rtnl/link.ts";
 import type { Route } from "../ffi/rtnl/route.ts";
 import { KnetError } from "./error.ts";
 import type { Family } from "./lease.ts";
+import { type Nearby, nearbyOf } from "./same_link.ts";
 
 /** The underlay as it is now. */
 export interface Underlay {
@@ -15,8 +16,10 @@ export interface Underlay {
   readonly name: string;
   /** This host's address on the interface: the source of what it sends to peers. */
   readonly address: string;
-  /** Prefix length of that address: peers inside are on the same link. */
+  /** Prefix length of that address. */
   readonly prefixLength: number;
+  /** What is on the interface's link, and what inside it is not; the most specific first. */
+  readonly nearby: readonly Nearby[];
   /** The address peers are told, another one only behind a one-to-one NAT. */
   readonly publicIp: string;
   /** Bytes. */
@@ -74,6 +77,7 @@ export function chooseUnderlay(
     name: link.name,
     address: address.address,
     prefixLength: address.prefixLength,
+    nearby: nearbyOf(link.index, own, facts.routes),
     publicIp: choice.publicIp ?? address.address,
     mtu: link.mtu,
   };

@@ -41,6 +41,13 @@ const PERMISSIONS = [
   "--no-prompt",
 ];
 
+/**
+ * For the agent, which works for a second and then waits for weeks: a small nursery, no memory for V8's
+ * helper threads, and a collector that the program can call when the work is done. Together they keep
+ * 60 MiB out of an agent with 5,000 peers.
+ */
+const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--expose-gc"];
+
 /** What the program loads by URL, which the compiler cannot see. */
 const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];
 
@@ -117,7 +124,7 @@ function copyLibrary(name: string, target: string): boolean {
 }
 
 /** The compiler's command line, and the environment it needs. */
-function compiler(): { command: string[]; env: Record<string, string> } {
+export function compiler(): { command: string[]; env: Record<string, string> } {
   // The compiler resolves imports by recursion, deeper than the default stack of its threads.
   const stack = { RUST_MIN_STACK: String(64 << 20) };
   const runtime = Deno.env.get("DENORT_BIN") || fetchRuntime();
@@ -169,6 +176,7 @@ export function compile(output: string): number {
       lock,
       // The cache would be a file under /tmp with a name that anybody can guess and take.
       "--no-code-cache",
+      `--v8-flags=${V8_FLAGS.join(",")}`,
       ...PERMISSIONS,
       ...INCLUDES.flatMap((path) => ["--include", path]),
       "--output",

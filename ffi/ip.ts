@@ -81,8 +81,10 @@ function writeAddress6(text: string, target: Uint8Array, offset: number): void {
   const lastColon = address.lastIndexOf(":");
   if (address.includes(".")) {
     const four = new Uint8Array(4);
-    if (address.indexOf(":", lastColon + 1) >= 0) throw malformed();
-    writeAddress(address.slice(lastColon + 1), four, 0);
+    const dotted = address.slice(lastColon + 1);
+    // Checked first: text such as "a.1.1.1" looks like IPv6 again, and reading it would never end.
+    if (lastColon < 0 || !/^[\d.]+$/.test(dotted)) throw malformed();
+    writeAddress(dotted, four, 0);
     const hex = (high: number, low: number) => ((high << 8) | low).toString(16);
     address = `${address.slice(0, lastColon + 1)}${hex(four[0]!, four[1]!)}:${
       hex(four[2]!, four[3]!)
@@ -155,14 +157,29 @@ function formatAddress6(bytes: Uint8Array, offset: number): string {
  * @throws {SyntaxError} if the text is none.
  */
 export function writeMac(text: string, target: Uint8Array, offset: number): void {
-  if (!/^(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}$/.test(text)) {
+  let wrong = text.length !== 17 ? 1 : 0;
+  for (let index = 0, at = 0; index < 6; index++, at += 3) {
+    const high = hexDigit(text.charCodeAt(at));
+    const low = hexDigit(text.charCodeAt(at + 1));
+    // A digit that is none is -1, whose bits survive the "or".
+    wrong |= (high | low) & ~15;
+    if (index < 5 && text.charCodeAt(at + 2) !== COLON) wrong = 1;
+    target[offset + index] = high << 4 | low;
+  }
+  if (wrong !== 0) {
     throw new SyntaxError(
       `Cannot read the MAC address "${text}": it is not six bytes in hexadecimal`,
     );
   }
-  for (let index = 0; index < 6; index++) {
-    target[offset + index] = parseInt(text.slice(3 * index, 3 * index + 2), 16);
-  }
+}
+
+const COLON = 0x3a;
+
+/** Value of a hexadecimal digit by its character code, -1 for any other character. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  const letter = code | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 /** The six bytes of a MAC address. */

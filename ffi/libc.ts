@@ -83,6 +83,7 @@ export const O_NONBLOCK = 0o4000;
 
 /** What an operating system call answered with when it failed. */
 export class SystemError extends Error {
+  /** Always "SystemError". */
   override readonly name = "SystemError";
   /** The positive errno (errno.h). */
   readonly errno: number;
@@ -93,6 +94,13 @@ export class SystemError extends Error {
   /** The file concerned, if there is one. */
   readonly path: string | undefined;
 
+  /**
+   * An error made of an errno.
+   *
+   * @param errno The positive errno (errno.h).
+   * @param operation What was being done, `open`.
+   * @param path The file concerned.
+   */
   constructor(errno: number, operation: string, path?: string) {
     const code = errnoName(errno);
     const what = path === undefined ? operation : `${operation} "${path}"`;

@@ -36,6 +36,7 @@ const nft = () => openLibrary("libnftables.so.1", symbols);
 const OUTPUT_STATELESS = 1 << 2;
 const OUTPUT_HANDLE = 1 << 3;
 const OUTPUT_JSON = 1 << 4;
+const OUTPUT_TERSE = 1 << 11;
 const OUTPUT_NUMERIC_ALL = 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10;
 
 /** How one call of {@linkcode Nftables.run} is carried out. */
@@ -48,16 +49,25 @@ export interface NftablesOptions {
   handles?: boolean;
   /** Leave out counters and other state, for comparing rule sets. */
   stateless?: boolean;
+  /** Leave out the elements of sets, where libnftables can (0.9.3 and newer). */
+  terse?: boolean;
 }
 
 /** nftables refused a command. Nothing of the call's commands was carried out. */
 export class NftablesError extends Error {
+  /** Always "NftablesError". */
   override readonly name = "NftablesError";
   /** All that libnftables says, with the place of the mistake marked. */
   readonly output: string;
   /** The commands that were refused. */
   readonly commands: string;
 
+  /**
+   * An error made of libnftables' output.
+   *
+   * @param commands The commands that were refused.
+   * @param output What libnftables said.
+   */
   constructor(commands: string, output: string) {
     const said = output.split("\n").find((line) => line.includes("Error:")) ?? output.trim();
     const state = said.replace(/^.*Error:\s*/, "") || "libnftables gives no reason";
@@ -93,9 +103,16 @@ export class Nftables implements Disposable {
    * @throws {NftablesError} if one of them is refused.
    *
    * @example
-   * ```ts no-assert ignore
-   * using nft = new Nftables();
-   * nft.run("add table inet example\ndelete table inet example");
+   * ```ts
+   * import { newNetns, withNetns } from "@knet/knet";
+   * import assert from "node:assert/strict";
+   *
+   * using namespace = newNetns();
+   * withNetns(namespace.fd, () => {
+   *   using nft = new Nftables();
+   *   nft.run("add table inet example\nadd chain inet example forward");
+   *   assert.match(nft.run("list ruleset"), /table inet example/);
+   * });
    * ```
    */
   run(commands: string, options: NftablesOptions = {}): string {
@@ -105,7 +122,8 @@ export class Nftables implements Disposable {
     library.nft_ctx_output_set_flags(
       context,
       OUTPUT_NUMERIC_ALL | (options.json ? OUTPUT_JSON : 0) |
-        (options.handles ? OUTPUT_HANDLE : 0) | (options.stateless ? OUTPUT_STATELESS : 0),
+        (options.handles ? OUTPUT_HANDLE : 0) | (options.stateless ? OUTPUT_STATELESS : 0) |
+        (options.terse ? OUTPUT_TERSE : 0),
     );
     library.nft_ctx_set_dry_run(context, options.dryRun === true);
     const status = library.nft_run_cmd_from_buffer(context, cString(commands));

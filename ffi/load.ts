@@ -29,8 +29,11 @@ export const LIBNL: readonly LibraryName[] = [
 
 /** Names of the packages that hold a library. */
 export interface LibraryPackages {
+  /** Package of Debian and Ubuntu. */
   readonly debian: string;
+  /** Package of Fedora and RHEL. */
   readonly fedora: string;
+  /** Package of Alpine. */
   readonly alpine: string;
 }
 
@@ -44,6 +47,7 @@ const PACKAGES: Record<LibraryName, LibraryPackages> = {
 
 /** A shared library is not on this host, or cannot be used. */
 export class MissingLibraryError extends Error {
+  /** Always "MissingLibraryError". */
   override readonly name = "MissingLibraryError";
   /** The library that is missing. */
   readonly library: LibraryName;
@@ -52,6 +56,11 @@ export class MissingLibraryError extends Error {
   /** One sentence that says what to install. */
   readonly remedy: string;
 
+  /**
+   * An error about one library.
+   *
+   * @param state What is the matter with it: the part of the message after the colon.
+   */
   constructor(library: LibraryName, state: string, options?: ErrorOptions) {
     super(`Cannot load ${library}: ${state}`, options);
     this.library = library;

@@ -28,6 +28,7 @@ const EINVAL = 22;
 
 /** An open network namespace. It lives at least as long as the descriptor. */
 export interface NetnsHandle extends Disposable {
+  /** Its descriptor. */
   readonly fd: number;
   /** The file it was opened from. */
   readonly path: string;
@@ -81,6 +82,38 @@ function handle(fd: number, path: string): NetnsHandle {
   };
 }
 
+/**
+ * Makes a network namespace without a name, empty but for a loopback device that is down. It is gone when the handle is disposed and
+ * nothing else is in it: for tests and for trying things out.
+ *
+ * @returns the handle; {@linkcode withNetns} enters it.
+ * @throws {SystemError} EPERM without CAP_SYS_ADMIN.
+ *
+ * @example
+ * ```ts no-assert
+ * import { listLinks, openRtnl } from "@knet/knet";
+ *
+ * using namespace = newNetns();
+ * const names = withNetns(namespace.fd, () => {
+ *   using rtnl = openRtnl();
+ *   return listLinks(rtnl).map((link) => link.name);
+ * });
+ * console.log(names); // [ "lo" ], and tunnels that the kernel makes by itself
+ * ```
+ */
+export function newNetns(): NetnsHandle {
+  const c = libc();
+  prepareErrno();
+  const before = entered ?? ownNetns();
+  if (c.unshare(CLONE_NEWNET) < 0) throw new SystemError(errno(), "make a network namespace");
+  const path = "/proc/thread-self/ns/net";
+  try {
+    return handle(openFile(path, O_RDONLY), path);
+  } finally {
+    if (c.setns(before, CLONE_NEWNET) < 0) giveUp(errno());
+  }
+}
+
 let own: number | undefined;
 /** The namespace that the thread is in now, if it is not its own. */
 let entered: number | undefined;
@@ -130,6 +163,24 @@ export function withNetns<T>(fd: number, fn: () => T): T {
     throw refused();
   }
   return result;
+}
+
+/**
+ * Runs a function inside a new, empty network namespace, which is gone afterwards with all that was made in it.
+ *
+ * The same rules hold as for {@linkcode withNetns}; sockets opened inside must be closed inside, since they keep
+ * the namespace alive.
+ *
+ * @throws {SystemError} if none can be made; needs CAP_SYS_ADMIN.
+ */
+export function withNewNetns<T>(fn: () => T): T {
+  const c = libc();
+  prepareErrno();
+  return withNetns(ownNetns(), () => {
+    // withNetns leads back from here, wherever the thread is by then.
+    if (c.unshare(CLONE_NEWNET) < 0) throw new SystemError(errno(), "make a network namespace");
+    return fn();
+  });
 }
 
 function refused(): TypeError {

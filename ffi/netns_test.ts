@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { skip, whyNoLab } from "../tests/support/skip.ts";
 import { libc } from "./libc.ts";
-import { netnsId, openNetns, ownNetns, withNetns } from "./netns.ts";
+import { netnsId, newNetns, openNetns, ownNetns, withNetns } from "./netns.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 const NAME = `system-ns-${Deno.pid}`;
@@ -32,6 +32,22 @@ inLab("openNetns() takes a name, a path and a process id", () => {
   assert.notEqual(netnsId(byName.fd), netnsId(byPid.fd));
   assert.equal(netnsId(byPid.fd), netnsId(ownNetns()));
   assert.equal(byName.path, `/run/netns/${NAME}`);
+});
+
+inLab("newNetns() makes a namespace of its own and stays where it is", () => {
+  const here = netnsId(ownNetns());
+  using one = newNetns();
+  using two = newNetns();
+  const ids = [here, netnsId(one.fd), netnsId(two.fd)];
+  assert.equal(new Set(ids).size, 3);
+  using now = openNetns(`${Deno.pid}`);
+  assert.equal(netnsId(now.fd), here);
+  withNetns(one.fd, () => {
+    using inside = newNetns();
+    assert.ok(!ids.includes(netnsId(inside.fd)));
+    using still = openNetns("/proc/thread-self/ns/net");
+    assert.equal(netnsId(still.fd), ids[1], "made from within, one comes back there");
+  });
 });
 
 Deno.test("openNetns() refuses what is no network namespace", () => {

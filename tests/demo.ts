@@ -6,10 +6,9 @@
  */
 import { setUp } from "./setup.ts";
 import type { Container } from "./support/container.ts";
-import type { Host } from "./support/host.ts";
 import { Lab } from "./support/lab.ts";
 import { whyNoLab } from "./support/skip.ts";
-import { converged, type FdbRow, identityOf, linkOf, type NeighbourRow } from "./support/walk.ts";
+import { converged } from "./support/walk.ts";
 
 const HOSTS = 3;
 const CONTAINERS = 2;
@@ -23,42 +22,6 @@ function say(text = ""): void {
 function step(text: string): void {
   const seconds = ((performance.now() - start) / 1000).toFixed(1).padStart(5);
   say(`\n[${seconds} s] ${text}`);
-}
-
-async function show(host: Host, line: string): Promise<void> {
-  const { stdout } = await host.run(line);
-  say(`    ${host.name}# ${line}`);
-  for (const row of stdout.trimEnd().split("\n")) say(`      ${row.trim()}`);
-}
-
-/** The packet's walk of design.md, section 1, from the tables of both hosts. */
-async function walk(from: Container, to: Container): Promise<void> {
-  const [a, b] = [from.host, to.host];
-  const far = await identityOf(b);
-  const device = "knet.1";
-  const neighbours = await a.json<NeighbourRow[]>(`ip -j neigh show dev ${device}`);
-  const fdb = await a.json<FdbRow[]>(`bridge -j fdb show dev ${device}`);
-  const mac = neighbours.find((row) => row.dst === far.vtep)?.lladdr ?? "?";
-  const vtep = fdb.find((row) => row.mac === mac)?.dst ?? "?";
-  const data = (await linkOf(a, device))?.linkinfo?.info_data;
-
-  say(
-    `  ${from.label} (${from.address}, on ${a.address}) pings ${to.label} (${to.address}, on ${b.address})`,
-  );
-  say(`\n  1. Its default route leads through a veth pair to the bridge of ${a.name}; there:`);
-  await show(a, `ip route get ${to.address} from ${from.address} iif knet0`);
-  await show(a, `ip route show ${far.subnet}`);
-  say(`\n  2. The next hop ${far.vtep} is a permanent neighbour, ${mac}:`);
-  await show(a, `ip neigh show ${far.vtep} dev ${device}`);
-  say(`\n  3. The forwarding database sends frames for ${mac} to ${vtep}:`);
-  say(`     UDP from ${data?.local} to ${vtep}:${data?.port}, VNI ${data?.id}`);
-  const { stdout } = await a.run(`bridge fdb show dev ${device}`);
-  say(`    ${a.name}# bridge fdb show dev ${device} | grep ${mac}`);
-  say(`      ${stdout.split("\n").find((row) => row.startsWith(mac)) ?? "?"}`);
-  say(`\n  4. ${b.name} takes it in: its device has that VNI and that MAC`);
-  await show(b, `ip -br link show ${device}`);
-  say(`\n  5. ${b.name}'s own subnet is on its bridge, behind it ${to.label}`);
-  await show(b, `ip route show ${far.subnet}`);
 }
 
 async function pingAll(containers: readonly Container[]): Promise<number> {
@@ -96,7 +59,10 @@ async function demo(lab: Lab): Promise<number> {
 
   step("The way of a packet");
   const containers = lab.hosts.flatMap((host) => host.containers);
-  await walk(lab.host(1).containers[0]!, lab.host(2).containers[0]!);
+  const [from, to] = [lab.host(1).containers[0]!, lab.host(2).containers[0]!];
+  say(`  ${lab.host(1).name}# knet trace ${from.name} ${to.address}\n`);
+  const { stdout } = await lab.host(1).knet(["trace", from.name, to.address]);
+  for (const row of stdout.trimEnd().split("\n")) say(`  ${row}`.trimEnd());
 
   step("Every container pings every other");
   const failures = await pingAll(containers);

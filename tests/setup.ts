@@ -31,6 +31,7 @@ const NEEDS: readonly Need[] = [
   { package: "tcpdump", present: () => command("tcpdump") },
   { package: "faketime", present: () => command("faketime") },
   { package: "strace", present: () => command("strace") },
+  { package: "systemd", present: () => command("systemd-analyze") },
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
@@ -41,6 +42,7 @@ const NEEDS: readonly Need[] = [
   { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
   { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
   { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
+  { package: "openssl", present: () => command("openssl") },
 ];
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -18,6 +18,8 @@ import type { FirewallDesired } from "../firewall.ts";
 import type { Lease } from "../lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../node.ts";
 import { type NodeState, writeNodeState } from "../node_state.ts";
+import type { StatusReport } from "../status.ts";
+import { NO_TIMEOUTS } from "../service/model.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { MAIN_TABLE } from "../tables.ts";
@@ -25,13 +27,16 @@ import { chooseUnderlay, type Underlay } from "../underlay.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, HostFirewall } from "./host_firewall.ts";
 import { KernelEvents } from "./kernel_events.ts";
-import { Membership } from "./membership.ts";
+import { Membership, type ServiceChanges } from "./membership.ts";
+import { agentMetrics, Counters } from "./metrics.ts";
 import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
+import { HostServices } from "./services.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
+import { tidyAfter } from "./tidy.ts";
 
 export type { AgentOptions } from "./options.ts";
 
@@ -44,6 +49,8 @@ const SLOW_RESYNC = 60_000;
 /** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
 const BREATH = 150;
 const SETTLE = 10;
+/** How long `--once` waits for a store that is away. */
+const ONCE_PATIENCE = 10_000;
 
 /**
  * Runs the agent until the signal, or with `once` until the kernel is programmed.
@@ -67,11 +74,13 @@ class Agent implements Disposable {
   readonly #store: Store;
   readonly #rtnl = openRtnl();
   readonly #events = new KernelEvents();
-  readonly #firewall = new HostFirewall();
+  readonly #firewall: HostFirewall;
   readonly #overlay: Overlay;
+  readonly #services: HostServices;
   readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
+  readonly #counters = new Counters();
   #membership!: Membership;
   #underlay: Underlay | undefined;
   #config: ClusterConfig | undefined;
@@ -89,7 +98,18 @@ class Agent implements Disposable {
     this.#options = options;
     this.#identity = identity;
     this.#store = store;
+    this.#firewall = new HostFirewall(options);
     this.#overlay = new Overlay(this.#rtnl, options);
+    this.#services = new HostServices({
+      rtnl: this.#rtnl,
+      nft: this.#firewall.nft,
+      stateDir: options.stateDir,
+      dataDir: options.dataDir,
+      strictArp: options.strictArp,
+      adopt: options.adopt,
+      writeFirewall: () => this.#reconcileFirewall(),
+      onDirty: () => this.#events.wake(),
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -101,6 +121,7 @@ class Agent implements Disposable {
 
   [Symbol.dispose](): void {
     this.#snapshots[Symbol.dispose]();
+    this.#services[Symbol.dispose]();
     this.#events[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
     this.#rtnl[Symbol.dispose]();
@@ -121,6 +142,9 @@ class Agent implements Disposable {
       this.#config = snapshot.config;
       this.#lease = snapshot.own;
       this.#overlay.setPeers(snapshot.peers);
+      if (snapshot.services !== undefined) {
+        this.#services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS, wallClock());
+      }
       this.#configure();
       this.#reconcile("snapshot");
     }
@@ -139,26 +163,17 @@ class Agent implements Disposable {
 
   async #serve(): Promise<void> {
     await using _server = serveAgent(this.#options.stateDir, {
-      status: () =>
-        reportStatus({
-          identity: this.#identity,
-          since: this.#since,
+      status: () => this.#report(),
+      metrics: () =>
+        agentMetrics({
+          counters: this.#counters,
           ready: this.#ready,
-          sentence: this.#sentence(),
-          warnings: [
-            ...this.#firewall.warnings,
-            ...(this.#problem === undefined ? [] : [this.#problem]),
-          ],
-          bridge: this.#options.bridge,
-          dataDir: this.#options.dataDir,
-          config: this.#config,
-          lease: this.#membership.own ?? this.#lease,
-          state: this.#state,
-          underlay: this.#underlay,
+          since: this.#since,
           membership: this.#membership,
-          storeUrl: this.#store.location,
           overlay: this.#overlay,
+          containers: this.#report().containers,
         }),
+      services: () => this.#services.report(),
       notReady: () => this.#ready ? this.#problem : this.#problem ?? "not programmed yet",
       stop: () => this.#end(),
     }, this.#options.listen);
@@ -172,6 +187,29 @@ class Agent implements Disposable {
     }
   }
 
+  #report(): StatusReport {
+    return reportStatus({
+      identity: this.#identity,
+      since: this.#since,
+      ready: this.#ready,
+      sentence: this.#sentence(),
+      warnings: [
+        ...this.#firewall.warnings,
+        ...this.#services.warnings,
+        ...(this.#problem === undefined ? [] : [this.#problem]),
+      ],
+      bridge: this.#options.bridge,
+      dataDir: this.#options.dataDir,
+      config: this.#config,
+      lease: this.#membership.own ?? this.#lease,
+      state: this.#state,
+      underlay: this.#underlay,
+      membership: this.#membership,
+      storeUrl: this.#store.location,
+      overlay: this.#overlay,
+    });
+  }
+
   #makeMembership(snapshot: Snapshot | undefined): Membership {
     const { config: wanted, bridge } = this.#options;
     return new Membership({
@@ -183,10 +221,12 @@ class Agent implements Disposable {
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay?.publicIp,
       remembered: snapshot?.own,
+      ...(this.#options.once && { patience: ONCE_PATIENCE }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),
         onSomePeers: (changed, removed) => this.#onSomePeers(changed, removed),
+        onServices: (changes) => this.#onServices(changes),
         onHealth: () => this.#tell(),
       },
     });
@@ -242,6 +282,7 @@ class Agent implements Disposable {
       subnet: lease.subnet,
       backendData: lease.backendData,
       underlay,
+      announced: lease.publicIp === underlay.publicIp,
       mtu,
     } as const;
     this.#overlay.configure(context);
@@ -259,6 +300,7 @@ class Agent implements Disposable {
       backend: config.backend.type,
       ...(device !== undefined && { device }),
       publicIp: underlay.publicIp,
+      iface: underlay.name,
     };
   }
 
@@ -266,8 +308,9 @@ class Agent implements Disposable {
     this.#lease = lease;
     this.#config = config;
     this.#configure();
-    // At the first join the peers come right behind, in the same breath.
-    if (before === undefined || before.subnet === lease.subnet) {
+    // At the first join the peers come right behind, and what is ready is ready with them.
+    if (before === undefined) return;
+    if (before.subnet === lease.subnet) {
       this.#dirty = true;
       this.#events.wake();
       return;
@@ -299,15 +342,31 @@ class Agent implements Disposable {
     const before = this.#peerAddresses();
     try {
       const done = this.#overlay.changePeers(changed, removed);
+      this.#counters.reconciled("peers", done);
       if (done.failures.length > 0) this.#dirty = true;
       if (this.#options.peersOnly) this.#firewall.changePeers(before, this.#peerAddresses());
     } catch (error) {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
     }
+    this.#reconcileServices();
     if (this.#dirty) this.#events.wake();
     this.#snapshots.touch();
     this.#tell();
+  }
+
+  #onServices(changes: ServiceChanges): void {
+    this.#services.note(changes);
+    this.#reconcileServices();
+    this.#snapshots.touch();
+  }
+
+  /** Virtual IPs and all that hangs on them. */
+  #reconcileServices(): void {
+    // Before the bridge is there, nothing could come back from a service.
+    if (this.#state === undefined || this.#overlay.bridge === 0) return;
+    this.#services.configure(this.#state, this.#peerAddresses());
+    if (this.#services.dirty) this.#services.reconcile();
   }
 
   /** Public addresses of the peers, reservations that nobody took left out. */
@@ -318,9 +377,10 @@ class Agent implements Disposable {
   }
 
   #snapshot(): Snapshot | undefined {
-    if (this.#config === undefined || this.#lease === undefined) return undefined;
+    if (!this.#ready || this.#config === undefined || this.#lease === undefined) return undefined;
     const peers = this.#overlay.peers;
-    return { version: 1, config: this.#config, own: this.#lease, peers };
+    const services = this.#services.remembered;
+    return { version: 1, config: this.#config, own: this.#lease, peers, ...services };
   }
 
   #firewallDesired(): FirewallDesired | undefined {
@@ -335,6 +395,7 @@ class Agent implements Disposable {
       peersOnly: this.#options.peersOnly && backend.type !== "host-gw"
         ? { port: backend.port, peers: [...this.#peerAddresses()].sort() }
         : undefined,
+      services: this.#services.firewall,
     };
   }
 
@@ -353,6 +414,8 @@ class Agent implements Disposable {
     try {
       ensureForwarding();
       done = this.#overlay.reconcile();
+      this.#services.configure(this.#state, this.#peerAddresses());
+      this.#services.reconcile();
       this.#reconcileFirewall();
       const repaired = repairContainers(this.#rtnl, {
         dataDir: this.#options.dataDir,
@@ -364,6 +427,7 @@ class Agent implements Disposable {
       this.#fail(error);
       return;
     }
+    this.#counters.reconciled(why, done);
     const [failure] = done.failures;
     this.#problem = failure?.error.message;
     if (failure !== undefined) {
@@ -374,6 +438,7 @@ class Agent implements Disposable {
     }
     if (done.operations > 0) {
       log.info("Reconciled {operations} entries ({why})", { operations: done.operations, why });
+      tidyAfter(done.operations);
     }
     if (!this.#ready) sdNotify("READY=1");
     this.#ready = true;
@@ -382,6 +447,7 @@ class Agent implements Disposable {
 
   #fail(error: unknown): void {
     this.#problem = messageOf(error);
+    this.#counters.failed();
     log.error("{message}", { message: this.#problem });
     if (!this.#ready && error instanceof KnetError) {
       // Something of this host is in the way, and the administrator is there to see it.
@@ -409,7 +475,7 @@ class Agent implements Disposable {
     return {
       device: { index: this.#overlay.device, name: this.#state?.device },
       bridge: { index: this.#overlay.bridge, name: this.#options.bridge },
-      underlay: this.#overlay.context?.underlay.ifindex ?? this.#underlay?.ifindex ?? 0,
+      underlay: this.#overlay.context?.underlay ?? this.#underlay,
       tables: this.#overlay.tables,
       port: this.#rtnl.portId,
     };
@@ -417,6 +483,7 @@ class Agent implements Disposable {
 
   #drain(): void {
     const news = this.#events.read(this.#watched());
+    this.#counters.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.underlay) this.#underlayDirty = true;
     if (news.firewall) this.#firewallDirty = true;
@@ -452,11 +519,13 @@ class Agent implements Disposable {
         this.#drain();
         this.#reconcile("drift");
       } else if (this.#firewallDirty) this.#reconcileFirewall();
+      if (this.#services.dirty) this.#reconcileServices();
     }
   }
 
   #tick(now: number): void {
     ensureForwarding();
+    this.#services.tick();
     if (this.#underlay === undefined) this.#underlayDirty = true;
     if (this.#problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
       this.#dirty = this.#underlayDirty = true;

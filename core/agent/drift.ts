@@ -6,14 +6,16 @@
  */
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
-import { KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
+import { concernsLink } from "../same_link.ts";
+import { isPlainMetric, KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
+import type { Underlay } from "../underlay.ts";
 
 /** Where to look. */
 export interface Watched {
   readonly device: { readonly index: number; readonly name: string | undefined };
   readonly bridge: { readonly index: number; readonly name: string };
-  /** Index of the underlay interface, 0 while there is none. */
-  readonly underlay: number;
+  /** Undefined while there is none. */
+  readonly underlay: Pick<Underlay, "ifindex" | "nearby"> | undefined;
   readonly tables: Tables;
   /** Netlink port id of the socket that knet programs by: its own changes come back with it. */
   readonly port: number;
@@ -57,7 +59,7 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
       const { value: link, deleted } = event;
       const ours = link.index === device.index || link.index === bridge.index ||
         link.name === device.name || link.name === bridge.name;
-      if (!ours && link.index !== underlay) return undefined;
+      if (!ours && link.index !== underlay?.ifindex) return undefined;
       if (deleted) {
         memory.forget(link.index);
         return ours ? "overlay" : "underlay";
@@ -69,18 +71,22 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "address": {
       if (event.pid === watched.port) return undefined;
       const { ifindex } = event.value;
-      if (ifindex === underlay) return "underlay";
+      if (ifindex === underlay?.ifindex) return "underlay";
       return ifindex === device.index || ifindex === bridge.index ? "overlay" : undefined;
     }
     case "route": {
       const { value: route } = event;
       if (event.pid === watched.port || route.table !== MAIN_TABLE) return undefined;
       if (route.dst.endsWith("/0")) return "underlay";
+      if (underlay !== undefined && concernsLink(underlay, route)) return "underlay";
       const known = tables.routes.get(route.dst);
       if (event.deleted) {
         return known !== undefined && route.protocol === KNET_PROTOCOL ? "overlay" : undefined;
       }
-      if (route.protocol !== KNET_PROTOCOL) return undefined;
+      if (route.protocol !== KNET_PROTOCOL) {
+        // `ip route replace` by somebody else: the kernel says nothing of ours that it took the place of.
+        return known !== undefined && isPlainMetric(route) ? "overlay" : undefined;
+      }
       const same = known !== undefined &&
         (known.nexthopId !== undefined
           ? known.nexthopId === route.nexthopId
@@ -94,9 +100,7 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
         ? undefined
         : tables.nexthops.get(nexthop.gateway);
       if (event.deleted) {
-        return [...tables.nexthops.values()].some((one) => one.id === nexthop.id)
-          ? "overlay"
-          : undefined;
+        return tables.takenIds.has(nexthop.id) ? "overlay" : undefined;
       }
       return known?.id === nexthop.id && known.ifindex === nexthop.ifindex ? undefined : "overlay";
     }

@@ -5,8 +5,9 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Nftables } from "../../ffi/libnftables.ts";
+import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
-import { messageOf } from "../error.ts";
+import { KnetError, messageOf } from "../error.ts";
 import {
   applyFirewall,
   checkFirewall,
@@ -17,11 +18,54 @@ import {
 
 const log = getLogger(["knet", "agent"]);
 
+/** What the administrator asked of the firewall. */
+export interface FirewallRequest {
+  readonly ipMasq: boolean;
+  readonly peersOnly: boolean;
+}
+
+/**
+ * What knet cannot do on a host without libnftables, and the remedy.
+ *
+ * @returns the sentence for log and status.
+ * @throws {KnetError} exit code 3 if masquerading was asked for: containers that were promised the way
+ * out would not have it.
+ */
+export function withoutNftables(request: FirewallRequest, error: MissingLibraryError): string {
+  if (request.ipMasq) {
+    throw new KnetError(`Cannot masquerade (--ip-masq): ${messageOf(error)}`, {
+      exitCode: 3,
+      remedy: `${error.remedy}, or join with --no-ip-masq`,
+      cause: error,
+    });
+  }
+  const guard = request.peersOnly
+    ? "ANYBODY on the underlay can send packets into the containers (--peers-only cannot be kept), and "
+    : "";
+  return `No firewall: ${guard}forwarding that other rules drop stays dropped. ${error.message}. ${error.remedy}`;
+}
+
 /** Keeps the firewall as it should be. */
 export class HostFirewall implements Disposable {
-  readonly #nft = new Nftables();
+  /** Undefined on a host without libnftables. */
+  readonly nft: Nftables | undefined;
   #advice: readonly string[] = [];
   #problem: string | undefined;
+
+  /**
+   * A host without libnftables gets its overlay all the same, and a loud warning.
+   *
+   * @throws {KnetError} exit code 3 if the request cannot be met without it.
+   */
+  constructor(request: FirewallRequest) {
+    try {
+      this.nft = new Nftables();
+    } catch (error) {
+      if (!(error instanceof MissingLibraryError)) throw error;
+      this.#problem = withoutNftables(request, error);
+      log.warn("{message}", { message: this.#problem });
+    }
+  }
 
   /** What the administrator should know: commands to type, and what could not be done. */
   get warnings(): string[] {
@@ -30,13 +74,15 @@ export class HostFirewall implements Disposable {
 
   /** Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on. */
   reconcile(desired: FirewallDesired): void {
+    const nft = this.nft;
+    if (nft === undefined) return;
     try {
-      const drift = checkFirewall(this.#nft, desired);
+      const drift = checkFirewall(nft, desired);
       if (drift !== undefined) {
-        applyFirewall(this.#nft, desired);
+        applyFirewall(nft, desired);
         log.debug("Wrote the nftables table: {drift}", { drift });
       }
-      const { advice } = ensureForward(this.#nft, desired.network);
+      const { advice } = ensureForward(nft, desired.network);
       this.#advice = advice.map((one) => `${one.detail}: ${one.commands.join("; ")}`);
       this.#problem = undefined;
     } catch (error) {
@@ -51,15 +97,16 @@ export class HostFirewall implements Disposable {
    * @throws {NftablesError} if knet's table is gone.
    */
   changePeers(before: ReadonlySet<string>, after: ReadonlySet<string>): void {
+    if (this.nft === undefined) return;
     peerDelta(
-      this.#nft,
+      this.nft,
       [...after].filter((address) => !before.has(address)),
       [...before].filter((address) => !after.has(address)),
     );
   }
 
   [Symbol.dispose](): void {
-    this.#nft[Symbol.dispose]();
+    this.nft?.[Symbol.dispose]();
   }
 }
 

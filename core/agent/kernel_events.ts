@@ -4,10 +4,12 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { Attributes, type MessageView } from "../../ffi/netlink/message.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
-import { openRtnl, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
+import { threadId } from "../../ffi/thread.ts";
 import { messageOf } from "../error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
@@ -18,6 +20,25 @@ const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
 /** Bytes: a burst of a few thousand changes fits. */
 const RECEIVE_BUFFER = 16 << 20;
 
+const NFT_MSG_NEWGEN = 10 << 8 | 15; // NFNL_SUBSYS_NFTABLES, linux/netfilter/nf_tables.h
+const NFTA_GEN_PROC_PID = 2;
+const NFGENMSG = 4; // struct nfgenmsg
+
+const attributes = new Attributes();
+
+/**
+ * Whether an nftables notification tells nothing that this thread did not do itself. Each transaction ends with one that names
+ * the thread (by its id outside of all containers: inside of one ours is taken for another's, which costs a look at the table).
+ */
+function isOwnTransaction(
+  { type, data, view, offset, end }: MessageView,
+  ownThread: number,
+): boolean {
+  if (type !== NFT_MSG_NEWGEN) return true; // Its end is still to come.
+  const pid = attributes.parse(data, view, offset + NFGENMSG, end).at(NFTA_GEN_PROC_PID, 4);
+  return pid >= 0 && view.getUint32(pid, false) === ownThread;
+}
+
 /** What notifications ask for. */
 export interface KernelNews {
   /** Devices or peers' entries are not as they should be. */
@@ -27,14 +48,18 @@ export interface KernelNews {
   readonly sysctl: boolean;
   /** Somebody changed nftables rules. */
   readonly firewall: boolean;
+  /** The kernel dropped notifications, which asks for everything. */
+  readonly overrun: boolean;
 }
 
 /** The sockets that the agent waits on. */
 export class KernelEvents implements Disposable {
   readonly #rtnl = openRtnl({ receiveBuffer: RECEIVE_BUFFER });
-  readonly #nft = NetlinkSocket.open(NETLINK_NETFILTER);
+  /** Undefined on a kernel without nftables: there is nobody to listen to. */
+  readonly #nft = listenToNftables();
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
+  readonly #thread = threadId();
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
@@ -54,9 +79,8 @@ export class KernelEvents implements Disposable {
         log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
       }
     }
-    this.#nft.joinGroup(NFNLGRP_NFTABLES);
     this.#poll.add(this.#rtnl.fd);
-    this.#poll.add(this.#nft.fd);
+    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
   }
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
@@ -73,6 +97,9 @@ export class KernelEvents implements Disposable {
   read(watched: Watched): KernelNews {
     let overlay = false, underlay = false, sysctl = false;
     const { overrun } = this.#rtnl.receive((message) => {
+      // Our own entries come back by the ten thousand. Of our own links we remember what they look like now.
+      const link = message.type === RTM.NEWLINK || message.type === RTM.DELLINK;
+      if (message.pid === watched.port && !link) return;
       const drift = driftOf(decodeEvent(message), watched, this.#links);
       if (drift === "overlay") overlay = true;
       else if (drift === "underlay") overlay = underlay = true;
@@ -80,14 +107,35 @@ export class KernelEvents implements Disposable {
     });
     if (overrun) overlay = underlay = true;
     let firewall = false;
-    const nft = this.#nft.receive(() => firewall = true);
-    return { overlay, underlay, sysctl, firewall: firewall || nft.overrun };
+    const nft = this.#nft?.receive((message) => {
+      if (!isOwnTransaction(message, this.#thread)) firewall = true;
+    });
+    return {
+      overlay,
+      underlay,
+      sysctl,
+      firewall: firewall || nft?.overrun === true,
+      overrun: overrun || nft?.overrun === true,
+    };
   }
 
   /** Ends a wait and closes the sockets. */
   [Symbol.dispose](): void {
     this.#poll.close();
-    this.#nft[Symbol.dispose]();
+    this.#nft?.[Symbol.dispose]();
     this.#rtnl[Symbol.dispose]();
+  }
+}
+
+function listenToNftables(): NetlinkSocket | undefined {
+  let socket: NetlinkSocket | undefined;
+  try {
+    socket = NetlinkSocket.open(NETLINK_NETFILTER);
+    socket.joinGroup(NFNLGRP_NFTABLES);
+    return socket;
+  } catch (error) {
+    socket?.[Symbol.dispose]();
+    log.debug("{message}", { message: messageOf(error) });
+    return undefined;
   }
 }

@@ -56,6 +56,8 @@ export interface MembershipOptions {
   readonly publicIp: () => string | undefined;
   /** Lease that the snapshot remembers. */
   readonly remembered: Lease | undefined;
+  /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
+  readonly patience?: number;
   readonly events: MembershipEvents;
 }
 
@@ -71,6 +73,7 @@ export class Membership {
   #own: Lease | undefined;
   #revision = 0;
   #renewAt = 0;
+  #renewals = 0;
   #takenOver: Lease | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
@@ -103,6 +106,10 @@ export class Membership {
   get revision(): number {
     return this.#revision;
   }
+  /** How often the lease was renewed. */
+  get renewals(): number {
+    return this.#renewals;
+  }
   /** The agent that took this node's row, if one did. */
   get takenOver(): Lease | undefined {
     return this.#takenOver;
@@ -116,12 +123,13 @@ export class Membership {
   }
 
   /**
-   * Runs until the signal. Only an error of the first join, before the host has any lease to work with, ends it early.
+   * Runs until the signal. Only an error of the first join ends it early.
    *
    * @throws {KnetError} if the store refuses this node.
    */
   async run(signal: AbortSignal): Promise<void> {
     const { store, events } = this.#options;
+    const started = monotonicClock();
     let failures = 0;
     let joined = false;
     using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
@@ -150,9 +158,7 @@ export class Membership {
         await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilNext, 10)), signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (
-          !(error instanceof StoreAwayError) && !joined && this.#options.remembered === undefined
-        ) {
+        if (!joined && this.#isFinal(error, started)) {
           this.#joined.reject(error);
           throw error;
         }
@@ -165,6 +171,19 @@ export class Membership {
         await this.#wake.sleep(backoff(failures++, limit), signal);
       }
     }
+  }
+
+  /**
+   * Whether an error ends the first join: what the administrator asked for contradicts the store, or there
+   * is nothing that the host could work with meanwhile.
+   */
+  #isFinal(error: unknown, started: number): boolean {
+    const { patience, remembered } = this.#options;
+    if (error instanceof StoreAwayError) {
+      return patience !== undefined && monotonicClock() - started >= patience;
+    }
+    return patience !== undefined || remembered === undefined ||
+      (error instanceof KnetError && error.exitCode === 4);
   }
 
   #setHealth(health: StoreHealth): void {
@@ -245,6 +264,7 @@ export class Membership {
     switch (renewal.state) {
       case "renewed":
         this.#hold(renewal.lease);
+        this.#renewals++;
         if (renewal.lease.publicIp !== own.publicIp) {
           events.onLease(renewal.lease, this.#config!, own);
         }
@@ -320,9 +340,4 @@ export class Membership {
       });
     }
   }
-}
-
-/** For messages: anything that is not a store that is away. */
-export function isRefusal(error: unknown): boolean {
-  return error instanceof KnetError && !(error instanceof StoreAwayError);
 }

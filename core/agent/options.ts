@@ -17,6 +17,10 @@ export interface AgentOptions {
   readonly bridge: string;
   readonly ipMasq: boolean;
   readonly peersOnly: boolean;
+  /** Virtual IPs stay unknown on the underlay. */
+  readonly strictArp: boolean;
+  /** Take over virtual servers of others where a service has the same address. */
+  readonly adopt: boolean;
   /** Program the kernel and return. */
   readonly once: boolean;
   /** Never use next-hop objects. */

@@ -4,27 +4,37 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { nexthopsSupported } from "../../ffi/rtnl/nexthop.ts";
 import { formatPrefix, nthAddress, parsePrefix } from "../address.ts";
 import { apply, type Failure } from "../apply.ts";
-import { type Backend, type BackendContext, backendOf } from "../backend/backend.ts";
-import { type DeviceSpec, ensureDevice } from "../devices.ts";
+import {
+  type Backend,
+  type BackendContext,
+  backendOf,
+  NO_PATH,
+  type PeerPath,
+} from "../backend/backend.ts";
+import { type DeviceSpec, type EnsuredDevice, ensureDevice } from "../devices.ts";
 import type { Lease } from "../lease.ts";
 import { deriveMac } from "../mac.ts";
 import { plan } from "../plan.ts";
+import { removeStaleDevices } from "../stale_devices.ts";
 import {
   type Desired,
   emptyDesired,
   emptyTables,
   nothingTouched,
-  type PeerEntries,
   readTables,
   type Tables,
   type Touched,
   unwant,
   want,
 } from "../tables.ts";
+
+const log = getLogger(["knet", "overlay"]);
 
 /** What a reconcile did. */
 export interface Reconciled {
@@ -35,9 +45,10 @@ export interface Reconciled {
   readonly failures: readonly Failure[];
 }
 
-interface Peer {
+/** A peer and how it is reached. */
+export interface Peer {
   readonly lease: Lease;
-  readonly entries: PeerEntries;
+  readonly path: PeerPath;
 }
 
 /** Key of a lease among peers. */
@@ -74,6 +85,8 @@ export class Overlay {
   #device = 0;
   #bridgeIndex = 0;
   #peers = new Map<string, Peer>();
+  /** What was said of a peer, so that it is said once. */
+  readonly #warned = new Map<string, string>();
   #desired: Desired = emptyDesired();
   #tables: Tables = emptyTables();
 
@@ -102,6 +115,10 @@ export class Overlay {
   get peers(): Lease[] {
     return [...this.#peers.values()].map((peer) => peer.lease);
   }
+  /** The peers with the way that leads to each. */
+  get paths(): Peer[] {
+    return [...this.#peers.values()];
+  }
   /** What knet believes is in the kernel. */
   get tables(): Tables {
     return this.#tables;
@@ -121,7 +138,8 @@ export class Overlay {
   /** Replaces all peers; takes effect with the next reconcile. */
   setPeers(leases: readonly Lease[]): void {
     this.#peers = new Map();
-    for (const lease of leases) this.#peers.set(peerKey(lease), { lease, entries: {} });
+    for (const lease of leases) this.#peers.set(peerKey(lease), { lease, path: NO_PATH });
+    for (const key of this.#warned.keys()) if (!this.#peers.has(key)) this.#warned.delete(key);
     this.#rebuild();
   }
 
@@ -133,13 +151,16 @@ export class Overlay {
    */
   changePeers(changed: readonly Lease[], removed: readonly string[]): Reconciled {
     const touched = nothingTouched();
-    for (const key of removed) this.#dropPeer(key, touched);
+    for (const key of removed) {
+      this.#dropPeer(key, touched);
+      this.#warned.delete(key);
+    }
     // All that goes, goes first: a subnet may move from one node to another within one event.
     for (const lease of changed) this.#dropPeer(peerKey(lease), touched);
     for (const lease of changed) {
-      const entries = this.#entries(lease);
-      this.#peers.set(peerKey(lease), { lease, entries });
-      want(this.#desired, entries, touched);
+      const path = this.#path(lease);
+      this.#peers.set(peerKey(lease), { lease, path });
+      want(this.#desired, path.entries, touched);
     }
     return this.#push(touched);
   }
@@ -158,12 +179,11 @@ export class Overlay {
     }
     const changes: string[] = [];
     const spec = backend.device(context);
-    let device = 0;
-    if (spec !== undefined) {
-      const ensured = ensureDevice(this.#rtnl, spec);
-      changes.push(...ensured.changes);
-      device = ensured.index;
-    }
+    // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
+    // drop what comes from one that they do not know yet.
+    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true });
+    changes.push(...ensured?.changes ?? []);
+    const device = ensured?.index ?? 0;
     const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge));
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
@@ -176,7 +196,20 @@ export class Overlay {
       // An id of ours that somebody else took, or a device that changed under our hands: look again, wider.
       result = this.#converge(true);
     }
+    // And not before they can know it, as long as the one that they know is still there.
+    if (spec !== undefined && ensured?.deferred && (context.announced || !this.#owns(ensured))) {
+      changes.push(...ensureDevice(this.#rtnl, spec).changes);
+    }
+    // Last: until here the old device carries what the new entries have taken over in place.
+    for (const name of removeStaleDevices(this.#rtnl, spec?.name)) {
+      changes.push(`removed ${name}, which another backend left`);
+    }
     return { ...result, changes };
+  }
+
+  /** Whether the outer address that a device still has is one of this host's. */
+  #owns({ outer }: EnsuredDevice): boolean {
+    return listAddresses(this.#rtnl).some(({ address }) => address === outer);
   }
 
   #converge(allNexthops: boolean): Reconciled {
@@ -200,21 +233,40 @@ export class Overlay {
     const peer = this.#peers.get(key);
     if (peer === undefined) return;
     this.#peers.delete(key);
-    unwant(this.#desired, peer.entries, touched);
+    unwant(this.#desired, peer.path.entries, touched);
   }
 
-  #entries(lease: Lease): PeerEntries {
+  #path(lease: Lease): PeerPath {
     const context = this.#context;
-    if (context === undefined || this.#backend === undefined) return {};
-    return this.#backend.peer(context, this.#device, lease);
+    if (context === undefined || this.#backend === undefined) return NO_PATH;
+    const path = this.#backend.peer(context, this.#device, lease);
+    this.#say(lease, path.warning);
+    return path;
+  }
+
+  #say(lease: Lease, warning: string | undefined): void {
+    const key = peerKey(lease);
+    if (this.#warned.get(key) === warning) return;
+    const { nodeName: name, subnet } = lease;
+    if (warning === undefined) {
+      this.#warned.delete(key);
+      log.info("Host {name} ({subnet}) can be reached again", { name, subnet });
+    } else {
+      this.#warned.set(key, warning);
+      log.warn("Cannot reach host {name} ({subnet}): {warning}", { name, subnet, warning });
+    }
   }
 
   #rebuild(): void {
     this.#desired = emptyDesired();
+    // Without its device the entries would lead nowhere: reconcile() makes it, and comes here again.
+    const context = this.#context;
+    if (context === undefined) return;
+    if (this.#device === 0 && this.#backend?.device(context) !== undefined) return;
     for (const [key, { lease }] of this.#peers) {
-      const entries = this.#entries(lease);
-      this.#peers.set(key, { lease, entries });
-      want(this.#desired, entries);
+      const path = this.#path(lease);
+      this.#peers.set(key, { lease, path });
+      want(this.#desired, path.entries);
     }
   }
 }

@@ -32,7 +32,7 @@ export interface ReportFacts {
   readonly membership: Pick<Membership, "health" | "revision" | "notifying">;
   /** Without its password. */
   readonly storeUrl: string;
-  readonly overlay: Pick<Overlay, "peers" | "desired" | "tables">;
+  readonly overlay: Pick<Overlay, "paths" | "tables">;
 }
 
 /** Makes the report. */
@@ -71,7 +71,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       detail: health.state === "ok" ? notifying : health.detail,
       revision,
     },
-    peers: overlay.peers.map((peer) => peerStatus(peer, overlay.desired, overlay.tables, now)),
+    peers: overlay.paths.map(({ lease, path }) => peerStatus(lease, path, overlay.tables, now)),
     containers: listContainers(facts.dataDir).map((record) => ({
       netns: record.netns,
       ifname: record.ifname,

@@ -1,15 +1,17 @@
 /**
- * What the agent tells over its socket: /status, /services, /healthz, /readyz.
+ * What the agent tells over its socket: /status, /services, /metrics, /healthz, /readyz.
  *
  * @module
  */
 import { removeIfPresent } from "../files.ts";
+import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
 import type { ServicesReport } from "../service/report.ts";
 import { agentSocket, type StatusReport } from "../status.ts";
 
 /** What the server asks the agent. */
 export interface ServerHooks {
   status(): StatusReport;
+  metrics(): readonly Metric[];
   /** Asked by `knet svc`; absent on a host without services. */
   services?(): ServicesReport;
   /** Undefined if all is well, else what is not. */
@@ -39,6 +41,10 @@ export function serveAgent(
     switch (pathname) {
       case "/status":
         return Response.json(hooks.status());
+      case "/metrics":
+        return new Response(exposition(hooks.metrics()), {
+          headers: { "content-type": METRICS_TYPE },
+        });
       case "/services":
         if (hooks.services === undefined) break;
         return Response.json(hooks.services());

@@ -38,6 +38,7 @@ export function readSnapshot(
     const snapshot = JSON.parse(text) as Snapshot;
     if (snapshot.version !== 1) throw new TypeError(`unknown version ${snapshot.version}`);
     if (snapshot.own.nodeId !== nodeId) throw new TypeError("it is another node's");
+    if (snapshot.config?.backend === undefined) throw new TypeError("it has no configuration");
     if (!Array.isArray(snapshot.peers)) throw new TypeError("it has no peers");
     return snapshot;
   } catch (error) {

@@ -9,6 +9,7 @@ import type { DeviceSpec } from "../devices.ts";
 import type { BackendData, Family, Lease } from "../lease.ts";
 import type { PeerEntries } from "../tables.ts";
 import type { Underlay } from "../underlay.ts";
+import { hostGw } from "./host_gw.ts";
 import { vxlan } from "./vxlan.ts";
 import { KnetError } from "../error.ts";
 
@@ -22,9 +23,26 @@ export interface BackendContext {
   /** This host's backend data as the lease has it. */
   readonly backendData: BackendData;
   readonly underlay: Underlay;
+  /** The store, and so the peers, know this host by the underlay's public address. */
+  readonly announced: boolean;
   /** Of device, bridge and containers, bytes. */
   readonly mtu: number;
 }
+
+/** By what packets to a peer travel; "none": not at all. */
+export type Via = "vxlan" | "direct" | "udp" | "none";
+
+/** How one peer is reached. */
+export interface PeerPath {
+  readonly via: Via;
+  /** The peer's own entries in the kernel. */
+  readonly entries: PeerEntries;
+  /** Why the peer cannot be reached and what would help, a sentence for status and log. */
+  readonly warning?: string;
+}
+
+/** No way to a peer, and nothing wrong with that: a reservation that nobody has taken yet. */
+export const NO_PATH: PeerPath = { via: "none", entries: {} };
 
 /** One backend. */
 export interface Backend {
@@ -33,14 +51,17 @@ export interface Backend {
   overhead(family: Family): number;
   /** What the lease tells the peers; `attempt` counts up until no peer has the same. */
   backendData(config: BackendConfig, nodeId: string, attempt: number): BackendData;
-  /** The device that packets to peers leave by, undefined where that is the underlay itself. */
+  /**
+   * The device that packets to peers leave by, undefined where that is the underlay itself. One of kind "tun" cannot be asked of
+   * rtnetlink: whoever opens /dev/net/tun makes it, and it is there as long as the file is open.
+   */
   device(context: BackendContext): DeviceSpec | undefined;
   /**
-   * The entries that lead to one peer.
+   * The way to one peer: by entries on the backend's device, by a plain route through the underlay, or none.
    *
    * @param device Index of the backend's device, 0 where it has none.
    */
-  peer(context: BackendContext, device: number, peer: Lease): PeerEntries;
+  peer(context: BackendContext, device: number, peer: Lease): PeerPath;
 }
 
 /** The backend that a cluster is configured with. */
@@ -48,10 +69,12 @@ export function backendOf(config: BackendConfig): Backend {
   switch (config.type) {
     case "vxlan":
       return vxlan;
+    case "host-gw":
+      return hostGw;
     default:
       throw new KnetError(`Cannot use backend "${config.type}": this knet does not have it`, {
         exitCode: 2,
-        remedy: "Use --backend vxlan, or a newer knet",
+        remedy: "Use --backend vxlan or host-gw, or a newer knet",
       });
   }
 }

@@ -9,12 +9,16 @@
  * - a permanent neighbour, `SUBNET.0 lladdr MAC`: nothing is ever asked by broadcast, so nothing can be answered wrongly;
  * - a forwarding entry, `MAC dst PUBLIC-IP self permanent`: where the outer packet goes.
  *
+ * With direct routing, a peer on the same link has none of them but a plain route, as host-gw makes it.
+ *
  * @module
  */
 import { formatPrefix, parsePrefix } from "../address.ts";
 import type { BackendConfig, VxlanConfig } from "../cluster.ts";
 import { deriveMac } from "../mac.ts";
-import type { Backend } from "./backend.ts";
+import { onSameLink } from "../same_link.ts";
+import { type Backend, NO_PATH } from "./backend.ts";
+import { directPath } from "./host_gw.ts";
 
 const ETHERNET = 14;
 const UDP_AND_VXLAN = 8 + 8;
@@ -52,15 +56,23 @@ export const vxlan: Backend = {
     };
   },
 
-  peer(_context, device, peer) {
+  peer(context, device, peer) {
     const { mac } = peer.backendData;
-    if (mac === undefined) return {}; // A reservation that nobody has taken yet.
+    if (mac === undefined) return NO_PATH; // A reservation that nobody has taken yet.
+    const { underlay } = context;
+    if (options(context.config.backend).directRouting && onSameLink(underlay, peer.publicIp)) {
+      return directPath(underlay, peer);
+    }
     const { family, subnet } = peer;
-    const gateway = parsePrefix(subnet).address;
+    // Leases hold canonical prefixes.
+    const gateway = subnet.slice(0, subnet.indexOf("/"));
     return {
-      route: { family, dst: subnet, gateway, ifindex: device, onlink: true, byNexthop: true },
-      neighbour: { family, ifindex: device, dst: gateway, mac },
-      fdb: { ifindex: device, mac, dst: peer.publicIp },
+      via: "vxlan",
+      entries: {
+        route: { family, dst: subnet, gateway, ifindex: device, onlink: true, byNexthop: true },
+        neighbour: { family, ifindex: device, dst: gateway, mac },
+        fdb: { ifindex: device, mac, dst: peer.publicIp },
+      },
     };
   },
 };

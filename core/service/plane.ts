@@ -39,6 +39,7 @@ import {
   wantedSysctls,
 } from "./sysctls.ts";
 import { VipKeeper } from "./vip_keeper.ts";
+import { VIP_DEVICE } from "./vips.ts";
 
 /** What the plane is told of this host. */
 export interface PlaneHost extends ForwardFacts {
@@ -58,6 +59,11 @@ export interface PlaneOptions {
   readonly strictArp?: boolean;
   /** Whether a virtual server of somebody else's at the same address is taken over. */
   readonly adopt?: (server: VirtualServer) => boolean;
+  /**
+   * Writes knet's nftables table anew, with {@linkcode ServicePlane.firewall} in it. Called before a service becomes reachable: a
+   * connection that was made without being masqueraded would never be.
+   */
+  readonly writeFirewall?: () => void;
 }
 
 /** What a reconcile did. */
@@ -159,10 +165,12 @@ export class ServicePlane implements Disposable {
     this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
     this.#masquerade.widen(servers, family);
+    this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
     changes.push(...this.#vips.bind());
     this.#masquerade.narrow(servers, family);
+    this.#writeFirewall();
     this.#record.save({ servers: achieved(mirror.servers) });
     this.#setTimeouts(desired.timeouts);
     changes.push(...this.#equip(servers, host, problems));
@@ -197,8 +205,12 @@ export class ServicePlane implements Disposable {
     return why === undefined ? undefined : { ...this.reconcile(this.#desired), why };
   }
 
-  /** Removes everything that is knet's from the kernel, as `knet leave` wants it. Masquerading goes with knet's table. */
-  removeAll(): void {
+  /**
+   * Removes everything that is knet's from the kernel, as `knet leave` wants it. Masquerading goes with knet's table.
+   *
+   * @returns names of the devices that were removed.
+   */
+  removeAll(): string[] {
     const { record } = this.#record;
     if (record.servers.size > 0) {
       const mirror = this.#open();
@@ -210,12 +222,13 @@ export class ServicePlane implements Disposable {
       const containers = listContainers(this.#options.dataDir, this.#bootId);
       equipContainers(containers, new Map(), record.containers);
     }
-    this.#vips.remove();
+    const removed = this.#vips.remove().length > 0;
     restoreSysctls(record.sysctls);
     this.#record.clear();
     this.#desired = NOTHING;
     this.#problems = [];
     this.#mirror = undefined;
+    return removed ? [VIP_DEVICE] : [];
   }
 
   /** Each service as the kernel has it, and behind them the virtual servers of others. */
@@ -260,7 +273,7 @@ export class ServicePlane implements Disposable {
       this.#proc ??= IpvsProc.open();
     } catch (error) {
       if (!(error instanceof MissingFamilyError)) throw error;
-      throw new KnetError("Cannot program services: this kernel has no IPVS", {
+      throw new KnetError("Cannot program services: this kernel has no IPVS (module ip_vs)", {
         cause: error,
         exitCode: 3,
         remedy: "Load the kernel module ip_vs (modprobe ip_vs), or install the kernel that has it",
@@ -326,6 +339,12 @@ export class ServicePlane implements Disposable {
     }
     problems.push(`Requests of this host itself lack a source: no device has ${host.gateway}`);
     return undefined;
+  }
+
+  #writeFirewall(): void {
+    if (!this.#masquerade.dirty || this.#options.writeFirewall === undefined) return;
+    this.#options.writeFirewall();
+    this.#masquerade.dirty = false;
   }
 
   #setSysctls(servers: readonly VirtualServer[], host: PlaneHost): string[] {

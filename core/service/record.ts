@@ -32,7 +32,7 @@ export const EMPTY_RECORD: ServiceRecord = {
   containers: [],
 };
 
-const fileOf = (dataDir: string) => join(dataDir, "services.json");
+const fileOf = (dataDir: string) => join(dataDir, "kernel-services.json");
 
 /** Reads the file; nothing made if there is none, or if it is of an earlier boot: the kernel forgot everything then. */
 export function readRecord(dataDir: string, bootId: string): ServiceRecord {

@@ -4,16 +4,16 @@
  * @module
  */
 import { KnetError } from "../error.ts";
+import { DEFAULT_STORE, redactUrl } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
-/** Where the store is unless said otherwise. */
-export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
+export { DEFAULT_STORE, redactUrl };
 
-/** The URL without its password, for messages. */
-export function redactUrl(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^/@:]*):.*@/i, "$1@")
-    .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
+/** The file that a `sqlite:` URL names; undefined for another store. */
+export function sqlitePath(url: string): string | undefined {
+  if (!url.startsWith("sqlite:")) return undefined;
+  return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
 }
 
 /**
@@ -27,8 +27,8 @@ export async function openStore(
   options: { readonly deadlineMs?: number } = {},
 ): Promise<Store> {
   const deadline = options.deadlineMs ?? 5000;
-  if (url.startsWith("sqlite:")) {
-    const path = url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
+  const path = sqlitePath(url);
+  if (path !== undefined) {
     if (path === "") {
       throw new KnetError(`Cannot open the store "${url}": it names no file`, {
         exitCode: 2,

@@ -6,8 +6,11 @@
 import postgres from "postgres";
 import { monotonicClock } from "../clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
+import { readTextIfPresent } from "../files.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { passwordOfFile } from "./pgpass.ts";
+import { connectTls } from "./postgres_tls.ts";
+import { describeTarget, parsePostgresUrl, type PostgresTarget } from "./postgres_url.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 type Sql = ReturnType<typeof postgres>;
@@ -50,39 +53,83 @@ function postgresError(location: string, error: unknown): Error {
   return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
 }
 
-/** The password of PGPASSFILE, which the `postgres` package does not know; the URL and PGPASSWORD come first. */
-function password(url: URL): { password?: string } {
-  if (url.password !== "" || Deno.env.get("PGPASSWORD")) return {};
-  const found = passwordOfFile({
-    host: decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1"),
-    port: url.port || "5432",
-    database: decodeURIComponent(url.pathname.slice(1)),
-    user: decodeURIComponent(url.username),
+/** What the URL leaves to PGPASSFILE, which the `postgres` package does not know. */
+function passwordFor(target: PostgresTarget): string | undefined {
+  if (target.password !== undefined) return target.password;
+  const { database, user } = target;
+  for (const { host, port } of target.hosts) {
+    const found = passwordOfFile({ host, port: `${port}`, database, user });
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function needText(path: string): string {
+  const text = readTextIfPresent(path);
+  if (text !== undefined) return text;
+  throw new KnetError(`Cannot open the store: there is no file "${path}"`, {
+    exitCode: 2,
+    remedy: "Correct the path in the store's URL",
   });
-  return found === undefined ? {} : { password: found };
+}
+
+/** Several hosts as arrays, one as it is: the package finds a Unix socket only so. */
+function places({ hosts, tls }: PostgresTarget): Record<string, unknown> {
+  const first = hosts[0]!;
+  if (first.host.startsWith("/")) return { path: `${first.host}/.s.PGSQL.${first.port}` };
+  const place = hosts.length > 1
+    ? { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) }
+    : { ...first };
+  if (tls === undefined) return place;
+  const authority = tls.rootCert === undefined ? undefined : needText(tls.rootCert);
+  return { ...place, socket: connectInTurn(hosts, authority) };
+}
+
+/** Takes the next host with each call, and the one after if that does not answer: with a socket of ours the package does not. */
+function connectInTurn(
+  hosts: PostgresTarget["hosts"],
+  authority: string | undefined,
+): () => ReturnType<typeof connectTls> {
+  let next = 0;
+  return async () => {
+    for (let tries = 1;; tries++) {
+      try {
+        return await connectTls(hosts[next++ % hosts.length]!, authority);
+      } catch (error) {
+        if (tries >= hosts.length) throw error;
+      }
+    }
+  };
 }
 
 /**
  * Opens a database.
  *
- * @param url `postgres://…`; `?schema=NAME` chooses the schema, the rest is the `postgres` package's.
+ * @param url See {@linkcode parsePostgresUrl}.
  * @param deadline Milliseconds that one call may take; the connection is destroyed after that.
  */
 export function postgresEngine(url: string, deadline: number): Engine {
-  const target = new URL(url);
-  const schema = target.searchParams.get("schema");
-  target.searchParams.delete("schema");
-  const location = `postgres://${
-    target.username ? `${decodeURIComponent(target.username)}@` : ""
-  }${target.host}${target.pathname}`;
-  const channel = schema === null ? CHANNEL : `${CHANNEL}_${schema}`;
+  const target = parsePostgresUrl(url, (name) => Deno.env.get(name));
+  const { schema } = target;
+  const location = describeTarget(target);
+  const password = passwordFor(target);
+  const connection = {
+    ...places(target),
+    database: target.database,
+    user: target.user,
+    ...(password !== undefined && { pass: password }),
+    ...(target.readWrite && { target_session_attrs: "read-write" as const }),
+    ssl: false,
+  };
+  const channel = schema === undefined ? CHANNEL : `${CHANNEL}_${schema}`;
   let sql: Sql | undefined;
   let migrated = false;
   let ended = false;
   const listeners = new Set<() => void>();
 
   const client = (idle: number): Sql =>
-    postgres(target.href, {
+    postgres({
+      ...connection,
       max: 1,
       idle_timeout: idle,
       connect_timeout: deadline / 1000,
@@ -90,10 +137,9 @@ export function postgresEngine(url: string, deadline: number): Engine {
       prepare: false,
       fetch_types: false,
       onnotice: () => {},
-      ...password(target),
       connection: {
         application_name: "knet",
-        ...(schema !== null && { search_path: `"${schema.replaceAll('"', '""')}"` }),
+        ...(schema !== undefined && { search_path: `"${schema.replaceAll('"', '""')}"` }),
       },
       types: { bigint: { to: 20, from: [20], serialize: String, parse: Number } },
     });

@@ -307,7 +307,7 @@ export function sqlStore(engine: Engine): Store {
         if (gone.length === 0) return [];
         if (config !== undefined && suspect(config, leases, undefined, now)) {
           throw new KnetError(
-            "Cannot prune: this host's clock differs by more than a quarter of the lease's life from the newest renewal",
+            "Cannot prune: this host's clock differs too much from the newest renewal of another node",
             { exitCode: 4, remedy: "Set the clock right, or release leases by name with --force" },
           );
         }

@@ -4,9 +4,11 @@
  * @module
  */
 import { dirname } from "node:path";
+import { watchDirectory } from "../../ffi/inotify.ts";
 import { wallClock } from "../clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import { DEFAULT_STORE } from "./location.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 import type { SqliteAnswer, SqliteRequest } from "./sqlite_worker.ts";
 
@@ -102,6 +104,36 @@ class Connection {
 type SqliteCall = SqliteRequest extends infer R ? R extends unknown ? Omit<R, "id"> : never : never;
 
 /**
+ * Makes knet's own directory. Any other has to be there: it may be the mount point of something that is
+ * not mounted, and a database of this host's own would be worse than none.
+ */
+function prepareDirectory(path: string): void {
+  const directory = dirname(path);
+  if (path === DEFAULT_STORE.slice("sqlite:".length)) {
+    try {
+      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      throw new KnetError(`Cannot make the directory "${directory}": ${messageOf(error)}`, {
+        cause: error,
+      });
+    }
+    return;
+  }
+  if (isDirectory(directory)) return;
+  throw new KnetError(`Cannot use the database "${path}": there is no directory "${directory}"`, {
+    remedy: "Mount what the hosts share, or make the directory",
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/**
  * Opens a database file.
  *
  * @param path The file; its directory is what hosts share.
@@ -116,11 +148,7 @@ export function sqliteEngine(path: string, deadline: number): Engine {
   const connect = async (): Promise<Connection> => {
     if (connection !== undefined && !connection.dead) return connection;
     connection?.end();
-    try {
-      Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw new KnetError(`Cannot make the directory "${dirname(path)}": ${messageOf(error)}`);
-    }
+    prepareDirectory(path);
     const made = new Connection(path);
     try {
       await made.call({ open: path, busyTimeout }, deadline);
@@ -209,27 +237,19 @@ export function sqliteEngine(path: string, deadline: number): Engine {
     read: (work) => transaction("begin", work),
     announce: () => Promise.resolve(), // The commit itself is seen in the directory.
     subscribe(onChange, onState) {
-      let ended = false;
-      let watcher: Deno.FsWatcher | undefined;
       const timer = setInterval(onChange, SLOW_POLL);
-      const watch = async () => {
-        try {
-          watcher = Deno.watchFs(dirname(path), { recursive: false });
-          onState("notify", `watching ${dirname(path)}`);
-          for await (const event of watcher) {
-            // A commit ends with the journal's removal; reading touches neither.
-            if (event.kind !== "access") onChange();
-          }
-        } catch (error) {
-          if (!ended) onState("poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`);
-        }
-      };
-      void watch();
+      let watch: Disposable | undefined;
+      try {
+        // A commit ends with the journal's removal; reading removes nothing.
+        watch = watchDirectory(dirname(path), onChange);
+        onState("notify", `watching ${dirname(path)}`);
+      } catch (error) {
+        onState("poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`);
+      }
       return {
         [Symbol.dispose]() {
-          ended = true;
           clearInterval(timer);
-          watcher?.close();
+          watch?.[Symbol.dispose]();
         },
       };
     },

@@ -58,7 +58,11 @@ export class Batch {
   readonly #starts: number[] = [];
   readonly #describe: (() => string)[] = [];
 
-  /** @param capacity Bytes to begin with. */
+  /**
+   * An empty batch.
+   *
+   * @param capacity Bytes to begin with; it grows as it needs to.
+   */
   constructor(capacity = 1 << 16) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);
@@ -113,15 +117,16 @@ export class Batch {
    */
   begin(type: number, flags: number, describe: () => string): void {
     this.#room(NLMSG_HDRLEN);
-    this.#start = this.#at;
-    this.#starts.push(this.#at);
+    const at = this.#at;
+    const view = this.#view;
+    this.#start = at;
+    this.#starts.push(at);
     this.#describe.push(describe);
-    this.#view.setUint32(this.#at, 0, true);
-    this.#view.setUint16(this.#at + 4, type, true);
-    this.#view.setUint16(this.#at + 6, flags, true);
-    this.#view.setUint32(this.#at + 8, 0, true);
-    this.#view.setUint32(this.#at + 12, 0, true);
-    this.#at += NLMSG_HDRLEN;
+    view.setUint32(at, 0, true);
+    view.setUint32(at + 4, type | flags << 16, true);
+    view.setUint32(at + 8, 0, true);
+    view.setUint32(at + 12, 0, true);
+    this.#at = at + NLMSG_HDRLEN;
   }
 
   /** Closes the message. */
@@ -166,13 +171,14 @@ export class Batch {
   }
 
   #attribute(type: number, payload: number): number {
-    this.#room(NLA_HDRLEN + ((payload + 3) & ~3));
+    const size = NLA_HDRLEN + ((payload + 3) & ~3);
+    this.#room(size);
     const at = this.#at;
-    this.#view.setUint16(at, NLA_HDRLEN + payload, true);
-    this.#view.setUint16(at + 2, type, true);
-    const end = at + NLA_HDRLEN + payload;
-    this.#at = (end + 3) & ~3;
-    this.#bytes.fill(0, end, this.#at);
+    const view = this.#view;
+    // The last word first: what the payload leaves of it is padding.
+    view.setUint32(at + size - 4, 0, true);
+    view.setUint32(at, NLA_HDRLEN + payload | type << 16, true);
+    this.#at = at + size;
     return at + NLA_HDRLEN;
   }
 
@@ -182,7 +188,8 @@ export class Batch {
   }
   /** Attribute of one byte. */
   attrU8(type: number, value: number): void {
-    this.#bytes[this.#attribute(type, 1)] = value;
+    const at = this.#attribute(type, 1); // First: it may make a larger buffer.
+    this.#bytes[at] = value;
   }
   /** Attribute of two bytes in host order. */
   attrU16(type: number, value: number): void {
@@ -202,8 +209,10 @@ export class Batch {
   /** Attribute that holds an address; a prefix length in the text is passed over. */
   attrAddress(type: number, address: string): void {
     this.#room(NLA_HDRLEN + 16);
-    const length = writeAddress(address, this.#bytes, this.#at + NLA_HDRLEN);
-    this.#attribute(type, length);
+    const at = this.#at;
+    const length = writeAddress(address, this.#bytes, at + NLA_HDRLEN);
+    this.#view.setUint32(at, NLA_HDRLEN + length | type << 16, true);
+    this.#at = at + NLA_HDRLEN + length;
   }
   /** Attribute that holds a MAC address. */
   attrMac(type: number, mac: string): void {

@@ -9,6 +9,7 @@ import { errnoName, errnoText } from "../errno.ts";
  * A request that the kernel refused, made from the raw nlmsgerr: libnl's own codes fold several errnos into one.
  */
 export class NetlinkError extends Error {
+  /** Always "NetlinkError". */
   override readonly name = "NetlinkError";
   /** The positive errno (errno.h). */
   readonly errno: number;
@@ -19,6 +20,13 @@ export class NetlinkError extends Error {
   /** The kernel's own words (NLMSGERR_ATTR_MSG of linux/netlink.h), if it had any. */
   readonly kernelMessage: string | undefined;
 
+  /**
+   * An error made of an errno and the kernel's words.
+   *
+   * @param errno The positive errno (errno.h).
+   * @param operation What was being done: `add route 10.244.3.0/24`.
+   * @param kernelMessage The kernel's own words.
+   */
   constructor(errno: number, operation: string, kernelMessage?: string) {
     const code = errnoName(errno);
     super(`Cannot ${operation}: ${code} (${kernelMessage ?? errnoText(errno)})`);

@@ -15,7 +15,9 @@ export interface MessageView {
   seq: number;
   /** nlmsg_pid: port id of the socket whose request led to this. */
   pid: number;
+  /** The bytes that arrived, those of other messages too. */
   data: Uint8Array;
+  /** View on `data`. */
   view: DataView;
   /** Where the payload starts in `data`. */
   offset: number;
@@ -66,7 +68,9 @@ export function walkMessages(
 export class Attributes {
   readonly #at = new Int32Array(128);
   readonly #length = new Int32Array(128);
+  /** The bytes that were parsed. */
   data: Uint8Array = new Uint8Array(0);
+  /** View on `data`. */
   view: DataView = new DataView(new ArrayBuffer(0));
 
   /** Finds the attributes between two offsets; the last one of a type counts. */
@@ -95,22 +99,27 @@ export class Attributes {
   length(type: number): number {
     return this.#at[type]! < 0 ? 0 : this.#length[type]!;
   }
+  /** One byte. */
   u8(type: number): number | undefined {
     const at = this.at(type, 1);
     return at < 0 ? undefined : this.data[at];
   }
+  /** Two bytes in host order. */
   u16(type: number): number | undefined {
     const at = this.at(type, 2);
     return at < 0 ? undefined : this.view.getUint16(at, true);
   }
+  /** Two bytes in network order. */
   u16be(type: number): number | undefined {
     const at = this.at(type, 2);
     return at < 0 ? undefined : this.view.getUint16(at, false);
   }
+  /** Four bytes in host order. */
   u32(type: number): number | undefined {
     const at = this.at(type, 4);
     return at < 0 ? undefined : this.view.getUint32(at, true);
   }
+  /** Text up to its closing zero. */
   string(type: number): string | undefined {
     const at = this.at(type);
     if (at < 0) return undefined;

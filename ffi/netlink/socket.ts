@@ -48,6 +48,7 @@ const DUMP_TRIES = 20;
 export interface BatchFailure {
   /** Its place in the batch. */
   readonly index: number;
+  /** Why. */
   readonly error: NetlinkError;
 }
 
@@ -65,7 +66,8 @@ export class NetlinkSocket implements Disposable {
   /** Its port id, which comes back in the notifications that its requests cause. */
   readonly portId: number;
   #sequence = 1;
-  readonly #buffer = new Uint8Array(RECEIVE_BYTES);
+  /** Made at the first use: a socket that is opened and closed costs little. */
+  #buffer = new Uint8Array(0);
   readonly #message: MessageView = messageView();
 
   private constructor(socket: Deno.PointerValue, fd: number, portId: number) {
@@ -132,6 +134,7 @@ export class NetlinkSocket implements Disposable {
   /** Bytes received into the buffer; throws with the errno. */
   #receive(flags: number): number {
     const { recv } = openLibrary("libc.so.6", socketSymbols);
+    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(RECEIVE_BYTES);
     while (true) {
       const length = Number(
         recv(this.fd, this.#buffer, BigInt(this.#buffer.length), flags | MSG_TRUNC),
@@ -233,7 +236,9 @@ export class NetlinkSocket implements Disposable {
             const status = message.end - message.offset >= 4
               ? message.view.getInt32(message.offset, true)
               : 0;
-            if (status < 0) throw new NetlinkError(-status, batch.describe(0));
+            if (status < 0) {
+              throw new NetlinkError(-status, batch.describe(0), messageBehind(message, 4));
+            }
           } else if (message.type === NLMSG_ERROR) {
             done = true;
             const error = decodeError(message);
@@ -284,16 +289,18 @@ function setOption(fd: number, level: number, option: number, value: number): bo
 export function decodeError(message: MessageView): { errno: number; message: string | undefined } {
   const { view, offset, end } = message;
   if (end - offset < 4 + NLMSG_HDRLEN) return { errno: 0, message: undefined };
-  const code = -view.getInt32(offset, true);
+  const code = 0 - view.getInt32(offset, true);
   if (code === 0 || (message.flags & NLM_F_ACK_TLVS) === 0) {
     return { errno: code, message: undefined };
   }
   const inner = message.flags & NLM_F_CAPPED ? NLMSG_HDRLEN : view.getUint32(offset + 4, true);
-  const attributes = new Attributes().parse(
-    message.data,
-    view,
-    offset + 4 + ((inner + 3) & ~3),
-    end,
-  );
-  return { errno: code, message: attributes.string(NLMSGERR_ATTR_MSG) };
+  if (inner > end - offset) return { errno: code, message: undefined };
+  return { errno: code, message: messageBehind(message, 4 + ((inner + 3) & ~3)) };
+}
+
+/** The kernel's words in the extended acknowledgement that starts so many bytes into the payload. */
+function messageBehind(message: MessageView, skip: number): string | undefined {
+  if ((message.flags & NLM_F_ACK_TLVS) === 0) return undefined;
+  const { data, view, offset, end } = message;
+  return new Attributes().parse(data, view, offset + skip, end).string(NLMSGERR_ATTR_MSG);
 }

@@ -11,16 +11,21 @@ import { RTM } from "./rtnl.ts";
 
 /** One address of an interface. */
 export interface InterfaceAddress {
+  /** Of the address. */
   readonly family: Family;
+  /** Index of the interface. */
   readonly ifindex: number;
   /** This host's address. */
   readonly address: string;
+  /** Of the network that the interface is in. */
   readonly prefixLength: number;
+  /** Broadcast address of that network (IPv4). */
   readonly broadcast?: string;
   /** RT_SCOPE_ number. */
   readonly scope: number;
   /** IFA_F_ bits. */
   readonly flags: number;
+  /** Interface name that ifconfig shows for it (IPv4). */
   readonly label?: string;
   /** It has no lifetime. */
   readonly permanent: boolean;
@@ -28,10 +33,15 @@ export interface InterfaceAddress {
 
 /** An address to add or delete. */
 export interface AddressSpec {
+  /** The default is the address's. */
   readonly family?: Family;
+  /** Index of the interface. */
   readonly ifindex: number;
+  /** Without prefix length. */
   readonly address: string;
+  /** Of the network that the interface is in. */
   readonly prefixLength: number;
+  /** RT_SCOPE_ number; the default is 0, global. */
   readonly scope?: number;
   /** The kernel makes no route of the prefix. */
   readonly noprefixroute?: boolean;
@@ -50,6 +60,9 @@ const IFA_F_NOPREFIXROUTE = 0x200;
 /** Writes a message that adds or deletes an address. */
 export function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
   const family = spec.family ?? textFamily(spec.address);
+  const flags = verb === "delete"
+    ? 0
+    : (spec.noprefixroute ? IFA_F_NOPREFIXROUTE : 0) | (family === 6 ? IFA_F_NODAD : 0);
   batch.begin(
     verb === "delete" ? RTM.DELADDR : RTM.NEWADDR,
     verbFlags(verb),
@@ -57,15 +70,12 @@ export function encodeAddress(batch: Batch, verb: "add" | "delete", spec: Addres
   );
   batch.u8(afOf(family));
   batch.u8(spec.prefixLength);
-  batch.u8(0);
+  batch.u8(flags & 0xff);
   batch.u8(spec.scope ?? 0);
   batch.u32(spec.ifindex);
   batch.attrAddress(IFA_LOCAL, spec.address);
   batch.attrAddress(IFA_ADDRESS, spec.address);
-  if (verb === "add") {
-    const flags = (spec.noprefixroute ? IFA_F_NOPREFIXROUTE : 0) | (family === 6 ? IFA_F_NODAD : 0);
-    if (flags) batch.attrU32(IFA_FLAGS, flags);
-  }
+  if (flags > 0xff) batch.attrU32(IFA_FLAGS, flags);
   batch.end();
 }
 

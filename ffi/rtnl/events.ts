@@ -13,7 +13,7 @@ import { decodeRoute, type Route } from "./route.ts";
 import { RTM } from "./rtnl.ts";
 
 /** What an event is about. */
-type About =
+export type About =
   | { readonly kind: "link"; readonly value: Link }
   | { readonly kind: "address"; readonly value: InterfaceAddress }
   | { readonly kind: "route"; readonly value: Route }

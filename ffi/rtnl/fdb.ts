@@ -4,13 +4,7 @@
  * @module
  */
 import { formatAddress, formatMac } from "../ip.ts";
-import {
-  type Batch,
-  NLM_F_DUMP,
-  NLM_F_REQUEST,
-  verbFlags,
-  type WriteVerb,
-} from "../netlink/batch.ts";
+import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { neighbourHeader } from "./neighbour.ts";
@@ -23,14 +17,17 @@ export const AF_BRIDGE = 7;
 export interface FdbEntry {
   /** Index of the device. */
   readonly ifindex: number;
+  /** What frames are sent to: `92:8d:c4:85:16:ad`. */
   readonly mac: string;
   /** Underlay address of the VTEP behind the MAC (VXLAN). */
   readonly dst?: string;
+  /** VNI of the outer packet, if it is not the device's. */
   readonly vni?: number;
   /** UDP port, if it is not the device's. */
   readonly port?: number;
   /** Index of the bridge. */
   readonly master?: number;
+  /** VLAN id (bridges). */
   readonly vlan?: number;
   /** NUD_ bits. */
   readonly state: number;
@@ -38,6 +35,13 @@ export interface FdbEntry {
   readonly flags: number;
 }
 
+/** A forwarding entry to write: permanent and in the device's own table unless `state` and `flags` say otherwise. */
+export type FdbSpec =
+  & Pick<FdbEntry, "ifindex" | "mac">
+  & Partial<Omit<FdbEntry, "ifindex" | "mac" | "master">>;
+
+const NUD_NOARP_PERMANENT = 0xc0;
+const NTF_SELF = 0x02;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NDA_VLAN = 5;
@@ -108,4 +112,69 @@ export function listFdb(socket: NetlinkSocket, filter: { readonly ifindex: numbe
     if (entry?.ifindex === filter.ifindex) entries.push(entry);
   }, { restart: () => entries.length = 0 });
   return entries;
+}
+
+function write(socket: NetlinkSocket, verb: WriteVerb, spec: FdbSpec): void {
+  const batch = new Batch(128);
+  encodeFdb(batch, verb, { state: NUD_NOARP_PERMANENT, flags: NTF_SELF, ...spec });
+  socket.request(batch);
+}
+
+/**
+ * Adds a forwarding entry. For more than a few, put them into a batch with {@linkcode encodeFdb}.
+ *
+ * @throws {NetlinkError} EEXIST if the MAC address has an entry.
+ *
+ * @example
+ * ```ts
+ * import { addLink, getLink, newNetns, openRtnl, withNetns } from "@knet/knet";
+ * import assert from "node:assert/strict";
+ *
+ * using namespace = newNetns();
+ * withNetns(namespace.fd, () => {
+ *   using rtnl = openRtnl();
+ *   addLink(rtnl, {
+ *     name: "vxlan7",
+ *     kind: "vxlan",
+ *     up: true,
+ *     vxlan: { vni: 7, port: 4789, local: "192.168.1.1", learning: false },
+ *   });
+ *   const ifindex = getLink(rtnl, "vxlan7")!.index;
+ *
+ *   addFdb(rtnl, { ifindex, mac: "02:00:00:00:00:02", dst: "192.168.1.2" });
+ *   const found = listFdb(rtnl, { ifindex }).find((entry) => entry.mac === "02:00:00:00:00:02");
+ *   assert.equal(found?.dst, "192.168.1.2");
+ *   deleteFdb(rtnl, { ifindex, mac: "02:00:00:00:00:02", dst: "192.168.1.2" });
+ * });
+ * ```
+ */
+export function addFdb(socket: NetlinkSocket, entry: FdbSpec): void {
+  write(socket, "add", entry);
+}
+
+/**
+ * Adds a forwarding entry or overwrites the one of its MAC address.
+ *
+ * @throws {NetlinkError}
+ */
+export function replaceFdb(socket: NetlinkSocket, entry: FdbSpec): void {
+  write(socket, "replace", entry);
+}
+
+/**
+ * Puts another destination beside those of a MAC address: for `00:00:00:00:00:00`, to which a VXLAN device sends what it floods.
+ *
+ * @throws {NetlinkError}
+ */
+export function appendFdb(socket: NetlinkSocket, entry: FdbSpec): void {
+  write(socket, "append", entry);
+}
+
+/**
+ * Deletes a forwarding entry.
+ *
+ * @throws {NetlinkError} ENOENT if there is none.
+ */
+export function deleteFdb(socket: NetlinkSocket, entry: FdbSpec): void {
+  write(socket, "delete", entry);
 }

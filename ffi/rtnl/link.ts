@@ -19,6 +19,7 @@ import { RTM } from "./rtnl.ts";
 
 /** What makes a link a VXLAN device. */
 export interface VxlanInfo {
+  /** VXLAN network identifier. */
   readonly vni: number;
   /** UDP destination port. */
   readonly port: number;
@@ -26,6 +27,7 @@ export interface VxlanInfo {
   readonly local?: string;
   /** Index of the underlay interface. */
   readonly link?: number;
+  /** It learns from the packets that arrive which VTEP has which MAC address. */
   readonly learning: boolean;
   /** Takes its VNI from each packet's metadata. */
   readonly external?: boolean;
@@ -33,7 +35,9 @@ export interface VxlanInfo {
 
 /** One link. */
 export interface Link {
+  /** The kernel's number for it. */
   readonly index: number;
+  /** As `ip link` shows it. */
   readonly name: string;
   /** Empty if it has none. */
   readonly mac: string;
@@ -55,19 +59,27 @@ export interface Link {
   readonly linkNetns?: number;
   /** IN6_ADDR_GEN_MODE_ number. */
   readonly addrGenMode?: number;
+  /** Present if `kind` is `vxlan`. */
   readonly vxlan?: VxlanInfo;
 }
 
 /** A link to make. */
 export interface LinkSpec {
+  /** At most 15 bytes. */
   readonly name: string;
+  /** `vxlan`, `bridge`, `veth`, `dummy`, or what else the kernel makes. */
   readonly kind: string;
+  /** Absent: a random one. */
   readonly mac?: string;
+  /** Bytes. */
   readonly mtu?: number;
+  /** Set it up at once. */
   readonly up?: boolean;
   /** Index of the bridge that it becomes a port of. */
   readonly master?: number;
+  /** IN6_ADDR_GEN_MODE_ number; 1 for no IPv6 link-local address. */
   readonly addrGenMode?: number;
+  /** Needed if `kind` is `vxlan`. */
   readonly vxlan?: VxlanInfo;
   /** The other end of a veth pair. */
   readonly peer?: {
@@ -83,15 +95,21 @@ export interface LinkSpec {
 
 /** What to change of a link. */
 export interface LinkChange {
+  /** The new name. */
   readonly name?: string;
+  /** The new MAC address; the kernel deletes all permanent neighbours with the old one. */
   readonly mac?: string;
+  /** Bytes. */
   readonly mtu?: number;
+  /** Set it up or down. */
   readonly up?: boolean;
   /** 0 takes it out of its bridge. */
   readonly master?: number;
   /** Descriptor of the namespace that it moves to. */
   readonly netns?: number;
+  /** IN6_ADDR_GEN_MODE_ number. */
   readonly addrGenMode?: number;
+  /** What the kernel changes of a VXLAN device in place. */
   readonly vxlan?: { readonly local?: string; readonly link?: number };
 }
 
@@ -164,22 +182,15 @@ function vxlanData(batch: Batch, vxlan: Partial<VxlanInfo>): void {
   batch.endNest(data);
 }
 
-/**
- * Makes a link.
- *
- * @throws {NetlinkError}
- */
-export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
-  const batch = new Batch(1024);
+/** Writes a message that makes a link; `addrGenMode` is passed over, see {@linkcode addLink}. */
+export function encodeLink(batch: Batch, spec: LinkSpec): void {
   batch.begin(
     RTM.NEWLINK,
     NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
     () => `add ${spec.kind} device "${spec.name}"`,
   );
-  // The kernel takes the address generation mode only for a device that exists, and makes an address once it is up.
-  const { addrGenMode, up, ...atOnce } = spec;
-  const later = addrGenMode !== undefined;
-  header(batch, 0, up && !later ? IFF_UP : 0, up && !later ? IFF_UP : 0);
+  const { addrGenMode: _, up, ...atOnce } = spec;
+  header(batch, 0, up ? IFF_UP : 0, up ? IFF_UP : 0);
   common(batch, atOnce);
   const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
   batch.attrString(IFLA_INFO_KIND, spec.kind);
@@ -194,6 +205,19 @@ export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
   }
   batch.endNest(info);
   batch.end();
+}
+
+/**
+ * Makes a link.
+ *
+ * @throws {NetlinkError}
+ */
+export function addLink(socket: NetlinkSocket, spec: LinkSpec): void {
+  const batch = new Batch(1024);
+  // The kernel takes the address generation mode only for a device that exists, and makes an address once it is up.
+  const { addrGenMode, up, ...rest } = spec;
+  const later = addrGenMode !== undefined;
+  encodeLink(batch, later || up === undefined ? rest : { ...rest, up });
   socket.request(batch);
   if (!later) return;
   const { index } = getLink(socket, spec.name)!;

@@ -3,23 +3,19 @@
  *
  * @module
  */
-import { afOf, type Family, familyOfAf, formatAddress, formatMac } from "../ip.ts";
-import {
-  type Batch,
-  NLM_F_DUMP,
-  NLM_F_REQUEST,
-  verbFlags,
-  type WriteVerb,
-} from "../netlink/batch.ts";
+import { afOf, type Family, familyOfAf, formatAddress, formatMac, textFamily } from "../ip.ts";
+import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { RTM } from "./rtnl.ts";
 
 /** One neighbour. */
 export interface Neighbour {
+  /** Of `dst`. */
   readonly family: Family;
   /** Index of the device. */
   readonly ifindex: number;
+  /** The neighbour's address. */
   readonly dst: string;
   /** Link-layer address; absent while it is not resolved. */
   readonly mac?: string;
@@ -31,6 +27,12 @@ export interface Neighbour {
   readonly protocol?: number;
 }
 
+/** A neighbour to write: permanent unless `state` says otherwise. */
+export type NeighbourSpec =
+  & Pick<Neighbour, "ifindex" | "dst">
+  & Partial<Omit<Neighbour, "ifindex" | "dst">>;
+
+const NUD_PERMANENT = 0x80;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NDA_IFINDEX = 8;
@@ -45,13 +47,9 @@ export function neighbourHeader(
   state: number,
   flags: number,
 ): void {
-  batch.u8(af);
-  batch.u8(0);
-  batch.u16(0);
+  batch.u32(af); // One byte and three of padding.
   batch.u32(ifindex);
-  batch.u16(state);
-  batch.u8(flags);
-  batch.u8(0);
+  batch.u32(state | flags << 16); // Two bytes, one, and the type, which nobody sets.
 }
 
 /** Writes a message that adds, replaces or deletes a neighbour. */
@@ -125,4 +123,61 @@ export function listNeighbours(
     ) neighbours.push(neighbour);
   }, { restart: () => neighbours.length = 0 });
   return neighbours;
+}
+
+function write(socket: NetlinkSocket, verb: WriteVerb, spec: NeighbourSpec): void {
+  const batch = new Batch(128);
+  const family = spec.family ?? textFamily(spec.dst);
+  encodeNeighbour(batch, verb, { state: NUD_PERMANENT, flags: 0, ...spec, family });
+  socket.request(batch);
+}
+
+/**
+ * Adds a neighbour. For more than a few, put them into a batch with {@linkcode encodeNeighbour}.
+ *
+ * @throws {NetlinkError} EEXIST if the device has an entry for this address.
+ *
+ * @example
+ * ```ts
+ * import { addLink, getLink, newNetns, openRtnl, withNetns } from "@knet/knet";
+ * import assert from "node:assert/strict";
+ *
+ * using namespace = newNetns();
+ * withNetns(namespace.fd, () => {
+ *   using rtnl = openRtnl();
+ *   addLink(rtnl, { name: "br0", kind: "bridge", up: true });
+ *   const ifindex = getLink(rtnl, "br0")!.index;
+ *
+ *   addNeighbour(rtnl, { ifindex, dst: "10.0.0.2", mac: "02:00:00:00:00:02" });
+ *   replaceNeighbour(rtnl, { ifindex, dst: "10.0.0.2", mac: "02:00:00:00:00:03" });
+ *   const neighbours = listNeighbours(rtnl, { ifindex, family: 4 });
+ *   const found = neighbours.find((neighbour) => neighbour.dst === "10.0.0.2");
+ *   assert.equal(found?.mac, "02:00:00:00:00:03");
+ *   deleteNeighbour(rtnl, { ifindex, dst: "10.0.0.2" });
+ * });
+ * ```
+ */
+export function addNeighbour(socket: NetlinkSocket, neighbour: NeighbourSpec): void {
+  write(socket, "add", neighbour);
+}
+
+/**
+ * Adds a neighbour or overwrites the one with its address.
+ *
+ * @throws {NetlinkError}
+ */
+export function replaceNeighbour(socket: NetlinkSocket, neighbour: NeighbourSpec): void {
+  write(socket, "replace", neighbour);
+}
+
+/**
+ * Deletes the neighbour with an address.
+ *
+ * @throws {NetlinkError} ENOENT if there is none.
+ */
+export function deleteNeighbour(
+  socket: NetlinkSocket,
+  neighbour: Pick<NeighbourSpec, "ifindex" | "dst" | "flags">,
+): void {
+  write(socket, "delete", neighbour);
 }

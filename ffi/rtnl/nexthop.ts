@@ -3,14 +3,8 @@
  *
  * @module
  */
-import { afOf, type Family, familyOfAf, formatAddress } from "../ip.ts";
-import {
-  type Batch,
-  NLM_F_DUMP,
-  NLM_F_REQUEST,
-  verbFlags,
-  type WriteVerb,
-} from "../netlink/batch.ts";
+import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
+import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
@@ -18,21 +12,30 @@ import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
 /** One next hop. */
 export interface Nexthop {
+  /** What routes name it by. */
   readonly id: number;
+  /** Of the gateway. */
   readonly family: Family;
+  /** Address of the router; absent: packets go to their destination directly. */
   readonly gateway?: string;
   /** Index of the device. */
   readonly ifindex?: number;
   /** RTPROT_ number of who made it. */
   readonly protocol: number;
+  /** The gateway is on the link although no address says so. */
   readonly onlink: boolean;
   /** Ids of its members, if it is a group. */
   readonly group?: readonly number[];
+  /** It drops what is sent to it. */
   readonly blackhole?: boolean;
   /** RTNH_F_ bits. */
   readonly flags: number;
 }
 
+/** A next hop to write. The family is the gateway's, IPv4 without one; the protocol static. */
+export type NexthopSpec = Pick<Nexthop, "id"> & Partial<Omit<Nexthop, "id" | "group" | "flags">>;
+
+const RTPROT_STATIC = 4; // linux/rtnetlink.h
 const NHA_ID = 1;
 const NHA_GROUP = 2;
 const NHA_BLACKHOLE = 4;
@@ -41,10 +44,7 @@ const NHA_GATEWAY = 6;
 const NHMSG = 8; // struct nhmsg
 
 function header(batch: Batch, family: number, protocol: number, flags: number): void {
-  batch.u8(family);
-  batch.u8(0);
-  batch.u8(protocol);
-  batch.u8(0);
+  batch.u32(family | protocol << 16); // A byte each: family, scope, protocol, reserved.
   batch.u32(flags);
 }
 
@@ -137,4 +137,64 @@ export function nexthopsSupported(socket: NetlinkSocket): boolean {
     }
     throw error;
   }
+}
+
+function write(socket: NetlinkSocket, verb: WriteVerb, spec: NexthopSpec): void {
+  const batch = new Batch(128);
+  encodeNexthop(batch, verb, {
+    family: textFamily(spec.gateway ?? ""),
+    protocol: RTPROT_STATIC,
+    onlink: false,
+    ...spec,
+    flags: 0,
+  });
+  socket.request(batch);
+}
+
+/**
+ * Adds a next hop, which routes then name by its id. For more than a few, put them into a batch with {@linkcode encodeNexthop}.
+ *
+ * @throws {NetlinkError} EEXIST if the id is taken, EOPNOTSUPP before kernel 5.3.
+ *
+ * @example
+ * ```ts
+ * import { addAddress, addLink, addRoute, getLink, listRoutes } from "@knet/knet";
+ * import { newNetns, openRtnl, withNetns } from "@knet/knet";
+ * import assert from "node:assert/strict";
+ *
+ * using namespace = newNetns();
+ * withNetns(namespace.fd, () => {
+ *   using rtnl = openRtnl();
+ *   addLink(rtnl, { name: "br0", kind: "bridge", up: true });
+ *   const ifindex = getLink(rtnl, "br0")!.index;
+ *   addAddress(rtnl, { ifindex, address: "10.0.0.1", prefixLength: 24 });
+ *
+ *   addNexthop(rtnl, { id: 1, ifindex, gateway: "10.0.0.2" });
+ *   addRoute(rtnl, { dst: "10.9.0.0/16", nexthopId: 1 });
+ *   const route = listRoutes(rtnl, { family: 4 }).find((one) => one.dst === "10.9.0.0/16");
+ *   assert.equal(route?.gateway, "10.0.0.2");
+ *   deleteNexthop(rtnl, 1); // and the kernel deletes the route with it
+ * });
+ * ```
+ */
+export function addNexthop(socket: NetlinkSocket, nexthop: NexthopSpec): void {
+  write(socket, "add", nexthop);
+}
+
+/**
+ * Adds a next hop or overwrites the one with its id, for all routes that name it at once.
+ *
+ * @throws {NetlinkError}
+ */
+export function replaceNexthop(socket: NetlinkSocket, nexthop: NexthopSpec): void {
+  write(socket, "replace", nexthop);
+}
+
+/**
+ * Deletes a next hop. The kernel deletes the routes that name it, and sends no message about them.
+ *
+ * @throws {NetlinkError} ENOENT if there is none.
+ */
+export function deleteNexthop(socket: NetlinkSocket, id: number): void {
+  write(socket, "delete", { id });
 }

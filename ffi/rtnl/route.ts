@@ -11,9 +11,11 @@ import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
 /** One route. */
 export interface Route {
+  /** Of the destination. */
   readonly family: Family;
   /** Destination with prefix length; the default route is `0.0.0.0/0` or `::/0`. */
   readonly dst: string;
+  /** Address of the router; a route by a next-hop object shows that one's. */
   readonly gateway?: string;
   /** Index of the device. */
   readonly ifindex?: number;
@@ -23,11 +25,13 @@ export interface Route {
   readonly protocol: number;
   /** RT_SCOPE_ number. */
   readonly scope: number;
+  /** 254 is the main table. */
   readonly table: number;
   /** RTN_ number. */
   readonly type: number;
   /** Metric. */
   readonly priority?: number;
+  /** The gateway is on the link although no address says so. */
   readonly onlink: boolean;
   /** Preferred source address. */
   readonly prefSrc?: string;
@@ -39,9 +43,13 @@ export interface Route {
 
 /** Restricts a dump; what is given is filtered in the kernel. */
 export interface RouteFilter {
+  /** Of the destination. */
   readonly family?: Family;
+  /** RTPROT_ number of who made it. */
   readonly protocol?: number;
+  /** Index of the device. */
   readonly ifindex?: number;
+  /** 254 is the main table. */
   readonly table?: number;
 }
 
@@ -75,14 +83,9 @@ function header(
   length: number,
   r: { table: number; protocol: number; scope: number; type: number; flags: number },
 ): void {
-  batch.u8(family);
-  batch.u8(length);
-  batch.u8(0);
-  batch.u8(0);
-  batch.u8(r.table < 256 ? r.table : RT_TABLE_UNSPEC);
-  batch.u8(r.protocol);
-  batch.u8(r.scope);
-  batch.u8(r.type);
+  const table = r.table < 256 ? r.table : RT_TABLE_UNSPEC;
+  batch.u32(family | length << 8); // A byte each: family, lengths of destination and source, TOS.
+  batch.u32(table | r.protocol << 8 | r.scope << 16 | r.type << 24);
   batch.u32(r.flags);
 }
 
@@ -119,15 +122,20 @@ export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
 
 const attributes = new Attributes();
 
-/** Reads a route; undefined if the message is none of IPv4 or IPv6. */
+/** Reads a route; undefined if the message is none of IPv4 or IPv6, or a cached clone of one. */
 export function decodeRoute(message: MessageView): Route | undefined {
+  const route = decodeAnyRoute(message);
+  return route !== undefined && (route.flags & RTM_F_CLONED) === 0 ? route : undefined;
+}
+
+/** Reads a route, or the clone that a lookup answers with; undefined if the message is none of IPv4 or IPv6. */
+export function decodeAnyRoute(message: MessageView): Route | undefined {
   const { data, view, offset, end } = message;
   if (end - offset < RTMSG) return undefined;
   const family = familyOfAf(data[offset]!);
   if (family === undefined) return undefined;
   const bytes = family === 4 ? 4 : 16;
   const flags = view.getUint32(offset + 8, true);
-  if (flags & RTM_F_CLONED) return undefined;
   const a = attributes.parse(data, view, offset + RTMSG, end);
   const address = (type: number) => {
     const at = a.at(type, bytes);
@@ -190,10 +198,11 @@ export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Rou
   return routes;
 }
 
+/** A route to write: unicast, main table, protocol static unless it says otherwise. */
+export type RouteSpec = Partial<Route> & Pick<Route, "dst">;
+
 /** A route as most callers want it: unicast, main table, protocol static. */
-export function routeOf(
-  route: Partial<Route> & Pick<Route, "dst">,
-): Route {
+export function routeOf(route: RouteSpec): Route {
   return {
     family: textFamily(route.dst),
     protocol: 4, // RTPROT_STATIC
@@ -216,19 +225,49 @@ function one(socket: NetlinkSocket, verb: WriteVerb, route: Route): void {
 }
 
 /**
- * Adds a route.
+ * Adds a route. For more than a few, put them into a batch with {@linkcode encodeRoute}.
  *
- * @throws {NetlinkError}
+ * @throws {NetlinkError} EEXIST if there is a route to the same destination with the same metric.
+ *
+ * @example
+ * ```ts
+ * import { addAddress, addLink, getLink, newNetns, openRtnl, withNetns } from "@knet/knet";
+ * import assert from "node:assert/strict";
+ *
+ * using namespace = newNetns();
+ * withNetns(namespace.fd, () => {
+ *   using rtnl = openRtnl();
+ *   addLink(rtnl, { name: "br0", kind: "bridge", up: true });
+ *   const ifindex = getLink(rtnl, "br0")!.index;
+ *   addAddress(rtnl, { ifindex, address: "10.0.0.1", prefixLength: 24 });
+ *
+ *   addRoute(rtnl, { dst: "10.9.0.0/16", gateway: "10.0.0.2" });
+ *   replaceRoute(rtnl, { dst: "10.9.0.0/16", gateway: "10.0.0.3" });
+ *   const route = listRoutes(rtnl, { family: 4 }).find((one) => one.dst === "10.9.0.0/16");
+ *   assert.equal(route?.gateway, "10.0.0.3");
+ *   deleteRoute(rtnl, { dst: "10.9.0.0/16" });
+ * });
+ * ```
  */
-export function addRoute(socket: NetlinkSocket, route: Route): void {
-  one(socket, "add", route);
+export function addRoute(socket: NetlinkSocket, route: RouteSpec): void {
+  one(socket, "add", routeOf(route));
 }
 
 /**
- * Deletes a route.
+ * Adds a route or overwrites the one to the same destination with the same metric.
  *
  * @throws {NetlinkError}
  */
-export function deleteRoute(socket: NetlinkSocket, route: Route): void {
-  one(socket, "delete", route);
+export function replaceRoute(socket: NetlinkSocket, route: RouteSpec): void {
+  one(socket, "replace", routeOf(route));
+}
+
+/**
+ * Deletes a route. What the description leaves out may be anything, except for the table, which is the main one.
+ *
+ * @throws {NetlinkError} ESRCH if there is none.
+ */
+export function deleteRoute(socket: NetlinkSocket, route: RouteSpec): void {
+  // RTPROT_UNSPEC and RTN_UNSPEC: any.
+  one(socket, "delete", routeOf({ protocol: 0, type: 0, ...route }));
 }

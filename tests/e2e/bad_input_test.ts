@@ -192,14 +192,14 @@ const CLUSTER: readonly Refusal[] = [
     name: "an address outside the subnet",
     host: 1,
     args: "attach spare --ip 10.1.2.3",
-    code: 1,
+    code: 2,
     says: /10\.1\.2\.3/,
   },
   {
     name: "an address that is taken",
     host: 1,
     args: "attach spare --ip 10.244.0.2",
-    code: 1,
+    code: 4,
     says: /10\.244\.0\.2\b.*taken|10\.244\.0\.2\b.*use|10\.244\.0\.2\b.*has/,
   },
   { name: "a second agent", host: 1, args: "join", code: 1, says: /agent|already|lock/ },
@@ -236,6 +236,17 @@ const SQLITE: readonly Refusal[] = [
     says: /WAL/,
     store: database("wal.db"),
     before: copied("wal.db", statement("PRAGMA journal_mode=WAL")),
+  },
+  {
+    name: "a SQLite file of a schema too new",
+    args: join(""),
+    code: 4,
+    says: /schema 99 is too new/,
+    store: database("new.db"),
+    before: copied(
+      "new.db",
+      statement("update knet_meta set value = 99 where name in ('schema', 'oldest_reader')"),
+    ),
   },
   {
     name: "a SQLite directory that does not exist",
@@ -279,7 +290,7 @@ onSqlite(
       name: "no libnl",
       args: join(""),
       code: 3,
-      says: /libnl-3-200/,
+      says: /libnl-(route-)?3-200/,
       wrapper: [...WITHOUT_COPIES, ...WITHOUT_LIBNL],
     });
   },

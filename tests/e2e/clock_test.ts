@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { faketime } from "../support/faketime.ts";
 import { type Lab, STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
@@ -39,8 +40,7 @@ for (const store of STORES) {
   const skewed = labSuite({ hosts: 4, store, setUp: (lab) => tiny(lab, "") });
 
   for (const shift of ["+1d", "-1d"]) {
-    const wrapper = ["faketime", "-f", shift];
-    const env = { FAKETIME_DONT_FAKE_MONOTONIC: "1", DONT_FAKE_MONOTONIC: "1" };
+    const env = faketime(shift);
 
     skewed(
       `7 (${store}): a joiner whose clock is off by ${shift} takes no living node's lease`,
@@ -48,7 +48,6 @@ for (const store of STORES) {
         const before = await owners(lab);
         const joiner = lab.host(4);
         const outcome = await joiner.knet(["join", ...joiner.joinArgs, "--once"], {
-          wrapper,
           env,
           check: false,
         });
@@ -64,7 +63,7 @@ for (const store of STORES) {
         const before = await owners(lab);
         const host = lab.host(3);
         await host.stop();
-        await host.join({ wrapper, env });
+        await host.join({ env });
         await converged(lab.hosts.slice(0, 3));
         await assertFullMesh(containersOf(lab.hosts));
         assert.deepEqual(await owners(lab), before);

@@ -4,81 +4,105 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { type BackendCase, BACKENDS, vxlanCase } from "../support/backend.ts";
 import { PingStream } from "../support/container.ts";
-import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import { labSuite } from "../support/suite.ts";
-import { median, ms, report, sleep } from "../support/wait.ts";
+import { median, ms, report, sleep, until } from "../support/wait.ts";
 import { converged, fingerprint } from "../support/walk.ts";
 
-const MOMENTS = 50;
+/** Moments of a kill; fewer where the way to the kernel is the same as another backend's. */
+const momentsOf = (backend: BackendCase) => backend === vxlanCase ? 50 : 16;
 
-const test = labSuite({
-  hosts: 3,
-  store: "sqlite",
-  setUp: (lab) => startCluster(lab, { containers: 1 }),
-});
+for (const backend of BACKENDS) {
+  const moments = momentsOf(backend);
+  const test = labSuite({
+    hosts: 3,
+    store: "sqlite",
+    backend,
+    setUp: (lab) => startCluster(lab, { containers: 1 }),
+  });
+
+  test(`4 (${backend.name}): a restart of the agent under traffic loses no ping`, async (lab) => {
+    const [near, far] = [lab.host(1), lab.host(2)];
+    const stream = await PingStream.start(near.containers[0]!, far.containers[0]!.address);
+    await using _end = stream;
+    for (const signal of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
+      for (const host of [near, far]) {
+        const status = await host.stop(signal);
+        if (signal !== "SIGKILL") assert.equal(status?.code, 0, `exit status after ${signal}`);
+        await sleep(200);
+        await host.join();
+      }
+    }
+    await converged(lab.hosts);
+    const { sent, lost } = await stream.stop();
+    report(`4 (${backend.name}): ${sent} pings over six restarts of agents, ${lost} lost`);
+    assert.equal(lost, 0);
+  });
+
+  test(`4 (${backend.name}): a lease that went away while the agent was down leaves no entry after its restart`, async (lab) => {
+    const [first, , third] = lab.hosts;
+    await first!.stop();
+    await third!.leave();
+    await third!.run("ip netns delete c1");
+    await first!.join();
+    await converged(lab.hosts.slice(0, 2));
+    await first!.stop();
+    await third!.join();
+    await third!.attach("c1");
+    await first!.join();
+    await converged(lab.hosts);
+    await assertFullMesh(containersOf(lab.hosts));
+  });
+
+  test(`4 (${backend.name}): kill -9 at ${moments} moments of joining leaves nothing that the next join does not mend`, async (lab) => {
+    const host = lab.host(1);
+    await host.stop();
+    const reference = await fingerprint(host);
+    const whole = median([await timedJoin(host), await rejoin(host), await rejoin(host)]);
+    await host.stop();
+    for (let n = 0; n < moments; n++) {
+      // Every other time the kernel's tables are empty, as after a reboot: then joining has most to do.
+      if (n % 2 === 0) await wipe(host);
+      const moment = whole * 1.1 * (n + Math.random()) / moments;
+      const agent = await host.join({ wait: false });
+      await sleep(moment);
+      await agent.stop("SIGKILL");
+      host.agent = undefined;
+      await host.knet(["join", ...host.joinArgs, "--once"]);
+      assert.equal(await fingerprint(host), reference, `after a kill at ${Math.round(moment)} ms`);
+    }
+    await host.join();
+    await converged(lab.hosts);
+    report(`4 (${backend.name}): ${moments} kills over a join of ${ms(whole)}`);
+  });
+
+  test(`4 (${backend.name}): the underlay's carrier goes and comes back while no agent runs`, async (lab) => {
+    const [near, far] = [lab.host(1), lab.host(2)];
+    await near.stop();
+    const before = await fingerprint(near);
+    await lab.runUnderlay(`ip link set ${near.name} down`);
+    await until("the interface has no carrier", async () => {
+      const { stdout } = await near.run("cat /sys/class/net/eth0/carrier");
+      return stdout.trim() === "0";
+    });
+    await sleep(300);
+    await lab.runUnderlay(`ip link set ${near.name} up`);
+    await flows(near.containers[0]!, far.containers[0]!.address);
+    await flows(far.containers[0]!, near.containers[0]!.address);
+    assert.equal(await fingerprint(near), before);
+    await near.join();
+    await converged(lab.hosts);
+  });
+}
 
 async function timedJoin(host: Host): Promise<number> {
   const start = performance.now();
   await host.join();
   return performance.now() - start;
 }
-
-test("4: a restart of the agent under traffic loses no ping", async (lab) => {
-  const [near, far] = [lab.host(1), lab.host(2)];
-  const stream = await PingStream.start(near.containers[0]!, far.containers[0]!.address);
-  await using _end = stream;
-  for (const signal of ["SIGTERM", "SIGKILL", "SIGINT"] as const) {
-    for (const host of [near, far]) {
-      const status = await host.stop(signal);
-      if (signal !== "SIGKILL") assert.equal(status?.code, 0, `exit status after ${signal}`);
-      await sleep(200);
-      await host.join();
-    }
-  }
-  await converged(lab.hosts);
-  const { sent, lost } = await stream.stop();
-  report(`4: ${sent} pings over six restarts of agents, ${lost} lost`);
-  assert.equal(lost, 0);
-});
-
-test("4: a lease that went away while the agent was down leaves no entry after its restart", async (lab) => {
-  const [first, , third] = lab.hosts;
-  await first!.stop();
-  await third!.leave();
-  await third!.run("ip netns delete c1");
-  await first!.join();
-  await converged(lab.hosts.slice(0, 2));
-  await first!.stop();
-  await third!.join();
-  await third!.attach("c1");
-  await first!.join();
-  await converged(lab.hosts);
-  await assertFullMesh(containersOf(lab.hosts));
-});
-
-test(`4: kill -9 at ${MOMENTS} moments of joining leaves nothing that the next join does not mend`, async (lab) => {
-  const host = lab.host(1);
-  await host.stop();
-  const reference = await fingerprint(host);
-  const whole = median([await timedJoin(host), await rejoin(host), await rejoin(host)]);
-  await host.stop();
-  for (let n = 0; n < MOMENTS; n++) {
-    // Every other time the kernel's tables are empty, as after a reboot: then joining has most to do.
-    if (n % 2 === 0) await wipe(host);
-    const moment = whole * 1.1 * (n + Math.random()) / MOMENTS;
-    const agent = await host.join({ wait: false });
-    await sleep(moment);
-    await agent.stop("SIGKILL");
-    host.agent = undefined;
-    await host.knet(["join", ...host.joinArgs, "--once"]);
-    assert.equal(await fingerprint(host), reference, `after a kill at ${Math.round(moment)} ms`);
-  }
-  await host.join();
-  await converged(lab.hosts);
-  report(`4: ${MOMENTS} kills over a join of ${ms(whole)}`);
-});
 
 async function rejoin(host: Host): Promise<number> {
   await host.stop();
@@ -87,7 +111,8 @@ async function rejoin(host: Host): Promise<number> {
 
 async function wipe(host: Host): Promise<void> {
   await host.sh(`
-    ip link delete knet.1
+    for dev in $(ls /sys/class/net | grep '^knet\\.'); do ip link delete "$dev"; done
+    ip route flush proto 107
     nft list tables | grep -w knet | while read -r word family name; do nft delete table $family $name; done
     rm -f /run/knet/subnet.env`);
 }

@@ -5,13 +5,14 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { flows } from "../support/cluster.ts";
+import { type BackendCase, BACKENDS, vxlanCase } from "../support/backend.ts";
+import { flows, NETWORK } from "../support/cluster.ts";
 import { lockDatabase } from "../support/database_lock.ts";
 import {
   addForeigners,
   firewallOf,
   foreigners,
-  INJURIES,
+  injuriesOf,
   type Injury,
 } from "../support/injuries.ts";
 import type { Lab } from "../support/lab.ts";
@@ -31,7 +32,7 @@ async function setUp(lab: Lab, plain: boolean): Promise<void> {
   for (const host of lab.hosts) host.joinArgs = args;
   await addForeigners(lab.host(1));
   const before = await foreigners(lab.host(1));
-  await lab.host(1).knet("init --network 10.244.0.0/16");
+  await lab.host(1).knet(["init", "--network", NETWORK, ...lab.backend.joinArgs]);
   await Promise.all(lab.hosts.map((host) => host.join()));
   await Promise.all(lab.hosts.map((host) => host.attach("c1")));
   await converged(lab.hosts, { plain });
@@ -60,10 +61,32 @@ async function heal(lab: Lab, injury: Injury, plain: boolean): Promise<[number, 
   return [traffic, whole];
 }
 
-for (const plain of [false, true]) {
-  const mode = plain ? "plain routes" : "next-hop objects";
-  const test = labSuite({ hosts: 3, store: "sqlite", setUp: (lab) => setUp(lab, plain) });
-  const injuries = INJURIES.filter((injury) => !plain || !injury.nexthops);
+interface Mode {
+  readonly name: string;
+  readonly backend: BackendCase;
+  readonly plain: boolean;
+}
+
+const MODES: readonly Mode[] = BACKENDS.flatMap((backend) => {
+  const { name } = backend;
+  return backend === vxlanCase
+    ? [
+      { name: `${name}, next-hop objects`, backend, plain: false },
+      { name: `${name}, plain routes`, backend, plain: true },
+    ]
+    : [{ name, backend, plain: false }];
+});
+
+for (const { name: mode, backend, plain } of MODES) {
+  const test = labSuite({
+    hosts: 3,
+    store: "sqlite",
+    backend,
+    // Where plain routes and a tunnel go together, host 2 is behind the router and host 3 on the link.
+    links: backend.plainOnLink && backend.crossesRouters ? [1, 2, 1] : [],
+    setUp: (lab) => setUp(lab, plain),
+  });
+  const injuries = injuriesOf(backend).filter((injury) => !plain || !injury.nexthops);
   const times: number[] = [];
 
   for (const injury of injuries) {

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { BACKENDS } from "../support/backend.ts";
 import { Driver } from "../support/driver.ts";
 import { type Lab, STORES } from "../support/lab.ts";
 import { RouteMonitor } from "../support/monitor.ts";
@@ -14,14 +15,16 @@ import { converged, fingerprint } from "../support/walk.ts";
 
 const TRIES = 10;
 
-for (const store of STORES) {
+for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] as const))) {
+  const setup = `${backend.name}, ${store}`;
   const test = labSuite({
     hosts: 4,
     store,
+    backend,
     setUp: (lab) => startCluster(lab, { containers: 1, hosts: lab.hosts.slice(0, 3) }),
   });
 
-  test(`2 (${store}): a lease is in every kernel soon after its commit, and out as soon`, async (lab) => {
+  test(`2 (${setup}): a lease is in every kernel soon after its commit, and out as soon`, async (lab) => {
     const old = lab.hosts.slice(0, 3);
     const monitors = old.map((host) => new RouteMonitor(host));
     await using driver = await Driver.start(lab.host(4));
@@ -42,14 +45,14 @@ for (const store of STORES) {
       removed.push(Math.max(0, ...without.map((moment) => moment - gone.at)));
     }
     report(
-      `2 (${store}): from a lease's commit to the last of 3 kernels, median of ${TRIES}: ` +
+      `2 (${setup}): from a lease's commit to the last of 3 kernels, median of ${TRIES}: ` +
         `${ms(median(added))} (worst ${ms(Math.max(...added))}); from its release: ` +
         `${ms(median(removed))} (worst ${ms(Math.max(...removed))})`,
     );
     await converged(old);
   });
 
-  test(`2 (${store}): a fourth host joins and leaves without a trace`, async (lab) => {
+  test(`2 (${setup}): a fourth host joins and leaves without a trace`, async (lab) => {
     const old = lab.hosts.slice(0, 3);
     const newcomer = lab.host(4);
     const before = await Promise.all(old.map(fingerprint));

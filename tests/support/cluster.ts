@@ -19,7 +19,8 @@ export async function startCluster(
   options: { containers?: number; init?: string; hosts?: readonly Host[] } = {},
 ): Promise<void> {
   const hosts = options.hosts ?? lab.hosts;
-  await lab.host(1).knet(`init --network ${NETWORK} ${options.init ?? ""}`);
+  const { joinArgs } = lab.backend;
+  await lab.host(1).knet(`init --network ${NETWORK} ${joinArgs.join(" ")} ${options.init ?? ""}`);
   await Promise.all(hosts.map((host) => host.join()));
   for (let n = 1; n <= (options.containers ?? 0); n++) {
     await Promise.all(hosts.map((host) => host.attach(`c${n}`)));

@@ -5,6 +5,7 @@
  * @module
  */
 import * as http from "node:http";
+import type { BackendCase } from "./backend.ts";
 import { Container } from "./container.ts";
 import {
   Background,
@@ -38,6 +39,8 @@ export interface HostOptions {
   readonly shared: string;
   /** Store URL as the host says it. */
   readonly storeUrl: string;
+  /** What the cluster runs. */
+  readonly backend: BackendCase;
   /** 32 hexadecimal digits; the default is random. */
   readonly machineId?: string;
   /** A directory that takes the place of / for knet (not for the tools of the test). */
@@ -68,8 +71,10 @@ export class Host implements AsyncDisposable {
   address: string;
   /** The agent, while one runs or the last one that did. */
   agent: Background | undefined;
+  /** What the agent runs. */
+  backend: BackendCase;
   /** Arguments that every `knet join` on this host gets. */
-  joinArgs: readonly string[] = [];
+  joinArgs: readonly string[];
   readonly containers: Container[] = [];
   readonly machineId: string;
   readonly #holder: Background;
@@ -80,6 +85,8 @@ export class Host implements AsyncDisposable {
     this.options = options;
     this.name = options.name;
     this.address = options.address;
+    this.backend = options.backend;
+    this.joinArgs = options.backend.joinArgs;
     this.#holder = holder;
   }
 

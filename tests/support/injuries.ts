@@ -4,10 +4,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { BackendCase } from "./backend.ts";
 import type { Host } from "./host.ts";
 import { type Lab, ROUTER } from "./lab.ts";
 import { sleep } from "./wait.ts";
-import { type FdbRow, identityOf, type NexthopRow } from "./walk.ts";
+import { type FdbRow, identityOf, type NexthopRow, sameLink } from "./walk.ts";
 
 /** One of them. */
 export interface Injury {
@@ -78,8 +79,14 @@ async function move(host: Host, address: string): Promise<void> {
 
 const far = (lab: Lab) => identityOf(lab.host(2));
 
-/** All of them, each on host 1, the peer concerned being host 2. */
-export const INJURIES: readonly Injury[] = [
+/** What the tunnel device's entries may suffer. */
+const OF_VXLAN: readonly Injury[] = [
+  {
+    name: "a route into the tunnel is deleted",
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip route del ${(await far(lab)).subnet} proto 107`);
+    },
+  },
   {
     name: "the VXLAN device is deleted",
     inflict: async (lab) => void await lab.host(1).run("ip link delete knet.1"),
@@ -89,12 +96,6 @@ export const INJURIES: readonly Injury[] = [
     inflict: async (lab) => {
       const { vtep } = await identityOf(lab.host(1));
       await lab.host(1).run(`ip addr del ${vtep}/32 dev knet.1`);
-    },
-  },
-  {
-    name: "a route is deleted",
-    inflict: async (lab) => {
-      await lab.host(1).run(`ip route del ${(await far(lab)).subnet} proto 107`);
     },
   },
   {
@@ -124,13 +125,6 @@ export const INJURIES: readonly Injury[] = [
     },
   },
   {
-    name: "the bridge's address is deleted",
-    inflict: async (lab) => {
-      const gateway = (await lab.host(1).subnetEnv())["KNET_SUBNET"];
-      await lab.host(1).run(`ip addr del ${gateway} dev knet0`);
-    },
-  },
-  {
     name: "the VXLAN device's MAC address is changed",
     inflict: async (lab) => {
       await lab.host(1).run("ip link set dev knet.1 address 02:12:34:56:78:9a");
@@ -139,6 +133,58 @@ export const INJURIES: readonly Injury[] = [
   {
     name: "the VXLAN device is set down",
     inflict: async (lab) => void await lab.host(1).run("ip link set knet.1 down"),
+  },
+];
+
+/** What plain routes through the underlay may suffer. */
+const OF_PLAIN_ROUTES: readonly Injury[] = [
+  {
+    name: "a plain route is deleted",
+    inflict: async (lab) => {
+      const { subnet } = await identityOf(onLink(lab));
+      await lab.host(1).run(`ip route del ${subnet} proto 107`);
+    },
+  },
+  {
+    name: "a plain route is turned to the router",
+    inflict: async (lab) => {
+      const { subnet } = await identityOf(onLink(lab));
+      await lab.host(1).run(`ip route replace ${subnet} via ${ROUTER} dev eth0 proto 107`);
+    },
+  },
+  {
+    name: "all of knet's routes are flushed",
+    inflict: async (lab) => {
+      // Not "ip route flush", which cannot delete routes by next-hop objects.
+      await lab.host(1).sh(
+        `ip route show proto 107 | while read -r dst rest; do ip route del $dst proto 107; done`,
+      );
+    },
+  },
+  {
+    name: "the underlay interface is set down and up",
+    inflict: async (lab) => {
+      await lab.host(1).sh(`
+        ip link set eth0 down
+        sleep 0.5
+        ip link set eth0 up
+        ip route replace default via ${ROUTER}`);
+    },
+  },
+  {
+    name: "the underlay interface loses its address and gets it back",
+    inflict: (lab) => move(lab.host(1), lab.host(1).address),
+  },
+];
+
+/** What may befall any host. */
+const COMMON: readonly Injury[] = [
+  {
+    name: "the bridge's address is deleted",
+    inflict: async (lab) => {
+      const gateway = (await lab.host(1).subnetEnv())["KNET_SUBNET"];
+      await lab.host(1).run(`ip addr del ${gateway} dev knet0`);
+    },
   },
   {
     name: "the underlay's carrier goes and comes back",
@@ -173,3 +219,19 @@ export const INJURIES: readonly Injury[] = [
     inflict: async (lab) => void await lab.host(1).run("sysctl -q -w net.ipv4.ip_forward=0"),
   },
 ];
+
+/** A peer of host 1 on its link. */
+function onLink(lab: Lab): Host {
+  const peer = lab.hosts.slice(1).find((host) => sameLink(host, lab.host(1)));
+  if (peer === undefined) throw new RangeError("Host 1 has no peer on its link");
+  return peer;
+}
+
+/** The injuries that a backend can suffer, each on host 1. Those of a tunnel's entries concern host 2. */
+export function injuriesOf(backend: BackendCase): readonly Injury[] {
+  return [
+    ...(backend.type === "vxlan" ? OF_VXLAN : []),
+    ...(backend.plainOnLink ? OF_PLAIN_ROUTES : []),
+    ...COMMON,
+  ];
+}

@@ -21,10 +21,17 @@ export interface LabOptions {
   readonly hosts: number;
   readonly store?: StoreKind;
   readonly backend?: BackendCase;
+  /** Number of the link that each host is on, 1 or 2, with a router between them; absent: all on link 1. */
+  readonly links?: readonly number[];
 }
 
-/** Address of the underlay's router, which also plays the world outside. */
-export const ROUTER = "192.168.2.1";
+/** The router's address on a link, `192.168.2.1` on link 1. */
+export function routerOn(link: number): string {
+  return `192.168.${1 + link}.1`;
+}
+
+/** Address of the underlay's router on link 1, which also plays the world outside. */
+export const ROUTER = routerOn(1);
 /** An address outside underlay and cluster, owned by the router (RFC 5737). */
 export const OUTSIDE = "203.0.113.1";
 const POSTGRES = "192.168.2.200";
@@ -43,10 +50,12 @@ export class Lab implements AsyncDisposable {
   /** The Postgres of the lab, if that is its store. */
   postgres: LabPostgres | undefined;
   readonly #namespaces: string[] = [];
+  readonly #links: readonly number[];
 
   private constructor(options: LabOptions, directory: string) {
     this.store = options.store ?? "sqlite";
     this.backend = options.backend ?? vxlanCase;
+    this.#links = options.links ?? [];
     this.directory = directory;
     this.shared = `${directory}/shared`;
   }
@@ -102,22 +111,23 @@ export class Lab implements AsyncDisposable {
     return exec([...this.enterUnderlay, ...words(line)], options);
   }
 
-  /** Adds one more host, `h<n>` with the address 192.168.2.10<n>. */
+  /** Adds one more host, `h<n>` with the address 192.168.2.10<n> (192.168.3.10<n> on link 2). */
   async addHost(options: Partial<HostOptions> = {}): Promise<Host> {
     const n = this.hosts.length + 1;
     const name = options.name ?? `h${n}`;
-    const address = options.address ?? `192.168.2.${100 + n}`;
-    const netns = await this.#plug(name);
+    const link = this.#links[n - 1] ?? 1;
+    const address = options.address ?? `192.168.${1 + link}.${100 + n}`;
+    const netns = await this.#addPlugged(name, link);
     const host = await Host.create({
       name,
       netns,
       address,
-      router: ROUTER,
+      router: routerOn(link),
       shared: this.shared,
       storeUrl: this.storeUrl,
+      backend: this.backend,
       ...options,
     });
-    host.joinArgs = this.backend.joinArgs;
     this.hosts.push(host);
     return host;
   }
@@ -125,6 +135,15 @@ export class Lab implements AsyncDisposable {
   /** Adds a namespace on the underlay that is no host of the cluster; returns its name. */
   addStranger(name: string, address: string): Promise<string> {
     return this.#plug(name, address);
+  }
+
+  /** Gives a host one more interface on a link, up and without an address. */
+  async addInterface(host: Host, name: string, link: number): Promise<void> {
+    const port = `${host.name}${name}`;
+    const { netns } = host.options;
+    await this.runUnderlay(`ip link add ${port} type veth peer name ${name} netns ${netns}`);
+    await this.runUnderlay(`ip link set ${port} master br${link - 1} up`);
+    await host.run(`ip link set ${name} up`);
   }
 
   /** Last lines of every agent's log, for the message of a failed test. */
@@ -138,10 +157,14 @@ export class Lab implements AsyncDisposable {
   async #buildUnderlay(): Promise<void> {
     await this.#addNamespace(this.underlay);
     await this.runUnderlay("ip link set lo up");
-    await this.runUnderlay("ip link add br0 type bridge mcast_snooping 0");
-    await this.runUnderlay(`ip addr add ${ROUTER}/24 dev br0`);
     await this.runUnderlay(`ip addr add ${OUTSIDE}/32 dev lo`);
-    await this.runUnderlay("ip link set br0 up");
+    for (let link = 1; link <= Math.max(1, ...this.#links); link++) {
+      const bridge = `br${link - 1}`;
+      await this.runUnderlay(`ip link add ${bridge} type bridge mcast_snooping 0`);
+      await this.runUnderlay(`ip addr add ${routerOn(link)}/24 dev ${bridge}`);
+      await this.runUnderlay(`ip link set ${bridge} up`);
+      if (link > 1) await this.runUnderlay("sysctl -q -w net.ipv4.ip_forward=1");
+    }
   }
 
   async #addNamespace(name: string): Promise<void> {
@@ -149,18 +172,22 @@ export class Lab implements AsyncDisposable {
     this.#namespaces.push(name);
   }
 
-  /** Joins a new namespace to the underlay by a veth pair: eth0 there, `name` here. */
-  async #plug(name: string, address?: string): Promise<string> {
+  /** Joins a new namespace to a link of the underlay by a veth pair: eth0 there, `name` here. */
+  async #addPlugged(name: string, link: number): Promise<string> {
     const netns = `${this.prefix}-${name}`;
     await this.#addNamespace(netns);
     await this.runUnderlay(`ip link add ${name} type veth peer name eth0 netns ${netns}`);
-    await this.runUnderlay(`ip link set ${name} master br0 up`);
-    if (address !== undefined) {
-      await exec(`ip -n ${netns} link set lo up`);
-      await exec(`ip -n ${netns} addr add ${address}/24 dev eth0`);
-      await exec(`ip -n ${netns} link set eth0 up`);
-      await exec(`ip -n ${netns} route add default via ${ROUTER}`);
-    }
+    await this.runUnderlay(`ip link set ${name} master br${link - 1} up`);
+    return netns;
+  }
+
+  /** Adds a namespace on link 1 that has its address already. */
+  async #plug(name: string, address: string): Promise<string> {
+    const netns = await this.#addPlugged(name, 1);
+    await exec(`ip -n ${netns} link set lo up`);
+    await exec(`ip -n ${netns} addr add ${address}/24 dev eth0`);
+    await exec(`ip -n ${netns} link set eth0 up`);
+    await exec(`ip -n ${netns} route add default via ${ROUTER}`);
     return netns;
   }
 

@@ -16,20 +16,48 @@ async function asPostgres(line: string): Promise<void> {
   if (!success) throw new Error(`${line}: ${new TextDecoder().decode(stderr)}`);
 }
 
-/** Starts a server with default settings on a free port of the loopback address; disposing it stops it. */
-export async function startPostgres(): Promise<{ url: string } & AsyncDisposable> {
+/** A running server. */
+export interface Postgres extends AsyncDisposable {
+  /** As superuser, over TCP without TLS. */
+  readonly url: string;
+  readonly port: number;
+  /** Directory of its Unix socket; with `tls` of `ca.pem` too. */
+  readonly folder: string;
+}
+
+/** An authority, and a certificate of it for localhost and 127.0.0.1. */
+const CERTIFICATES = `
+  set -e
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.pem
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+  printf "subjectAltName=DNS:localhost,IP:127.0.0.1" > san
+  openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out server.pem
+  chmod 600 server.key`;
+
+/**
+ * Starts a server with default settings on a free port of the loopback address; disposing it stops it.
+ *
+ * @param options.tls With a certificate of an authority in `ca.pem`.
+ */
+export async function startPostgres(options: { tls?: boolean } = {}): Promise<Postgres> {
   const folder = await Deno.makeTempDir({ prefix: "knet-postgres-" });
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
   const { stdout } = await new Deno.Command("id", { args: ["-u", "postgres"] }).output();
   await Deno.chown(folder, Number(new TextDecoder().decode(stdout)), null);
+  if (options.tls) await asPostgres(`cd ${folder}\n${CERTIFICATES}`);
+  const tls = options.tls
+    ? `-c ssl=on -c ssl_cert_file=${folder}/server.pem -c ssl_key_file=${folder}/server.key`
+    : "";
   await asPostgres(`${BIN}/initdb -D ${folder}/db -U knet -A trust --no-sync`);
   await asPostgres(
-    `${BIN}/pg_ctl -D ${folder}/db -l ${folder}/log -o "-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off" -w start >/dev/null 2>&1`,
+    `${BIN}/pg_ctl -D ${folder}/db -l ${folder}/log -o "-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off ${tls}" -w start >/dev/null 2>&1`,
   );
   return {
     url: `postgres://knet@127.0.0.1:${port}/postgres`,
+    port,
+    folder,
     async [Symbol.asyncDispose]() {
       await asPostgres(`${BIN}/pg_ctl -D ${folder}/db -m immediate -w stop`).catch(() => {});
       await Deno.remove(folder, { recursive: true });

@@ -152,6 +152,8 @@ function runScript(command: readonly string[], options: VmOptions): string {
     PATH: Deno.env.get("PATH") ?? "",
     HOME: Deno.env.get("HOME") ?? "/root",
     NO_COLOR: "1",
+    // An emulated processor is that many times slower, and deadlines that much longer.
+    KNET_TEST_SLOWNESS: "9",
     DENO_NO_UPDATE_CHECK: "1",
     ...options.env,
   };

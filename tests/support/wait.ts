@@ -5,7 +5,7 @@
  */
 
 /** Milliseconds that every wait of the suite may take at most (acceptance: only this is asserted). */
-export const DEADLINE = 10_000;
+export const DEADLINE = 10_000 * Number(Deno.env.get("KNET_TEST_SLOWNESS") ?? 1);
 
 /** Resolves after some milliseconds. */
 export function sleep(ms: number): Promise<void> {

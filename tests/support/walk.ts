@@ -1,5 +1,5 @@
 /**
- * The packet's walk (design.md, section 1) as `ip` and `bridge` show it, for VXLAN.
+ * The packet's walk (design.md, section 1) as `ip` and `bridge` show it: what all backends have in common.
  *
  * @module
  */
@@ -8,9 +8,8 @@ import type { WalkOptions } from "./backend.ts";
 import type { Host } from "./host.ts";
 import { DEADLINE, until } from "./wait.ts";
 
-/** Device of the backend. */
-const DEVICE = "knet.1";
-const UNDERLAY_MTU = 1500;
+/** Bytes. */
+export const UNDERLAY_MTU = 1500;
 const FIRST_NEXTHOP_ID = 0x6b6e0000;
 
 /** A row of `ip -j route`. */
@@ -68,6 +67,7 @@ export interface Identity {
   readonly subnet: string;
   /** First address of the subnet. */
   readonly vtep: string;
+  /** Empty where the backend has no device. */
   readonly mac: string;
   readonly publicIp: string;
 }
@@ -87,22 +87,26 @@ export async function linkOf(host: Host, name: string): Promise<LinkRow | undefi
 /** Identity of a host. */
 export async function identityOf(host: Host): Promise<Identity> {
   const subnet = await host.subnet();
-  const mac = (await linkOf(host, DEVICE))?.address;
-  assert.ok(mac !== undefined, `${host.name} has no ${DEVICE}`);
+  const { device } = host.backend;
+  const mac = device === undefined ? "" : (await linkOf(host, device))?.address;
+  assert.ok(mac !== undefined, `${host.name} has no ${device}`);
   return { subnet, vtep: subnet.split("/")[0] ?? "", mac, publicIp: host.address };
 }
 
-const sorted = <T>(rows: readonly T[], key: (row: T) => string): T[] =>
+/** Sorts rows by a text. */
+export const sorted = <T>(rows: readonly T[], key: (row: T) => string): T[] =>
   [...rows].sort((a, b) => key(a) < key(b) ? -1 : 1);
 
 /** All routes, neighbours, FDB entries and next hops of the host that are knet's, as text: equal texts, equal state. */
 export async function fingerprint(host: Host): Promise<string> {
   const { stdout } = await host.sh(`
     echo routes; ip route show proto 107 | sed 's/nhid [0-9]* //' | sort
-    echo neighbours; ip -4 neigh show dev ${DEVICE} | sort; ip -6 neigh show dev ${DEVICE} | sort
-    echo fdb; bridge fdb show dev ${DEVICE} | sort
     echo nexthops; ip nexthop show proto 107 | sed 's/id [0-9]* //' | sort
-    echo device; ip -d addr show dev ${DEVICE} | sed 's/^[0-9]*: //; s/ifindex [0-9]*//'
+    for dev in $(ls /sys/class/net | grep '^knet\\.'); do
+      echo neighbours; ip -4 neigh show dev $dev | sort; ip -6 neigh show dev $dev | sort
+      echo fdb; bridge fdb show dev $dev | sort
+      echo device; ip -d addr show dev $dev | sed 's/^[0-9]*: //; s/ifindex [0-9]*//'
+    done
     echo bridge; ip -4 addr show dev knet0 | sed 's/^[0-9]*: //; s/ <.*> / /; s/ state [A-Z]* / /'
     echo links; ip -br link | awk '$1 ~ /^knet/ { print $1, $3 }' | sort
     echo nft; nft list tables | sort
@@ -110,34 +114,31 @@ export async function fingerprint(host: Host): Promise<string> {
   return stdout;
 }
 
-/** Checks device, addresses and entries of one host against its peers. */
-export async function checkVxlanWalk(
-  host: Host,
-  peers: readonly Host[],
-  options: WalkOptions = {},
-): Promise<void> {
-  const own = await identityOf(host);
-  const others = sorted(await Promise.all(peers.map(identityOf)), (peer) => peer.vtep);
+/** Whether two hosts are on the same link of the lab: each link has a /24. */
+export function sameLink(a: Host, b: Host): boolean {
+  const link = (host: Host) => host.address.slice(0, host.address.lastIndexOf("."));
+  return link(a) === link(b);
+}
+
+/** A route of knet's as it must be. */
+export interface ExpectedRoute {
+  readonly dst: string;
+  readonly via: string;
+  readonly dev: string;
+  readonly onlink: boolean;
+  /** By a next-hop object. */
+  readonly nexthop: boolean;
+}
+
+/** The plain route to a peer on the same link. */
+export async function plainRoute(peer: Host): Promise<ExpectedRoute> {
+  const dst = await peer.subnet();
+  return { dst, via: peer.address, dev: "eth0", onlink: false, nexthop: false };
+}
+
+/** Checks the bridge: up, with the gateway's address and the overlay's MTU. */
+export async function checkBridge(host: Host, mtu: number): Promise<void> {
   const at = (what: string) => `${host.name}: ${what}`;
-
-  const device = await linkOf(host, DEVICE);
-  assert.ok(device !== undefined, at(`no ${DEVICE}`));
-  const data = device.linkinfo?.info_data;
-  assert.equal(device.linkinfo?.info_kind, "vxlan", at("kind of the device"));
-  assert.equal(data?.id, 1, at("VNI"));
-  assert.equal(data?.port, 8472, at("port"));
-  assert.equal(data?.local, host.address, at("local address of the device"));
-  assert.equal(data?.learning, false, at("learning"));
-  assert.equal(data?.link ?? device.link, "eth0", at("underlay device"));
-  assert.equal(device.mtu, UNDERLAY_MTU - 50, at("MTU of the device"));
-  assert.equal(device.inet6_addr_gen_mode, "none", at("IPv6 address generation"));
-  assert.ok(device.flags.includes("UP"), at("device is down"));
-  assert.deepEqual(
-    device.addr_info.map((a) => `${a.local}/${a.prefixlen}`),
-    [`${own.vtep}/32`],
-    at("addresses of the device"),
-  );
-
   const bridge = await linkOf(host, "knet0");
   const gateway = (await host.subnetEnv())["KNET_SUBNET"];
   assert.deepEqual(
@@ -146,41 +147,41 @@ export async function checkVxlanWalk(
     at("address of the bridge"),
   );
   assert.ok(bridge?.flags.includes("UP"), at("bridge is down"));
+  assert.equal(bridge?.mtu, mtu, at("MTU of the bridge"));
+}
 
+/** Checks that knet's routes and next-hop objects are these and no others. */
+export async function checkRoutes(host: Host, expected: readonly ExpectedRoute[]): Promise<void> {
+  const at = (what: string) => `${host.name}: ${what}`;
   const routes = await host.json<RouteRow[]>("ip -j route show proto 107");
   assert.deepEqual(
-    sorted(routes, (r) => r.dst).map((r) => ({ dst: r.dst, via: r.gateway, dev: r.dev })),
-    others.map((peer) => ({ dst: peer.subnet, via: peer.vtep, dev: DEVICE })),
+    sorted(routes, (r) => r.dst).map((r) => ({
+      dst: r.dst,
+      via: r.gateway,
+      dev: r.dev,
+      flags: r.flags,
+      nexthop: r.nhid !== undefined,
+    })),
+    sorted(expected, (r) => r.dst).map(({ onlink, ...r }) => ({
+      ...r,
+      flags: onlink ? ["onlink"] : [],
+    })),
     at("routes"),
   );
-  for (const route of routes) {
-    assert.deepEqual(route.flags, ["onlink"], at(`flags of route ${route.dst}`));
-    assert.equal(route.nhid !== undefined, options.plain !== true, at(`nhid of ${route.dst}`));
-  }
-  const onDevice = await host.json<RouteRow[]>(`ip -j -4 route show dev ${DEVICE}`);
-  assert.equal(onDevice.length, others.length, at("routes of any protocol on the device"));
-
   const nexthops = await host.json<NexthopRow[]>("ip -j nexthop show proto 107");
   assert.deepEqual(
-    sorted(nexthops.map((n) => n.gateway ?? ""), (g) => g),
-    options.plain === true ? [] : others.map((peer) => peer.vtep),
+    nexthops.map((n) => n.gateway ?? "").sort(),
+    expected.filter((r) => r.nexthop).map((r) => r.via).sort(),
     at("next-hop objects"),
   );
   for (const { id } of nexthops) assert.ok(id >= FIRST_NEXTHOP_ID, at(`next-hop id ${id}`));
+}
 
-  const neighbours = await host.json<NeighbourRow[]>(`ip -j neigh show dev ${DEVICE}`);
-  assert.deepEqual(
-    sorted(neighbours, (n) => n.dst).map((n) => `${n.dst} ${n.lladdr} ${n.state}`),
-    others.map((peer) => `${peer.vtep} ${peer.mac} PERMANENT`),
-    at("neighbours"),
-  );
-
-  const fdb = await host.json<FdbRow[]>(`bridge -j fdb show dev ${DEVICE}`);
-  assert.deepEqual(
-    sorted(fdb, (f) => f.mac).map((f) => `${f.mac} ${f.dst} ${f.flags} ${f.state}`),
-    sorted(others, (o) => o.mac).map((peer) => `${peer.mac} ${peer.publicIp} self permanent`),
-    at("FDB entries"),
-  );
+/** Checks that the devices of knet's are these and no others. */
+export async function checkDevices(host: Host, expected: readonly string[]): Promise<void> {
+  const links = await host.json<LinkRow[]>("ip -j link");
+  const names = links.map((link) => link.ifname).filter((name) => /^knet(0$|\.)/.test(name));
+  assert.deepEqual(names.sort(), [...expected].sort(), `${host.name}: devices`);
 }
 
 /** Waits until every host of a set shows exactly the others' entries; returns the milliseconds. */
@@ -190,7 +191,7 @@ export async function converged(
 ): Promise<number> {
   const { ms } = await until("every host shows the walk's entries", async () => {
     for (const host of hosts) {
-      await checkVxlanWalk(host, hosts.filter((other) => other !== host), options);
+      await host.backend.check(host, hosts.filter((other) => other !== host), options);
     }
     return true;
   }, { deadline: options.deadline ?? DEADLINE });

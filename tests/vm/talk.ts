@@ -32,8 +32,8 @@ while (1) {
 }`;
 
 const CLIENT = `
-use Socket; my ($type, $address, $port, $count, $firstport) = @ARGV;
-for my $i (1..$count) {
+use Socket; my ($types, $address, $port, $count, $firstport) = @ARGV;
+for my $type (split /,/, $types) { for my $i (1..$count) {
   eval {
     local $SIG{ALRM} = sub { die "timeout\\n" }; alarm 4;
     socket(my $s, PF_INET, $type eq "tcp" ? SOCK_STREAM : SOCK_DGRAM, 0) or die $!;
@@ -44,16 +44,22 @@ for my $i (1..$count) {
     sysread($s, my $line, 100) or die "nothing: $!\\n"; print $line; close $s; alarm 0;
   };
   if ($@) { print "error $@" }
-}`;
+} }`;
 
-/** Starts a server in a network namespace; it is ready when this resolves. */
+/** Where a program runs: command line that leads into a network namespace. */
+export type Place = readonly string[];
+
+/** The place of a network namespace by its name. */
+export const inside = (namespace: string): Place => ["ip", "netns", "exec", namespace];
+
+/** Starts a server; it is ready when this resolves. */
 export async function serve(
-  namespace: string,
+  place: Place,
   name: string,
   port: number,
   addresses: readonly string[],
 ): Promise<Background> {
-  const line = ["ip", "netns", "exec", namespace, "perl", "-e", SERVER, name, `${port}`];
+  const line = [...place, "perl", "-e", SERVER, name, `${port}`];
   const server = new Background([...line, ...addresses]);
   await until(`server ${name}: ${server.stderr}`, () => server.stdout.includes("ready"));
   return server;
@@ -67,17 +73,17 @@ export interface Answer {
   readonly from: string;
 }
 
-/** Asks again and again, each time by a new connection. */
+/** Asks again and again, each time by a new connection; `tcp,udp` first the one, then the other. */
 export async function ask(
-  namespace: string,
-  protocol: "tcp" | "udp",
+  place: Place,
+  protocol: "tcp" | "udp" | "tcp,udp",
   address: string,
   port: number,
   count: number,
   options: { readonly firstPort?: number } = {},
 ): Promise<Answer[]> {
   const args = [protocol, address, `${port}`, `${count}`, `${options.firstPort ?? ""}`];
-  const command = ["ip", "netns", "exec", namespace, "perl", "-e", CLIENT, ...args];
+  const command = [...place, "perl", "-e", CLIENT, ...args];
   const { stdout } = await exec(command, { timeout: 120_000 });
   return stdout.trim().split("\n").map((line) => {
     const [by = "", ...from] = line.split(" ");

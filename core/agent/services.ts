@@ -1,0 +1,250 @@
+/**
+ * The agent's services: from the store through this host's checks and drains into its kernel.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import type { IpvsService } from "../../ffi/genl/ipvs_service.ts";
+import type { Nftables } from "../../ffi/libnftables.ts";
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { messageOf } from "../error.ts";
+import type { ServiceSets } from "../firewall.ts";
+import type { NodeState } from "../node_state.ts";
+import {
+  PROTOCOLS,
+  type Service,
+  type ServiceTimeouts,
+  type VirtualServer,
+  virtualServerKey,
+} from "../service/model.ts";
+import { ServiceMonitor } from "../service/monitor.ts";
+import { type PlaneHost, type PlaneReconciled, ServicePlane } from "../service/plane.ts";
+import {
+  type KernelVirtualServer,
+  reportServices,
+  type ServicesReport,
+  type Traffic,
+} from "../service/report.ts";
+import type { ServiceRow } from "../service/rows.ts";
+import type { ServiceChanges } from "./membership.ts";
+
+const log = getLogger(["knet", "service"]);
+
+/** What the services of a host are made of. */
+export interface HostServicesOptions {
+  readonly rtnl: NetlinkSocket;
+  /** Undefined on a host without libnftables: nothing is masqueraded then. */
+  readonly nft: Nftables | undefined;
+  readonly stateDir: string;
+  readonly dataDir: string;
+  /** Whether virtual IPs are to stay unknown on the underlay. */
+  readonly strictArp: boolean;
+  /** Whether virtual servers of others are taken over where a service has the same address. */
+  readonly adopt: boolean;
+  /** Brings knet's nftables table up to date with {@linkcode HostServices.firewall}. */
+  readonly writeFirewall: () => void;
+  /** Called when the kernel has something to learn. Returns at once. */
+  readonly onDirty: () => void;
+}
+
+/** Services of this host. */
+export class HostServices implements Disposable {
+  readonly #plane: ServicePlane;
+  readonly #monitor: ServiceMonitor;
+  /** Whether the services are known: before that, nothing that is in the kernel is known to be too much. */
+  #known = false;
+  #host = "";
+  #dirty = false;
+  #problem: string | undefined;
+
+  constructor(options: HostServicesOptions) {
+    const { rtnl, nft, stateDir, dataDir, strictArp, adopt, writeFirewall, onDirty } = options;
+    const adoptAll = () => adopt;
+    this.#plane = new ServicePlane(rtnl, nft, {
+      ...{ dataDir, strictArp, adopt: adoptAll, writeFirewall },
+    });
+    this.#monitor = new ServiceMonitor({
+      stateDir,
+      onChange: () => {
+        this.#dirty = true;
+        onDirty();
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#monitor[Symbol.dispose]();
+    this.#plane[Symbol.dispose]();
+  }
+
+  /** Whether the kernel has something to learn. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+  /** What knet's nftables table has to hold; undefined while there are no services. */
+  get firewall(): ServiceSets | undefined {
+    return this.#plane.firewall;
+  }
+  /** What the administrator should know. */
+  get warnings(): string[] {
+    return [...(this.#problem === undefined ? [] : [this.#problem]), ...this.#plane.problems];
+  }
+  /** What a snapshot keeps. */
+  get remembered(): { services: Service[]; timeouts: ServiceTimeouts } | undefined {
+    if (!this.#known) return undefined;
+    const { timeouts } = this.#monitor.desired;
+    return { services: [...this.#monitor.services.values()], timeouts };
+  }
+
+  /** Says where this host is in the cluster; takes effect with the next reconcile. */
+  configure(state: NodeState, peers: ReadonlySet<string>): void {
+    const device = state.device ?? state.iface;
+    const host: PlaneHost = {
+      nodeId: state.nodeId,
+      network: state.network,
+      subnet: state.subnet,
+      gateway: state.gateway,
+      publicIp: state.publicIp,
+      peers,
+      devices: [state.bridge, device],
+    };
+    const text = JSON.stringify({ ...host, peers: [...peers].sort() });
+    if (text === this.#host) return;
+    this.#host = text;
+    this.#plane.configure(host);
+    this.#dirty = true;
+  }
+
+  /** Takes what the store has. */
+  note({ full, services, removedServices, timeouts, now }: ServiceChanges): void {
+    if (full) {
+      const { timeouts: before } = this.#monitor.desired;
+      this.#monitor.setServices(services, timeouts ?? before, now);
+      this.#known = true;
+    } else this.#monitor.changeServices(services, removedServices, timeouts, now);
+    this.#dirty = true;
+  }
+
+  /** Takes what a snapshot kept. Its drains are judged by this host's clock until the store is there. */
+  recall(services: readonly Service[], timeouts: ServiceTimeouts, now: number): void {
+    this.#monitor.setServices(services, timeouts, now);
+    this.#known = this.#dirty = true;
+  }
+
+  /** Makes the kernel be as it should. A failure is a warning: the overlay goes on. */
+  reconcile(): void {
+    if (!this.#known || this.#host === "") return;
+    this.#dirty = false;
+    this.#attempt(() => this.#plane.reconcile(this.#monitor.desired));
+  }
+
+  /** What has to be done every second: seeing drift, and counting the connections of what drains. */
+  tick(): void {
+    this.#attempt(() => {
+      const healed = this.#plane.check();
+      if (healed !== undefined) {
+        log.info("Put services right: {why} ({operations} messages)", {
+          why: healed.why,
+          operations: healed.operations,
+        });
+      }
+      return healed;
+    });
+    if (this.#monitor.draining) this.#countDrains();
+  }
+
+  /** What `knet svc` asks for. */
+  report(): ServicesReport {
+    const rows = this.#plane.rows();
+    const traffic = new Map(this.#plane.statistics().map((one) => [keyOf(one), trafficOf(one)]));
+    const byName = new Map(rows.map((row) => [row.service, row]));
+    return {
+      ...(this.#problem === undefined ? {} : { problem: this.#problem }),
+      services: reportServices(
+        this.#monitor,
+        (name) => kernelOf(byName.get(name), traffic),
+        (name) => this.#plane.problems.find((sentence) => sentence.includes(`"${name}"`)),
+      ),
+      foreign: rows.filter(({ state }) => state === "foreign").map(foreignOf),
+      sysctls: this.#plane.sysctls().map(({ name, value, current, before, why }) => ({
+        name,
+        value: current ?? "",
+        wanted: value,
+        ...(before === undefined ? {} : { before }),
+        why,
+      })),
+      timeouts: this.#monitor.desired.timeouts,
+    };
+  }
+
+  #attempt(act: () => PlaneReconciled | undefined): void {
+    try {
+      const done = act();
+      if (done === undefined) return;
+      this.#problem = undefined;
+      for (const change of done.changes) log.info("{change}", { change });
+      for (const problem of done.problems) log.warn("{problem}", { problem });
+      if (done.operations > 0) log.info("Programmed services: {operations} messages", { ...done });
+    } catch (error) {
+      const problem = messageOf(error);
+      if (problem !== this.#problem) log.warn("{problem}", { problem });
+      this.#problem = problem;
+    }
+  }
+
+  #countDrains(): void {
+    const connections = this.#plane.connections();
+    this.#monitor.noteConnections((service, realServer) => {
+      const server = this.#monitor.virtualServers.get(service);
+      return server && connections.get(virtualServerKey(server))?.get(realServer);
+    });
+  }
+}
+
+function keyOf(service: IpvsService): string {
+  if (!("address" in service)) return "";
+  const protocol = ({ 6: "tcp", 17: "udp", 132: "sctp" } as const)[service.protocol];
+  const at: Pick<VirtualServer, "address" | "port" | "protocol"> = {
+    address: service.address,
+    port: service.port,
+    protocol: protocol ?? "tcp",
+  };
+  return virtualServerKey(at);
+}
+
+function trafficOf({ stats }: IpvsService): Traffic {
+  return {
+    connections: stats.connections,
+    inPackets: stats.inPackets,
+    outPackets: stats.outPackets,
+    inBytes: stats.inBytes,
+    outBytes: stats.outBytes,
+    rates: {
+      connections: stats.connectionRate,
+      inPackets: stats.inPacketRate,
+      outPackets: stats.outPacketRate,
+      inBytes: stats.inByteRate,
+      outBytes: stats.outByteRate,
+    },
+  };
+}
+
+function kernelOf(
+  row: ServiceRow | undefined,
+  traffic: ReadonlyMap<string, Traffic>,
+): KernelVirtualServer | undefined {
+  if (row?.state !== "ok" || !row.vip) return undefined;
+  const realServers = [...row.realServers].map(([key, one]) =>
+    [key, { ...one, persistent: 0 }] as const
+  );
+  const own = traffic.get(row.key);
+  return { realServers: new Map(realServers), ...(own && { traffic: own }) };
+}
+
+function foreignOf({ key }: ServiceRow): ServicesReport["foreign"][number] {
+  const [address = "", port, protocol] = key.split(" ");
+  const known = PROTOCOLS.find((name) => name === protocol);
+  return known === undefined
+    ? { address: "", port: 0, protocol: "fwmark", fwmark: Number(port) }
+    : { address, port: Number(port), protocol: known };
+}

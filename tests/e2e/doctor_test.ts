@@ -1,0 +1,209 @@
+/**
+ * `knet doctor` on hosts where something is wrong: it names it, and leaves nothing behind.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { DoctorCheck, DoctorReport } from "../../core/doctor.ts";
+import { exec } from "../support/exec.ts";
+import type { Host } from "../support/host.ts";
+import { knetProgram } from "../support/host.ts";
+import { labSuite } from "../support/suite.ts";
+import { fingerprint } from "../support/walk.ts";
+
+const test = labSuite({
+  hosts: 2,
+  store: "sqlite",
+  setUp: async (lab) => {
+    await lab.host(1).knet("init --network 10.244.0.0/16");
+    await lab.host(2).join();
+  },
+});
+
+async function doctor(host: Host): Promise<(check: string) => DoctorCheck> {
+  const { stdout, code } = await host.knet("doctor --json", { check: false });
+  const { checks } = JSON.parse(stdout) as DoctorReport;
+  assert.equal(code, checks.some(({ status }) => status === "fail") ? 3 : 0);
+  return (check) => {
+    const found = checks.find((one) => one.check === check);
+    assert.ok(found, `${check} among ${checks.map((one) => one.check).join(", ")}`);
+    return found;
+  };
+}
+
+test("doctor is content with a healthy host, joined or not, and changes nothing", async (lab) => {
+  for (const host of lab.hosts) {
+    const joined = host.agent !== undefined;
+    const before = joined ? await fingerprint(host) : "";
+    const rules = (await host.run("nft list ruleset")).stdout;
+    const links = (await host.run("ip -br link")).stdout;
+    const namespaces = (await exec("ip netns list")).stdout;
+    const { stdout, code } = await host.knet("doctor --json", { check: false });
+    const { checks } = JSON.parse(stdout) as DoctorReport;
+    assert.equal(code, 0, stdout);
+    const names = checks.map(({ check }) => check);
+    for (
+      const name of [
+        "privileges",
+        "libnl",
+        "libnftables",
+        "kernel: vxlan",
+        "kernel: bridge",
+        "kernel: veth",
+        "kernel: next-hop objects",
+        "kernel: nftables NAT",
+        "store",
+        "clock",
+        "underlay",
+        "forwarding",
+        "rp_filter",
+        "MTU",
+        "VNI and port",
+        "routes",
+        "firewall: forwarding",
+        "firewall: tunnel",
+        "systemd-networkd",
+        "udev",
+        "NetworkManager",
+      ]
+    ) assert.ok(names.includes(name), name);
+    const machine = ["systemd-networkd", "udev", "NetworkManager", "rp_filter"];
+    for (const { check, status, detail } of checks) {
+      if (!machine.includes(check)) assert.equal(status, "ok", `${check}: ${detail}`);
+    }
+    if (joined) assert.equal(await fingerprint(host), before);
+    assert.equal((await host.run("nft list ruleset")).stdout, rules);
+    assert.equal((await host.run("ip -br link")).stdout, links);
+    assert.equal((await exec("ip netns list")).stdout, namespaces);
+    assert.match((await host.knet("doctor")).stdout, /knet can work here/);
+  }
+});
+
+/** What is done to a host, what takes it back, and what doctor says of it. */
+const ILLS: readonly {
+  readonly name: string;
+  readonly script: string;
+  readonly cure: string;
+  readonly check: string;
+  readonly status: "warn" | "fail";
+  readonly says: RegExp;
+  readonly remedy: RegExp;
+}[] = [
+  {
+    name: "another device has VNI and port",
+    script: "ip link add flannel.1 type vxlan id 1 dstport 8472 local 192.168.2.101 dev eth0",
+    cure: "ip link del flannel.1",
+    check: "VNI and port",
+    status: "fail",
+    says: /"flannel\.1" owns them/,
+    remedy: /--vni/,
+  },
+  {
+    name: "a route overlaps",
+    script: "ip route add 10.244.9.0/24 dev eth0",
+    cure: "ip route del 10.244.9.0/24",
+    check: "routes",
+    status: "fail",
+    says: /10\.244\.9\.0\/24 dev eth0 overlaps/,
+    remedy: /another network/,
+  },
+  {
+    name: "INPUT drops",
+    script:
+      "nft 'table inet guard { chain input { type filter hook input priority 0; policy drop; tcp dport 22 accept; }; }'",
+    cure: "nft delete table inet guard",
+    check: "firewall: tunnel",
+    status: "warn",
+    says: /inet guard input drops what comes in/,
+    remedy: /nft insert rule inet guard input udp dport 8472 accept/,
+  },
+  {
+    name: "ufw's chains drop",
+    script:
+      "nft 'table ip filter { chain ufw-before-input { }; chain INPUT { type filter hook input priority 0; policy drop; jump ufw-before-input; }; }'",
+    cure: "nft delete table ip filter",
+    check: "firewall: tunnel",
+    status: "warn",
+    says: /ip filter INPUT drops/,
+    remedy: /ufw allow 8472\/udp/,
+  },
+  {
+    name: "the underlay's MTU is tiny",
+    script: "ip link set eth0 mtu 600",
+    cure: "ip link set eth0 mtu 1500",
+    check: "MTU",
+    status: "fail",
+    says: /550 bytes are left/,
+    remedy: /Raise the MTU of eth0/,
+  },
+  {
+    name: "two ways out with strict rp_filter",
+    script:
+      "ip link add way2 type veth peer name way2p; ip link set way2 up; ip link set way2p up; ip addr add 198.51.100.1/24 dev way2; ip route add default via 198.51.100.2 metric 50000; sysctl -qw net.ipv4.conf.all.rp_filter=1",
+    cure: "ip link del way2; sysctl -qw net.ipv4.conf.all.rp_filter=0",
+    check: "rp_filter",
+    status: "warn",
+    says: /strict on eth0.* by 2 interfaces/,
+    remedy: /rp_filter=2/,
+  },
+];
+
+for (const { name, script, cure, check, status, says, remedy } of ILLS) {
+  test(`doctor finds: ${name}`, async (lab) => {
+    const host = lab.host(1);
+    await host.sh(script);
+    try {
+      const found = (await doctor(host))(check);
+      assert.equal(found.status, status, found.detail);
+      assert.match(found.detail, says);
+      assert.match(found.remedy ?? "", remedy);
+    } finally {
+      await host.sh(cure);
+    }
+  });
+}
+
+test("doctor finds a process on the tunnel's port", async (lab) => {
+  const host = lab.host(1);
+  const server = host.spawn([
+    Deno.execPath(),
+    "eval",
+    "--unstable-net",
+    "Deno.listenDatagram({ transport: 'udp', hostname: '0.0.0.0', port: 8472 }); console.log('ready'); setTimeout(() => {}, 60_000)",
+  ]);
+  await using _end = server;
+  while (!server.stdout.includes("ready")) {
+    assert.equal(server.ended, undefined, server.stderr);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const found = (await doctor(host))("VNI and port");
+  assert.equal(found.status, "fail");
+  assert.match(found.detail, /a process has a socket on UDP port 8472/);
+});
+
+test("doctor works without root as far as it can, and says what it cannot see", async (lab) => {
+  const host = lab.host(1);
+  const line = [
+    ...host.enter,
+    "setpriv",
+    "--bounding-set",
+    "-all",
+    "--inh-caps",
+    "-all",
+    ...knetProgram(),
+    "doctor",
+    "--json",
+    "--store",
+    "sqlite:/run/host/none.db",
+  ];
+  const { stdout, stderr, code } = await exec(line, { check: false });
+  assert.equal(code, 3, stderr);
+  const { checks } = JSON.parse(stdout) as DoctorReport;
+  const of = (check: string) => checks.find((one) => one.check === check)!;
+  assert.equal(of("privileges").status, "fail");
+  assert.equal(of("libnl").status, "ok");
+  assert.equal(of("underlay").status, "ok");
+  assert.match(of("kernel: vxlan").detail, /^(not seen without|the kernel has it, by its list)/);
+  assert.match(of("store").detail, /there is no database/);
+  await assert.rejects(Deno.stat(host.path("/run/host/none.db")), Deno.errors.NotFound);
+});

@@ -1,0 +1,66 @@
+/**
+ * The agent with the capabilities that dist/knet.service leaves it, and no others.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { labSuite } from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+import { converged } from "../support/walk.ts";
+
+const test = labSuite({
+  hosts: 2,
+  store: "sqlite",
+  setUp: async (lab) => {
+    const first = lab.host(1);
+    first.joinArgs = [...first.joinArgs, "--ip-masq"];
+    await first.sh("iptables -w -P FORWARD DROP");
+    await startCluster(lab, { hosts: [lab.host(2)], containers: 1 });
+  },
+});
+
+const unit = new URL("../../dist/knet.service", import.meta.url);
+
+test("9: the capabilities of knet.service are enough to join, heal and renumber", async (lab) => {
+  const line = /^CapabilityBoundingSet=(.*)$/m.exec(await Deno.readTextFile(unit))![1]!;
+  const set = line.split(" ").map((name) => `+${name.replace("CAP_", "").toLowerCase()}`);
+  const host = lab.host(1);
+  const agent = await host.join({
+    wrapper: ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", `-all,${set}`],
+  });
+  const status = await Deno.readTextFile(`/proc/${agent.pid}/status`);
+  assert.match(status, /^CapEff:\s+0000000000281000$/m, "NET_ADMIN, SYS_PTRACE and SYS_ADMIN");
+  await host.attach("c1");
+  // A container that is another user's process, by its id: what CAP_SYS_PTRACE is for.
+  const process = host.spawn("unshare -n setpriv --reuid 65534 --clear-groups sleep 600");
+  await until("the process has a namespace of its own", async () => {
+    const own = (await host.run("readlink /proc/self/ns/net")).stdout;
+    return (await host.run(`readlink /proc/${process.pid}/ns/net`)).stdout !== own;
+  });
+  await host.knet(`attach ${process.pid}`);
+  await converged(lab.hosts);
+  await assertFullMesh(containersOf(lab.hosts));
+
+  await host.sh("ip link del knet.1; nft flush ruleset; sysctl -qw net.ipv4.ip_forward=0");
+  await until("the agent has healed it", async () => {
+    await converged(lab.hosts);
+    return (await host.run("nft list tables")).stdout.includes("knet");
+  });
+  await assertFullMesh(containersOf(lab.hosts));
+
+  // The lease goes to another subnet: both containers are reached in their namespaces.
+  const before = await host.subnet();
+  await host.stop();
+  await host.knet("lease release h1 --force");
+  await host.knet(`lease reserve ${before} --public-ip 192.168.2.250`);
+  const second = await host.join({
+    wrapper: ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", `-all,${set}`],
+  });
+  await until(
+    "both containers are renumbered",
+    () => /Renumbered 2 containers, 0 cannot be reached/.test(second.stderr),
+  );
+  assert.notEqual(await host.subnet(), before);
+  assert.doesNotMatch(agent.stderr + second.stderr, /EPERM|EACCES|permission/i);
+});

@@ -1,0 +1,60 @@
+/**
+ * What pings between containers of two hosts must look like on the underlay.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { udpOf, vniOf } from "./capture.ts";
+import type { Container } from "./container.ts";
+import { identityOf } from "./walk.ts";
+
+const IPV4 = 0x0800;
+const ICMP = 1;
+const ECHO_REPLY = 0;
+const ECHO_REQUEST = 8;
+
+/** VXLAN datagrams between the two hosts, each inner frame for the device of the host that gets it. */
+export async function checkVxlanPackets(
+  frames: readonly Uint8Array[],
+  near: Container,
+  far: Container,
+): Promise<void> {
+  const hosts = [near.host, far.host];
+  const macs = new Map(
+    await Promise.all(
+      hosts.map(async (host) => [host.address, (await identityOf(host)).mac] as const),
+    ),
+  );
+  for (const frame of frames) {
+    const datagram = udpOf(frame);
+    assert.ok(datagram !== undefined, "a frame that is no UDP datagram");
+    assert.equal(datagram.destinationPort, 8472);
+    assert.equal(vniOf(datagram), 1);
+    assert.deepEqual(
+      [datagram.source, datagram.destination].sort(),
+      hosts.map((host) => host.address).sort(),
+    );
+    const inner = [...datagram.payload.subarray(8, 14)]
+      .map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+    assert.equal(inner, macs.get(datagram.destination), "inner destination MAC");
+  }
+}
+
+/** The containers' own packets, once routed, and nothing that tells anybody of a better way. */
+export function checkPlainPackets(
+  frames: readonly Uint8Array[],
+  near: Container,
+  far: Container,
+): void {
+  for (const frame of frames) {
+    const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
+    assert.equal(view.getUint16(12), IPV4, "a frame that is no IPv4 packet");
+    assert.equal(frame[23], ICMP, "a packet that is no ICMP message");
+    const source = frame.subarray(26, 30).join(".");
+    const destination = frame.subarray(30, 34).join(".");
+    assert.deepEqual([source, destination].sort(), [near.address, far.address].sort());
+    assert.equal(frame[22], 63, "TTL on the underlay");
+    const type = frame[14 + ((frame[14] ?? 0) & 15) * 4];
+    assert.equal(type, source === near.address ? ECHO_REQUEST : ECHO_REPLY, "ICMP type");
+  }
+}
