@@ -60,6 +60,7 @@ async function withAgent(
     },
     services: report,
     notReady: () => undefined,
+    metrics: () => [],
     stop: () => {},
   });
   await run(at);
