@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SystemError } from "./libc.ts";
+import { libc, SystemError } from "./libc.ts";
 import {
   beginConnection,
   connectionError,
@@ -7,6 +7,10 @@ import {
   endConnection,
   socketAddress,
 } from "./tcp.ts";
+
+// Opens the C library, which stays open, outside of any test.
+libc();
+connectionsDecided([]);
 
 /** The errno's name of an attempt; undefined if it succeeded. */
 async function attempt(hostname: string, port: number): Promise<string | undefined> {
