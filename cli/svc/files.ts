@@ -80,6 +80,7 @@ export const apply = defineCommand({
     const plan = await withStore(
       settings,
       (store) => applyServices(store, wanted, { prune: options.prune ?? false, dryRun: dry }),
+      { large: true },
     );
     await tellPlan(plan, settings, dry);
   },
@@ -155,12 +156,17 @@ export const importRules = defineCommand({
       plan = await withStore(
         settings,
         (store) => applyServices(store, wanted, { prune: false, dryRun: dry }),
+        { large: true },
       );
     } else {
       const { readIpvsadm } = await import("../../core/service/format/ipvsadm_read.ts");
       const { systemNames } = await import("../../core/service/format/names.ts");
       const imported = await readIpvsadm(input, nameOfInput(file), systemNames());
-      plan = await withStore(settings, (store) => importServices(store, imported, { dryRun: dry }));
+      plan = await withStore(
+        settings,
+        (store) => importServices(store, imported, { dryRun: dry }),
+        { large: true },
+      );
     }
     await tellPlan(plan, settings, dry);
   },

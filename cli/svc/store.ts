@@ -14,13 +14,20 @@ import type { Settings } from "../settings.ts";
 /** The word that names a service. */
 export const NAME_WORD: WordSpec = { name: "NAME", help: "Name of the service" };
 
-/** Opens the store for a while. */
+/** Milliseconds for a change of thousands of services in one transaction. */
+const LARGE_DEADLINE = 60_000;
+
+/** Opens the store for a while; `large` gives it time for thousands of services. */
 export async function withStore<T>(
   settings: Settings,
   work: (store: Store) => Promise<T>,
+  { large = false } = {},
 ): Promise<T> {
   const { openStore } = await import("../../core/store/open.ts");
-  await using store = await openStore(settings.storeUrl);
+  await using store = await openStore(
+    settings.storeUrl,
+    large ? { deadlineMs: LARGE_DEADLINE } : {},
+  );
   return await work(store);
 }
 

@@ -4,7 +4,13 @@ import { service } from "../../tests/support/services.ts";
 import { monotonicClock } from "../clock.ts";
 import { NO_TIMEOUTS, realServerKey, type Service } from "./model.ts";
 import { ServiceMonitor } from "./monitor.ts";
+import { connectionsDecided } from "../../ffi/tcp.ts";
+import { libc } from "../../ffi/libc.ts";
 import { reportServices } from "./report.ts";
+
+// Opens the C library, which stays open, outside of any test.
+libc();
+connectionsDecided([]);
 
 async function until(what: string, holds: () => boolean): Promise<void> {
   const deadline = monotonicClock() + 10_000;

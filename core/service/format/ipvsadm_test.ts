@@ -4,7 +4,7 @@ import { anyServices, service } from "../../../tests/support/services.ts";
 import { KnetError } from "../../error.ts";
 import { writeIpvsadm } from "./ipvsadm.ts";
 import { importedName, type NameResolver, prefixLengthOf, readIpvsadm } from "./ipvsadm_read.ts";
-import { parseServices } from "./names.ts";
+import { parseHosts, parseServices } from "./names.ts";
 
 const names: NameResolver = {
   host: (name) => Promise.resolve(name === "web.example" ? "10.244.0.5" : undefined),
@@ -166,4 +166,14 @@ Deno.test("prefixLengthOf() reads netmasks and prefix lengths", () => {
 Deno.test("parseServices() reads names and aliases of /etc/services", () => {
   const ports = parseServices("# a\nhttp\t80/tcp  www # web\ndomain 53/udp\nbad line\n");
   assert.deepEqual([...ports], [["http tcp", 80], ["www tcp", 80], ["domain udp", 53]]);
+});
+
+Deno.test("parseHosts() reads names and aliases of /etc/hosts, IPv4 first", () => {
+  const hosts = parseHosts("::1 localhost\n127.0.0.1\tlocalhost me # here\n10.0.0.1 web www\n");
+  assert.deepEqual([...hosts], [
+    ["localhost", "127.0.0.1"],
+    ["me", "127.0.0.1"],
+    ["web", "10.0.0.1"],
+    ["www", "10.0.0.1"],
+  ]);
 });

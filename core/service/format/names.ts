@@ -3,15 +3,33 @@
  *
  * @module
  */
-import { lookup } from "node:dns/promises";
 import { canonicalAddress } from "../../address.ts";
+import { readTextIfPresent } from "../../files.ts";
 import type { NameResolver } from "./ipvsadm_read.ts";
+
+/** Words of each line of such a file, comments left out. */
+function* lines(text: string): Generator<string[]> {
+  for (const line of text.split("\n")) yield line.replace(/#.*/, "").trim().split(/\s+/);
+}
+
+/** Addresses by name, from the text of /etc/hosts. IPv4 comes first, as for ipvsadm. */
+export function parseHosts(text: string): Map<string, string> {
+  const hosts = new Map<string, string>();
+  for (const [address, ...names] of lines(text)) {
+    for (const name of names) {
+      const known = hosts.get(name);
+      if (known === undefined || known.includes(":") && !address!.includes(":")) {
+        hosts.set(name, address!);
+      }
+    }
+  }
+  return hosts;
+}
 
 /** Ports by name and protocol, `http tcp`, from the text of /etc/services. */
 export function parseServices(text: string): Map<string, number> {
   const ports = new Map<string, number>();
-  for (const line of text.split("\n")) {
-    const [name, entry, ...aliases] = line.replace(/#.*/, "").trim().split(/\s+/);
+  for (const [name, entry, ...aliases] of lines(text)) {
     const [, port, protocol] = /^([0-9]+)\/([a-z]+)$/.exec(entry ?? "") ?? [];
     if (port === undefined) continue;
     for (const each of [name, ...aliases]) {
@@ -22,29 +40,31 @@ export function parseServices(text: string): Map<string, number> {
   return ports;
 }
 
-/** Looks up by this host's resolver and its /etc/services. */
+/** Asks the name servers. Not by node:dns, which greets with a warning of its own. */
+async function ask(name: string): Promise<string | undefined> {
+  for (const type of ["A", "AAAA"] as const) {
+    const [address] = await Deno.resolveDns(name, type).catch(() => []);
+    if (address !== undefined) return address;
+  }
+  return undefined;
+}
+
+/** Looks up by this host's /etc/hosts, name servers and /etc/services. */
 export function systemNames(): NameResolver {
-  const hosts = new Map<string, string | undefined>();
+  const asked = new Map<string, string | undefined>();
+  let hosts: Map<string, string> | undefined;
   let ports: Map<string, number> | undefined;
   return {
     async host(name) {
-      if (hosts.has(name)) return hosts.get(name);
-      const found = await lookup(name, { verbatim: true }).then(
-        ({ address }) => canonicalAddress(address),
-        () => undefined,
-      );
-      hosts.set(name, found);
-      return found;
+      hosts ??= parseHosts(readTextIfPresent("/etc/hosts") ?? "");
+      if (!asked.has(name)) {
+        const address = hosts.get(name) ?? await ask(name);
+        asked.set(name, address === undefined ? undefined : canonicalAddress(address));
+      }
+      return asked.get(name);
     },
     port(name, protocol) {
-      if (ports === undefined) {
-        try {
-          ports = parseServices(Deno.readTextFileSync("/etc/services"));
-        } catch (error) {
-          if (!(error instanceof Deno.errors.NotFound)) throw error;
-          ports = new Map();
-        }
-      }
+      ports ??= parseServices(readTextIfPresent("/etc/services") ?? "");
       return ports.get(`${name} ${protocol}`);
     },
   };

@@ -6,8 +6,10 @@
 import { monotonicClock } from "../../clock.ts";
 import type { Check } from "../model.ts";
 import { Heap } from "./heap.ts";
-import { type Probe, probe as realProbe, type ProbeTarget } from "./probe.ts";
+import { httpProbe } from "./http_probe.ts";
+import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
 import { afterResult, type HealthState, nextDelay, UNKNOWN } from "./state.ts";
+import { tcpProbe } from "./tcp_probe.ts";
 
 /** A check of one real server. */
 export type ActiveCheck = Exclude<Check, { type: "none" }>;
@@ -42,8 +44,8 @@ interface Entry {
 interface Flight {
   /** When it has failed. */
   readonly due: number;
-  readonly abort: AbortController;
-  landed: boolean;
+  /** Undefined once it has ended. */
+  giveUp: (() => void) | undefined;
 }
 
 /** How a checker works. */
@@ -143,7 +145,7 @@ export class Checker implements Disposable {
     this.#timer = undefined;
     for (const key of [...this.#entries.keys()]) this.remove(key);
     for (let flight = this.#flights.pop(); flight !== undefined; flight = this.#flights.pop()) {
-      if (!flight.landed) flight.abort.abort();
+      flight.giveUp?.();
     }
   }
 
@@ -169,41 +171,44 @@ export class Checker implements Disposable {
     this.#timerDue = Infinity;
     const now = monotonicClock();
     while ((this.#flights.first?.due ?? Infinity) <= now) {
-      const flight = this.#flights.pop()!;
-      if (!flight.landed) flight.abort.abort();
+      this.#flights.pop()!.giveUp?.();
     }
     while (this.#hasRoom && (this.#queue.first?.due ?? Infinity) <= now) {
       const next = this.#queue.pop()!;
-      if (next.wanted) void this.#check(next);
+      if (next.wanted) this.#check(next);
     }
     this.#arm();
   }
 
-  async #check(entry: Entry): Promise<void> {
-    const { check } = entry;
+  #check(entry: Entry): void {
+    const { check, target } = entry;
     const began = monotonicClock();
     this.#inFlight++;
     this.#started++;
-    const flight = { due: began + check.timeout, abort: new AbortController(), landed: false };
+    const probe = this.#options.probe ?? (target.path === undefined ? tcpProbe : httpProbe);
+    const flight: Flight = { due: began + check.timeout, giveUp: undefined };
     this.#flights.push(flight);
-    const { passed, detail } = await (this.#options.probe ?? realProbe)(
-      entry.target,
-      flight.abort.signal,
-    );
-    flight.landed = true;
-    this.#inFlight--;
-    if (entry.wanted) {
-      this.#note(entry, passed, detail);
-      // A twentieth of jitter keeps those apart that a common halt brought together.
-      const delay = nextDelay(entry.health, check) * (0.975 + Math.random() * 0.05);
-      entry.due = Math.max(began + delay, monotonicClock());
-      this.#queue.push(entry);
-    }
-    this.#arm();
+    flight.giveUp = probe(target, (result) => {
+      flight.giveUp = undefined;
+      this.#inFlight--;
+      if (entry.wanted) this.#land(entry, began, result);
+      this.#arm();
+    });
+  }
+
+  #land(entry: Entry, began: number, { passed, detail }: ProbeResult): void {
+    this.#note(entry, passed, detail);
+    // A twentieth of jitter keeps those apart that a common halt brought together.
+    const delay = nextDelay(entry.health, entry.check) * (0.975 + Math.random() * 0.05);
+    entry.due = Math.max(began + delay, monotonicClock());
+    this.#queue.push(entry);
   }
 
   #note(entry: Entry, passed: boolean | undefined, detail: string): void {
     const before = entry.health;
+    if (passed === before.up && before.known && before.contrary === 0 && before.detail === detail) {
+      return;
+    }
     const after = passed === undefined ? before : afterResult(before, passed, entry.check);
     entry.health = { ...after, known: before.known || passed !== undefined, detail };
     if (after.up !== before.up) this.#options.onChange(entry.key);

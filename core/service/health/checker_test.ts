@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { monotonicClock } from "../../clock.ts";
+import { libc } from "../../../ffi/libc.ts";
+import { connectionsDecided } from "../../../ffi/tcp.ts";
 import { Checker, checkKey } from "./checker.ts";
+
+// Opens the C library, which stays open, outside of any test.
+libc();
+connectionsDecided([]);
 
 const pace = { interval: 100, timeout: 100, rise: 2, fall: 2 };
 const tcp = { type: "tcp", ...pace } as const;
@@ -88,29 +94,34 @@ Deno.test("Checker never has more sockets than allowed, and gets round to all of
   let most = 0;
   const asked = new Set<number>();
   let now = 0;
-  using checker = new Checker({
+  const checker = new Checker({
     onChange: () => {},
     inFlight: 5,
-    probe: async ({ port }) => {
+    probe: ({ port }, done) => {
       asked.add(port);
       most = Math.max(most, ++now);
-      await new Promise((resolve) => setTimeout(resolve, 5));
-      now--;
-      return { passed: true, detail: "" };
+      setTimeout(() => {
+        now--;
+        done({ passed: true, detail: "" });
+      }, 5);
+      return () => {};
     },
   });
   for (let port = 1; port <= 200; port++) checker.add("127.0.0.1", port, tcp);
   await until("all were asked", () => asked.size === 200);
   assert.equal(most, 5);
+  checker[Symbol.dispose]();
+  await until("none is under way", () => now === 0);
 });
 
 Deno.test("Checker says nothing of real servers while this host is short of sockets", async () => {
   let calls = 0;
   using checker = new Checker({
     onChange: () => assert.fail("no state has changed"),
-    probe: () => {
+    probe: (_target, done) => {
       calls++;
-      return Promise.resolve({ passed: undefined, detail: "too many open files" });
+      queueMicrotask(() => done({ passed: undefined, detail: "too many open files" }));
+      return () => {};
     },
   });
   const key = checker.add("127.0.0.1", 1, { ...tcp, fall: 1 });
