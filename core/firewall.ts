@@ -18,7 +18,7 @@ import {
   TABLE,
 } from "./firewall/rules.ts";
 import { familyWord } from "./firewall/rules.ts";
-import { isMissing, listRuleset } from "./firewall/ruleset.ts";
+import { isMissing, listRuleset, runCommands } from "./firewall/ruleset.ts";
 import type { Family } from "./lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
@@ -146,7 +146,7 @@ export function ensureForward(nft: Nftables, network: string): ForwardState {
     const { chains, advice, commands } = plan;
     if (commands.length === 0) return { chains, changed: attempt > 0, advice };
     try {
-      nft.run(commands.join("\n"));
+      runCommands(nft, commands);
       return { chains, changed: true, advice };
     } catch (error) {
       // Docker or iptables changed the chain between reading and writing: look again.
@@ -171,10 +171,10 @@ export function checkForwardDrift(nft: Nftables, network: string): string | unde
 /** Removes knet's rules from foreign chains. */
 export function removeForward(nft: Nftables): void {
   const { chains } = listRuleset(nft, "chains");
-  const commands = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
+  const rules = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
   // A chain of family inet is read for both families.
-  const removal = [...new Set(forwardRemoval(commands))];
-  if (removal.length > 0) nft.run(removal.join("\n"));
+  const once = new Map(forwardRemoval(rules).map((command) => [JSON.stringify(command), command]));
+  if (once.size > 0) runCommands(nft, [...once.values()]);
 }
 
 /** Tables of iptables-legacy, as the kernel lists them for the namespace the thread is in. */
