@@ -30,6 +30,7 @@ import { Membership } from "./membership.ts";
 import { agentMetrics, Counters } from "./metrics.ts";
 import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
+import { PeerAddresses } from "./peer_addresses.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
@@ -78,6 +79,7 @@ class Agent implements Disposable {
   readonly #stop = new AbortController();
   readonly #since = wallClock();
   readonly #counters = new Counters();
+  readonly #addresses = new PeerAddresses();
   #membership!: Membership;
   #underlay: Underlay | undefined;
   #config: ClusterConfig | undefined;
@@ -127,7 +129,7 @@ class Agent implements Disposable {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
       this.#lease = snapshot.own;
-      this.#overlay.setPeers(snapshot.peers);
+      this.#setPeers(snapshot.peers);
       this.#configure();
       this.#reconcile("snapshot");
     }
@@ -312,19 +314,24 @@ class Agent implements Disposable {
     }
   }
 
-  #onAllPeers(peers: readonly Lease[]): void {
+  #setPeers(peers: readonly Lease[]): void {
     this.#overlay.setPeers(peers);
+    this.#addresses.set(peers);
+  }
+
+  #onAllPeers(peers: readonly Lease[]): void {
+    this.#setPeers(peers);
     this.#reconcile("store");
     this.#snapshots.touch();
   }
 
   #onSomePeers(changed: readonly Lease[], removed: readonly string[]): void {
-    const before = this.#peerAddresses();
+    const addresses = this.#addresses.change(changed, removed);
     try {
       const done = this.#overlay.changePeers(changed, removed);
       this.#counters.reconciled("peers", done);
       if (done.failures.length > 0) this.#dirty = true;
-      if (this.#options.peersOnly) this.#firewall.changePeers(before, this.#peerAddresses());
+      if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
     } catch (error) {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
@@ -332,13 +339,6 @@ class Agent implements Disposable {
     if (this.#dirty) this.#events.wake();
     this.#snapshots.touch();
     this.#tell();
-  }
-
-  /** Public addresses of the peers, reservations that nobody took left out. */
-  #peerAddresses(): Set<string> {
-    return new Set(
-      this.#overlay.peers.filter((lease) => lease.agentId !== "").map((lease) => lease.publicIp),
-    );
   }
 
   #snapshot(): Snapshot | undefined {
@@ -357,7 +357,7 @@ class Agent implements Disposable {
       bridge: state.bridge,
       ipMasq: this.#options.ipMasq,
       peersOnly: this.#options.peersOnly && backend.type !== "host-gw"
-        ? { port: backend.port, peers: [...this.#peerAddresses()].sort() }
+        ? { port: backend.port, peers: this.#addresses.all }
         : undefined,
     };
   }
