@@ -34,6 +34,7 @@ const NEEDS: readonly Need[] = [
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
+  { package: "pgbouncer", present: () => command("pgbouncer") },
   { package: "openssl", present: () => command("openssl") },
 ];
 
