@@ -36,4 +36,6 @@ export type LoopRequest =
 export type LoopReport =
   /** The device was deleted; errno. */
   | { readonly kind: "broken"; readonly errno: number }
+  /** A message was acted on: what it replaced is not used any more. */
+  | { readonly kind: "heard" }
   | { readonly kind: "stopped" };

@@ -28,9 +28,11 @@ scope.onmessage = ({ data }) => {
       break;
     case "setup":
       loop!.configure(data.setup);
+      scope.postMessage({ kind: "heard" });
       break;
     case "peers":
       loop!.usePeers(data.table);
+      scope.postMessage({ kind: "heard" });
       break;
     case "stop":
       scope.postMessage({ kind: "stopped" });
