@@ -67,7 +67,7 @@ export interface Identity {
   readonly subnet: string;
   /** First address of the subnet. */
   readonly vtep: string;
-  /** Empty where the backend has no device. */
+  /** Empty where the backend has no device, or one without MAC address. */
   readonly mac: string;
   readonly publicIp: string;
 }
@@ -88,7 +88,9 @@ export async function linkOf(host: Host, name: string): Promise<LinkRow | undefi
 export async function identityOf(host: Host): Promise<Identity> {
   const subnet = await host.subnet();
   const { device } = host.backend;
-  const mac = device === undefined ? "" : (await linkOf(host, device))?.address;
+  const mac = device === undefined || host.backend.type === "udp"
+    ? ""
+    : (await linkOf(host, device))?.address;
   assert.ok(mac !== undefined, `${host.name} has no ${device}`);
   return { subnet, vtep: subnet.split("/")[0] ?? "", mac, publicIp: host.address };
 }
@@ -123,7 +125,8 @@ export function sameLink(a: Host, b: Host): boolean {
 /** A route of knet's as it must be. */
 export interface ExpectedRoute {
   readonly dst: string;
-  readonly via: string;
+  /** Undefined where the device knows where packets go. */
+  readonly via: string | undefined;
   readonly dev: string;
   readonly onlink: boolean;
   /** By a next-hop object. */
