@@ -42,17 +42,32 @@ export function ensureTunnel(
     changes.push(`replaced ${name}: it is a ${present.kind ?? "physical"} device`);
   }
   const { port } = backend;
-  try {
+  const open = (gone: boolean) =>
     plane.open(
       { device: name, subnet, local: underlay.address, port, mtu, offloads: true },
-      present?.index !== plane.deviceIndex,
+      gone,
     );
+  try {
+    try {
+      open(present?.index !== plane.deviceIndex);
+    } catch (error) {
+      if (!isOther(error, name) || present === undefined) throw error;
+      // A TAP device is of the kind "tun" too.
+      deleteLink(rtnl, present.index);
+      changes.push(`replaced ${name}: it is no TUN device`);
+      open(true);
+    }
     plane.deviceIndex = getLink(rtnl, name)?.index;
   } catch (error) {
     throw explained(error, name, port);
   }
   if (present === undefined) changes.push(`created ${name}`);
   return changes;
+}
+
+/** Whether a device of this name is something else. */
+function isOther(error: unknown, name: string): boolean {
+  return error instanceof SystemError && error.code === "EINVAL" && error.path === name;
 }
 
 function explained(error: unknown, name: string, port: number): unknown {
@@ -70,12 +85,6 @@ function explained(error: unknown, name: string, port: number): unknown {
     return wrong(
       `another program holds the device "${name}"`,
       `Find it with: grep -l "iff:.${name}" /proc/*/fdinfo/*`,
-    );
-  }
-  if (code === "EINVAL" && error.path === name) {
-    return wrong(
-      `a device "${name}" of another sort is there`,
-      `Remove it with: ip link delete ${name}`,
     );
   }
   if (code === "EADDRINUSE") {

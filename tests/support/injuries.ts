@@ -148,9 +148,11 @@ const OF_UDP: readonly Injury[] = [
     inflict: async (lab) => void await lab.host(1).run("ip link delete knet.tun0"),
   },
   {
-    name: "the TUN device is deleted and another made in its place",
+    name: "the TUN device is deleted and a TAP device made in its place, if that is quick enough",
     inflict: async (lab) => {
-      await lab.host(1).sh("ip link delete knet.tun0; ip tuntap add knet.tun0 mode tun");
+      await lab.host(1).sh(
+        "ip link delete knet.tun0; ip tuntap add knet.tun0 mode tap 2> /dev/null || true",
+      );
     },
   },
   {
