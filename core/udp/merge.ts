@@ -128,6 +128,7 @@ export class Merger {
     this.#length = length;
     this.#id = view.getUint16(at + IP.id);
     this.#verified = this.#closed = false;
+    this.#flags = 0;
     if (u8[at + IP.protocol] === PROTOCOL.tcp) {
       this.#sequence = (view.getUint32(l4 + TCP.sequence) + this.#size) >>> 0;
       this.#flags = u8[l4 + TCP.flags]!;
