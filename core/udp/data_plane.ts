@@ -60,6 +60,7 @@ export class DataPlane implements AsyncDisposable {
   /** Index of the device that is open, for the caller to know it again; undefined before. */
   deviceIndex: number | undefined;
   #thread: Thread | undefined;
+  #turnedAway = false;
   #setup: DataPlaneSetup | undefined;
   #peers: readonly UdpPeer[] = [];
   #tun: Tun | undefined;
@@ -115,7 +116,8 @@ export class DataPlane implements AsyncDisposable {
     );
     this.#icmp = renew(this.#icmp, same("subnet"), () => openIcmp(first));
     this.#setup = setup;
-    if (running && old.length === 0 && same("mtu", "subnet")) return;
+    if (running && !this.#turnedAway && old.length === 0 && same("mtu", "subnet")) return;
+    this.#turnedAway = false;
     if (!running) this.#thread = this.#start();
     this.#tellSetup(old);
     if (!running || !same("port")) this.setPeers(this.#peers);
@@ -168,7 +170,11 @@ export class DataPlane implements AsyncDisposable {
     worker.onmessage = ({ data }: MessageEvent<LoopReport>) => {
       if (data.kind === "heard") thread.heard.shift()?.();
       else if (data.kind === "stopped") end();
-      else this.#onBroken("the device was deleted");
+      else {
+        // The loop has turned away from the device until it is told again.
+        this.#turnedAway = true;
+        this.#onBroken(`the device fails with errno ${data.errno}`);
+      }
     };
     worker.onerror = (event) => {
       event.preventDefault();
