@@ -102,7 +102,7 @@ export class Overlay {
   constructor(
     rtnl: NetlinkSocket,
     options: { bridge: string; plainRoutes: boolean },
-    onTunnelBroken: () => void,
+    onTunnelBroken: () => void = () => {},
   ) {
     this.#rtnl = rtnl;
     this.#onTunnelBroken = onTunnelBroken;
