@@ -63,11 +63,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
   await using store = await openStore(options.storeUrl);
-  using agent = new Agent(options, identity, store);
+  await using agent = new Agent(options, identity, store);
   await agent.run();
 }
 
-class Agent implements Disposable {
+class Agent implements AsyncDisposable {
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #store: Store;
@@ -98,7 +98,10 @@ class Agent implements Disposable {
     this.#identity = identity;
     this.#store = store;
     this.#firewall = new HostFirewall(options);
-    this.#overlay = new Overlay(this.#rtnl, options);
+    this.#overlay = new Overlay(this.#rtnl, options, () => {
+      this.#dirty = true;
+      this.#events.wake();
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -108,7 +111,8 @@ class Agent implements Disposable {
     options.signal.addEventListener("abort", () => this.#end());
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#overlay.close();
     this.#snapshots[Symbol.dispose]();
     this.#events[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
