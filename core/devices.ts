@@ -86,9 +86,10 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
       : undefined;
     if (wrong !== undefined) return { action: "replace", index: present.index, why: wrong };
     if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
-    if (present.addrGenMode !== undefined && present.addrGenMode !== ADDR_GEN_MODE_NONE) {
-      change.addrGenMode = ADDR_GEN_MODE_NONE;
-    }
+  }
+  const ownAddressesOnly = spec.kind === "vxlan" || spec.kind === "tun";
+  if (ownAddressesOnly && (present.addrGenMode ?? ADDR_GEN_MODE_NONE) !== ADDR_GEN_MODE_NONE) {
+    change.addrGenMode = ADDR_GEN_MODE_NONE;
   }
   if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;

@@ -19,7 +19,7 @@ import {
 } from "./firewall/rules.ts";
 import { familyWord } from "./firewall/rules.ts";
 import { serviceDelta, type ServiceSets } from "./firewall/services.ts";
-import { isMissing, listRuleset } from "./firewall/ruleset.ts";
+import { isMissing, listRuleset, runCommands } from "./firewall/ruleset.ts";
 import type { Family } from "./lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall/managers.ts";
@@ -135,11 +135,11 @@ export function removeFirewall(nft: Nftables): void {
 /** The table without the elements of its sets; undefined if there is none. */
 function listRules(nft: Nftables, family: Family): string | undefined {
   const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
-  return text === undefined ? undefined : partElements(text).rest;
+  return text === undefined ? undefined : parseListing(text).rules;
 }
 
 function listElements(nft: Nftables, family: Family, name: string): ReadonlySet<string> {
-  return partElements(list(nft, `set ${familyWord(family)} ${TABLE} ${name}`) ?? "").elements;
+  return parseListing(list(nft, `set ${familyWord(family)} ${TABLE} ${name}`) ?? "").elements;
 }
 
 function list(nft: Nftables, what: string, options?: NftablesOptions): string | undefined {
@@ -152,16 +152,16 @@ function list(nft: Nftables, what: string, options?: NftablesOptions): string | 
 }
 
 /** Parts a listing into rules and the elements of its sets, whose order means nothing. */
-export function partElements(text: string): { rest: string; elements: ReadonlySet<string> } {
+export function parseListing(text: string): { rules: string; elements: ReadonlySet<string> } {
   const elements = new Set<string>();
-  const rest = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
+  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
     for (const part of list.split(",")) {
       const element = part.trim();
       if (element !== "") elements.add(element);
     }
     return "";
   });
-  return { rest, elements };
+  return { rules, elements };
 }
 
 /** What {@linkcode ensureForward} found and did. */
@@ -187,7 +187,7 @@ export function ensureForward(nft: Nftables, network: string): ForwardState {
     const { chains, advice, commands } = plan;
     if (commands.length === 0) return { chains, changed: attempt > 0, advice };
     try {
-      nft.run(commands.join("\n"));
+      runCommands(nft, commands);
       return { chains, changed: true, advice };
     } catch (error) {
       // Docker or iptables changed the chain between reading and writing: look again.
@@ -212,10 +212,10 @@ export function checkForwardDrift(nft: Nftables, network: string): string | unde
 /** Removes knet's rules from foreign chains. */
 export function removeForward(nft: Nftables): void {
   const { chains } = listRuleset(nft, "chains");
-  const commands = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
+  const rules = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
   // A chain of family inet is read for both families.
-  const removal = [...new Set(forwardRemoval(commands))];
-  if (removal.length > 0) nft.run(removal.join("\n"));
+  const once = new Map(forwardRemoval(rules).map((command) => [JSON.stringify(command), command]));
+  if (once.size > 0) runCommands(nft, [...once.values()]);
 }
 
 /** Tables of iptables-legacy, as the kernel lists them for the namespace the thread is in. */

@@ -89,7 +89,7 @@ export function plan(
       continue;
     }
     let nexthopId: number | undefined;
-    if (options.nexthopObjects && wanted.byNexthop) {
+    if (options.nexthopObjects && isByNexthop(wanted)) {
       const nexthop = actual.nexthops.get(wanted.gateway);
       nexthopId = nexthop?.id ?? newIds.get(wanted.gateway) ?? ids.next();
       if (
@@ -189,7 +189,14 @@ function neighbourEntry(wanted: WantedNeighbour): Neighbour {
   return { family, ifindex, dst, mac, state: NUD_PERMANENT, flags: 0 };
 }
 
-function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
+/** A route that a next-hop object may carry. */
+type NexthopRoute = WantedRoute & { readonly gateway: string };
+
+function isByNexthop(wanted: WantedRoute): wanted is NexthopRoute {
+  return wanted.byNexthop && wanted.gateway !== undefined;
+}
+
+function nexthopEntry(wanted: NexthopRoute, id: number): Nexthop {
   return {
     id,
     family: wanted.family,
@@ -204,13 +211,17 @@ function nexthopEntry(wanted: WantedRoute, id: number): Nexthop {
 function routeEntry(wanted: WantedRoute, nexthopId: number | undefined): Route {
   const { family, dst, gateway, ifindex, onlink } = wanted;
   const protocol = KNET_PROTOCOL;
-  const scope = 0; // RT_SCOPE_UNIVERSE, linux/rtnetlink.h
+  // RT_SCOPE_LINK and RT_SCOPE_UNIVERSE, linux/rtnetlink.h; IPv6 has no scopes.
+  const scope = gateway === undefined && family === 4 ? 253 : 0;
   const table = MAIN_TABLE;
   const type = 1; // RTN_UNICAST
   const flags = 0;
-  return nexthopId === undefined
-    ? { family, dst, gateway, ifindex, protocol, scope, table, type, onlink, flags }
-    : { family, dst, nexthopId, protocol, scope, table, type, onlink: false, flags };
+  if (nexthopId !== undefined) {
+    return { family, dst, nexthopId, protocol, scope: 0, table, type, onlink: false, flags };
+  }
+  return gateway === undefined
+    ? { family, dst, ifindex, protocol, scope, table, type, onlink, flags }
+    : { family, dst, gateway, ifindex, protocol, scope, table, type, onlink, flags };
 }
 
 /** What the tables hold after an operation succeeded. */

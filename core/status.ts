@@ -12,6 +12,7 @@ import { KnetError, messageOf } from "./error.ts";
 import type { Lease } from "./lease.ts";
 import { readNodeState } from "./node_state.ts";
 import type { Tables } from "./tables.ts";
+import type { TunnelStatus } from "./udp/data_plane.ts";
 
 /** One stable JSON document. */
 export interface StatusReport {
@@ -55,6 +56,8 @@ export interface StatusReport {
     readonly address: string;
     readonly stranded: boolean;
   }[];
+  /** The packet loop of the backend udp, as long as the agent runs. */
+  readonly tunnel?: TunnelStatus;
   readonly warnings: readonly string[];
 }
 
@@ -76,12 +79,12 @@ export interface PeerStatus {
 /** Compares a peer with the kernel's tables. */
 export function peerStatus(
   lease: Lease,
-  { via, entries, warning }: PeerPath,
+  { via, entries, shared, warning }: PeerPath,
   tables: Tables,
   now: number,
 ): PeerStatus {
-  const { route, neighbour, fdb } = entries;
-  const held = tables.routes.get(lease.subnet);
+  const { route = shared, neighbour, fdb } = entries;
+  const held = route && tables.routes.get(route.dst);
   return {
     name: lease.nodeName,
     nodeId: lease.nodeId,

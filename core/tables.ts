@@ -19,12 +19,13 @@ export const MAIN_TABLE = 254;
 const RTN_UNICAST = 1; // linux/rtnetlink.h
 const NUD_NOARP = 0x40; // linux/neighbour.h
 
-/** A route to a peer's subnet. */
+/** A route to a peer's subnet, or to all peers'. */
 export interface WantedRoute {
   readonly family: Family;
-  /** Subnet of the peer. */
+  /** Subnet of the peer, or the whole network. */
   readonly dst: string;
-  readonly gateway: string;
+  /** Absent where the device knows itself where packets go. */
+  readonly gateway?: string;
   readonly ifindex: number;
   /** The gateway is on the link although no address of ours says so. */
   readonly onlink: boolean;
@@ -121,7 +122,7 @@ export function want(desired: Desired, entries: PeerEntries, touched?: Touched):
     unwantRoute(desired, route.dst, touched);
     desired.routes.set(route.dst, route);
     touched?.routes.add(route.dst);
-    if (route.byNexthop) {
+    if (route.byNexthop && route.gateway !== undefined) {
       desired.gateways.set(route.gateway, (desired.gateways.get(route.gateway) ?? 0) + 1);
       touched?.gateways.add(route.gateway);
     }
@@ -157,7 +158,7 @@ function unwantRoute(desired: Desired, dst: string, touched: Touched | undefined
   if (old === undefined) return;
   desired.routes.delete(dst);
   touched?.routes.add(dst);
-  if (!old.byNexthop) return;
+  if (!old.byNexthop || old.gateway === undefined) return;
   const left = (desired.gateways.get(old.gateway) ?? 1) - 1;
   if (left === 0) desired.gateways.delete(old.gateway);
   else desired.gateways.set(old.gateway, left);

@@ -49,7 +49,12 @@ const PERMISSIONS = [
 const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--expose-gc"];
 
 /** What the program loads by URL, which the compiler cannot see. */
-const INCLUDES = ["core/store/sqlite_worker.ts", "dist/lib", "dist/NOTICE"];
+const INCLUDES = [
+  "core/store/sqlite_worker.ts",
+  "core/udp/worker.ts",
+  "dist/lib",
+  "dist/NOTICE",
+];
 
 /** Packages of the import map that only tests use. */
 const TEST_PACKAGES = ["fast-check"];

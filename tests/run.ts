@@ -27,6 +27,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "crash" },
   { name: "links" },
   { name: "backend_change" },
+  { name: "udp" },
   { name: "store_away" },
   { name: "joiners" },
   { name: "clock" },

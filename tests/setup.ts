@@ -13,6 +13,8 @@ interface Need {
   readonly present: () => boolean;
   /** Needed for the demo, too. */
   readonly demo?: true;
+  /** Needed for benchmarks only. */
+  readonly bench?: true;
 }
 
 const NEEDS: readonly Need[] = [
@@ -35,6 +37,7 @@ const NEEDS: readonly Need[] = [
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
+  { package: "pgbouncer", present: () => command("pgbouncer") },
   { package: "ipvsadm", present: () => command("ipvsadm") },
   { package: "perl-base", present: () => command("perl") },
   { package: "kmod", present: () => command("modprobe") },
@@ -43,6 +46,7 @@ const NEEDS: readonly Need[] = [
   { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
   { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
   { package: "openssl", present: () => command("openssl") },
+  { package: "iperf3", present: () => command("iperf3"), bench: true },
 ];
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -59,9 +63,11 @@ export function usePathOfRoot(): void {
  *
  * @returns names of the packages that are still missing.
  */
-export async function setUp(purpose: "demo" | "test"): Promise<string[]> {
+export async function setUp(purpose: "demo" | "test" | "bench"): Promise<string[]> {
   usePathOfRoot();
-  const needs = NEEDS.filter((need) => purpose === "test" || need.demo);
+  const needs = NEEDS.filter((need) =>
+    purpose === "demo" ? need.demo : purpose === "bench" || !need.bench
+  );
   const missing = () => needs.filter((need) => !need.present()).map((need) => need.package);
   const packages = missing();
   if (packages.length === 0) return [];

@@ -31,6 +31,7 @@ import { Membership, type ServiceChanges } from "./membership.ts";
 import { agentMetrics, Counters } from "./metrics.ts";
 import type { AgentOptions } from "./options.ts";
 import { gatewayOf, Overlay, type Reconciled } from "./overlay.ts";
+import { PeerAddresses } from "./peer_addresses.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus } from "./report.ts";
 import { serveAgent } from "./server.ts";
@@ -64,11 +65,11 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
   await using store = await openStore(options.storeUrl);
-  using agent = new Agent(options, identity, store);
+  await using agent = new Agent(options, identity, store);
   await agent.run();
 }
 
-class Agent implements Disposable {
+class Agent implements AsyncDisposable {
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #store: Store;
@@ -81,6 +82,7 @@ class Agent implements Disposable {
   readonly #stop = new AbortController();
   readonly #since = wallClock();
   readonly #counters = new Counters();
+  readonly #addresses = new PeerAddresses();
   #membership!: Membership;
   #underlay: Underlay | undefined;
   #config: ClusterConfig | undefined;
@@ -99,7 +101,6 @@ class Agent implements Disposable {
     this.#identity = identity;
     this.#store = store;
     this.#firewall = new HostFirewall(options);
-    this.#overlay = new Overlay(this.#rtnl, options);
     this.#services = new HostServices({
       rtnl: this.#rtnl,
       nft: this.#firewall.nft,
@@ -110,6 +111,10 @@ class Agent implements Disposable {
       writeFirewall: () => this.#reconcileFirewall(),
       onDirty: () => this.#events.wake(),
     });
+    this.#overlay = new Overlay(this.#rtnl, options, () => {
+      this.#dirty = true;
+      this.#events.wake();
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -119,7 +124,8 @@ class Agent implements Disposable {
     options.signal.addEventListener("abort", () => this.#end());
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#overlay.close();
     this.#snapshots[Symbol.dispose]();
     this.#services[Symbol.dispose]();
     this.#events[Symbol.dispose]();
@@ -141,7 +147,7 @@ class Agent implements Disposable {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
       this.#lease = snapshot.own;
-      this.#overlay.setPeers(snapshot.peers);
+      this.#setPeers(snapshot.peers);
       if (snapshot.services !== undefined) {
         this.#services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS, wallClock());
       }
@@ -332,19 +338,26 @@ class Agent implements Disposable {
     }
   }
 
-  #onAllPeers(peers: readonly Lease[]): void {
+  #setPeers(peers: readonly Lease[]): void {
     this.#overlay.setPeers(peers);
+    this.#addresses.set(peers);
+    this.#services.notePeers();
+  }
+
+  #onAllPeers(peers: readonly Lease[]): void {
+    this.#setPeers(peers);
     this.#reconcile("store");
     this.#snapshots.touch();
   }
 
   #onSomePeers(changed: readonly Lease[], removed: readonly string[]): void {
-    const before = this.#peerAddresses();
+    const addresses = this.#addresses.change(changed, removed);
+    if (addresses.add.length + addresses.remove.length > 0) this.#services.notePeers();
     try {
       const done = this.#overlay.changePeers(changed, removed);
       this.#counters.reconciled("peers", done);
       if (done.failures.length > 0) this.#dirty = true;
-      if (this.#options.peersOnly) this.#firewall.changePeers(before, this.#peerAddresses());
+      if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
     } catch (error) {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
@@ -365,15 +378,8 @@ class Agent implements Disposable {
   #reconcileServices(): void {
     // Before the bridge is there, nothing could come back from a service.
     if (this.#state === undefined || this.#overlay.bridge === 0) return;
-    this.#services.configure(this.#state, this.#peerAddresses());
+    this.#services.configure(this.#state, this.#addresses);
     if (this.#services.dirty) this.#services.reconcile();
-  }
-
-  /** Public addresses of the peers, reservations that nobody took left out. */
-  #peerAddresses(): Set<string> {
-    return new Set(
-      this.#overlay.peers.filter((lease) => lease.agentId !== "").map((lease) => lease.publicIp),
-    );
   }
 
   #snapshot(): Snapshot | undefined {
@@ -393,7 +399,7 @@ class Agent implements Disposable {
       bridge: state.bridge,
       ipMasq: this.#options.ipMasq,
       peersOnly: this.#options.peersOnly && backend.type !== "host-gw"
-        ? { port: backend.port, peers: [...this.#peerAddresses()].sort() }
+        ? { port: backend.port, peers: this.#addresses.all }
         : undefined,
       services: this.#services.firewall,
     };
@@ -414,7 +420,7 @@ class Agent implements Disposable {
     try {
       ensureForwarding();
       done = this.#overlay.reconcile();
-      this.#services.configure(this.#state, this.#peerAddresses());
+      this.#services.configure(this.#state, this.#addresses);
       this.#services.reconcile();
       this.#reconcileFirewall();
       const repaired = repairContainers(this.#rtnl, {

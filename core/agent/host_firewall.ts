@@ -15,6 +15,7 @@ import {
   type FirewallDesired,
   peerDelta,
 } from "../firewall.ts";
+import type { AddressDelta } from "./peer_addresses.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -96,13 +97,8 @@ export class HostFirewall implements Disposable {
    *
    * @throws {NftablesError} if knet's table is gone.
    */
-  changePeers(before: ReadonlySet<string>, after: ReadonlySet<string>): void {
-    if (this.nft === undefined) return;
-    peerDelta(
-      this.nft,
-      [...after].filter((address) => !before.has(address)),
-      [...before].filter((address) => !after.has(address)),
-    );
+  changePeers({ add, remove }: AddressDelta): void {
+    if (this.nft !== undefined) peerDelta(this.nft, add, remove);
   }
 
   [Symbol.dispose](): void {

@@ -22,6 +22,8 @@ import type { Lease } from "../lease.ts";
 import { deriveMac } from "../mac.ts";
 import { plan } from "../plan.ts";
 import { removeStaleDevices } from "../stale_devices.ts";
+import { DataPlane, type TunnelStatus } from "../udp/data_plane.ts";
+import { ensureTunnel, tunnelPeers } from "../udp/tunnel.ts";
 import {
   type Desired,
   emptyDesired,
@@ -87,14 +89,23 @@ export class Overlay {
   #peers = new Map<string, Peer>();
   /** What was said of a peer, so that it is said once. */
   readonly #warned = new Map<string, string>();
+  /** The packet loop, for the backend that has one. */
+  #plane: DataPlane | undefined;
+  readonly #onTunnelBroken: () => void;
   #desired: Desired = emptyDesired();
   #tables: Tables = emptyTables();
 
   /**
    * @param options.plainRoutes Never use next-hop objects, as on kernels before 5.3.
+   * @param onTunnelBroken Called when the packet loop ended or its device is gone: a reconcile mends it.
    */
-  constructor(rtnl: NetlinkSocket, options: { bridge: string; plainRoutes: boolean }) {
+  constructor(
+    rtnl: NetlinkSocket,
+    options: { bridge: string; plainRoutes: boolean },
+    onTunnelBroken: () => void = () => {},
+  ) {
     this.#rtnl = rtnl;
+    this.#onTunnelBroken = onTunnelBroken;
     this.#bridge = options.bridge;
     this.#nexthopObjects = !options.plainRoutes && nexthopsSupported(rtnl);
   }
@@ -126,6 +137,11 @@ export class Overlay {
   /** What should be in the kernel. */
   get desired(): Desired {
     return this.#desired;
+  }
+
+  /** What the packet loop has counted, where there is one. */
+  get tunnel(): TunnelStatus | undefined {
+    return this.#plane?.status;
   }
 
   /** Says what this host is; takes effect with the next reconcile. */
@@ -162,6 +178,7 @@ export class Overlay {
       this.#peers.set(peerKey(lease), { lease, path });
       want(this.#desired, path.entries, touched);
     }
+    this.#plane?.setPeers(tunnelPeers(this.peers));
     return this.#push(touched);
   }
 
@@ -179,6 +196,14 @@ export class Overlay {
     }
     const changes: string[] = [];
     const spec = backend.device(context);
+    if (spec?.kind === "tun") {
+      this.#plane ??= new DataPlane((why) => {
+        log.warn("The packet loop has to be mended: {why}", { why });
+        this.#onTunnelBroken();
+      });
+      changes.push(...ensureTunnel(this.#rtnl, this.#plane, context, spec));
+      this.#plane.setPeers(tunnelPeers(this.peers));
+    }
     // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
     // drop what comes from one that they do not know yet.
     const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true });
@@ -210,6 +235,12 @@ export class Overlay {
   /** Whether the outer address that a device still has is one of this host's. */
   #owns({ outer }: EnsuredDevice): boolean {
     return listAddresses(this.#rtnl).some(({ address }) => address === outer);
+  }
+
+  /** Stops the packet loop, if there is one. Devices and entries stay. */
+  async close(): Promise<void> {
+    await this.#plane?.[Symbol.asyncDispose]();
+    this.#plane = undefined;
   }
 
   #converge(allNexthops: boolean): Reconciled {
@@ -263,6 +294,8 @@ export class Overlay {
     const context = this.#context;
     if (context === undefined) return;
     if (this.#device === 0 && this.#backend?.device(context) !== undefined) return;
+    const shared = this.#backend?.shared?.(context, this.#device);
+    if (shared !== undefined) want(this.#desired, { route: shared });
     for (const [key, { lease }] of this.#peers) {
       const path = this.#path(lease);
       this.#peers.set(key, { lease, path });

@@ -32,7 +32,7 @@ export interface ReportFacts {
   readonly membership: Pick<Membership, "health" | "revision" | "notifying">;
   /** Without its password. */
   readonly storeUrl: string;
-  readonly overlay: Pick<Overlay, "paths" | "tables">;
+  readonly overlay: Pick<Overlay, "paths" | "tables" | "tunnel">;
 }
 
 /** Makes the report. */
@@ -72,6 +72,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       revision,
     },
     peers: overlay.paths.map(({ lease, path }) => peerStatus(lease, path, overlay.tables, now)),
+    ...(overlay.tunnel !== undefined && { tunnel: overlay.tunnel }),
     containers: listContainers(facts.dataDir).map((record) => ({
       netns: record.netns,
       ifname: record.ifname,

@@ -96,8 +96,12 @@ export class HostServices implements Disposable {
     return { services: [...this.#monitor.services.values()], timeouts };
   }
 
-  /** Says where this host is in the cluster; takes effect with the next reconcile. */
-  configure(state: NodeState, peers: ReadonlySet<string>): void {
+  /**
+   * Says where this host is in the cluster; takes effect with the next reconcile.
+   *
+   * @param peers public addresses of the other hosts, asked when it matters; {@linkcode notePeers} says that they changed.
+   */
+  configure(state: NodeState, peers: PlaneHost["peers"]): void {
     const device = state.device ?? state.iface;
     const host: PlaneHost = {
       nodeId: state.nodeId,
@@ -108,11 +112,20 @@ export class HostServices implements Disposable {
       peers,
       devices: [state.bridge, device],
     };
-    const text = JSON.stringify({ ...host, peers: [...peers].sort() });
+    const text = JSON.stringify({ ...host, peers: undefined });
     if (text === this.#host) return;
     this.#host = text;
     this.#plane.configure(host);
     this.#dirty = true;
+  }
+
+  /** Peers came or went: hosts that are real servers themselves are reached otherwise than strangers are. */
+  notePeers(): void {
+    for (const { realServers } of this.#monitor.virtualServers.values()) {
+      if (realServers[0]?.forward !== "dr") continue;
+      this.#host = "";
+      return;
+    }
   }
 
   /** Takes what the store has. */

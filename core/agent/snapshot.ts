@@ -59,16 +59,18 @@ export function removeSnapshot(dataDir: string): void {
 
 /** Least time between two writes, milliseconds. */
 const PAUSE = 500;
+/** So many times as long as a write took, the next one waits: a large cluster's is megabytes. */
+const SHARE = 20;
 
 /**
- * Writes snapshots as changes come: the first of a burst at once, the rest together, half a second later
- * at most.
+ * Writes snapshots as changes come: the first of a burst at once, the rest together, half a second later or,
+ * in a large cluster, a little more.
  */
 export class SnapshotKeeper implements Disposable {
   readonly #dataDir: string;
   readonly #make: () => Snapshot | undefined;
   readonly #warn: (sentence: string) => void;
-  #last = -Infinity;
+  #next = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /**
@@ -88,7 +90,7 @@ export class SnapshotKeeper implements Disposable {
   /** Something changed. */
   touch(): void {
     if (this.#timer !== undefined) return;
-    const wait = this.#last + PAUSE - monotonicClock();
+    const wait = this.#next - monotonicClock();
     if (wait <= 0) this.write();
     else this.#timer = setTimeout(() => this.write(), wait);
   }
@@ -98,12 +100,14 @@ export class SnapshotKeeper implements Disposable {
     this[Symbol.dispose]();
     const snapshot = this.#make();
     if (snapshot === undefined) return;
-    this.#last = monotonicClock();
+    const start = monotonicClock();
     try {
       writeSnapshot(this.#dataDir, snapshot);
     } catch (error) {
       this.#warn(messageOf(error));
     }
+    const end = monotonicClock();
+    this.#next = end + Math.max(PAUSE, (end - start) * SHARE);
   }
 
   /** Forgets a write that is due. */

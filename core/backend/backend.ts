@@ -7,11 +7,11 @@
 import type { BackendConfig, BackendType, ClusterConfig } from "../cluster.ts";
 import type { DeviceSpec } from "../devices.ts";
 import type { BackendData, Family, Lease } from "../lease.ts";
-import type { PeerEntries } from "../tables.ts";
+import type { PeerEntries, WantedRoute } from "../tables.ts";
 import type { Underlay } from "../underlay.ts";
 import { hostGw } from "./host_gw.ts";
+import { udp } from "./udp.ts";
 import { vxlan } from "./vxlan.ts";
-import { KnetError } from "../error.ts";
 
 /** What a backend is told of this host. */
 export interface BackendContext {
@@ -37,6 +37,8 @@ export interface PeerPath {
   readonly via: Via;
   /** The peer's own entries in the kernel. */
   readonly entries: PeerEntries;
+  /** The route that leads to it and to others, where it has none of its own. */
+  readonly shared?: WantedRoute;
   /** Why the peer cannot be reached and what would help, a sentence for status and log. */
   readonly warning?: string;
 }
@@ -62,6 +64,8 @@ export interface Backend {
    * @param device Index of the backend's device, 0 where it has none.
    */
   peer(context: BackendContext, device: number, peer: Lease): PeerPath;
+  /** The route that leads to all peers, where there is one; it is there without peers, too. */
+  shared?(context: BackendContext, device: number): WantedRoute;
 }
 
 /** The backend that a cluster is configured with. */
@@ -71,11 +75,8 @@ export function backendOf(config: BackendConfig): Backend {
       return vxlan;
     case "host-gw":
       return hostGw;
-    default:
-      throw new KnetError(`Cannot use backend "${config.type}": this knet does not have it`, {
-        exitCode: 2,
-        remedy: "Use --backend vxlan or host-gw, or a newer knet",
-      });
+    case "udp":
+      return udp;
   }
 }
 

@@ -49,10 +49,10 @@ function input(network: string, port: number): Finding {
   if (!hasLibrary("libnftables.so.1")) return skip(UNSEEN);
   using nft = new Nftables();
   const { chains } = listRuleset(nft, "chains");
-  const tables = new Set(
-    chains.filter(isInput).map(({ family, table }) => `${family} ${table}`),
+  const tables = new Map(
+    chains.filter(isInput).map(({ family, table }) => [`${family} ${table}`, { family, table }]),
   );
-  const rules = [...tables].flatMap((table) => listRuleset(nft, `table ${table}`).rules);
+  const rules = [...tables.values()].flatMap((table) => listRuleset(nft, table).rules);
   const closed = closedChains(chains, rules, port);
   const managers = recognise(chains, legacyTables(4), network, port);
   if (closed.length > 0) {

@@ -12,7 +12,16 @@ import type { Nftables } from "../../ffi/libnftables.ts";
 import { familyOf, parsePrefix } from "../address.ts";
 import { type FirewallAdvice, recognise } from "./managers.ts";
 import { familyWord } from "./rules.ts";
-import { type Chain, chainPath, dropsAll, jumpTarget, listRuleset, type Rule } from "./ruleset.ts";
+import {
+  type Chain,
+  chainPath,
+  dropsAll,
+  type Expression,
+  jumpTarget,
+  listRuleset,
+  type NftCommand,
+  type Rule,
+} from "./ruleset.ts";
 
 /** Comment of the rules that knet keeps in foreign chains. */
 export const COMMENT = "knet";
@@ -22,7 +31,7 @@ export interface ForwardPlan {
   /** Chains that hold, or should hold, knet's two rules: `ip filter DOCKER-USER`. */
   readonly chains: readonly string[];
   /** Commands of one transaction; none: all is right. */
-  readonly commands: readonly string[];
+  readonly commands: readonly NftCommand[];
   /** What knet leaves to the administrator. */
   readonly advice: readonly FirewallAdvice[];
 }
@@ -69,7 +78,7 @@ export function planForward(
   }
   const paths = wanted.map(chainPath);
   const seen = new Set<string>();
-  const commands: string[] = [];
+  const commands: NftCommand[] = [];
   for (const rule of rules) {
     if (rule.comment !== COMMENT) continue;
     const path = chainPath({ ...rule, name: rule.chain });
@@ -80,31 +89,31 @@ export function planForward(
     ) {
       seen.add(key);
     } else if (matches !== undefined) {
-      commands.push(`delete rule ${path} handle ${rule.handle}`);
+      commands.push(deletion(rule));
     }
   }
-  for (const path of paths) {
-    for (const match of matchTexts(network)) {
-      if (seen.has(`${path} ${match}`)) continue;
-      commands.push(`insert rule ${path} ${match} counter accept comment "${COMMENT}"`);
+  for (const chain of wanted) {
+    for (const field of FIELDS) {
+      if (seen.has(`${chainPath(chain)} ${matchOf(network, field)}`)) continue;
+      commands.push(insertion(chain, network, field));
     }
   }
   return { chains: paths, commands, advice: managers.map(({ advice }) => advice) };
 }
 
 /** Chains whose rules {@linkcode planForward} needs: those on the hook, and those that may hold our rules. */
-export function chainsToRead(chains: readonly Chain[], network: string): string[] {
+export function chainsToRead(chains: readonly Chain[], network: string): Chain[] {
   const hooked = forwardChains(chains, network);
   const users = chains.filter((chain) =>
     chain.name === "DOCKER-USER" && hooked.some((base) => sameTable(base, chain))
   );
-  return [...hooked, ...users].map(chainPath);
+  return [...hooked, ...users];
 }
 
 /** Commands that remove knet's rules from the chains that were read. */
-export function forwardRemoval(rules: readonly Rule[]): string[] {
+export function forwardRemoval(rules: readonly Rule[]): NftCommand[] {
   return rules.filter((rule) => rule.comment === COMMENT && matchText(rule) !== undefined)
-    .map((rule) => `delete rule ${chainPath({ ...rule, name: rule.chain })} handle ${rule.handle}`);
+    .map(deletion);
 }
 
 /** Reads what {@linkcode planForward} needs and plans. */
@@ -115,10 +124,8 @@ export function checkForward(nft: Nftables, network: string, legacyTables?: stri
 
 /** The rules that {@linkcode chainsToRead} names. */
 export function readRules(nft: Nftables, chains: readonly Chain[], network: string): Rule[] {
-  return chainsToRead(chains, network).flatMap((path) =>
-    listRuleset(nft, `chain ${path}`).rules.filter((rule) =>
-      chainPath({ ...rule, name: rule.chain }) === path
-    )
+  return chainsToRead(chains, network).flatMap((chain) =>
+    rulesOf(listRuleset(nft, chain).rules, chain)
   );
 }
 
@@ -133,13 +140,34 @@ function sameTable(
   return a.family === b.family && a.table === b.table;
 }
 
-function matchTexts(network: string): string[] {
-  const word = familyWord(familyOf(network));
-  return [`${word} daddr ${network}`, `${word} saddr ${network}`];
+const FIELDS = ["daddr", "saddr"] as const;
+
+function matchOf(network: string, field: string): string {
+  return `${familyWord(familyOf(network))} ${field} ${network}`;
 }
 
 function isOurs(match: string, network: string): boolean {
-  return matchTexts(network).includes(match);
+  return FIELDS.some((field) => match === matchOf(network, field));
+}
+
+function deletion({ family, table, chain, handle }: Rule): NftCommand {
+  return { delete: { rule: { family, table, chain, handle } } };
+}
+
+function insertion({ family, table, name }: Chain, network: string, field: string): NftCommand {
+  const { address: addr, length: len, family: version } = parsePrefix(network);
+  const expr: Expression[] = [
+    {
+      match: {
+        op: "==",
+        left: { payload: { protocol: familyWord(version), field } },
+        right: { prefix: { addr, len } },
+      },
+    },
+    { counter: null },
+    { accept: null },
+  ];
+  return { insert: { rule: { family, table, chain: name, expr, comment: COMMENT } } };
 }
 
 /** `ip saddr 10.244.0.0/16` of a rule that has our form; undefined: somebody else's, comment or not. */

@@ -3,7 +3,7 @@ import { Nftables } from "../../ffi/libnftables.ts";
 import { newNetns, withNetns } from "../../ffi/netns.ts";
 import { skip, whyNoLab } from "../../tests/support/skip.ts";
 import { checkForward, forwardRemoval, planForward, readRules } from "./forward.ts";
-import { type Chain, listRuleset, type Rule } from "./ruleset.ts";
+import { type Chain, listRuleset, type Rule, runCommands } from "./ruleset.ts";
 
 const NETWORK = "10.244.0.0/16";
 
@@ -34,10 +34,21 @@ const match = (field: "saddr" | "daddr", addr = "10.244.0.0", len = 16) => ({
 const ours = (of: Chain, field: "saddr" | "daddr", addr?: string) =>
   rule(of, [match(field, addr), { counter: {} }, { accept: null }], "knet");
 
-const WANTED = (path: string) => [
-  `insert rule ${path} ip daddr ${NETWORK} counter accept comment "knet"`,
-  `insert rule ${path} ip saddr ${NETWORK} counter accept comment "knet"`,
-];
+const insertion = ({ family, table, name }: Chain, field: "saddr" | "daddr") => ({
+  insert: {
+    rule: {
+      family,
+      table,
+      chain: name,
+      expr: [match(field), { counter: null }, { accept: null }],
+      comment: "knet",
+    },
+  },
+});
+const WANTED = (of: Chain) => [insertion(of, "daddr"), insertion(of, "saddr")];
+const deletion = ({ family, table, chain, handle }: Rule) => ({
+  delete: { rule: { family, table, chain, handle } },
+});
 
 Deno.test("planForward() does nothing where nothing drops", () => {
   assert.deepEqual(planForward([base({ policy: "accept" })], [], NETWORK), {
@@ -51,12 +62,12 @@ Deno.test("planForward() does nothing where nothing drops", () => {
 });
 
 Deno.test("planForward() puts two rules into a chain that drops, by policy or by its last rule", () => {
-  assert.deepEqual(planForward([base()], [], NETWORK).commands, WANTED("ip filter FORWARD"));
+  assert.deepEqual(planForward([base()], [], NETWORK).commands, WANTED(base()));
   const inet = base({ family: "inet", table: "host", policy: "accept" });
   const last = rule(inet, [{ counter: {} }, { reject: {} }]);
   assert.deepEqual(
     planForward([inet], [last], NETWORK).commands,
-    WANTED("inet host FORWARD"),
+    WANTED(inet),
   );
   const limited = rule(inet, [match("saddr"), { drop: null }]);
   assert.deepEqual(
@@ -81,7 +92,7 @@ Deno.test("planForward() leaves rules where they stand, and adds only what is mi
   const present = [ours(base(), "daddr"), ours(base(), "saddr")];
   assert.deepEqual(planForward([base()], present, NETWORK).commands, []);
   assert.deepEqual(planForward([base()], present.slice(1), NETWORK).commands, [
-    WANTED("ip filter FORWARD")[0],
+    WANTED(base())[0],
   ]);
 });
 
@@ -89,8 +100,8 @@ Deno.test("planForward() removes rules of an earlier network, doubles, and those
   const old = ours(base(), "saddr", "10.9.0.0");
   const twice = [ours(base(), "daddr"), ours(base(), "daddr"), ours(base(), "saddr")];
   assert.deepEqual(planForward([base()], [old, ...twice], NETWORK).commands, [
-    `delete rule ip filter FORWARD handle ${old.handle}`,
-    `delete rule ip filter FORWARD handle ${twice[1]!.handle}`,
+    deletion(old),
+    deletion(twice[1]!),
   ]);
   const open = base({ policy: "accept" });
   assert.deepEqual(planForward([open], twice.slice(1), NETWORK).commands.length, 2);
@@ -104,14 +115,12 @@ Deno.test("planForward() and forwardRemoval() leave rules of another form alone,
     rule(base(), [match("saddr"), match("daddr"), { accept: null }], "knet"),
   ];
   assert.ok(
-    planForward([base()], foreign, NETWORK).commands.every((command) =>
-      command.startsWith("insert")
-    ),
+    planForward([base()], foreign, NETWORK).commands.every((command) => "insert" in command),
   );
   assert.deepEqual(forwardRemoval(foreign), []);
   const own = ours(base(), "saddr", "10.1.0.0");
   assert.deepEqual(forwardRemoval([...foreign, own]), [
-    `delete rule ip filter FORWARD handle ${own.handle}`,
+    deletion(own),
   ]);
 });
 
@@ -135,14 +144,20 @@ Deno.test("checkForward() settles on the real kernel, and forwardRemoval() undoe
     table inet host {
       chain out { type filter hook forward priority 10; ct state established accept; drop; }
     }`);
+    // Names that nft's language has for words of its own.
+    const fwd = { family: "inet", table: "fwd", name: "fwd" };
+    runCommands(nft, [
+      { add: { table: { family: "inet", name: "fwd" } } },
+      { add: { chain: { ...fwd, type: "filter", hook: "forward", prio: 20, policy: "drop" } } },
+    ]);
     const before = nft.run("list ruleset", { stateless: true });
     for (const network of [NETWORK, "fd00::/48"]) {
       const plan = checkForward(nft, network);
-      assert.equal(plan.chains.length, network === NETWORK ? 2 : 1);
-      nft.run(plan.commands.join("\n"));
+      assert.equal(plan.chains.length, network === NETWORK ? 3 : 2);
+      runCommands(nft, plan.commands);
       assert.deepEqual(checkForward(nft, network).commands, [], nft.run("list ruleset"));
       const { chains } = listRuleset(nft, "chains");
-      nft.run(forwardRemoval(readRules(nft, chains, network)).join("\n"));
+      runCommands(nft, forwardRemoval(readRules(nft, chains, network)));
       assert.equal(nft.run("list ruleset", { stateless: true }), before);
     }
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { newNetns, withNetns } from "../../ffi/netns.ts";
 import { skip, whyNoLab } from "../../tests/support/skip.ts";
-import { partElements } from "../firewall.ts";
+import { parseListing } from "../firewall.ts";
 import { type FirewallDesired, firewallRules, peerDeltaRules, removalRules } from "./rules.ts";
 
 const desired: FirewallDesired = {
@@ -77,15 +77,15 @@ Deno.test("peerDeltaRules() removes before it adds, each family in its own table
   ]);
 });
 
-Deno.test("partElements() parts rules from peers, whose order means nothing", () => {
+Deno.test("parseListing() parts rules from peers, whose order means nothing", () => {
   const listing = (elements: string) =>
     `table ip knet {\n\tset peers {\n\t\ttype ipv4_addr\n\t\telements = { ${elements} }\n\t}\n}\n`;
-  const a = partElements(listing("192.168.2.2, 192.168.2.3,\n\t\t\t     192.168.2.4"));
-  const b = partElements(listing("192.168.2.4, 192.168.2.3, 192.168.2.2"));
+  const a = parseListing(listing("192.168.2.2, 192.168.2.3,\n\t\t\t     192.168.2.4"));
+  const b = parseListing(listing("192.168.2.4, 192.168.2.3, 192.168.2.2"));
   assert.deepEqual([...a.elements].sort(), ["192.168.2.2", "192.168.2.3", "192.168.2.4"]);
-  assert.equal(a.rest, b.rest);
-  assert.deepEqual(partElements("table ip knet {\n}\n"), {
-    rest: "table ip knet {\n}\n",
+  assert.equal(a.rules, b.rules);
+  assert.deepEqual(parseListing("table ip knet {\n}\n"), {
+    rules: "table ip knet {\n}\n",
     elements: new Set(),
   });
 });
@@ -100,7 +100,7 @@ Deno.test("firewallRules() are taken by the kernel, twice, and gone after remova
     assert.match(nft.run("list table ip knet"), /192\.168\.2\.2, 192\.168\.2\.3/);
     assert.match(nft.run("list table ip6 knet"), /fd09::2/);
     nft.run(peerDeltaRules(["192.168.2.4"], ["192.168.2.2", "192.168.2.77"]));
-    const { elements } = partElements(nft.run("list table ip knet"));
+    const { elements } = parseListing(nft.run("list table ip knet"));
     assert.deepEqual([...elements].sort(), ["192.168.2.3", "192.168.2.4"]);
     nft.run([...removalRules(4), ...removalRules(6), ...removalRules(6)].join("\n"));
     assert.equal(nft.run("list ruleset"), "");

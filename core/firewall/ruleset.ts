@@ -53,10 +53,34 @@ export function parseRuleset(json: string): Ruleset {
   return { chains, rules };
 }
 
-/** Lists chains (`list chains`), a chain or everything; what is gone by now counts as empty. */
-export function listRuleset(nft: Nftables, what: string): Ruleset {
+/**
+ * A command (libnftables-json(5)). Other programs' names go into these and never into nft's language, which
+ * has no way to quote a name that is one of its own words, such as `fwd`.
+ */
+export type NftCommand = Readonly<Record<string, unknown>>;
+
+/**
+ * Runs commands as one transaction.
+ *
+ * @returns what they print, as JSON.
+ * @throws {NftablesError} if one of them is refused.
+ */
+export function runCommands(nft: Nftables, commands: readonly NftCommand[]): string {
+  return nft.run(JSON.stringify({ nftables: commands }), { json: true });
+}
+
+/** Lists all chains without their rules, or a table or chain with them; what is gone by now counts as empty. */
+export function listRuleset(
+  nft: Nftables,
+  what: "chains" | ChainName | Omit<ChainName, "name">,
+): Ruleset {
+  const list = what === "chains"
+    ? { chains: null }
+    : "name" in what
+    ? { chain: { family: what.family, table: what.table, name: what.name } }
+    : { table: { family: what.family, name: what.table } };
   try {
-    return parseRuleset(nft.run(`list ${what}`, { json: true }));
+    return parseRuleset(runCommands(nft, [{ list }]));
   } catch (error) {
     if (error instanceof NftablesError && isMissing(error)) return { chains: [], rules: [] };
     throw error;
@@ -68,13 +92,12 @@ export function isMissing(error: NftablesError): boolean {
   return /No such file or directory/.test(error.output);
 }
 
-/** A chain as commands name it: `ip filter FORWARD`. */
-export function chainPath(chain: { family: string; table: string; name: string }): string {
-  return `${chain.family} ${quote(chain.table)} ${quote(chain.name)}`;
-}
+/** What names a chain. */
+export type ChainName = Pick<Chain, "family" | "table" | "name">;
 
-function quote(name: string): string {
-  return /^[A-Za-z_][\w./-]*$/.test(name) ? name : JSON.stringify(name);
+/** A chain as people name it: `ip filter FORWARD`. */
+export function chainPath({ family, table, name }: ChainName): string {
+  return `${family} ${table} ${name}`;
 }
 
 /** The target of an unconditional or conditional jump, undefined if the rule has none. */

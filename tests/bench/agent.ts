@@ -47,6 +47,7 @@ export async function measureAgent(
     const folder = `n${size}`;
     const env = { KNET_STORE: `sqlite:/run/shared/${folder}/knet.db` };
     const file = `${lab.shared}/${folder}/knet.db`;
+    await Deno.mkdir(`${lab.shared}/${folder}`, { mode: 0o700 });
     await host.knet(
       ["init", "--network", CONFIG.network, "--service-network", CONFIG.serviceNetwork],
       { env },

@@ -8,7 +8,7 @@ import { assertFullMesh, containersOf, startCluster } from "../support/cluster.t
 import { BACKENDS } from "../support/backend.ts";
 import { Driver } from "../support/driver.ts";
 import { type Lab, STORES } from "../support/lab.ts";
-import { RouteMonitor } from "../support/monitor.ts";
+import { monitorPeers } from "../support/monitor.ts";
 import { labSuite } from "../support/suite.ts";
 import { median, ms, report } from "../support/wait.ts";
 import { converged, fingerprint } from "../support/walk.ts";
@@ -24,9 +24,9 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
     setUp: (lab) => startCluster(lab, { containers: 1, hosts: lab.hosts.slice(0, 3) }),
   });
 
-  test(`2 (${setup}): a lease is in every kernel soon after its commit, and out as soon`, async (lab) => {
+  test(`2 (${setup}): a lease takes effect on every host soon after its commit, and out as soon`, async (lab) => {
     const old = lab.hosts.slice(0, 3);
-    const monitors = old.map((host) => new RouteMonitor(host));
+    const monitors = old.map(monitorPeers);
     await using driver = await Driver.start(lab.host(4));
     const added: number[] = [], removed: number[] = [];
     for (let n = 0; n < TRIES; n++) {
@@ -45,7 +45,7 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
       removed.push(Math.max(0, ...without.map((moment) => moment - gone.at)));
     }
     report(
-      `2 (${setup}): from a lease's commit to the last of 3 kernels, median of ${TRIES}: ` +
+      `2 (${setup}): from a lease's commit to the last of 3 hosts, median of ${TRIES}: ` +
         `${ms(median(added))} (worst ${ms(Math.max(...added))}); from its release: ` +
         `${ms(median(removed))} (worst ${ms(Math.max(...removed))})`,
     );

@@ -5,8 +5,9 @@
  */
 import type { Container } from "./container.ts";
 import type { Host } from "./host.ts";
-import { checkPlainPackets, checkVxlanPackets } from "./packets.ts";
+import { checkPlainPackets, checkUdpPackets, checkVxlanPackets } from "./packets.ts";
 import { checkPlainWalk } from "./walk_plain.ts";
+import { checkUdpWalk } from "./walk_udp.ts";
 import { checkVxlanWalk } from "./walk_vxlan.ts";
 
 /** One backend as the tests know it. */
@@ -24,6 +25,10 @@ export interface BackendCase {
   readonly plainOnLink: boolean;
   /** Peers behind a router can be reached. */
   readonly crossesRouters: boolean;
+  /** Each peer has entries of its own in the kernel. */
+  readonly entriesPerPeer: boolean;
+  /** Packets flow while no agent runs. */
+  readonly flowsAlone: boolean;
   /** tcpdump filter for packets between hosts of one link. */
   readonly captureFilter: string;
   /**
@@ -59,6 +64,8 @@ export const vxlanCase: BackendCase = {
   overhead: 50,
   plainOnLink: false,
   crossesRouters: true,
+  entriesPerPeer: true,
+  flowsAlone: true,
   captureFilter: "udp port 8472",
   check: checkVxlanWalk,
   checkPackets: checkVxlanPackets,
@@ -84,12 +91,30 @@ export const hostGwCase: BackendCase = {
   overhead: 0,
   plainOnLink: true,
   crossesRouters: false,
+  entriesPerPeer: true,
+  flowsAlone: true,
   captureFilter: "icmp or udp port 8472",
   check: checkPlainWalk,
   checkPackets: checkPlainPackets,
 };
 
-const ALL: readonly BackendCase[] = [vxlanCase, directCase, hostGwCase];
+/** Encapsulation in user space, port 8285. */
+export const udpCase: BackendCase = {
+  name: "udp",
+  type: "udp",
+  joinArgs: ["--backend", "udp"],
+  device: "knet.tun0",
+  overhead: 28,
+  plainOnLink: false,
+  crossesRouters: true,
+  entriesPerPeer: false,
+  flowsAlone: false,
+  captureFilter: "udp port 8285",
+  check: checkUdpWalk,
+  checkPackets: checkUdpPackets,
+};
+
+const ALL: readonly BackendCase[] = [vxlanCase, directCase, hostGwCase, udpCase];
 
 /** The backends that the suites run on: all, or those that KNET_TEST_BACKEND names, with commas between. */
 export const BACKENDS: readonly BackendCase[] = chosen(Deno.env.get("KNET_TEST_BACKEND"));

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { BackendCase } from "./backend.ts";
+import { NETWORK } from "./cluster.ts";
 import type { Host } from "./host.ts";
 import { type Lab, ROUTER } from "./lab.ts";
 import { sleep } from "./wait.ts";
@@ -136,6 +137,49 @@ const OF_VXLAN: readonly Injury[] = [
   },
 ];
 
+/** What the TUN device and its route may suffer. */
+const OF_UDP: readonly Injury[] = [
+  {
+    name: "the route into the tunnel is deleted",
+    inflict: async (lab) => void await lab.host(1).run(`ip route del ${NETWORK} proto 107`),
+  },
+  {
+    name: "the TUN device is deleted",
+    inflict: async (lab) => void await lab.host(1).run("ip link delete knet.tun0"),
+  },
+  {
+    name: "the TUN device is deleted and a TAP device made in its place, likewise",
+    inflict: async (lab) => {
+      await lab.host(1).sh(
+        "ip link delete knet.tun0; ip tuntap add knet.tun0 mode tap 2> /dev/null || true",
+      );
+    },
+  },
+  {
+    name: "the TUN device gives way to a bridge of its name, if that is quick enough",
+    inflict: async (lab) => {
+      await lab.host(1).sh(
+        "ip link delete knet.tun0; ip link add knet.tun0 type bridge 2> /dev/null || true",
+      );
+    },
+  },
+  {
+    name: "the TUN device's address is deleted",
+    inflict: async (lab) => {
+      const { vtep } = await identityOf(lab.host(1));
+      await lab.host(1).run(`ip addr del ${vtep}/32 dev knet.tun0`);
+    },
+  },
+  {
+    name: "the TUN device's MTU is changed",
+    inflict: async (lab) => void await lab.host(1).run("ip link set knet.tun0 mtu 1300"),
+  },
+  {
+    name: "the TUN device is set down",
+    inflict: async (lab) => void await lab.host(1).run("ip link set knet.tun0 down"),
+  },
+];
+
 /** What plain routes through the underlay may suffer. */
 const OF_PLAIN_ROUTES: readonly Injury[] = [
   {
@@ -231,6 +275,7 @@ function onLink(lab: Lab): Host {
 export function injuriesOf(backend: BackendCase): readonly Injury[] {
   return [
     ...(backend.type === "vxlan" ? OF_VXLAN : []),
+    ...(backend.type === "udp" ? OF_UDP : []),
     ...(backend.plainOnLink ? OF_PLAIN_ROUTES : []),
     ...COMMON,
   ];

@@ -14,8 +14,38 @@ interface RouteEvent {
   readonly text: string;
 }
 
+/** Tells when a peer came to be known to a host. */
+export interface PeerMonitor {
+  /** Waits for the first change of the peer with a subnet that is not older than `since`; returns its moment. */
+  changed(subnet: string, deleted: boolean, since: number): Promise<number>;
+}
+
+/** The monitor that fits the host's backend. */
+export function monitorPeers(host: Host): PeerMonitor {
+  return host.backend.entriesPerPeer ? new RouteMonitor(host) : new StatusMonitor(host);
+}
+
+/** Asks the agent for its peers again and again: where they have no entries in the kernel, it alone knows them. */
+class StatusMonitor implements PeerMonitor {
+  readonly #host: Host;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  async changed(subnet: string, deleted: boolean): Promise<number> {
+    const what = `${this.#host.name} ${deleted ? "forgets" : "knows"} the peer with ${subnet}`;
+    const { value } = await until(what, async () => {
+      const { body } = await this.#host.get("/status");
+      const { peers } = JSON.parse(body) as { peers: { subnet: string }[] };
+      return peers.some((peer) => peer.subnet === subnet) !== deleted && { at: Date.now() };
+    }, { interval: 1 });
+    return value.at;
+  }
+}
+
 /** A running monitor on one host. */
-export class RouteMonitor {
+class RouteMonitor implements PeerMonitor {
   readonly #host: Host;
   readonly #process: Background;
 
@@ -37,7 +67,6 @@ export class RouteMonitor {
     });
   }
 
-  /** Waits for the first change of the route to a subnet that is not older than `since`; returns its moment. */
   async changed(subnet: string, deleted: boolean, since: number): Promise<number> {
     const what = `${this.#host.name} ${deleted ? "drops" : "has"} the route to ${subnet}`;
     const { value } = await until(what, () => {

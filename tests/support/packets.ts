@@ -40,6 +40,28 @@ export async function checkVxlanPackets(
   }
 }
 
+/** Datagrams between the two hosts, each the containers' own packet and nothing else, once routed and once passed on. */
+export function checkUdpPackets(
+  frames: readonly Uint8Array[],
+  near: Container,
+  far: Container,
+): void {
+  const addresses = [near.host.address, far.host.address].sort();
+  for (const frame of frames) {
+    const datagram = udpOf(frame);
+    assert.ok(datagram !== undefined, "a frame that is no UDP datagram");
+    assert.deepEqual([datagram.source, datagram.destination].sort(), addresses);
+    assert.deepEqual([datagram.sourcePort, datagram.destinationPort], [8285, 8285]);
+    const packet = datagram.payload;
+    assert.equal(packet[0], 0x45, "an IPv4 packet without options");
+    assert.equal((packet[2]! << 8) | packet[3]!, packet.length, "length of the packet");
+    const ends = [packet.subarray(12, 16).join("."), packet.subarray(16, 20).join(".")];
+    assert.deepEqual(ends.sort(), [near.address, far.address].sort());
+    assert.equal(packet[9], ICMP, "a packet that is no ICMP message");
+    assert.equal(packet[8], 62, "TTL in the tunnel");
+  }
+}
+
 /** The containers' own packets, once routed, and nothing that tells anybody of a better way. */
 export function checkPlainPackets(
   frames: readonly Uint8Array[],

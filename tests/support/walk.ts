@@ -67,7 +67,7 @@ export interface Identity {
   readonly subnet: string;
   /** First address of the subnet. */
   readonly vtep: string;
-  /** Empty where the backend has no device. */
+  /** Empty where the backend has no device, or one without MAC address. */
   readonly mac: string;
   readonly publicIp: string;
 }
@@ -88,7 +88,9 @@ export async function linkOf(host: Host, name: string): Promise<LinkRow | undefi
 export async function identityOf(host: Host): Promise<Identity> {
   const subnet = await host.subnet();
   const { device } = host.backend;
-  const mac = device === undefined ? "" : (await linkOf(host, device))?.address;
+  const mac = device === undefined || host.backend.type === "udp"
+    ? ""
+    : (await linkOf(host, device))?.address;
   assert.ok(mac !== undefined, `${host.name} has no ${device}`);
   return { subnet, vtep: subnet.split("/")[0] ?? "", mac, publicIp: host.address };
 }
@@ -97,15 +99,19 @@ export async function identityOf(host: Host): Promise<Identity> {
 export const sorted = <T>(rows: readonly T[], key: (row: T) => string): T[] =>
   [...rows].sort((a, b) => key(a) < key(b) ? -1 : 1);
 
-/** All routes, neighbours, FDB entries and next hops of the host that are knet's, as text: equal texts, equal state. */
+/**
+ * All routes, neighbours, FDB entries and next hops of the host that are knet's, as text: equal texts, equal state.
+ * Whether a TUN device has a carrier is left out: that is whether an agent runs.
+ */
 export async function fingerprint(host: Host): Promise<string> {
   const { stdout } = await host.sh(`
-    echo routes; ip route show proto 107 | sed 's/nhid [0-9]* //' | sort
+    echo routes; ip route show proto 107 | sed 's/nhid [0-9]* //; s/\\(dev knet.tun.*\\) linkdown/\\1/' | sort
     echo nexthops; ip nexthop show proto 107 | sed 's/id [0-9]* //' | sort
     for dev in $(ls /sys/class/net | grep '^knet\\.'); do
       echo neighbours; ip -4 neigh show dev $dev | sort; ip -6 neigh show dev $dev | sort
       echo fdb; bridge fdb show dev $dev | sort
-      echo device; ip -d addr show dev $dev | sed 's/^[0-9]*: //; s/ifindex [0-9]*//'
+      echo device; ip -d addr show dev $dev | sed 's/^[0-9]*: //; s/ifindex [0-9]*//' |
+        sed '/^knet.tun/ { s/ <.*> / /; s/ state [A-Z]* / / }'
     done
     echo bridge; ip -4 addr show dev knet0 | sed 's/^[0-9]*: //; s/ <.*> / /; s/ state [A-Z]* / /'
     echo links; ip -br link | awk '$1 ~ /^knet/ { print $1, $3 }' | sort
@@ -123,7 +129,8 @@ export function sameLink(a: Host, b: Host): boolean {
 /** A route of knet's as it must be. */
 export interface ExpectedRoute {
   readonly dst: string;
-  readonly via: string;
+  /** Undefined where the device knows where packets go. */
+  readonly via: string | undefined;
   readonly dev: string;
   readonly onlink: boolean;
   /** By a next-hop object. */
