@@ -121,7 +121,7 @@ export const exportServices = defineCommand({
         const rules = writeIpvsadm(services);
         if (rules !== "") print(rules);
       } else {
-        const { writeServicesYaml } = await import("../../core/service/format/yaml.ts");
+        const { writeServicesYaml } = await import("../../core/service/format/yaml_write.ts");
         print(await writeServicesYaml(sorted(services), timeouts));
       }
     }),

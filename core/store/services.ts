@@ -5,140 +5,27 @@
  * @module
  */
 import type { ClusterConfig } from "../cluster.ts";
-import { familyOf } from "../address.ts";
 import {
-  compareDestinations,
   type Destination,
   NO_TIMEOUTS,
-  type Protocol,
   type Service,
-  SERVICE_DEFAULTS,
   type ServiceTimeouts,
 } from "../service/model.ts";
-import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import type { Engine, Query } from "./engine.ts";
 import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
+import {
+  DESTINATION_COLUMNS,
+  inParts,
+  joinRows,
+  names,
+  optionsOf,
+  SERVICE_COLUMNS,
+} from "./service_rows.ts";
 import type { Changes, ServiceEdit, ServiceScope, ServiceView } from "./store.ts";
-
-/** Values in one statement: SQLite finds each by its name, which is quadratic; Postgres likes few round trips. */
-const MOST_VALUES = 210;
-
-/** What stands in the column `options`: all of a service that no query asks for. */
-type Options = Omit<
-  Service,
-  "name" | "vip" | "port" | "family" | "protocol" | "destinations" | "revision"
->;
-
-function optionsOf(service: Service): Options {
-  const {
-    scheduler,
-    schedulerFlags,
-    forward,
-    persistent,
-    persistenceNetmask,
-    onePacket,
-    masquerade,
-    check,
-    onEmpty,
-    drainTimeout,
-  } = service;
-  return {
-    scheduler,
-    schedulerFlags,
-    forward,
-    persistent,
-    persistenceNetmask,
-    onePacket,
-    masquerade,
-    check,
-    onEmpty,
-    drainTimeout,
-  };
-}
-
-function serviceOf(row: Row, destinations: readonly Destination[]): Service {
-  const vip = String(row.vip);
-  const family = familyOf(vip);
-  return {
-    // What an older knet did not know of has its default.
-    ...SERVICE_DEFAULTS,
-    schedulerFlags: [],
-    persistenceNetmask: family === 4 ? 32 : 128,
-    check: { type: "none" },
-    ...JSON.parse(String(row.options)) as Partial<Options>,
-    name: String(row.name),
-    vip,
-    port: Number(row.port),
-    family,
-    protocol: String(row.protocol) as Protocol,
-    destinations,
-    revision: Number(row.revision),
-  };
-}
-
-function destinationOf(row: Row): Destination {
-  const deadline = Number(row.drain_until);
-  return {
-    address: String(row.address),
-    port: Number(row.port),
-    weight: Number(row.weight),
-    upper: Number(row.upper_threshold),
-    lower: Number(row.lower_threshold),
-    ...(deadline > 0 && { draining: { deadline } }),
-  };
-}
-
-/**
- * Runs a statement for lists of any length: `make` writes it for the placeholders of a part of them.
- *
- * @param first Parameters that come before, `?1` and on, in each statement.
- */
-async function inParts(
-  query: Query,
-  rows: readonly (readonly SqlValue[])[],
-  make: (placeholders: string) => string,
-  first: readonly SqlValue[] = [],
-): Promise<Row[]> {
-  const found: Row[] = [];
-  const width = rows[0]?.length ?? 1;
-  const most = Math.floor(MOST_VALUES / width);
-  for (let at = 0; at < rows.length; at += most) {
-    const part = rows.slice(at, at + most);
-    const list = part.map((_, n) =>
-      `(${
-        Array.from({ length: width }, (_, column) => `?${first.length + n * width + column + 1}`)
-          .join(", ")
-      })`
-    );
-    found.push(...await query(make(list.join(", ")), [...first, ...part.flat()]));
-  }
-  return found;
-}
-
-/** For `where name in …`: one placeholder a name. */
-const names = (list: readonly string[]) => list.map((name) => [name]);
-
-const SERVICE_COLUMNS = "name, vip, port, protocol, options, revision";
-const DESTINATION_COLUMNS =
-  "service, address, port, weight, upper_threshold, lower_threshold, drain_until";
-
-/** Joins rows of services with those of their destinations. */
-function join(services: readonly Row[], destinations: readonly Row[]): Service[] {
-  const held = new Map<string, Destination[]>();
-  for (const row of destinations) {
-    const name = String(row.service);
-    const list = held.get(name);
-    if (list === undefined) held.set(name, [destinationOf(row)]);
-    else list.push(destinationOf(row));
-  }
-  // Sorted here: the databases' collations differ.
-  return services.map((row) =>
-    serviceOf(row, held.get(String(row.name))?.sort(compareDestinations) ?? [])
-  ).sort((a, b) => a.name < b.name ? -1 : 1);
-}
 
 async function readServices(query: Query, scope: ServiceScope): Promise<Service[]> {
   if (scope === "all") {
-    return join(
+    return joinRows(
       await query(`select ${SERVICE_COLUMNS} from knet_services where deleted = 0`),
       await query(`select ${DESTINATION_COLUMNS} from knet_destinations`),
     );
@@ -148,7 +35,7 @@ async function readServices(query: Query, scope: ServiceScope): Promise<Service[
   const vips = new Set([...scope.vips ?? [], ...named.map((row) => String(row.vip))]);
   const beside = await inParts(query, names([...vips]), (list) => `${select} vip in (${list})`);
   const rows = new Map([...named, ...beside].map((row) => [String(row.name), row]));
-  return join(
+  return joinRows(
     [...rows.values()],
     await inParts(
       query,
@@ -200,7 +87,7 @@ export async function changedServices(
   );
   const timeouts = await readTimeouts(query, since);
   return {
-    services: join(rows.filter((row) => Number(row.deleted) === 0), destinations),
+    services: joinRows(rows.filter((row) => Number(row.deleted) === 0), destinations),
     removedServices: rows.filter((row) => Number(row.deleted) !== 0).map((row) => String(row.name)),
     ...(timeouts && { timeouts }),
   };
@@ -245,7 +132,7 @@ async function put(query: Query, services: readonly Service[], revision: number)
       service.vip,
       service.port,
       service.protocol,
-      JSON.stringify(optionsOf(service)),
+      optionsOf(service),
       revision,
       0,
     ]),

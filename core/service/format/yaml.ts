@@ -1,10 +1,10 @@
 /**
- * Services in YAML, as `knet svc apply` reads and `knet svc export` writes them. Keys are the names of the options of `knet svc add`.
+ * Reads services in YAML, as `knet svc apply` takes them. Keys are the names of the options of `knet svc add`.
  *
  * @module
  */
 import { KnetError, messageOf } from "../../error.ts";
-import { formatSpan, parseSpan } from "../../span.ts";
+import { parseSpan } from "../../span.ts";
 import type { Wanted } from "../declare.ts";
 import { checkTimeouts } from "../edit.ts";
 import {
@@ -19,11 +19,9 @@ import {
   type Scheduler,
   type SchedulerFlag,
   type Service,
-  SERVICE_DEFAULTS,
   type ServiceTimeouts,
 } from "../model.ts";
 import { makeService, type ServiceRequest } from "../request.ts";
-import { formatDestination } from "./text.ts";
 import { lineFinder } from "./yaml_lines.ts";
 
 /** What is wrong at a place of the document. */
@@ -279,46 +277,4 @@ export async function readServicesYaml(text: string, source: string): Promise<Wa
     if (!(error instanceof Misplaced)) throw error;
     throw refuse(lineOf(error.path), error.message);
   }
-}
-
-function describe(service: Service): Record<string, unknown> {
-  const { name, vip, port, check, family } = service;
-  const unless = <T>(key: string, value: T, usual: T) => value === usual ? {} : { [key]: value };
-  return {
-    name,
-    vip,
-    port,
-    ...unless("protocol", service.protocol, SERVICE_DEFAULTS.protocol),
-    scheduler: service.scheduler,
-    ...(service.schedulerFlags.length > 0 && { "scheduler-flags": service.schedulerFlags }),
-    forward: service.forward,
-    ...unless("persistent", service.persistent, 0),
-    ...unless("persistence-netmask", service.persistenceNetmask, family === 4 ? 32 : 128),
-    ...unless("one-packet", service.onePacket, false),
-    ...unless("masquerade", service.masquerade, SERVICE_DEFAULTS.masquerade),
-    ...(check.type !== "none" && {
-      check: check.type === "http" ? `http:${check.path}` : check.type,
-      "check-interval": formatSpan(check.interval),
-      "check-timeout": formatSpan(check.timeout),
-      rise: check.rise,
-      fall: check.fall,
-    }),
-    ...unless("on-empty", service.onEmpty, SERVICE_DEFAULTS.onEmpty),
-    ...unless("drain-timeout", service.drainTimeout, SERVICE_DEFAULTS.drainTimeout),
-    to: service.destinations.filter(({ draining }) => draining === undefined)
-      .map(formatDestination),
-  };
-}
-
-/** Writes services so that {@linkcode readServicesYaml} reads the same; what drains is left out, for it goes anyway. */
-export async function writeServicesYaml(
-  services: readonly Service[],
-  timeouts: ServiceTimeouts,
-): Promise<string> {
-  const { stringify } = await import("yaml");
-  const said = Object.fromEntries(Object.entries(timeouts).filter(([, value]) => value > 0));
-  return stringify({
-    ...(Object.keys(said).length > 0 && { timeouts: said }),
-    services: services.map(describe),
-  }, { lineWidth: 0 });
 }

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { anyServices, service } from "../../../tests/support/services.ts";
 import { KnetError } from "../../error.ts";
 import { NO_TIMEOUTS } from "../model.ts";
-import { readServicesYaml, writeServicesYaml } from "./yaml.ts";
+import { readServicesYaml } from "./yaml.ts";
+import { writeServicesYaml } from "./yaml_write.ts";
 
 const GOOD = `# what we run
 timeouts:
