@@ -207,6 +207,7 @@ export class HostServices implements Disposable {
 
   #countDrains(): void {
     const connections = this.#plane.connections();
+    if (connections === undefined) return;
     this.#monitor.noteConnections((service, realServer) => {
       const server = this.#monitor.virtualServers.get(service);
       return server && connections.get(virtualServerKey(server))?.get(realServer);

@@ -200,9 +200,13 @@ export class ServicePlane implements Disposable {
     return serviceRows(this.#desired.virtualServers, shown, facts);
   }
 
-  /** Connections of all real servers, by the keys of virtual and real server; one read of a file. */
-  connections(): Map<string, Map<string, Connection>> {
-    return connectionsOf(this.#mirror?.shown() ?? []);
+  /**
+   * Connections of all real servers, by the keys of virtual and real server; one read of a file.
+   *
+   * @returns undefined while nothing is known of the kernel: that says nothing of connections.
+   */
+  connections(): Map<string, Map<string, Connection>> | undefined {
+    return this.#mirror && connectionsOf(this.#mirror.shown());
   }
 
   /** All virtual servers with their counters; one message. */
