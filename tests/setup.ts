@@ -36,6 +36,7 @@ const NEEDS: readonly Need[] = [
   { package: "gcc", present: () => command("gcc") },
   { package: "libc6-dev", present: () => file("/usr/include/stdio.h") },
   { package: "postgresql", present: postgres },
+  { package: "pgbouncer", present: () => command("pgbouncer") },
   { package: "openssl", present: () => command("openssl") },
   { package: "iperf3", present: () => command("iperf3"), bench: true },
 ];

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster.ts";
 import { openStore } from "../../core/store/open.ts";
+import { Background } from "../support/exec.ts";
 import { startPostgres } from "../support/postgres.ts";
+import { until } from "../support/wait.ts";
 
 async function network(url: string): Promise<string | undefined> {
   await using store = await openStore(url);
@@ -60,4 +62,41 @@ Deno.test("Ways to a Postgres", async (t) => {
     );
     assert.equal(store.location, `postgres://knet@127.0.0.1:1,127.0.0.1:${port}/postgres`);
   });
+});
+
+Deno.test("A pooler that loses notifications is found out, and looked behind every second", async () => {
+  await using server = await startPostgres();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const file = `${server.folder}/pgbouncer.ini`;
+  await Deno.writeTextFile(
+    file,
+    `[databases]
+     postgres = host=127.0.0.1 port=${server.port} user=knet
+     [pgbouncer]
+     listen_addr = 127.0.0.1
+     listen_port = ${port}
+     unix_socket_dir =
+     auth_type = any
+     pool_mode = transaction\n`,
+  );
+  // Not by su, which would stay in between and keep the signal to itself.
+  await using _pooler = new Background(
+    ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "pgbouncer", file],
+  );
+  const url = `postgres://knet@127.0.0.1:${port}/postgres`;
+  await until("the pooler answers", () => network(url).then(() => true));
+  await using reader = await openStore(url);
+  await using writer = await openStore(url);
+  let changes = 0;
+  const { promise: told, resolve } = Promise.withResolvers<string>();
+  using _subscription = reader.subscribe(() => changes++, (state, detail) => {
+    resolve(`${state}: ${detail}`);
+  });
+  assert.match(await told, /^poll: .*pooler/);
+  const before = changes;
+  await writer.initConfig(makeClusterConfig({}));
+  await until("the change is seen", () => changes > before);
+  assert.equal((await reader.changesSince(0)).config?.network, "10.244.0.0/16");
 });

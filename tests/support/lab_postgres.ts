@@ -4,6 +4,7 @@
  * @module
  */
 import { exec, type Outcome } from "./exec.ts";
+import { programsDirectory, stopAfterwards } from "./postgres.ts";
 
 /** A Postgres on the underlay. */
 export class LabPostgres implements AsyncDisposable {
@@ -14,11 +15,13 @@ export class LabPostgres implements AsyncDisposable {
   readonly #directory: string;
   readonly #programs: string;
   readonly #options: string;
+  readonly #end: AsyncDisposable;
 
   constructor(netns: string, address: string, port: number, directory: string, programs: string) {
     this.url = `postgres://knet:overlay-secret@${address}:${port}/knet`;
     this.address = address;
     this.#netns = netns;
+    this.#end = stopAfterwards(programs, `${directory}/pg`, directory);
     this.#directory = directory;
     this.#programs = programs;
     this.#options = `-p ${port} -k ${directory} -c listen_addresses=* -c fsync=off`;
@@ -84,8 +87,7 @@ export class LabPostgres implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop().catch(() => {});
-    await Deno.remove(this.#directory, { recursive: true }).catch(() => {});
+    await this.#end[Symbol.asyncDispose]();
   }
 }
 
@@ -105,11 +107,4 @@ export async function startLabPostgres(
     throw error;
   }
   return server;
-}
-
-async function programsDirectory(): Promise<string> {
-  const base = "/usr/lib/postgresql";
-  const versions: number[] = [];
-  for await (const { name } of Deno.readDir(base)) versions.push(Number(name));
-  return `${base}/${Math.max(...versions)}/bin`;
 }

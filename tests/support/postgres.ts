@@ -4,7 +4,15 @@
  * @module
  */
 
-const BIN = "/usr/lib/postgresql/15/bin";
+import { afterwards } from "./afterwards.ts";
+
+/** Where the programs of the newest Postgres on this machine are. */
+export async function programsDirectory(): Promise<string> {
+  const base = "/usr/lib/postgresql";
+  const versions: number[] = [];
+  for await (const { name } of Deno.readDir(base)) versions.push(Number(name));
+  return `${base}/${Math.max(...versions)}/bin`;
+}
 
 async function asPostgres(line: string): Promise<void> {
   const { success, stderr } = await new Deno.Command("su", {
@@ -14,6 +22,13 @@ async function asPostgres(line: string): Promise<void> {
     stderr: "piped",
   }).output();
   if (!success) throw new Error(`${line}: ${new TextDecoder().decode(stderr)}`);
+}
+
+/** Stops a server and removes its folder when this process is gone, or at disposal. */
+export function stopAfterwards(programs: string, data: string, folder: string): AsyncDisposable {
+  return afterwards(
+    `su postgres -s /bin/sh -c '${programs}/pg_ctl -D ${data} -m immediate -w stop'; rm -rf '${folder}'`,
+  );
 }
 
 /** A running server. */
@@ -41,6 +56,8 @@ const CERTIFICATES = `
  */
 export async function startPostgres(options: { tls?: boolean } = {}): Promise<Postgres> {
   const folder = await Deno.makeTempDir({ prefix: "knet-postgres-" });
+  const programs = await programsDirectory();
+  const end = stopAfterwards(programs, `${folder}/db`, folder);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
@@ -50,17 +67,14 @@ export async function startPostgres(options: { tls?: boolean } = {}): Promise<Po
   const tls = options.tls
     ? `-c ssl=on -c ssl_cert_file=${folder}/server.pem -c ssl_key_file=${folder}/server.key`
     : "";
-  await asPostgres(`${BIN}/initdb -D ${folder}/db -U knet -A trust --no-sync`);
+  await asPostgres(`${programs}/initdb -D ${folder}/db -U knet -A trust --no-sync`);
   await asPostgres(
-    `${BIN}/pg_ctl -D ${folder}/db -l ${folder}/log -o "-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off ${tls}" -w start >/dev/null 2>&1`,
+    `${programs}/pg_ctl -D ${folder}/db -l ${folder}/log -o "-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off ${tls}" -w start >/dev/null 2>&1`,
   );
   return {
     url: `postgres://knet@127.0.0.1:${port}/postgres`,
     port,
     folder,
-    async [Symbol.asyncDispose]() {
-      await asPostgres(`${BIN}/pg_ctl -D ${folder}/db -m immediate -w stop`).catch(() => {});
-      await Deno.remove(folder, { recursive: true });
-    },
+    [Symbol.asyncDispose]: () => end[Symbol.asyncDispose](),
   };
 }
