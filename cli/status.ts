@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { tunnelDrops } from "../core/agent/tunnel_metrics.ts";
 import type { StatusReport } from "../core/status.ts";
 import { defineCommand } from "./command.ts";
 import { paint, pairs, print, printJson, relative, table } from "./output.ts";
@@ -45,7 +46,7 @@ export function statusText(report: StatusReport, now = Date.now()): string {
   return parts.join("\n\n");
 }
 
-function summary({ node, agent, store }: StatusReport, now: number): string {
+function summary({ node, agent, store, tunnel }: StatusReport, now: number): string {
   const state = agent.running
     ? agent.ready ? paint("good", agent.state) : paint("warn", agent.state)
     : paint("bad", agent.state || "not running");
@@ -64,12 +65,22 @@ function summary({ node, agent, store }: StatusReport, now: number): string {
     ["lease", leaseLine(node.lease, now)],
     ["backend", node.backend],
     ["devices", devices],
+    ["tunnel", tunnelLine(tunnel)],
     ["agent", state + pid],
     [
       "store",
       `${store.url}: ${paint(storeTone, store.state)}${store.detail ? `, ${store.detail}` : ""}`,
     ],
   ]);
+}
+
+function tunnelLine(tunnel: StatusReport["tunnel"]): string | undefined {
+  if (tunnel === undefined) return undefined;
+  const { sentPackets, receivedPackets } = tunnel.counters;
+  const drops = tunnelDrops(tunnel).filter(([, , count]) => count > 0)
+    .map(([direction, reason, count]) => `${count} ${direction} (${reason.replaceAll("_", " ")})`);
+  return `${sentPackets} packets out, ${receivedPackets} in` +
+    (drops.length === 0 ? "" : `; dropped: ${drops.join(", ")}`);
 }
 
 function leaseLine(lease: StatusReport["node"]["lease"], now: number): string | undefined {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { StatusReport } from "../core/status.ts";
+import { makeCounters, readCounters } from "../core/udp/counters.ts";
 import { statusText } from "./status.ts";
 
 const NOW = Date.parse("2030-01-02T00:00:00Z");
@@ -79,4 +80,16 @@ Deno.test("statusText() says that the agent is not running", () => {
   }, NOW);
   assert.match(text, /^agent +not running$/m);
   assert.match(text, /No peers$/);
+});
+
+Deno.test("statusText() shows what the packet loop passed on and dropped", () => {
+  const counters = { ...readCounters(makeCounters()), sentPackets: 7, receivedPackets: 5 };
+  const tunnel = { offloads: true, counters };
+  assert.match(statusText({ ...report, tunnel }, NOW), /^tunnel +7 packets out, 5 in$/m);
+  const dropped = { ...tunnel, counters: { ...counters, inSpoofed: 3, outNoPeer: 1 } };
+  assert.match(
+    statusText({ ...report, tunnel: dropped }, NOW),
+    /^tunnel .* in; dropped: 1 out \(no peer\), 3 in \(spoofed\)$/m,
+  );
+  assert.doesNotMatch(statusText(report, NOW), /^tunnel/m);
 });

@@ -160,6 +160,11 @@ class Agent implements AsyncDisposable {
       await Promise.race([this.#membership.joined, following]);
       if (this.#fatal !== undefined) throw this.#fatal;
       if (this.#problem !== undefined) throw new KnetError(this.#problem);
+      if (this.#overlay.tunnel !== undefined) {
+        log.warn(
+          "No packet flows until knet join runs again: the packet loop ends with this command",
+        );
+      }
       this.#end();
     } else await this.#serve();
     await following;

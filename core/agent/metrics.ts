@@ -10,10 +10,12 @@ import { isExpired } from "../allocate.ts";
 import { wallClock } from "../clock.ts";
 import type { StatusReport } from "../status.ts";
 import type { Tables } from "../tables.ts";
+import type { TunnelStatus } from "../udp/data_plane.ts";
 import { VERSION } from "../version.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
 import type { Overlay, Reconciled } from "./overlay.ts";
+import { tunnelMetrics } from "./tunnel_metrics.ts";
 
 /** One family of metrics. */
 export interface Metric {
@@ -138,7 +140,10 @@ export interface MetricFacts {
   /** Milliseconds since the epoch. */
   readonly since: number;
   readonly membership: Pick<Membership, "health" | "revision" | "renewals" | "own">;
-  readonly overlay: Pick<Overlay, "peers" | "desired"> & { readonly tables: Tables };
+  readonly overlay: Pick<Overlay, "peers" | "desired"> & {
+    readonly tables: Tables;
+    readonly tunnel?: TunnelStatus | undefined;
+  };
   readonly containers: StatusReport["containers"];
 }
 
@@ -180,6 +185,7 @@ export function agentMetrics(facts: MetricFacts): Metric[] {
       sizes(desired, desired.gateways.size),
     ),
     ...facts.counters.metrics(),
+    ...tunnelMetrics(overlay.tunnel),
     gauge("knet_store_up", "1 if the store answers.", membership.health.state === "ok" ? 1 : 0),
     gauge("knet_store_revision", "The store's revision that this host has.", membership.revision),
     gauge(
