@@ -30,7 +30,11 @@ test("9: the capabilities of knet.service are enough to join, heal and renumber"
     wrapper: ["setpriv", "--no-new-privs", "--inh-caps", "-all", "--bounding-set", `-all,${set}`],
   });
   const status = await Deno.readTextFile(`/proc/${agent.pid}/status`);
-  assert.match(status, /^CapEff:\s+0000000000281000$/m, "NET_ADMIN, SYS_PTRACE and SYS_ADMIN");
+  assert.match(
+    status,
+    /^CapEff:\s+0000000000283000$/m,
+    "NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN",
+  );
   await host.attach("c1");
   // A container that is another user's process, by its id: what CAP_SYS_PTRACE is for.
   const process = host.spawn("unshare -n setpriv --reuid 65534 --clear-groups sleep 600");
