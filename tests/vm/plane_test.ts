@@ -165,7 +165,8 @@ ipvsNamespaceTest("check() heals every injury, and sees none afterwards", async 
   const state = async () =>
     [
       ...(await n.run("ipvsadm -Sn")).split("\n"),
-      ...(await n.run("ip -o addr")).replaceAll(/^\d+:/gm, "").split("\n"),
+      ...(await n.run("ip -o addr")).replaceAll(/^\d+:/gm, "").split("\n")
+        .filter((line) => line.includes("knet-ipvs0")),
       ...(await n.run("ip route show table local")).split("\n"),
     ].sort();
   const right = await state();
