@@ -45,6 +45,8 @@ const NEEDS: readonly Need[] = [
   { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
   { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
   { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
+  { package: "zsh", present: () => command("zsh") },
+  { package: "fish", present: () => command("fish") },
   { package: "openssl", present: () => command("openssl") },
   { package: "iperf3", present: () => command("iperf3"), bench: true },
 ];
