@@ -89,6 +89,11 @@ export class HostServices implements Disposable {
   get warnings(): string[] {
     return [...(this.#problem === undefined ? [] : [this.#problem]), ...this.#plane.problems];
   }
+  /** For the metrics. */
+  get counts(): { readonly count: number; readonly messages: number; readonly checks: number } {
+    const { virtualServers, checks } = this.#monitor;
+    return { count: virtualServers.size, messages: this.#plane.messages, checks: checks.size };
+  }
   /** What a snapshot keeps. */
   get remembered(): { services: Service[]; timeouts: ServiceTimeouts } | undefined {
     if (!this.#known) return undefined;
