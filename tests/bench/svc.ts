@@ -12,7 +12,7 @@
  * @module
  */
 import { printError } from "../../cli/output.ts";
-import { compileBinary } from "../support/compile.ts";
+import { compile } from "../../dist/compile.ts";
 import { setUp } from "../setup.ts";
 import { runInVm, vmProblem } from "../support/vm.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
@@ -46,7 +46,7 @@ function usage(problem: string): never {
 }
 
 function parse(args: readonly string[]): Choice {
-  let choice: Choice = { parts: PARTS, sizes: undefined, iptables: ["nft"], budget: 150 };
+  let choice: Choice = { parts: PARTS, sizes: undefined, iptables: ["legacy", "nft"], budget: 150 };
   for (let at = 0; at < args.length; at += 2) {
     const [flag, value = ""] = args.slice(at, at + 2);
     const words = value.split(",");
@@ -118,7 +118,7 @@ if (guest && ipvsHere()) {
   Deno.exit(0);
 }
 await setUp("test");
-if (choice.parts.includes("agent") && (await compileBinary(root)).failed > 0) Deno.exit(1);
+if (choice.parts.includes("agent") && compile(`${root}dist/knet`) !== 0) Deno.exit(1);
 let result: Figures;
 if (ipvsHere()) result = await measure(choice);
 else {

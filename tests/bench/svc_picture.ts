@@ -26,7 +26,7 @@ const PANELS: readonly Panel[] = [
 const WIDTH = 380;
 const HEIGHT = 300;
 const LEFT = 30;
-const RIGHT = 50;
+const RIGHT = 65;
 const TOP = 70;
 const BOTTOM = 40;
 const COLOURS = ["#2563eb", "#d97706", "#7c3aed"];
@@ -67,25 +67,28 @@ function draw(
     (Math.log10(value) - low) / (high - low || 1) * (HEIGHT - TOP - BOTTOM - 50);
   const lines = modes.map((mode, index) => {
     const points = results.filter((one) => one.mode === mode)
-      .map((one) => ({
-        x: x(one.services),
-        y: y(panel.of(one)),
-        text: panel.label(panel.of(one)),
-      }));
-    const path = points.map((point) => `${point.x.toFixed(1)},${point.y.toFixed(1)}`).join(" ");
-    // The lower line has its figures below it.
-    const below = mode === "knet" ? 16 : -9;
-    return `  <polyline points="${path}" fill="none" stroke="${
-      COLOURS[index]
-    }" stroke-width="2"/>\n` +
-      points.map((point) =>
-        `  <circle cx="${point.x.toFixed(1)}" cy="${point.y.toFixed(1)}" r="3.5" fill="${
-          COLOURS[index]
-        }"/>
-  <text x="${point.x.toFixed(1)}" y="${
-          (point.y + below).toFixed(1)
-        }" text-anchor="middle" font-size="11">${point.text}</text>`
-      ).join("\n");
+      .map((one) => `${x(one.services).toFixed(1)},${y(panel.of(one)).toFixed(1)}`);
+    const colour = COLOURS[index];
+    const path = `  <polyline points="${
+      points.join(" ")
+    }" fill="none" stroke="${colour}" stroke-width="2"/>`;
+    const dots = points.map((point) => {
+      const [cx, cy] = point.split(",");
+      return `  <circle cx="${cx}" cy="${cy}" r="3.5" fill="${colour}"/>`;
+    });
+    return [path, ...dots].join("\n");
+  });
+  const labels = sizes.flatMap((services) => {
+    let lowest = -Infinity;
+    return results.filter((one) => one.services === services)
+      .toSorted((a, b) => panel.of(b) - panel.of(a))
+      .map((one) => {
+        // Figures that are nearly the same are written one below the other.
+        lowest = Math.max(lowest + 13, y(panel.of(one)) + 4);
+        const at = `x="${(x(services) + 8).toFixed(1)}" y="${lowest.toFixed(1)}"`;
+        const fill = `style="fill: ${COLOURS[modes.indexOf(one.mode)]}"`;
+        return `  <text ${at} ${fill} font-size="11">${panel.label(panel.of(one))}</text>`;
+      });
   });
   const base = HEIGHT - BOTTOM + 12;
   const ticks = sizes.map((services) =>
@@ -100,5 +103,6 @@ function draw(
     }" y2="${base}"/>`,
     ...ticks,
     ...lines,
+    ...labels,
   ].join("\n");
 }
