@@ -27,6 +27,7 @@ import {
 } from "../service/report.ts";
 import type { ServiceRow } from "../service/rows.ts";
 import type { ServiceChanges } from "./membership.ts";
+import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "service"]);
 
@@ -140,6 +141,8 @@ export class HostServices implements Disposable {
       this.#monitor.setServices(services, timeouts ?? before, now);
       this.#known = true;
     } else this.#monitor.changeServices(services, removedServices, timeouts, now);
+    // Reading them leaves about as much behind as programming them.
+    tidyAfter(services.reduce((sum, { destinations }) => sum + destinations.length, 0));
     this.#dirty = true;
   }
 
@@ -200,6 +203,7 @@ export class HostServices implements Disposable {
       const done = act();
       if (done === undefined) return;
       this.#problem = undefined;
+      tidyAfter(done.operations);
       for (const change of done.changes) log.info("{change}", { change });
       for (const problem of done.problems) log.warn("{problem}", { problem });
       if (done.operations > 0) log.info("Programmed services: {operations} messages", { ...done });

@@ -16,6 +16,8 @@ export interface Figures {
   readonly emulated?: boolean;
   readonly entries?: readonly EntriesFigures[];
   readonly agent?: ServiceAgentFigures;
+  /** The agent on the machine itself, where its kernel has no IPVS: all checks, no programming. */
+  readonly agentHere?: ServiceAgentFigures;
   readonly iptables?: {
     readonly results: readonly ModeFigures[];
     readonly leftOut: readonly string[];
