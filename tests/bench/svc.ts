@@ -140,5 +140,7 @@ else {
 Deno.mkdirSync(`${root}tests/out`, { recursive: true });
 Deno.writeTextFileSync(`${root}tests/out/svc.json`, JSON.stringify(result, null, 1) + "\n");
 if (result.iptables !== undefined) {
-  Deno.writeTextFileSync(`${root}docs/services.svg`, drawServices(result.iptables.results));
+  const picture = `${root}docs/services.svg`;
+  Deno.writeTextFileSync(picture, drawServices(result.iptables.results));
+  new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", picture] }).outputSync();
 }
