@@ -183,6 +183,7 @@ class Agent implements AsyncDisposable {
           membership: this.#membership,
           overlay: this.#overlay,
           containers: this.#report().containers,
+          services: this.#services.counts,
         }),
       services: () => this.#services.report(),
       notReady: () => this.#ready ? this.#problem : this.#problem ?? "not programmed yet",

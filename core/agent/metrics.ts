@@ -145,6 +145,14 @@ export interface MetricFacts {
     readonly tunnel?: TunnelStatus | undefined;
   };
   readonly containers: StatusReport["containers"];
+  readonly services: {
+    /** Virtual servers that the kernel shall have. */
+    readonly count: number;
+    /** Generic netlink messages sent to IPVS. */
+    readonly messages: number;
+    /** Real servers that are checked from here. */
+    readonly checks: number;
+  };
 }
 
 /** All metrics of the agent. */
@@ -198,6 +206,14 @@ export function agentMetrics(facts: MetricFacts): Metric[] {
       help: "Renewals of this host's lease.",
       type: "counter",
       value: membership.renewals,
+    },
+    gauge("knet_services", "Services that this host shall have.", facts.services.count),
+    gauge("knet_checks", "Real servers that this host checks.", facts.services.checks),
+    {
+      name: "knet_ipvs_messages_total",
+      help: "Generic netlink messages sent to IPVS, requests for dumps among them.",
+      type: "counter",
+      value: facts.services.messages,
     },
     gauge("knet_containers", "Attached interfaces of containers.", containers.length),
     gauge(

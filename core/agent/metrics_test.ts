@@ -67,11 +67,13 @@ Deno.test("agentMetrics() shows a host without lease and store", () => {
     },
     overlay: { peers: [], desired: emptyDesired(), tables: emptyTables() },
     containers: [],
+    services: { count: 2, messages: 7, checks: 5 },
   });
   const text = exposition(metrics);
   assert.match(text, /^knet_store_up 0$/m);
   assert.match(text, /^knet_lease_expires_timestamp_seconds 0$/m);
   assert.match(text, /^knet_entries\{kind="nexthop"\} 0$/m);
+  assert.match(text, /^knet_ipvs_messages_total 7$/m);
   assert.match(text, /^process_start_time_seconds 5$/m);
   const names = metrics.map(({ name }) => name);
   assert.equal(new Set(names).size, names.length, "a family comes once");

@@ -27,6 +27,7 @@ import {
 } from "../service/report.ts";
 import type { ServiceRow } from "../service/rows.ts";
 import type { ServiceChanges } from "./membership.ts";
+import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "service"]);
 
@@ -89,6 +90,11 @@ export class HostServices implements Disposable {
   get warnings(): string[] {
     return [...(this.#problem === undefined ? [] : [this.#problem]), ...this.#plane.problems];
   }
+  /** For the metrics. */
+  get counts(): { readonly count: number; readonly messages: number; readonly checks: number } {
+    const { virtualServers, checks } = this.#monitor;
+    return { count: virtualServers.size, messages: this.#plane.messages, checks: checks.size };
+  }
   /** What a snapshot keeps. */
   get remembered(): { services: Service[]; timeouts: ServiceTimeouts } | undefined {
     if (!this.#known) return undefined;
@@ -135,6 +141,8 @@ export class HostServices implements Disposable {
       this.#monitor.setServices(services, timeouts ?? before, now);
       this.#known = true;
     } else this.#monitor.changeServices(services, removedServices, timeouts, now);
+    // Reading them leaves about as much behind as programming them.
+    tidyAfter(services.reduce((sum, { destinations }) => sum + destinations.length, 0));
     this.#dirty = true;
   }
 
@@ -195,6 +203,7 @@ export class HostServices implements Disposable {
       const done = act();
       if (done === undefined) return;
       this.#problem = undefined;
+      tidyAfter(done.operations);
       for (const change of done.changes) log.info("{change}", { change });
       for (const problem of done.problems) log.warn("{problem}", { problem });
       if (done.operations > 0) log.info("Programmed services: {operations} messages", { ...done });

@@ -6,6 +6,7 @@
 import { messageOf } from "../error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { type InterfaceAddress, listAddresses } from "../../ffi/rtnl/address.ts";
+import { getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { removeDevice } from "../devices.ts";
 import { deriveMac } from "../mac.ts";
@@ -19,6 +20,7 @@ import {
   type VipsActual,
   vipsAreRight,
   type VipsDesired,
+  type VipsPlan,
 } from "./vips.ts";
 
 const RT_TABLE_LOCAL = 255; // linux/rtnetlink.h
@@ -47,6 +49,10 @@ export class VipKeeper implements Disposable {
   #desired: VipsDesired | undefined;
   /** Whether all was as it should be when it was last read, and nothing happened since. */
   #right = false;
+  /** What is there, while nothing happened since it was read or made: thousands of addresses are not dumped for one more. */
+  #actual: VipsActual | undefined;
+  /** Addresses of other devices, while nothing happened to any. */
+  #others: InterfaceAddress[] | undefined;
   #looks = 0;
 
   constructor(rtnl: NetlinkSocket) {
@@ -56,12 +62,18 @@ export class VipKeeper implements Disposable {
   [Symbol.dispose](): void {
     this.#events?.[Symbol.dispose]();
     this.#events = undefined;
+    this.#forget();
   }
 
   /** Addresses of this host that are no virtual IPs. */
   otherAddresses(): InterfaceAddress[] {
-    const { index } = readVips(this.#rtnl, VIP_DEVICE);
-    return listAddresses(this.#rtnl).filter(({ ifindex }) => ifindex !== index);
+    this.#noteEvents();
+    if (this.#others !== undefined) return this.#others;
+    const index = getLink(this.#rtnl, VIP_DEVICE)?.index;
+    const others = listAddresses(this.#rtnl).filter(({ ifindex }) => ifindex !== index);
+    // Without events nobody would say that it is no longer so.
+    if (this.#events !== undefined) this.#others = others;
+    return others;
   }
 
   /** Addresses that are bound. */
@@ -91,9 +103,13 @@ export class VipKeeper implements Disposable {
     this.#right = false;
     const mac = deriveMac("services", nodeId);
     this.#desired = { device: VIP_DEVICE, mac, vips, source };
-    const actual = readVips(this.#rtnl, VIP_DEVICE);
+    this.#noteEvents();
+    const actual = this.#actual ?? this.#read();
+    this.#actual = undefined;
     if (actual.index === undefined) return;
-    removeVips(this.#rtnl, actual.index, planVips(this.#desired, actual));
+    const plan = planVips(this.#desired, actual);
+    removeVips(this.#rtnl, actual.index, plan);
+    if (this.#events !== undefined) this.#actual = without(actual, plan);
   }
 
   /**
@@ -107,8 +123,17 @@ export class VipKeeper implements Disposable {
     if (desired === undefined || desired.vips.size === 0) return this.remove();
     this.#events ??= openEvents();
     const { index, changes } = ensureVipDevice(this.#rtnl, desired);
-    const plan = planVips(desired, readVips(this.#rtnl, VIP_DEVICE));
-    addVips(this.#rtnl, index, plan, desired.source);
+    this.#noteEvents();
+    const known = changes.length === 0 && this.#actual?.index === index ? this.#actual : undefined;
+    const actual = known ?? this.#read();
+    this.#actual = undefined;
+    const plan = planVips(desired, actual);
+    const added = addVips(this.#rtnl, index, plan, desired.source);
+    this.#actual = {
+      ...{ index, up: true },
+      addresses: [...actual.addresses, ...added.addresses],
+      routes: [...actual.routes, ...added.routes],
+    };
     this.#right = true;
     const count = plan.addAddresses.length;
     return count === 0 ? changes : [...changes, `added ${count} virtual IPs to ${VIP_DEVICE}`];
@@ -120,7 +145,10 @@ export class VipKeeper implements Disposable {
     this.#noteEvents();
     if (this.#right && ++this.#looks < LOOKS) return true;
     this.#looks = 0;
-    return this.#right = vipsAreRight(this.#desired, this.#read());
+    const actual = this.#read();
+    this.#right = vipsAreRight(this.#desired, actual);
+    this.#actual = this.#right ? actual : undefined;
+    return this.#right;
   }
 
   #read(): VipsActual {
@@ -131,21 +159,48 @@ export class VipKeeper implements Disposable {
   #noteEvents(): void {
     try {
       if (this.#events === undefined) return;
-      const { overrun } = this.#events.receive(({ type, pid, data, offset }) => {
+      const { overrun } = this.#events.receive(({ type, pid, data, view, offset }) => {
+        const address = type === RTM.NEWADDR || type === RTM.DELADDR;
+        if (address && view.getUint32(offset + 4, true) !== this.#actual?.index) {
+          this.#others = undefined;
+        }
         if (pid === this.#rtnl.portId) return;
         const route = (type === RTM.DELROUTE || type === RTM.NEWROUTE) &&
           data[offset + 4] === RT_TABLE_LOCAL;
-        if (route || EVENT_TYPES.has(type)) this.#right = false;
+        if (route || EVENT_TYPES.has(type)) this.#doubt();
       });
-      if (overrun) this.#right = false;
+      if (overrun) this.#forget();
     } catch (error) {
-      this.#right = false;
+      this.#forget();
       throw new Error(`Cannot follow virtual IPs: ${messageOf(error)}`, { cause: error });
     }
   }
 
+  /** Something happened to virtual IPs, or may have. */
+  #doubt(): void {
+    this.#right = false;
+    this.#actual = undefined;
+  }
+
+  #forget(): void {
+    this.#doubt();
+    this.#others = undefined;
+  }
+
   /** Removes the device and all virtual IPs with it. */
   remove(): string[] {
+    this.#doubt();
     return removeDevice(this.#rtnl, VIP_DEVICE) ? [`removed ${VIP_DEVICE}`] : [];
   }
+}
+
+/** What is left after removals. */
+function without(actual: VipsActual, plan: VipsPlan): VipsActual {
+  const addresses = new Set(plan.removeAddresses);
+  const routes = new Set(plan.removeRoutes);
+  return {
+    ...actual,
+    addresses: actual.addresses.filter((one) => !addresses.has(one)),
+    routes: actual.routes.filter((one) => !routes.has(one)),
+  };
 }

@@ -21,6 +21,7 @@ export const VIP_DEVICE = "knet-ipvs0";
 
 const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
 const RT_TABLE_LOCAL = 255; // linux/rtnetlink.h
+const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_HOST = 254;
 const RTN_LOCAL = 2;
 
@@ -136,33 +137,44 @@ export function removeVips(rtnl: NetlinkSocket, index: number, plan: VipsPlan): 
   send(rtnl, batch, new Set(["ESRCH", "EADDRNOTAVAIL", "ENODEV"]));
 }
 
-/** The messages that add virtual IPs. */
+/**
+ * The messages that add virtual IPs.
+ *
+ * @returns what is there now that was not.
+ */
 export function addVips(
   rtnl: NetlinkSocket,
   index: number,
   plan: VipsPlan,
   source: string | undefined,
-): void {
+): Pick<VipsActual, "addresses" | "routes"> {
   const batch = new Batch();
-  for (const address of plan.addAddresses) {
+  const addresses = plan.addAddresses.map((address): InterfaceAddress => {
     const spec: AddressSpec = { ifindex: index, address, prefixLength: whole(address) };
     encodeAddress(batch, "add", spec);
-  }
-  for (const vip of plan.addRoutes) {
-    encodeRoute(batch, "prepend", {
-      family: 4,
-      dst: `${vip}/32`,
-      ifindex: index,
-      ...(source === undefined ? {} : { prefSrc: source }),
-      protocol: KNET_PROTOCOL,
-      table: RT_TABLE_LOCAL,
-      scope: RT_SCOPE_HOST,
-      type: RTN_LOCAL,
-      onlink: false,
+    return {
+      ...spec,
+      family: familyOf(address),
+      scope: RT_SCOPE_UNIVERSE,
       flags: 0,
-    });
-  }
+      permanent: true,
+    };
+  });
+  const routes = plan.addRoutes.map((vip): Route => ({
+    family: 4,
+    dst: `${vip}/32`,
+    ifindex: index,
+    ...(source === undefined ? {} : { prefSrc: source }),
+    protocol: KNET_PROTOCOL,
+    table: RT_TABLE_LOCAL,
+    scope: RT_SCOPE_HOST,
+    type: RTN_LOCAL,
+    onlink: false,
+    flags: 0,
+  }));
+  for (const route of routes) encodeRoute(batch, "prepend", route);
   send(rtnl, batch, new Set(["EEXIST"]));
+  return { addresses, routes };
 }
 
 function whole(address: string): number {

@@ -85,17 +85,12 @@ export class IpvsProc implements Disposable {
       if (count === 0) break;
       this.#length += count;
     }
-    if (!this.#sameBytes()) this.#digest = digestOf(this.#bytes, this.#length);
+    const now = this.#bytes.subarray(0, this.#length);
+    if (
+      this.#length !== this.#beforeLength ||
+      !sameServers(now, this.#before.subarray(0, this.#length))
+    ) this.#digest = digestOf(now, now.length);
     return this.#digest;
-  }
-
-  /** Whether no byte differs from the read before: true most of the time on a host without traffic. */
-  #sameBytes(): boolean {
-    if (this.#length !== this.#beforeLength) return false;
-    return Buffer.compare(
-      this.#bytes.subarray(0, this.#length),
-      this.#before.subarray(0, this.#length),
-    ) === 0;
   }
 
   /** What was read last. */
@@ -113,6 +108,29 @@ export class IpvsProc implements Disposable {
 const NEWLINE = 10;
 const SPACE = 32;
 const MINUS = 45;
+/** Two numbers of ten digits, padded, and a blank: no int is longer. */
+const COUNTERS = 21;
+const BLOCK = 1024;
+
+/**
+ * Whether two readings of the same length differ in connections at most. Costs a comparison of memory, and a look at each byte only
+ * where something differs: that is several times faster than {@linkcode digestOf} even if all counters changed.
+ */
+export function sameServers(now: Uint8Array, before: Uint8Array): boolean {
+  for (let from = 0; from < now.length; from += BLOCK) {
+    const to = Math.min(from + BLOCK, now.length);
+    if (Buffer.compare(now.subarray(from, to), before.subarray(from, to)) === 0) continue;
+    for (let at = from; at < to; at++) {
+      if (now[at] === before[at]) continue;
+      const end = now.indexOf(NEWLINE, at);
+      if (end < 0 || end !== before.indexOf(NEWLINE, at) || at < end - COUNTERS) return false;
+      const start = now.lastIndexOf(NEWLINE, at) + 1;
+      if (now[start] !== SPACE || now[start + 2] !== MINUS) return false;
+      at = end;
+    }
+  }
+  return true;
+}
 
 /** A hash of all but the connections' numbers, which are the last two columns of a real server's line. */
 export function digestOf(bytes: Uint8Array, length: number): number {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { digestOf, parseIpvs } from "./ipvs_proc.ts";
+import { digestOf, parseIpvs, sameServers } from "./ipvs_proc.ts";
 
 const HEAD = `IP Virtual Server version 1.2.1 (size=4096)
 Prot LocalAddress:Port Scheduler Flags
@@ -57,4 +57,29 @@ Deno.test("digestOf() changes with everything but the connections", () => {
   assert.notEqual(digest(TEXT.replace("Route ", "Tunnel")), base);
   assert.notEqual(digest(TEXT.replace(/.*65535.*\n/, "")), base);
   assert.notEqual(digest(TEXT + "FWM  00000008 wlc \n"), base);
+});
+
+Deno.test("sameServers() sees what digestOf() sees, whatever byte is another", () => {
+  const encoder = new TextEncoder();
+  // Longer than a block, so that lines lie across its ends.
+  const before = encoder.encode(HEAD + TEXT.slice(HEAD.length).repeat(7));
+  const digest = digestOf(before, before.length);
+  assert.ok(sameServers(before, before));
+  let counters = 0;
+  for (let at = HEAD.length; at < before.length; at++) {
+    for (const other of ["7", " ", "\n"]) {
+      const now = before.slice();
+      now[at] = other.charCodeAt(0);
+      const same = sameServers(now, before);
+      if (same && now[at] !== before[at]) counters++;
+      if (same) assert.ok(now[at] !== 10 || before[at] === 10, `a new line at ${at}`);
+      else assert.notEqual(digestOf(now, now.length), digest, `"${other}" at ${at}`);
+    }
+  }
+  // Four real servers a time; 21 bytes each, and some that are blank anyway.
+  assert.ok(counters >= 7 * 4 * 21 && counters <= 7 * 4 * 21 * 2, `${counters}`);
+  const busy = encoder.encode(
+    new TextDecoder().decode(before).replaceAll("2          30 ", "17         456"),
+  );
+  assert.ok(sameServers(busy, before));
 });

@@ -1,161 +1,146 @@
 /**
- * Services in the kernel, by knet and by `ipvsadm -R`: `deno task bench:svc`. Where the running kernel has no IPVS, in a virtual
- * machine, whose processor is emulated: figures compare with each other, not with those of a real machine.
+ * The figures of services: `deno task bench:svc [--only entries|iptables|agent] [--sizes N,N] [--iptables nft,legacy] [--budget SECONDS]`.
+ *
+ * - entries: 1,000 and 5,000 services with ten real servers each, against `ipvsadm -R`; one change; a look for drift.
+ * - iptables: the same services by knet and as kube-proxy's iptables mode writes them, 1 to 20,000 of them with two real servers
+ *   each; stops at the largest that fits into the budget.
+ * - agent: the compiled agent with 1,000 × 10 services and 1,000 checks a second.
+ *
+ * Prints tables, and writes `tests/out/svc.json` and `docs/services.svg` (the latter if iptables was measured). Where the running kernel has
+ * no IPVS, in a virtual machine, whose processor is emulated: figures compare with each other, not with those of a real machine.
  *
  * @module
  */
-import { NO_TIMEOUTS, type VirtualServer } from "../../core/service/model.ts";
-import { openNetns, withNetns } from "../../ffi/netns.ts";
+import { printError } from "../../cli/output.ts";
+import { compile } from "../../dist/compile.ts";
 import { setUp } from "../setup.ts";
-import { exec } from "../support/exec.ts";
 import { runInVm, vmProblem } from "../support/vm.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
-import { median, ms } from "../support/wait.ts";
-import { virtual, World } from "../vm/world.ts";
+import { measureServiceAgent } from "./svc_agent.ts";
+import { measureServiceEntries } from "./svc_entries.ts";
+import { measureAgainstIptables } from "./svc_iptables.ts";
+import { drawServices } from "./svc_picture.ts";
+import { agentTable, entriesTable, type Figures, iptablesTable } from "./svc_report.ts";
 
-const REAL_SERVERS = 10;
+const root = new URL("../../", import.meta.url).pathname;
+const PARTS = ["entries", "iptables", "agent"] as const;
+type Part = (typeof PARTS)[number];
+/** Milliseconds that the machine may live. */
 const LIMIT = 1_500_000;
+/** Begins the line by which the figures come out of the virtual machine. */
+const MARK = "figures: ";
 
-/** Services with ten real servers each, and a changed weight in one of them if asked for. */
-function services(count: number, weight = 1): VirtualServer[] {
-  return Array.from({ length: count }, (_, index) => {
-    const [high, low] = [index >> 8, index & 255];
-    const real = Array.from({ length: REAL_SERVERS }, (_, one) => {
-      const changed = index === count >> 1 && one === 5 ? `,w${weight}` : "";
-      return `10.244.${low}.${one + 2}:${8000 + (high & 63)}${changed}`;
-    });
-    return virtual(`s${index} 10.96.${high}.${low}:80`, real);
-  });
+interface Choice {
+  readonly parts: readonly Part[];
+  readonly sizes: readonly number[] | undefined;
+  readonly iptables: readonly string[];
+  readonly budget: number;
 }
 
-/** The same as `ipvsadm -R` reads it. */
-function rules(servers: readonly VirtualServer[]): string {
-  return servers.flatMap(({ address, port, realServers }) => [
-    `-A -t ${address}:${port} -s rr`,
-    ...realServers.map((one) =>
-      `-a -t ${address}:${port} -r ${one.address}:${one.port} -m -w ${one.weight}`
-    ),
-  ]).join("\n") + "\n";
-}
-
-async function inNamespace<T>(
-  run: (namespace: Parameters<typeof World.alone>[0]) => Promise<T>,
-): Promise<T> {
-  const name = `knet-bench-${crypto.randomUUID().slice(0, 8)}`;
-  await exec(`ip netns add ${name}`);
-  try {
-    await exec(`ip -n ${name} link set lo up`);
-    using handle = openNetns(name);
-    return await run({
-      name,
-      within: (fn) => withNetns(handle.fd, fn),
-      run: async (line, stdin) => {
-        const words = typeof line === "string" ? line.split(" ") : line;
-        const options = { timeout: 300_000, ...(stdin === undefined ? {} : { stdin }) };
-        return (await exec(["ip", "netns", "exec", name, ...words], options)).stdout;
-      },
-    });
-  } finally {
-    await exec(`ip netns delete ${name}`);
-  }
-}
-
-function timed<T>(run: () => T): number {
-  const start = performance.now();
-  run();
-  return performance.now() - start;
-}
-
-interface Figures {
-  readonly ipvsadm: number;
-  readonly servers: number;
-  readonly whole: number;
-  readonly change: number;
-  readonly restart: number;
-  readonly check: number;
-  readonly idle: number;
-  readonly rss: number;
-}
-
-async function byIpvsadm(count: number): Promise<number> {
-  const text = rules(services(count));
-  return await inNamespace(async ({ run }) => {
-    const start = performance.now();
-    await run("ipvsadm -R", text);
-    return performance.now() - start;
-  });
-}
-
-async function byKnet(count: number): Promise<Omit<Figures, "ipvsadm">> {
-  return await inNamespace(async (namespace) => {
-    using world = await World.alone(namespace);
-    // What did not change is the same object as before, as the agent has it.
-    const all = services(count);
-    const set = (weight: number) => {
-      all[count >> 1] = services(count, weight)[count >> 1]!;
-      const desired = { virtualServers: all, timeouts: NO_TIMEOUTS };
-      return timed(() => world.set(desired));
-    };
-    const whole = set(1);
-    const rss = Deno.memoryUsage().rss / 2 ** 20;
-    const change = median([2, 3, 4, 5, 6].map(set));
-    const before = world.plane.messages;
-    world.check();
-    const checks = Array.from({ length: 10 }, () => timed(() => world.check()));
-    world.restart();
-    const restart = set(6);
-    if (world.plane.messages !== 0) throw new Error("A new agent sent messages");
-    if (before === 0) throw new Error("Nothing was sent");
-    await namespace.run("ipvsadm -C");
-    const servers = timed(() => world.check());
-    const check = median(checks);
-    return { whole, servers, change, restart, check, idle: check / 10, rss };
-  });
-}
-
-async function measure(): Promise<void> {
-  console.log(
-    "| services × real servers | `ipvsadm -R` | knet: the same entries | with virtual IPs, masquerading | one weight changed | new agent, nothing to do | a look for drift | resident |",
+function usage(problem: string): never {
+  printError(
+    `${problem}\nusage: deno task bench:svc [--only ${PARTS.join("|")}] [--sizes N,N] ` +
+      "[--iptables nft,legacy] [--budget SECONDS]",
   );
-  console.log(`|${" --- |".repeat(8)}`);
-  // The first run loads modules and warms both up.
-  await byIpvsadm(10);
-  await byKnet(10);
-  const counts = Deno.args.filter((word) => /^\d+$/.test(word)).map(Number);
-  for (const count of counts.length > 0 ? counts : [1000, 2000, 5000]) {
-    const rounds = count > 1000 ? 1 : 3;
-    const theirs: number[] = [];
-    const ours: Omit<Figures, "ipvsadm">[] = [];
-    for (let round = 0; round < rounds; round++) {
-      theirs.push(await byIpvsadm(count));
-      ours.push(await byKnet(count));
-    }
-    const of = (name: keyof Omit<Figures, "ipvsadm">) => median(ours.map((one) => one[name]));
+  Deno.exit(2);
+}
+
+function parse(args: readonly string[]): Choice {
+  let choice: Choice = { parts: PARTS, sizes: undefined, iptables: ["legacy", "nft"], budget: 150 };
+  for (let at = 0; at < args.length; at += 2) {
+    const [flag, value = ""] = args.slice(at, at + 2);
+    const words = value.split(",");
+    const numbers = words.map(Number);
+    const whole = numbers.every((one) => Number.isInteger(one) && one > 0);
+    if (flag === "--only" && words.every((word) => PARTS.includes(word as Part))) {
+      choice = { ...choice, parts: words as Part[] };
+    } else if (flag === "--sizes" && whole) choice = { ...choice, sizes: numbers };
+    else if (flag === "--iptables" && words.every((word) => /^(nft|legacy)$/.test(word))) {
+      choice = { ...choice, iptables: words };
+    } else if (flag === "--budget" && whole) choice = { ...choice, budget: numbers[0]! };
+    else usage(`Cannot understand "${flag} ${value}"`);
+  }
+  return choice;
+}
+
+async function measure({ parts, sizes, iptables, budget }: Choice): Promise<Figures> {
+  const say = (text: string) => printError(`bench: ${text}`);
+  let figures: Figures = { date: new Date().toISOString(), kernel: Deno.osRelease() };
+  if (parts.includes("entries")) {
+    const entries = await measureServiceEntries(sizes ?? [1000, 5000], say);
+    figures = { ...figures, entries };
+    console.log(`\n${entriesTable(entries)}`);
+  }
+  if (parts.includes("agent")) {
+    const agent = await measureServiceAgent(`${root}dist/knet`, say);
+    figures = { ...figures, agent };
+    console.log(`\n${agentTable(agent)}`);
+  }
+  if (parts.includes("iptables")) {
+    const against = await measureAgainstIptables({
+      sizes: sizes ?? [1, 1000, 5000, 20_000],
+      iptables: iptables.map((kind) => `iptables-${kind}`),
+      ...{ budget, say },
+    });
+    figures = { ...figures, iptables: against };
+    console.log(`\n${iptablesTable(against.results)}`);
+    for (const sentence of against.leftOut) console.log(`Left out: ${sentence}`);
+  }
+  return figures;
+}
+
+/** Measures in a virtual machine, whose files are lost: figures come back as a line of its output. */
+async function measureInVm(): Promise<Figures> {
+  const script = new URL(import.meta.url).pathname;
+  const line = [Deno.execPath(), "run", "-A", "--no-check", script, ...Deno.args];
+  let text = "";
+  const { code, console: said } = await runInVm(line, {
+    timeout: LIMIT,
+    memory: 4096,
+    onOutput: (more) => {
+      text += more;
+      const lines = text.split("\n");
+      text = lines.pop()!;
+      for (const one of lines.filter((one) => !one.startsWith(MARK))) console.log(one);
+      figures ??= lines.find((one) => one.startsWith(MARK))?.slice(MARK.length);
+    },
+  });
+  if (figures !== undefined && code === 0) return { ...JSON.parse(figures), emulated: true };
+  printError(said);
+  Deno.exit(code || 1);
+}
+
+let figures: string | undefined;
+const choice = parse(Deno.args);
+const guest = Deno.env.get("KNET_TEST_SLOWNESS") !== undefined;
+if (guest && ipvsHere()) {
+  console.log(MARK + JSON.stringify(await measure(choice)));
+  Deno.exit(0);
+}
+await setUp("test");
+if (choice.parts.includes("agent") && compile(`${root}dist/knet`) !== 0) Deno.exit(1);
+let result: Figures;
+if (ipvsHere()) result = await measure(choice);
+else {
+  const problem = vmProblem();
+  if (problem !== undefined) {
+    console.log(`SKIPPED bench:svc: this kernel has no IPVS, and a virtual machine ${problem}`);
+    Deno.exit(0);
+  }
+  result = await measureInVm();
+  if (choice.parts.includes("agent")) {
+    // An emulated processor is too slow for so many checks; this one only lacks IPVS.
+    const say = (text: string) => printError(`bench: here: ${text}`);
+    result = { ...result, agentHere: await measureServiceAgent(`${root}dist/knet`, say) };
     console.log(
-      `| ${count.toLocaleString("en")} × ${REAL_SERVERS} | ${ms(median(theirs))} | ${
-        ms(of("servers"))
-      } | ` +
-        `${ms(of("whole"))} | ${ms(of("change"))} | ${ms(of("restart"))} | ` +
-        `${ms(of("check"))} (${of("idle").toFixed(1)} % of a core) | ${of("rss").toFixed(0)} MiB |`,
+      `\nOn this machine itself, whose kernel has no IPVS:\n${agentTable(result.agentHere!)}`,
     );
   }
 }
-
-if (import.meta.main) {
-  if (ipvsHere()) await measure();
-  else {
-    await setUp("test");
-    const problem = vmProblem();
-    if (problem !== undefined) {
-      console.log(`SKIPPED bench:svc: this kernel has no IPVS, and a virtual machine ${problem}`);
-      Deno.exit(0);
-    }
-    const encoder = new TextEncoder();
-    const script = new URL(import.meta.url).pathname;
-    const { code } = await runInVm(
-      [Deno.execPath(), "run", "-A", "--no-check", script, ...Deno.args],
-      { timeout: LIMIT, onOutput: (text) => Deno.stdout.writeSync(encoder.encode(text)) },
-    );
-    Deno.exit(code ?? 1);
-  }
+Deno.mkdirSync(`${root}tests/out`, { recursive: true });
+Deno.writeTextFileSync(`${root}tests/out/svc.json`, JSON.stringify(result, null, 1) + "\n");
+if (result.iptables !== undefined) {
+  const picture = `${root}docs/services.svg`;
+  Deno.writeTextFileSync(picture, drawServices(result.iptables.results));
+  new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", picture] }).outputSync();
 }

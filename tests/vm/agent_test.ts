@@ -4,8 +4,8 @@ import type { ServicesReport } from "../../core/service/report.ts";
 import type { Host } from "../support/host.ts";
 import { ipvsTest } from "../support/ipvs.ts";
 import { Lab } from "../support/lab.ts";
-import { ms, report, until } from "../support/wait.ts";
-import { ask, serve, tally } from "./talk.ts";
+import { median, ms, report, sleep, until } from "../support/wait.ts";
+import { ask, hold, serve, serveEcho, tally } from "./talk.ts";
 
 const VIP = "10.96.0.10";
 
@@ -80,6 +80,98 @@ ipvsTest("agents program a service, heal it, survive a restart and remove it", a
       return true;
     });
     assert.doesNotMatch((await one.run("ip addr")).stdout, /knet-ipvs0/);
+  } catch (error) {
+    console.log(lab.logs());
+    throw error;
+  }
+});
+
+/** What a metric of an agent is. */
+async function metric(host: Host, name: string): Promise<number> {
+  const { body } = await host.get("/metrics");
+  return Number(new RegExp(`^${name} (.*)$`, "m").exec(body)?.[1]);
+}
+
+ipvsTest("an agent's restart under load loses no connection and rewrites nothing", async () => {
+  await using lab = await Lab.create({ hosts: 1 });
+  try {
+    const host = lab.host(1);
+    await host.knet("init --network 10.244.0.0/16");
+    await host.join({ args: ["--ip-masq"] });
+    const [web1, web2, client] = await Promise.all(
+      ["web1", "web2", "client"].map((name) => host.attach(name)),
+    );
+    for (const web of [web1, web2]) host.keep(await serveEcho(web!.enter, 8080));
+    const to = [web1, web2].flatMap((web) => ["--to", `${web!.address}:8080`]);
+    const check = ["--check", "tcp", "--check-interval", "1s"];
+    await host.knet(["svc", "add", "web", "--vip", VIP, "--port", "80", ...check, ...to]);
+    await until("the service is there", async () => /10\.96\.0\.10/.test(await table(host)));
+    assert.ok(await metric(host, "knet_ipvs_messages_total") >= 3);
+    const right = await table(host);
+    const ruleset = async () => (await host.run("nft list ruleset")).stdout.match(/10\.96\.\S+/g);
+    const sets = await ruleset();
+
+    const connections = 30;
+    const { process, held } = await hold(client!.enter, VIP, 80, connections);
+    host.keep(process);
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      const { rounds } = held();
+      await host.stop(signal);
+      assert.equal(await table(host), right, signal);
+      await host.join({ args: ["--ip-masq"] });
+      const before = held().rounds;
+      await until("it has looked a few times", () => held().rounds > before + 20);
+      await sleep(3000);
+      assert.equal(await metric(host, "knet_ipvs_messages_total"), 0, signal);
+      assert.equal(await metric(host, "knet_services"), 1);
+      assert.equal(await table(host), right);
+      assert.deepEqual(await ruleset(), sets);
+      const { open, failed } = held();
+      assert.deepEqual({ open, failed }, { open: connections, failed: 0 }, signal);
+      report(
+        `services: restart after ${signal} with ${connections} connections open and new ones made ` +
+          `(${held().rounds - rounds} rounds): none lost, no message to IPVS`,
+      );
+    }
+  } catch (error) {
+    console.log(lab.logs());
+    throw error;
+  }
+});
+
+ipvsTest("a real server that dies gets nothing new within the check's time", async () => {
+  await using lab = await Lab.create({ hosts: 1 });
+  try {
+    const host = lab.host(1);
+    await host.knet("init --network 10.244.0.0/16");
+    await host.join({ args: ["--ip-masq"] });
+    const [web1, web2] = await Promise.all(["web1", "web2"].map((name) => host.attach(name)));
+    host.keep(await serve(web1!.enter, "web1", 8080, ["0.0.0.0"]));
+    const start = async () => host.keep(await serve(web2!.enter, "web2", 8080, ["0.0.0.0"]));
+    let dies = await start();
+    const to = [web1, web2].flatMap((web) => ["--to", `${web!.address}:8080`]);
+    const check = ["--check", "tcp", "--check-interval", "1s"];
+    await host.knet(["svc", "add", "web", "--vip", VIP, "--port", "80", ...check, ...to]);
+    // The kernel's own view, read at once: a command takes a good part of a second here.
+    const weights = () =>
+      [...Deno.readTextFileSync(`/proc/${host.agent!.pid}/net/ip_vs`).matchAll(/Masq +(\d+)/g)]
+        .map(([, weight]) => Number(weight)).sort().join(" ");
+    await until("both are in", () => weights() === "1 1");
+    const times: number[] = [];
+    for (let round = 0; round < 5; round++) {
+      // Checks come at any time within their interval.
+      await sleep(1300 + 210 * round);
+      await dies.stop("SIGKILL");
+      const { ms: took } = await until("nothing new goes there", () => weights() === "0 1");
+      times.push(took);
+      assert.deepEqual(tally(await ask(host.enter, "tcp", VIP, 80, 4)), { web1: 4 });
+      dies = await start();
+      await until("it is back", () => weights() === "1 1");
+    }
+    report(
+      `services: a killed real server (check every second) gets nothing new after ` +
+        `${ms(median(times))} (${times.map((time) => ms(time)).join(", ")})`,
+    );
   } catch (error) {
     console.log(lab.logs());
     throw error;

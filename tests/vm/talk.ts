@@ -97,3 +97,68 @@ export function tally(answers: readonly Answer[]): Record<string, number> {
   for (const { by } of answers) counts[by] = (counts[by] ?? 0) + 1;
   return counts;
 }
+
+// Sends back what comes, on as many connections as there are.
+const ECHO = `
+use IO::Select; use IO::Socket::INET; $| = 1; $SIG{PIPE} = "IGNORE";
+my $listener = IO::Socket::INET->new(LocalPort => $ARGV[0], Listen => 1024, ReuseAddr => 1) or die $!;
+my $all = IO::Select->new($listener);
+print "ready\\n";
+while (1) { for my $s ($all->can_read) {
+  if ($s == $listener) { $all->add($s->accept // next); next }
+  if (sysread($s, my $data, 4096)) { syswrite($s, $data) } else { $all->remove($s); close $s }
+} }`;
+
+// Keeps connections open, and says every tenth of a second or so by how many of them its bytes came back; how many new ones failed too.
+const HOLDER = `
+use IO::Socket::INET; $| = 1; $SIG{PIPE} = "IGNORE"; my ($address, $port, $count) = @ARGV;
+sub dial { IO::Socket::INET->new(PeerAddr => $address, PeerPort => $port, Timeout => 5) }
+sub talk { my ($s) = @_; my $ok = eval {
+  local $SIG{ALRM} = sub { die }; alarm 5;
+  syswrite($s, "x") or die; sysread($s, my $data, 1) or die; 1 }; alarm 0; $ok }
+my @open = map { dial() or die "Cannot connect: $@" } 1..$count;
+my $failed = 0; my $rounds = 0;
+while (1) {
+  @open = grep { talk($_) } @open;
+  my $new = dial(); $failed++ unless $new && talk($new); close $new if $new;
+  $rounds++; print "$rounds " . scalar(@open) . " $failed\\n";
+  select(undef, undef, undef, 0.1);
+}`;
+
+/** Starts a server that sends back what comes; it is ready when this resolves. */
+export async function serveEcho(place: Place, port: number): Promise<Background> {
+  const server = new Background([...place, "perl", "-e", ECHO, `${port}`]);
+  await until(`echo server: ${server.stderr}`, () => server.stdout.includes("ready"));
+  return server;
+}
+
+/** What became of connections that are held open. */
+export interface Held {
+  /** Times that bytes were sent on all of them. */
+  readonly rounds: number;
+  /** Connections by which the bytes came back until now. */
+  readonly open: number;
+  /** New connections that failed, one being tried each time. */
+  readonly failed: number;
+}
+
+/** Opens connections and keeps talking on them; the function returned says how it goes. */
+export async function hold(
+  place: Place,
+  address: string,
+  port: number,
+  count: number,
+): Promise<{ readonly process: Background; readonly held: () => Held }> {
+  const args = [address, `${port}`, `${count}`];
+  const process = new Background([...place, "perl", "-e", HOLDER, ...args]);
+  const held = () => {
+    const last = process.stdout.trimEnd().split("\n").at(-1) ?? "";
+    const [rounds = 0, open = 0, failed = 0] = last.split(" ").map(Number);
+    return { rounds, open, failed };
+  };
+  await until("connections are open", () => {
+    if (process.ended !== undefined) throw new Error(process.stderr);
+    return held().rounds > 0;
+  });
+  return { process, held };
+}
