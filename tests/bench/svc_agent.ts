@@ -24,7 +24,7 @@ export interface ServiceAgentFigures {
 const SERVICES = 1000;
 /** Seconds between two checks of a real server: with 10,000 of them, a thousand a second. */
 const INTERVAL = 10;
-const SECONDS = 40;
+const SECONDS = 20;
 const PORTS = 100;
 const ADDRESSES = 100;
 
