@@ -93,7 +93,7 @@ export async function measureServiceAgent(
     }
     await sleep(INTERVAL * 1000);
     say(`agent: ${SECONDS} seconds of checks`);
-    const pid = agentPid(await host.get("/status"));
+    const { pid } = host.agent!;
     const accepted = () => Number(server.stdout.trimEnd().split(" ").at(-1));
     const [count, ticks, begin] = [accepted(), processorTicks(pid), performance.now()];
     const samples: number[] = [];
@@ -113,10 +113,6 @@ export async function measureServiceAgent(
     console.log(lab.logs());
     throw error;
   }
-}
-
-function agentPid({ body }: { readonly body: string }): number {
-  return JSON.parse(body).agent.pid;
 }
 
 function resident(pid: number): number {
