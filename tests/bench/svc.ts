@@ -46,7 +46,7 @@ function usage(problem: string): never {
 }
 
 function parse(args: readonly string[]): Choice {
-  let choice: Choice = { parts: PARTS, sizes: undefined, iptables: ["legacy", "nft"], budget: 150 };
+  let choice: Choice = { parts: PARTS, sizes: undefined, iptables: ["legacy", "nft"], budget: 90 };
   for (let at = 0; at < args.length; at += 2) {
     const [flag, value = ""] = args.slice(at, at + 2);
     const words = value.split(",");
