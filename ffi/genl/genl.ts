@@ -17,10 +17,16 @@ const NLE_OBJ_NOTFOUND = 12; // netlink/errno.h
 
 /** The kernel has no generic netlink family of that name, and no module that brings it. */
 export class MissingFamilyError extends Error {
+  /** The class's name. */
   override readonly name = "MissingFamilyError";
   /** The family's name. */
   readonly family: string;
 
+  /**
+   * Says which family is missing.
+   *
+   * @param family Its name.
+   */
   constructor(family: string) {
     super(`Cannot use the generic netlink family "${family}": the kernel has none of that name`);
     this.family = family;

@@ -165,9 +165,11 @@ export function getInfo(socket: IpvsSocket): IpvsInfo {
 
 /** Timeouts of connections, seconds. */
 export interface IpvsTimeouts {
+  /** Of an established TCP connection. */
   readonly tcp: number;
   /** After a FIN. */
   readonly tcpfin: number;
+  /** Of a UDP "connection". */
   readonly udp: number;
 }
 
@@ -210,9 +212,11 @@ export function setTimeouts(socket: IpvsSocket, { tcp, tcpfin, udp }: IpvsTimeou
 
 /** One of the two daemons that copy connections between directors. */
 export interface SyncDaemon {
+  /** Whether it sends or receives. */
   readonly state: "master" | "backup";
   /** Interface of the multicast. */
   readonly interface: string;
+  /** Number that master and backup have in common. */
   readonly syncId: number;
 }
 

@@ -16,7 +16,9 @@ const FORWARDING_MASK = 7;
 
 /** What tells the real servers of a virtual server apart. */
 export interface IpvsDestId {
+  /** IPv4 or IPv6. */
   readonly address: string;
+  /** In host order. */
   readonly port: number;
   /** Absent: that of the virtual server. Only tunnels may cross. */
   readonly family?: Family;
@@ -26,6 +28,7 @@ export interface IpvsDestId {
 export interface IpvsDestSettings {
   /** One of FORWARDING. */
   readonly forward: number;
+  /** Share of new connections; 0 takes none. */
   readonly weight: number;
   /** Connections above which it takes no new ones; 0 is no limit. */
   readonly upper: number;
@@ -35,11 +38,15 @@ export interface IpvsDestSettings {
 
 /** A real server. */
 export interface IpvsDest extends IpvsDestId, IpvsDestSettings {
+  /** 4 or 6. */
   readonly family: Family;
+  /** Connections that are established. */
   readonly activeConnections: number;
+  /** Connections in any other state. */
   readonly inactiveConnections: number;
   /** Clients that persistence keeps with it. */
   readonly persistentConnections: number;
+  /** What went through it. */
   readonly stats: IpvsStats;
 }
 

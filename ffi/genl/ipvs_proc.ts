@@ -10,13 +10,19 @@ import { closeFile, libc, O_RDONLY, openFile, readFd } from "../libc.ts";
 
 /** A real server as the file shows it. */
 export interface ProcDest {
+  /** 4 or 6. */
   readonly family: Family;
+  /** IPv4 or IPv6. */
   readonly address: string;
+  /** In host order. */
   readonly port: number;
   /** `Masq`, `Local`, `Tunnel`, `Route` or `Bypass`. */
   readonly forward: string;
+  /** Share of new connections; 0 takes none. */
   readonly weight: number;
+  /** Connections that are established. */
   readonly activeConnections: number;
+  /** Connections in any other state. */
   readonly inactiveConnections: number;
 }
 
@@ -24,11 +30,13 @@ export interface ProcDest {
 export interface ProcService {
   /** `TCP`, `UDP`, `SCTP`; `FWM` for one by firewall mark. */
   readonly protocol: string;
+  /** 4 or 6. */
   readonly family: Family;
   /** Empty for one by firewall mark. */
   readonly address: string;
   /** The port, or the firewall mark. */
   readonly port: number;
+  /** Its name, `rr`. */
   readonly scheduler: string;
   /** Never set for IPv6, whatever is true. */
   readonly onePacket: boolean;
@@ -36,6 +44,7 @@ export interface ProcService {
   readonly persistent: number;
   /** Prefix length for persistence, 0 without. */
   readonly netmask: number;
+  /** Its real servers. */
   readonly dests: readonly ProcDest[];
 }
 

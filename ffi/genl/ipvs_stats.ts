@@ -9,15 +9,23 @@ import type { Attributes } from "../netlink/message.ts";
 export interface IpvsStats {
   /** Connections scheduled. */
   readonly connections: number;
+  /** Packets from clients. */
   readonly inPackets: number;
+  /** Packets to clients. */
   readonly outPackets: number;
+  /** Bytes from clients. */
   readonly inBytes: number;
+  /** Bytes to clients. */
   readonly outBytes: number;
-  /** Rates a second, over the last few. */
+  /** Connections scheduled a second, over the last few. */
   readonly connectionRate: number;
+  /** Packets from clients a second. */
   readonly inPacketRate: number;
+  /** Packets to clients a second. */
   readonly outPacketRate: number;
+  /** Bytes from clients a second. */
   readonly inByteRate: number;
+  /** Bytes to clients a second. */
   readonly outByteRate: number;
 }
 
