@@ -11,7 +11,7 @@ import { assertFullMesh, containersOf, startCluster } from "../support/cluster.t
 import { type Container, PingStream } from "../support/container.ts";
 import type { Host } from "../support/host.ts";
 import { type Lab, routerOn, STORES } from "../support/lab.ts";
-import { labSuite } from "../support/suite.ts";
+import { labSuite, type SuiteOptions } from "../support/suite.ts";
 import { payload, sha256 } from "../support/transfer.ts";
 import { report, sleep, until } from "../support/wait.ts";
 import { converged, type RouteRow } from "../support/walk.ts";
@@ -90,13 +90,16 @@ async function assertIntact(reader: Container, server: Container): Promise<void>
 }
 
 if (BACKENDS.includes(directCase)) {
-  const test = labSuite({
+  const direct: SuiteOptions = {
     hosts: 3,
     store: "sqlite",
     backend: directCase,
     links: [1, 1, 2],
     setUp: (lab) => startCluster(lab, { containers: 1 }),
-  });
+  };
+  const test = labSuite(direct);
+  // In a lab of its own: the moves before change the underlay's addresses, which this one builds on.
+  const arrival = labSuite(direct);
 
   /** Waits until host 1 sends packets for a peer's subnet by this device. */
   const goesBy = async (lab: Lab, peer: Host, device: string) => {
@@ -159,29 +162,32 @@ if (BACKENDS.includes(directCase)) {
     assertNone("six moves by a prefix length", counts);
   });
 
-  test("6 (vxlan-direct): a peer that comes to the same link is reached by a plain route, without loss", async (lab) => {
-    const peer = lab.host(3);
-    const address = peer.address;
-    await lab.addInterface(peer, "eth1", 1);
-    await peer.run("ip addr add 192.168.2.103/24 dev eth1");
-    const settle = (device: string) => goesBy(lab, peer, device);
-    const restart = async (iface: string) => {
-      await peer.stop();
-      await peer.join({ args: ["--iface", iface] });
-    };
-    const counts = await lossOver(lab, peer, [() => restart("eth1").then(() => settle("eth0"))]);
-    // Back: its datagrams have a source that host 1 takes for no peer's until it has read the store.
-    const back = await lossOver(lab, peer, [() => restart("eth0").then(() => settle("knet.1"))]);
-    report(
-      `6 (vxlan-direct): back behind the router: ${back[0]!.lost} and ${
-        back[1]!.lost
-      } pings lost ` +
-        `at one each ${NEAR_PING * 1000} ms`,
-    );
-    await peer.run("ip link delete eth1");
-    assert.equal(peer.address, address);
-    await converged(lab.hosts);
-    await assertFullMesh(containersOf(lab.hosts));
-    assertNone("a peer that came to the link", counts);
-  });
+  arrival(
+    "6 (vxlan-direct): a peer that comes to the same link is reached by a plain route, without loss",
+    async (lab) => {
+      const peer = lab.host(3);
+      const address = peer.address;
+      await lab.addInterface(peer, "eth1", 1);
+      await peer.run("ip addr add 192.168.2.103/24 dev eth1");
+      const settle = (device: string) => goesBy(lab, peer, device);
+      const restart = async (iface: string) => {
+        await peer.stop();
+        await peer.join({ args: ["--iface", iface] });
+      };
+      const counts = await lossOver(lab, peer, [() => restart("eth1").then(() => settle("eth0"))]);
+      // Back: its datagrams have a source that host 1 takes for no peer's until it has read the store.
+      const back = await lossOver(lab, peer, [() => restart("eth0").then(() => settle("knet.1"))]);
+      report(
+        `6 (vxlan-direct): back behind the router: ${back[0]!.lost} and ${
+          back[1]!.lost
+        } pings lost ` +
+          `at one each ${NEAR_PING * 1000} ms`,
+      );
+      await peer.run("ip link delete eth1");
+      assert.equal(peer.address, address);
+      await converged(lab.hosts);
+      await assertFullMesh(containersOf(lab.hosts));
+      assertNone("a peer that came to the link", counts);
+    },
+  );
 }

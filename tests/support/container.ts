@@ -91,7 +91,10 @@ export class PingStream implements AsyncDisposable {
   /** Starts them, `interval` seconds apart, and waits for the first answer. */
   static async start(from: Container, to: string, interval = 0.01): Promise<PingStream> {
     const process = from.spawn(`ping -n -i ${interval} ${to}`);
-    await until("the first answer", () => process.stdout.includes("bytes from"));
+    await until(`${from.label} gets a first answer from ${to}`, () => {
+      if (process.stdout.includes("bytes from")) return true;
+      throw new Error(process.stderr + process.stdout || "ping says nothing");
+    });
     return new PingStream(process);
   }
 
