@@ -196,19 +196,6 @@ export function ensureForward(nft: Nftables, network: string): ForwardState {
   }
 }
 
-/**
- * Whether knet's rules in foreign chains are as they should be, without changing anything.
- *
- * @returns a sentence saying what is different, undefined if nothing is.
- */
-export function checkForwardDrift(nft: Nftables, network: string): string | undefined {
-  const { commands, chains } = checkForward(nft, network, legacyTables(familyOf(network)));
-  if (commands.length === 0) return undefined;
-  return chains.length === 0
-    ? "rules in a foreign nftables chain are not needed any more"
-    : `its rules in ${chains.join(" and ")} are not as they should be`;
-}
-
 /** Removes knet's rules from foreign chains. */
 export function removeForward(nft: Nftables): void {
   const { chains } = listRuleset(nft, "chains");

@@ -7,7 +7,7 @@
 import { canonicalAddress, formatPrefix, parsePrefix } from "../address.ts";
 import { allocate, clockIsSuspect, isExpired, isLeasable, isUntaken } from "../allocate.ts";
 import { type ClusterConfig, differences } from "../cluster.ts";
-import { KnetError, messageOf } from "../error.ts";
+import { KnetError } from "../error.ts";
 import type { BackendData, Family, Lease } from "../lease.ts";
 import type { Engine, Query, Row } from "./engine.ts";
 import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
@@ -377,12 +377,4 @@ export function sqlStore(engine: Engine): Store {
     reset: () => engine.reset(),
     [Symbol.asyncDispose]: () => engine.close(),
   };
-}
-
-/** For engines: an error of theirs that nobody foresaw. */
-export function unforeseen(what: string, error: unknown): KnetError {
-  return new KnetError(`Cannot ${what}: ${messageOf(error)}`, {
-    cause: error,
-    remedy: "Run the command again with --log-level debug to see more",
-  });
 }
