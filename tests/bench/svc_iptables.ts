@@ -128,10 +128,10 @@ function byIptables(count: number, mode: string): Promise<ModeFigures> {
     const times: number[] = [];
     const partly: number[] = [];
     for (let more = 0; more < ADDITIONS; more++) {
-      const one = answering(count + more, ANSWERING);
-      all.push(one);
       // What takes long need not be taken twice.
       if (more === 2 && times[0]! > PATIENCE) break;
+      const one = answering(count + more, ANSWERING);
+      all.push(one);
       const few = more % 2 === 1;
       const text = iptablesRules(all, few ? [one] : all);
       (few ? partly : times).push(await restore(text));
