@@ -5,7 +5,13 @@
  */
 import { familyOf } from "../address.ts";
 import type { Family } from "../lease.ts";
-import { type Masquerade, type Protocol, PROTOCOLS } from "../service/model.ts";
+import {
+  type Forward,
+  isDirect,
+  type Masquerade,
+  type Protocol,
+  PROTOCOLS,
+} from "../service/model.ts";
 import { familyWord, TABLE } from "./table.ts";
 
 /** Elements of the sets, by the sets' names. */
@@ -18,7 +24,7 @@ export interface MasqueradedService {
   readonly address: string;
   readonly port: number;
   readonly masquerade: Masquerade;
-  readonly realServers: readonly { readonly forward: string }[];
+  readonly realServers: readonly { readonly forward: Forward }[];
 }
 
 const VIPS = "svc-vips";
@@ -41,9 +47,7 @@ export function serviceSets(services: Iterable<MasqueradedService>, family: Fami
     if (service.family !== family) continue;
     vips.add(service.address);
     const { masquerade, protocol } = service;
-    if (masquerade === "never" || service.realServers.some((one) => one.forward !== "nat")) {
-      continue;
-    }
+    if (masquerade === "never" || isDirect(service)) continue;
     sets.get(setName(masquerade, protocol))!.push(`${service.address} . ${service.port}`);
   }
   sets.get(VIPS)!.push(...vips);

@@ -3,14 +3,14 @@ import { Nftables } from "../../ffi/libnftables.ts";
 import { newNetns, withNetns } from "../../ffi/netns.ts";
 import { skip, whyNoLab } from "../../tests/support/skip.ts";
 import { applyFirewall, changeServiceSets, checkFirewall } from "../firewall.ts";
-import type { Masquerade } from "../service/model.ts";
+import type { Forward, Masquerade } from "../service/model.ts";
 import { firewallRules } from "./rules.ts";
 import { type MasqueradedService, serviceDelta, serviceSets } from "./services.ts";
 
 function service(
   address: string,
   masquerade: Masquerade = "auto",
-  forward = "nat",
+  forward: Forward = "nat",
 ): MasqueradedService {
   const family = address.includes(":") ? 6 : 4;
   return { family, protocol: "tcp", address, port: 80, masquerade, realServers: [{ forward }] };

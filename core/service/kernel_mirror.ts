@@ -7,6 +7,7 @@ import type { IpvsSocket } from "../../ffi/genl/ipvs.ts";
 import { listDests } from "../../ffi/genl/ipvs_dest.ts";
 import type { IpvsProc, ProcService } from "../../ffi/genl/ipvs_proc.ts";
 import { getService } from "../../ffi/genl/ipvs_service.ts";
+import { NetlinkError } from "../../ffi/netlink/error.ts";
 import type { ServiceFailure } from "./apply.ts";
 import {
   dumpedServer,
@@ -17,6 +18,9 @@ import {
   sameVisible,
 } from "./kernel_server.ts";
 import type { ServiceOperation } from "./plan.ts";
+
+/** Virtual servers for which as many questions are cheaper than reading all that there are. */
+const FEW = 16;
 
 /** Mirror of the kernel's tables. */
 export class KernelMirror {
@@ -86,8 +90,25 @@ export class KernelMirror {
     }
   }
 
+  /** Learns whether somebody else has any of these, of which the mirror knows nothing. A few are asked for one by one. */
+  lookFor(servers: readonly KernelServer[]): void {
+    if (servers.length > FEW || servers.some((server) => this.#exists(server))) {
+      this.#refreshForeign();
+    } else for (const { key } of servers) this.foreign.delete(key);
+  }
+
+  #exists(server: KernelServer): boolean {
+    try {
+      getService(this.#ipvs, server);
+      return true;
+    } catch (error) {
+      if (error instanceof NetlinkError && error.code === "ESRCH") return false;
+      throw error;
+    }
+  }
+
   /** Looks for virtual servers of others, at the cost of one read if nothing changed. */
-  refreshForeign(): void {
+  #refreshForeign(): void {
     if (this.#digest !== undefined && this.#proc.read() === this.#digest) return;
     if (this.#digest === undefined) this.#proc.read();
     this.#readForeign(this.#proc.parse());

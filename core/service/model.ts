@@ -199,6 +199,13 @@ export interface ServicesDesired {
   readonly timeouts: ServiceTimeouts;
 }
 
+/** Whether packets reach the real servers as they are, by direct routing or tunnel; that is the same for all of a service. */
+export function isDirect(
+  { realServers: [first] }: { readonly realServers: readonly { readonly forward: Forward }[] },
+): boolean {
+  return first !== undefined && first.forward !== "nat";
+}
+
 /** Identity of a virtual server, with its address first so that addresses sort together. */
 export function virtualServerKey(
   one: { readonly address: string; readonly port: number; readonly protocol: Protocol },

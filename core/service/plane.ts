@@ -21,6 +21,7 @@ import { KernelMirror } from "./kernel_mirror.ts";
 import { type KernelServer, kernelServer } from "./kernel_server.ts";
 import { MasqueradeKeeper } from "./masquerade.ts";
 import {
+  isDirect,
   NO_TIMEOUTS,
   type ServicesDesired,
   type ServiceTimeouts,
@@ -119,7 +120,7 @@ export class ServicePlane implements Disposable {
 
     const operations = planServices(wanted, mirror.servers);
     this.#known = false;
-    this.#record.save({ servers: intended(this.#record.record, wanted) });
+    this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
     const vips = new Set(servers.map((server) => server.address));
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
     const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
@@ -132,7 +133,7 @@ export class ServicePlane implements Disposable {
     if (!sameVips) changes.push(...this.#vips.bind());
     this.#masquerade.narrow(family);
     this.#writeFirewall();
-    this.#record.save({ servers: achieved(mirror.servers) });
+    this.#record.save({ servers: achieved(this.#record.record.servers, mirror.servers) });
     this.#setTimeouts(desired.timeouts);
     changes.push(...this.#equip(servers, host, problems));
 
@@ -277,7 +278,10 @@ export class ServicePlane implements Disposable {
       }
     }
     if (!this.#known || deep) mirror.read(this.#record.record.servers, wanted, deep);
-    else if ([...wanted.keys()].some((key) => !mirror.servers.has(key))) mirror.refreshForeign();
+    else {
+      const fresh = [...wanted.values()].filter(({ key }) => !mirror.servers.has(key));
+      if (fresh.length > 0) mirror.lookFor(fresh);
+    }
     const blocked = new Set<string>();
     const adopted = new Map(this.#record.record.servers);
     for (const server of desired.virtualServers) {
@@ -324,7 +328,7 @@ export class ServicePlane implements Disposable {
     return this.#sysctls.ensure(wantedSysctls({
       release: readSysctl("kernel.osrelease") ?? "",
       strictArp: this.#options.strictArp === true,
-      direct: servers.some((one) => one.realServers.some(({ forward }) => forward !== "nat")),
+      direct: servers.some(isDirect),
       devices: host.devices,
     }));
   }

@@ -14,7 +14,7 @@ import type { ContainerRecord } from "../container/addresses.ts";
 import { reopen } from "../container/namespace.ts";
 import { KnetError, messageOf } from "../error.ts";
 import { deriveMac } from "../mac.ts";
-import type { VirtualServer } from "./model.ts";
+import { isDirect, type VirtualServer } from "./model.ts";
 import { addVips, ensureVipDevice, planVips, readVips, removeVips } from "./vips.ts";
 
 /** The device that holds virtual IPs in a container. */
@@ -26,9 +26,8 @@ const TUNNEL_DEVICE = "tunl0";
 export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<string>> {
   const vips = new Map<string, Set<string>>();
   for (const server of servers) {
-    if (server.family !== 4) continue;
-    for (const { address, forward } of server.realServers) {
-      if (forward === "nat") continue;
+    if (server.family !== 4 || !isDirect(server)) continue;
+    for (const { address } of server.realServers) {
       const set = vips.get(address) ?? new Set();
       vips.set(address, set.add(server.address));
     }

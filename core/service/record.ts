@@ -72,20 +72,27 @@ function recordText(bootId: string, record: ServiceRecord): string {
  * none.
  */
 export function intended(
-  record: ServiceRecord,
+  recorded: ReadonlyMap<string, string>,
   wanted: ReadonlyMap<string, KernelServer>,
-): Map<string, string> {
-  const servers = new Map(record.servers);
+): ReadonlyMap<string, string> {
+  let servers: Map<string, string> | undefined;
   for (const [key, server] of wanted) {
-    const before = record.servers.get(key);
+    const before = recorded.get(key);
     const hidden = hiddenPart(server);
-    servers.set(key, before === undefined || before === hidden ? hidden : UNSEEN);
+    if (before === hidden) continue;
+    servers ??= new Map(recorded);
+    servers.set(key, before === undefined ? hidden : UNSEEN);
   }
-  return servers;
+  return servers ?? recorded;
 }
 
 /** What to write down once it was sent. */
-export function achieved(servers: ReadonlyMap<string, KernelServer>): Map<string, string> {
+export function achieved(
+  recorded: ReadonlyMap<string, string>,
+  servers: ReadonlyMap<string, KernelServer>,
+): ReadonlyMap<string, string> {
+  const isSo = ([key, server]: [string, KernelServer]) => recorded.get(key) === hiddenPart(server);
+  if (recorded.size === servers.size && [...servers].every(isSo)) return recorded;
   return new Map([...servers].map(([key, server]) => [key, hiddenPart(server)]));
 }
 

@@ -165,7 +165,8 @@ export class VipKeeper implements Disposable {
           this.#others = undefined;
         }
         if (pid === this.#rtnl.portId) return;
-        const route = (type === RTM.DELROUTE || type === RTM.NEWROUTE) &&
+        // Those that the kernel makes and deletes itself come with an address or a link, which has an event of its own.
+        const route = pid !== 0 && (type === RTM.DELROUTE || type === RTM.NEWROUTE) &&
           data[offset + 4] === RT_TABLE_LOCAL;
         if (route || EVENT_TYPES.has(type)) this.#doubt();
       });

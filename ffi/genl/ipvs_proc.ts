@@ -6,7 +6,17 @@
  */
 import { Buffer } from "node:buffer";
 import { type Family, formatAddress, parseAddress } from "../ip.ts";
-import { closeFile, libc, O_RDONLY, openFile, readFd } from "../libc.ts";
+import {
+  closeFile,
+  cString,
+  errno,
+  libc,
+  O_RDONLY,
+  openFile,
+  prepareErrno,
+  SystemError,
+} from "../libc.ts";
+import { openLibrary } from "../load.ts";
 
 /** A real server as the file shows it. */
 export interface ProcDest {
@@ -50,9 +60,34 @@ export interface ProcService {
 
 const PATH = "/proc/thread-self/net/ip_vs";
 
-/** The file, kept open: it shows the network namespace in which it was opened, whichever the thread is in later. */
+const symbols = {
+  // FILE *fdopen(int fd, const char *mode)
+  fdopen: { parameters: ["i32", "buffer"], result: "pointer" },
+  // int setvbuf(FILE *stream, char *buf, int mode, size_t size)
+  setvbuf: { parameters: ["pointer", "pointer", "i32", "usize"], result: "i32" },
+  // size_t fread(void *ptr, size_t size, size_t nmemb, FILE *stream)
+  fread: { parameters: ["buffer", "usize", "usize", "pointer"], result: "usize" },
+  // int ferror(FILE *stream)
+  ferror: { parameters: ["pointer"], result: "i32" },
+  // void clearerr(FILE *stream)
+  clearerr: { parameters: ["pointer"], result: "void" },
+  // int fclose(FILE *stream)
+  fclose: { parameters: ["pointer"], result: "i32" },
+} as const;
+
+/** stdio.h: nothing is kept in the stream, so that each reading is the kernel's. */
+const _IONBF = 2;
+
+const stdio = () => openLibrary("libc.so.6", symbols);
+
+/**
+ * The file, kept open: it shows the network namespace in which it was opened, whichever the thread is in later.
+ *
+ * The kernel gives a page a read, hundreds for a thousand services; fread() puts them together without coming back in between.
+ */
 export class IpvsProc implements Disposable {
-  #fd: number;
+  readonly #fd: number;
+  #stream: Deno.PointerValue;
   #bytes = new Uint8Array(64 * 1024);
   #length = 0;
   #before = new Uint8Array(64 * 1024);
@@ -61,6 +96,14 @@ export class IpvsProc implements Disposable {
 
   private constructor(fd: number) {
     this.#fd = fd;
+    prepareErrno();
+    this.#stream = stdio().fdopen(fd, cString("r"));
+    if (this.#stream === null) {
+      const error = new SystemError(errno(), "open", PATH);
+      closeFile(fd);
+      throw error;
+    }
+    stdio().setvbuf(this.#stream, null, _IONBF, 0n);
   }
 
   /**
@@ -82,17 +125,19 @@ export class IpvsProc implements Disposable {
     [this.#bytes, this.#before] = [this.#before, this.#bytes];
     this.#beforeLength = this.#length;
     this.#length = 0;
+    const { clearerr, fread, ferror } = stdio();
     libc().lseek(this.#fd, 0n, 0);
+    clearerr(this.#stream);
     for (;;) {
-      // The kernel gives a page a call, and no entry in halves.
-      if (this.#bytes.length - this.#length < 4096) {
-        const larger = new Uint8Array(this.#bytes.length * 2);
-        larger.set(this.#bytes);
-        this.#bytes = larger;
-      }
-      const count = readFd(this.#fd, this.#bytes.subarray(this.#length), PATH);
-      if (count === 0) break;
+      const free = this.#bytes.subarray(this.#length);
+      const count = Number(fread(free, 1n, BigInt(free.length), this.#stream));
+      const failed = count < free.length && ferror(this.#stream) !== 0;
+      if (failed) throw new SystemError(errno(), "read", PATH);
       this.#length += count;
+      if (count < free.length) break;
+      const larger = new Uint8Array(this.#bytes.length * 2);
+      larger.set(this.#bytes);
+      this.#bytes = larger;
     }
     const now = this.#bytes.subarray(0, this.#length);
     if (
@@ -109,8 +154,8 @@ export class IpvsProc implements Disposable {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
-    if (this.#fd >= 0) closeFile(this.#fd);
-    this.#fd = -1;
+    if (this.#stream !== null) stdio().fclose(this.#stream);
+    this.#stream = null;
   }
 }
 
@@ -119,16 +164,21 @@ const SPACE = 32;
 const MINUS = 45;
 /** Two numbers of ten digits, padded, and a blank: no int is longer. */
 const COUNTERS = 21;
-const BLOCK = 1024;
+/** Bytes below which looking at each is no dearer than comparing halves. */
+const SMALL = 512;
 
 /**
  * Whether two readings of the same length differ in connections at most. Costs a comparison of memory, and a look at each byte only
- * where something differs: that is several times faster than {@linkcode digestOf} even if all counters changed.
+ * near what differs: that is several times faster than {@linkcode digestOf} even if all counters changed.
  */
 export function sameServers(now: Uint8Array, before: Uint8Array): boolean {
-  for (let from = 0; from < now.length; from += BLOCK) {
-    const to = Math.min(from + BLOCK, now.length);
-    if (Buffer.compare(now.subarray(from, to), before.subarray(from, to)) === 0) continue;
+  /** Compares from one place to another; a line that differs is looked at whole, so the next may begin beyond `to`. */
+  const compare = (from: number, to: number): boolean => {
+    if (Buffer.compare(now.subarray(from, to), before.subarray(from, to)) === 0) return true;
+    if (to - from > SMALL) {
+      const middle = (from + to) >> 1;
+      return compare(from, middle) && compare(middle, to);
+    }
     for (let at = from; at < to; at++) {
       if (now[at] === before[at]) continue;
       const end = now.indexOf(NEWLINE, at);
@@ -137,8 +187,9 @@ export function sameServers(now: Uint8Array, before: Uint8Array): boolean {
       if (now[start] !== SPACE || now[start + 2] !== MINUS) return false;
       at = end;
     }
-  }
-  return true;
+    return true;
+  };
+  return compare(0, now.length);
 }
 
 /** A hash of all but the connections' numbers, which are the last two columns of a real server's line. */
