@@ -48,6 +48,11 @@ const NEEDS: readonly Need[] = [
   { package: "zsh", present: () => command("zsh") },
   { package: "fish", present: () => command("fish") },
   { package: "openssl", present: () => command("openssl") },
+  {
+    package: "user-mode-linux",
+    present: () => x86Only(() => command("linux.uml")),
+    bench: true,
+  },
   { package: "iperf3", present: () => command("iperf3"), bench: true },
 ];
 

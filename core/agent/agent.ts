@@ -507,7 +507,7 @@ class Agent implements AsyncDisposable {
     let lastTick = monotonicClock();
     let lastNotify = -Infinity;
     while (!this.#stop.signal.aborted) {
-      if (!this.#dirty) await this.#events.wait(TICK);
+      if (!this.#dirty) await this.#events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
       if (this.#stop.signal.aborted) break;
       // Changes come in bursts: what arrives within a few milliseconds is one change.
       await new Promise((resolve) => setTimeout(resolve, SETTLE));
@@ -516,7 +516,7 @@ class Agent implements AsyncDisposable {
       if (now - lastTick >= TICK) {
         lastTick = now;
         this.#tick(now);
-      }
+      } else this.#services.noteKernel();
       if (watchdog !== undefined && now - lastNotify >= watchdog / 3) {
         lastNotify = now;
         sdNotify("WATCHDOG=1");

@@ -7,6 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import type { IpvsService } from "../../ffi/genl/ipvs_service.ts";
 import type { Nftables } from "../../ffi/libnftables.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { monotonicClock } from "../clock.ts";
 import { messageOf } from "../error.ts";
 import type { ServiceSets } from "../firewall.ts";
 import type { NodeState } from "../node_state.ts";
@@ -18,7 +19,12 @@ import {
   virtualServerKey,
 } from "../service/model.ts";
 import { ServiceMonitor } from "../service/monitor.ts";
-import { type PlaneHost, type PlaneReconciled, ServicePlane } from "../service/plane.ts";
+import {
+  type Healed,
+  type PlaneHost,
+  type PlaneReconciled,
+  ServicePlane,
+} from "../service/plane.ts";
 import {
   type KernelVirtualServer,
   reportServices,
@@ -30,6 +36,9 @@ import type { ServiceChanges } from "./membership.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "service"]);
+
+/** Least time between two repairs that the kernel's announcements lead to: what a fight breaks sooner, the next look repairs. */
+const BREATH = 150;
 
 /** What the services of a host are made of. */
 export interface HostServicesOptions {
@@ -57,6 +66,7 @@ export class HostServices implements Disposable {
   #host = "";
   #dirty = false;
   #problem: string | undefined;
+  #healed = -Infinity;
 
   constructor(options: HostServicesOptions) {
     const { rtnl, nft, stateDir, dataDir, strictArp, adopt, writeFirewall, onDirty } = options;
@@ -161,17 +171,24 @@ export class HostServices implements Disposable {
 
   /** What has to be done every second: seeing drift, and counting the connections of what drains. */
   tick(): void {
+    this.#heal(() => this.#plane.check());
+    if (this.#monitor.draining) this.#countDrains();
+  }
+
+  /** What has to be done when the kernel announced something, whatever it was: virtual IPs may be gone. */
+  noteKernel(): void {
+    if (monotonicClock() - this.#healed >= BREATH) this.#heal(() => this.#plane.checkVips());
+  }
+
+  #heal(check: () => Healed | undefined): void {
     this.#attempt(() => {
-      const healed = this.#plane.check();
-      if (healed !== undefined) {
-        log.info("Put services right: {why} ({operations} messages)", {
-          why: healed.why,
-          operations: healed.operations,
-        });
-      }
+      const healed = check();
+      if (healed === undefined) return undefined;
+      this.#healed = monotonicClock();
+      const { why, operations } = healed;
+      log.info("Put services right: {why} ({operations} messages)", { why, operations });
       return healed;
     });
-    if (this.#monitor.draining) this.#countDrains();
   }
 
   /** What `knet svc` asks for. */

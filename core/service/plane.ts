@@ -28,7 +28,13 @@ import {
   type VirtualServer,
 } from "./model.ts";
 import { planServices } from "./plan.ts";
-import { explain, type PlaneHost, type PlaneOptions, type PlaneReconciled } from "./plane_types.ts";
+import {
+  explain,
+  type Healed,
+  type PlaneHost,
+  type PlaneOptions,
+  type PlaneReconciled,
+} from "./plane_types.ts";
 import { directVips, ensureTunnelEnd, equipContainers } from "./real_server.ts";
 import { achieved, intended, RecordKeeper, UNSEEN } from "./record.ts";
 import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./rows.ts";
@@ -37,7 +43,7 @@ import { type SysctlRow, wantedSysctls } from "./sysctls.ts";
 import { VipKeeper } from "./vip_keeper.ts";
 import { VIP_DEVICE } from "./vips.ts";
 
-export type { PlaneHost, PlaneOptions, PlaneReconciled } from "./plane_types.ts";
+export type { Healed, PlaneHost, PlaneOptions, PlaneReconciled } from "./plane_types.ts";
 
 const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
 const MOST_PATIENCE = 64;
@@ -152,7 +158,7 @@ export class ServicePlane implements Disposable {
    *
    * @returns what was done and why; undefined if all was right.
    */
-  check(): (PlaneReconciled & { readonly why: string }) | undefined {
+  check(): Healed | undefined {
     const mirror = this.#mirror;
     if (mirror === undefined || this.#host === undefined) return undefined;
     let why = this.#known ? mirror.drift() : "the last reconcile failed";
@@ -166,6 +172,15 @@ export class ServicePlane implements Disposable {
       why = "the kernel refused something before";
     }
     return why === undefined ? undefined : { ...this.reconcile(this.#desired), why };
+  }
+
+  /** As {@linkcode check}, of what the kernel announces: virtual IPs. Costs next to nothing while it announces nothing. */
+  checkVips(): Healed | undefined {
+    if (this.#host === undefined || this.#vips.undisturbed || this.#vips.isRight()) {
+      return undefined;
+    }
+    const why = "virtual IPs are not as they should be";
+    return { ...this.reconcile(this.#desired), why };
   }
 
   /**

@@ -45,6 +45,12 @@ export interface PlaneReconciled {
   readonly firewallDirty: boolean;
 }
 
+/** What was done because something was not as it should be. */
+export interface Healed extends PlaneReconciled {
+  /** What was wrong, `virtual server … is gone`. */
+  readonly why: string;
+}
+
 /** The kernel's words, and what they mean where they say little. */
 export function explain({ operation, error }: ServiceFailure): string {
   const { server, kind } = operation;

@@ -139,6 +139,12 @@ export class VipKeeper implements Disposable {
     return count === 0 ? changes : [...changes, `added ${count} virtual IPs to ${VIP_DEVICE}`];
   }
 
+  /** Whether the kernel told of nothing that could have changed them. */
+  get undisturbed(): boolean {
+    this.#noteEvents();
+    return this.#right || this.#desired === undefined || this.#desired.vips.size === 0;
+  }
+
   /** Whether all is as it should be. Reads it only if the kernel said that something changed, or after many looks. */
   isRight(): boolean {
     if (this.#desired === undefined || this.#desired.vips.size === 0) return true;

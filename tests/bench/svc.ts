@@ -1,30 +1,36 @@
 /**
- * The figures of services: `deno task bench:svc [--only entries|iptables|agent] [--sizes N,N] [--iptables nft,legacy] [--budget SECONDS]`.
+ * The figures of services: `deno task bench:svc [--only PART,PART] [--sizes N,N] [--iptables nft,legacy] [--budget SECONDS]`.
  *
  * - entries: 1,000 and 5,000 services with ten real servers each, against `ipvsadm -R`; one change; a look for drift.
  * - iptables: the same services by knet and as kube-proxy's iptables mode writes them, 1 to 20,000 of them with two real servers
  *   each; stops at the largest that fits into the budget.
  * - agent: the compiled agent with 1,000 × 10 services and 1,000 checks a second.
+ * - times: how long three compiled agents take to add, remove and heal a service.
  *
- * Prints tables, and writes `tests/out/svc.json` and `docs/services.svg` (the latter if iptables was measured). Where the running kernel has
- * no IPVS, in a virtual machine, whose processor is emulated: figures compare with each other, not with those of a real machine.
+ * Prints tables, and writes `tests/out/svc.json` and `docs/services.svg` (the latter if iptables was measured). Where the running
+ * kernel has no IPVS, the first two are measured in a virtual machine, whose processor is emulated: figures compare with each other,
+ * not with those of a real machine. The others are measured in user-mode Linux, which runs at this processor's speed.
  *
  * @module
  */
 import { printError } from "../../cli/output.ts";
 import { compile } from "../../dist/compile.ts";
 import { setUp } from "../setup.ts";
+import { runInUml, umlProblem } from "../support/uml.ts";
 import { runInVm, vmProblem } from "../support/vm.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
 import { measureServiceAgent } from "./svc_agent.ts";
 import { measureServiceEntries } from "./svc_entries.ts";
 import { measureAgainstIptables } from "./svc_iptables.ts";
 import { drawServices } from "./svc_picture.ts";
-import { agentTable, entriesTable, type Figures, iptablesTable } from "./svc_report.ts";
+import { agentTable, entriesTable, type Figures, iptablesTable, timesTable } from "./svc_report.ts";
+import { measureServiceTimes } from "./svc_times.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
-const PARTS = ["entries", "iptables", "agent"] as const;
+const PARTS = ["entries", "iptables", "agent", "times"] as const;
 type Part = (typeof PARTS)[number];
+/** Parts that are measured at this processor's speed. */
+const FAST: readonly Part[] = ["agent", "times"];
 /** Milliseconds that the machine may live. */
 const LIMIT = 1_500_000;
 /** Begins the line by which the figures come out of the virtual machine. */
@@ -39,7 +45,7 @@ interface Choice {
 
 function usage(problem: string): never {
   printError(
-    `${problem}\nusage: deno task bench:svc [--only ${PARTS.join("|")}] [--sizes N,N] ` +
+    `${problem}\nusage: deno task bench:svc [--only ${PARTS.join("|")},…] [--sizes N,N] ` +
       "[--iptables nft,legacy] [--budget SECONDS]",
   );
   Deno.exit(2);
@@ -76,6 +82,11 @@ async function measure({ parts, sizes, iptables, budget }: Choice): Promise<Figu
     figures = { ...figures, agent };
     console.log(`\n${agentTable(agent)}`);
   }
+  if (parts.includes("times")) {
+    const times = await measureServiceTimes(`${root}dist/knet`, say);
+    figures = { ...figures, times };
+    console.log(`\n${timesTable(times)}`);
+  }
   if (parts.includes("iptables")) {
     const against = await measureAgainstIptables({
       sizes: sizes ?? [1, 1000, 5000, 20_000],
@@ -89,58 +100,76 @@ async function measure({ parts, sizes, iptables, budget }: Choice): Promise<Figu
   return figures;
 }
 
-/** Measures in a virtual machine, whose files are lost: figures come back as a line of its output. */
-async function measureInVm(): Promise<Figures> {
+/** Measures in a machine of its own, whose files are lost: figures come back as a line of its output. */
+async function measureIn(run: typeof runInVm, parts: readonly Part[]): Promise<Figures> {
   const script = new URL(import.meta.url).pathname;
-  const line = [Deno.execPath(), "run", "-A", "--no-check", script, ...Deno.args];
+  const args = [...Deno.args, "--only", parts.join()];
   let text = "";
-  const { code, console: said } = await runInVm(line, {
-    timeout: LIMIT,
-    memory: 4096,
-    onOutput: (more) => {
-      text += more;
-      const lines = text.split("\n");
-      text = lines.pop()!;
-      for (const one of lines.filter((one) => !one.startsWith(MARK))) console.log(one);
-      figures ??= lines.find((one) => one.startsWith(MARK))?.slice(MARK.length);
+  let figures: string | undefined;
+  const { code, console: said } = await run(
+    [Deno.execPath(), "run", "-A", "--no-check", script, ...args],
+    {
+      timeout: LIMIT,
+      memory: 4096,
+      onOutput: (more) => {
+        text += more;
+        const lines = text.split("\n");
+        text = lines.pop()!;
+        for (const one of lines.filter((one) => !one.startsWith(MARK))) console.log(one);
+        figures ??= lines.find((one) => one.startsWith(MARK))?.slice(MARK.length);
+      },
     },
-  });
-  if (figures !== undefined && code === 0) return { ...JSON.parse(figures), emulated: true };
+  );
+  if (figures !== undefined && code === 0) return JSON.parse(figures);
   printError(said);
   Deno.exit(code || 1);
 }
 
-let figures: string | undefined;
+/** What is measured in other kernels than this one. */
+async function measureElsewhere(parts: readonly Part[]): Promise<Figures | undefined> {
+  let result: Figures | undefined;
+  for (
+    const [where, run, problem, some] of [
+      ["a virtual machine", runInVm, vmProblem(), parts.filter((one) => !FAST.includes(one))],
+      ["user-mode Linux", runInUml, umlProblem(), parts.filter((one) => FAST.includes(one))],
+    ] as const
+  ) {
+    if (some.length === 0) continue;
+    if (problem === undefined) {
+      console.log(`\nIn ${where}: ${some.join(", ")}`);
+      const figures = await measureIn(run, some);
+      result = { ...figures, ...result, emulated: run === runInVm || result?.emulated === true };
+    } else {
+      const skipped = `SKIPPED bench:svc, ${some.join(", ")}`;
+      console.log(`${skipped}: this kernel has no IPVS, and ${where} ${problem}`);
+    }
+  }
+  return result;
+}
+
 const choice = parse(Deno.args);
 const guest = Deno.env.get("KNET_TEST_SLOWNESS") !== undefined;
 if (guest && ipvsHere()) {
   console.log(MARK + JSON.stringify(await measure(choice)));
   Deno.exit(0);
 }
-await setUp("test");
-if (choice.parts.includes("agent") && compile(`${root}dist/knet`) !== 0) Deno.exit(1);
-let result: Figures;
-if (ipvsHere()) result = await measure(choice);
-else {
-  const problem = vmProblem();
-  if (problem !== undefined) {
-    console.log(`SKIPPED bench:svc: this kernel has no IPVS, and a virtual machine ${problem}`);
-    Deno.exit(0);
-  }
-  result = await measureInVm();
-  if (choice.parts.includes("agent")) {
-    // An emulated processor is too slow for so many checks; this one only lacks IPVS.
-    const say = (text: string) => printError(`bench: here: ${text}`);
-    result = { ...result, agentHere: await measureServiceAgent(`${root}dist/knet`, say) };
-    console.log(
-      `\nOn this machine itself, whose kernel has no IPVS:\n${agentTable(result.agentHere!)}`,
-    );
-  }
+await setUp("bench");
+const compiled = choice.parts.some((one) => FAST.includes(one));
+if (compiled && compile(`${root}dist/knet`) !== 0) Deno.exit(1);
+let result = ipvsHere() ? await measure(choice) : await measureElsewhere(choice.parts);
+if (result === undefined) Deno.exit(0);
+if (!ipvsHere() && choice.parts.includes("agent")) {
+  // System calls cost here what they cost; this kernel only lacks IPVS.
+  const say = (text: string) => printError(`bench: here: ${text}`);
+  const agentHere = await measureServiceAgent(`${root}dist/knet`, say);
+  result = { ...result, agentHere };
+  console.log(`\nOn this machine itself, whose kernel has no IPVS:\n${agentTable(agentHere)}`);
 }
 Deno.mkdirSync(`${root}tests/out`, { recursive: true });
 Deno.writeTextFileSync(`${root}tests/out/svc.json`, JSON.stringify(result, null, 1) + "\n");
 if (result.iptables !== undefined) {
   const picture = `${root}docs/services.svg`;
-  Deno.writeTextFileSync(picture, drawServices(result.iptables.results));
+  const text = drawServices(result.iptables.results, result.emulated === true);
+  Deno.writeTextFileSync(picture, text);
   new Deno.Command(Deno.execPath(), { args: ["fmt", "-q", picture] }).outputSync();
 }

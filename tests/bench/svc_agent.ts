@@ -4,6 +4,7 @@
  * @module
  */
 import { Background } from "../support/exec.ts";
+import type { Host } from "../support/host.ts";
 import { Lab } from "../support/lab.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
 import { median, sleep, until } from "../support/wait.ts";
@@ -19,6 +20,10 @@ export interface ServiceAgentFigures {
   readonly most: number;
   /** Percent of one processor. */
   readonly processor: number;
+  /** Percent of one processor while there is nothing to do but a look every second: the same services without checks. */
+  readonly looks: number;
+  /** Milliseconds from `ipvsadm -C` until everything is there again. */
+  readonly healed: number | undefined;
 }
 
 const SERVICES = 1000;
@@ -40,7 +45,7 @@ while (1) {
   if (time > $said) { $said = time; print "accepted $count\\n" }
 }`;
 
-function yaml(prefix: string): string {
+function yaml(prefix: string, checks: boolean): string {
   const services = Array.from({ length: SERVICES }, (_, index) => {
     const to = Array.from({ length: 10 }, (_, one) => {
       const at = index * 10 + one;
@@ -50,8 +55,7 @@ function yaml(prefix: string): string {
       `  - name: s${index}`,
       `    vip: 10.96.${1 + (index >> 8)}.${index & 255}`,
       "    port: 80",
-      "    check: tcp",
-      `    check-interval: ${INTERVAL}s`,
+      ...(checks ? ["    check: tcp", `    check-interval: ${INTERVAL}s`] : []),
       "    to:",
       ...to,
     ].join("\n");
@@ -81,38 +85,60 @@ export async function measureServiceAgent(
       if (server.ended !== undefined) throw new Error(server.stderr);
       return server.stdout.includes("ready");
     });
-    await Deno.writeTextFile(host.path("/run/host/services.yaml"), yaml(prefix));
-    await host.knet("svc apply -f /run/host/services.yaml", { timeout: 300_000 });
-    if (ipvsHere()) {
-      say("agent: programming");
-      const last = `10.96.${1 + (SERVICES - 1 >> 8)}.${(SERVICES - 1) & 255}:80`;
-      await until("all services are in the kernel", async () => {
-        const { stdout } = await host.run("ipvsadm -Sn");
-        return stdout.includes(last) && stdout.split("\n").length > SERVICES * 11;
-      }, { interval: 1000 });
-    }
-    await sleep(INTERVAL * 1000);
-    say(`agent: ${SECONDS} seconds of checks`);
+    const apply = async (checks: boolean) => {
+      await Deno.writeTextFile(host.path("/run/host/services.yaml"), yaml(prefix, checks));
+      await host.knet("svc apply -f /run/host/services.yaml", { timeout: 300_000 });
+    };
+    say("agent: programming");
+    await apply(false);
+    if (ipvsHere()) await programmed(host);
     const { pid } = host.agent!;
+    await sleep(INTERVAL * 1000);
+    say(`agent: ${SECONDS} seconds without checks`);
+    const looks = await busy(pid, () => {});
+    say(`agent: ${SECONDS} seconds of checks`);
+    await apply(true);
+    await sleep(INTERVAL * 1000);
     const accepted = () => Number(server.stdout.trimEnd().split(" ").at(-1));
-    const [count, ticks, begin] = [accepted(), processorTicks(pid), performance.now()];
+    const [count, begin] = [accepted(), performance.now()];
     const samples: number[] = [];
-    while (performance.now() - begin < SECONDS * 1000) {
-      await sleep(1000);
-      samples.push(resident(pid));
-    }
+    const processor = await busy(pid, () => samples.push(resident(pid)));
     const seconds = (performance.now() - begin) / 1000;
+    const checks = (accepted() - count) / seconds;
+    let healed: number | undefined;
+    if (ipvsHere()) {
+      say("agent: ipvsadm -C");
+      await host.run("ipvsadm -C");
+      healed = await programmed(host);
+    }
     return {
-      wanted: SERVICES * 10 / INTERVAL,
-      checks: (accepted() - count) / seconds,
-      resident: median(samples),
-      most: Math.max(...samples),
-      processor: (processorTicks(pid) - ticks) / seconds,
+      ...{ wanted: SERVICES * 10 / INTERVAL, checks, processor, looks, healed },
+      ...{ resident: median(samples), most: Math.max(...samples) },
     };
   } catch (error) {
     console.log(lab.logs());
     throw error;
   }
+}
+
+/** Milliseconds until all services are in the kernel. */
+async function programmed(host: Host): Promise<number> {
+  const last = `10.96.${1 + (SERVICES - 1 >> 8)}.${(SERVICES - 1) & 255}:80`;
+  const { ms } = await until("all services are in the kernel", async () => {
+    const { stdout } = await host.run("ipvsadm -Sn");
+    return stdout.includes(last) && stdout.split("\n").length > SERVICES * 11;
+  }, { interval: 200, deadline: 120_000 });
+  return ms;
+}
+
+/** Percent of one processor that a process takes, all threads, with something done every second. */
+async function busy(pid: number, everySecond: () => void): Promise<number> {
+  const [ticks, begin] = [processorTicks(pid), performance.now()];
+  while (performance.now() - begin < SECONDS * 1000) {
+    await sleep(1000);
+    everySecond();
+  }
+  return (processorTicks(pid) - ticks) / ((performance.now() - begin) / 1000);
 }
 
 function resident(pid: number): number {

@@ -31,8 +31,8 @@ const TOP = 70;
 const BOTTOM = 40;
 const COLOURS = ["#2563eb", "#d97706", "#7c3aed"];
 
-/** Draws both panels; the vertical axes are logarithmic. */
-export function drawServices(results: readonly ModeFigures[]): string {
+/** Draws the panels; the vertical axes are logarithmic. */
+export function drawServices(results: readonly ModeFigures[], emulated: boolean): string {
   const modes = [...new Set(results.map(({ mode }) => mode))];
   const legend = modes.map((mode, index) => {
     const x = 10 + index * 210;
@@ -42,9 +42,10 @@ export function drawServices(results: readonly ModeFigures[]): string {
   });
   const panels = PANELS.map((panel, index) => draw(panel, results, modes, index * WIDTH));
   const width = WIDTH * PANELS.length;
+  const where = emulated ? "in an emulated machine (logarithmic)" : "(logarithmic)";
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${HEIGHT}" width="${width}" height="${HEIGHT}" font-family="system-ui, sans-serif" font-size="12">
   <style>text { fill: #24292f } .axis { stroke: #8b949e } @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } }</style>
-  <text x="10" y="22" font-size="15" font-weight="600">Services with two real servers each, in an emulated machine (logarithmic)</text>
+  <text x="10" y="22" font-size="15" font-weight="600">Services with two real servers each, ${where}</text>
 ${legend.join("\n")}
 ${panels.join("\n")}
 </svg>

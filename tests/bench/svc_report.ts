@@ -7,6 +7,7 @@ import { table } from "../../cli/output.ts";
 import type { ServiceAgentFigures } from "./svc_agent.ts";
 import type { EntriesFigures } from "./svc_entries.ts";
 import type { ModeFigures } from "./svc_iptables.ts";
+import type { TimesFigures } from "./svc_times.ts";
 
 /** Everything that was measured. */
 export interface Figures {
@@ -16,6 +17,7 @@ export interface Figures {
   readonly emulated?: boolean;
   readonly entries?: readonly EntriesFigures[];
   readonly agent?: ServiceAgentFigures;
+  readonly times?: TimesFigures;
   /** The agent on the machine itself, where its kernel has no IPVS: all checks, no programming. */
   readonly agentHere?: ServiceAgentFigures;
   readonly iptables?: {
@@ -86,5 +88,13 @@ export function agentTable(one: ServiceAgentFigures): string {
     ["resident, MiB (median)", figure(one.resident)],
     ["resident, MiB (most)", figure(one.most)],
     ["processor, % of a core", figure(one.processor)],
+    ["  without checks: looking for drift", figure(one.looks)],
+    ["all programmed again after ipvsadm -C, ms", figure(one.healed)],
   ]);
+}
+
+/** What an administrator waits for. */
+export function timesTable(times: TimesFigures): string {
+  const rows = times.map(([what, took]) => [what, figure(took.median), figure(took.most)]);
+  return table(["milliseconds, compiled agents", "median", "most"], rows);
 }
