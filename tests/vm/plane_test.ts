@@ -181,6 +181,25 @@ ipvsNamespaceTest("check() heals every injury, and sees none afterwards", async 
   }
 });
 
+ipvsNamespaceTest("checkVips() heals what the kernel announces, and nothing else", async (n) => {
+  using world = await World.alone(n);
+  const look = () => n.within(() => world.plane.checkVips());
+  world.reconcile(WEB, DNS);
+  assert.equal(look(), undefined);
+  await n.run("ip link add other type bridge");
+  await n.run("ipvsadm -D -t 10.96.0.1:80");
+  assert.equal(look(), undefined);
+  await n.run("ip addr delete 10.96.0.1/32 dev knet-ipvs0");
+  assert.equal(look()?.why, "virtual IPs are not as they should be");
+  assert.match(await n.run("ip -o addr show dev knet-ipvs0"), /10\.96\.0\.1\/32/);
+  assert.equal(look(), undefined);
+  await n.run("ip link delete knet-ipvs0");
+  assert.notEqual(look(), undefined);
+  assert.match(await n.run("ip -o addr show dev knet-ipvs0"), /10\.96\.0\.1\/32/);
+  assert.notEqual(world.check(), undefined);
+  assert.match(await n.run("ipvsadm -Sn"), /-A -t 10\.96\.0\.1:80/);
+});
+
 ipvsNamespaceTest("the kernel takes all schedulers, with their flags", async (n) => {
   using world = await World.alone(n);
   const servers = SCHEDULERS.map((scheduler, index) =>
