@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { canonicalAddress, formatPrefix, parsePrefix } from "../address.ts";
+import { canonicalAddress, formatPrefix, parsePrefix, prefixContains } from "../address.ts";
 import { allocate, clockIsSuspect, isExpired, isLeasable, isUntaken } from "../allocate.ts";
 import { type ClusterConfig, differences } from "../cluster.ts";
 import { KnetError } from "../error.ts";
@@ -34,6 +34,20 @@ function leaseOf(row: Row): Lease {
     reserved: Number(row.reserved) !== 0,
     revision: Number(row.revision),
   };
+}
+
+/** A container must not get an address that clients connect to. */
+async function refuseNetworkOfServices(query: Query, network: string, now: number): Promise<void> {
+  const { services } = await listServices(query, now);
+  const inside = services.filter(({ vip }) => prefixContains(network, vip));
+  const [first] = inside;
+  if (first === undefined) return;
+  const others = inside.length === 1 ? "" : `, and ${inside.length - 1} more are`;
+  throw new KnetError(
+    `Cannot set up the cluster with network ${network}: the virtual IP ${first.vip} of service ` +
+      `"${first.name}" is in it${others}`,
+    { exitCode: 4, remedy: "Choose another network, or remove the service first (knet svc rm)" },
+  );
 }
 
 async function readConfig(query: Query): Promise<ClusterConfig | undefined> {
@@ -108,7 +122,7 @@ export function sqlStore(engine: Engine): Store {
     getConfig: () => engine.read((query) => readConfig(query)),
 
     initConfig: (config, options = {}) =>
-      engine.write(async (query) => {
+      engine.write(async (query, now) => {
         const present = await readConfig(query);
         if (present !== undefined) {
           const found = differences(present, config);
@@ -126,6 +140,7 @@ export function sqlStore(engine: Engine): Store {
           if ((await liveLeases(query)).some((lease) => !isUntaken(lease))) {
             throw conflict("Hosts hold leases: run knet leave on each of them first");
           }
+          await refuseNetworkOfServices(query, config.network, now);
         }
         const revision = await raise(query);
         await query(

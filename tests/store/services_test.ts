@@ -1,6 +1,6 @@
 // The contract for services, both engines.
 import assert from "node:assert/strict";
-import type { makeClusterConfig } from "../../core/cluster.ts";
+import { makeClusterConfig } from "../../core/cluster.ts";
 import type { Destination, Service } from "../../core/service/model.ts";
 import type { Store } from "../../core/store/store.ts";
 import { engines, refusal } from "../support/store_engines.ts";
@@ -114,6 +114,20 @@ for (const [name, start] of Object.entries(engines)) {
         (await a.editServices({ names: [], vips }, ({ hosts }) => ({ result: hosts }))).result;
       assert.deepEqual(await hosts("192.168.2.2"), []);
       assert.deepEqual(await hosts("192.168.2.1"), [{ nodeName: "n1", publicIp: "192.168.2.1" }]);
+    });
+
+    await check("initConfig() refuses a network with a virtual IP in it", async (a) => {
+      await put(a, service("web"), service("tls", { port: 443 }));
+      const config = (await a.getConfig())!;
+      const wide = makeClusterConfig({ network: "10.64.0.0/10" });
+      await assert.rejects(
+        () => a.initConfig(wide, { replace: true }),
+        refusal(
+          /network 10\.64\.0\.0\/10: the virtual IP 10\.96\.0\.10 of service "\w+" is in it, and 1 more/,
+        ),
+      );
+      assert.deepEqual(await a.getConfig(), config);
+      await a.initConfig(makeClusterConfig({ network: "10.32.0.0/16" }), { replace: true });
     });
 
     await check("editServices() raises the revision once, and only for a change", async (a) => {

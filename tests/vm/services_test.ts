@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/service/model.ts";
 import { ipvsTest } from "../support/ipvs.ts";
-import { type Answer, ask, inside, tally } from "./talk.ts";
+import { type Answer, ask, inside, serve, tally } from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";
 import { real, virtual } from "./world.ts";
 
@@ -86,6 +86,41 @@ for (const forward of FORWARDS) {
   );
 }
 
+ipvsTest("hosts are real servers themselves, by direct routing and by tunnel", async () => {
+  const trio = await hosts();
+  const port = 9090;
+  const services = (["dr", "tunnel"] as const).map((forward, index) =>
+    virtual(
+      `hosts-${forward} 10.96.0.${8 + index}:${port}`,
+      [1, 2, 3].map((host) => real(`192.168.9.${host}:${port}`, { forward })),
+    )
+  );
+  const vips = services.map(({ address }) => address);
+  const servers = await Promise.all(
+    [1, 2, 3].map((host) =>
+      serve(inside(trio.name(`h${host}`)), `h${host}`, port, [`192.168.9.${host}`, ...vips])
+    ),
+  );
+  try {
+    assert.deepEqual(trio.reconcile(...services), []);
+    for (const { address, service } of services) {
+      for (const client of ["b1", "a2", "h3", "out"]) {
+        const answers = await ask(inside(trio.name(client)), "tcp", address, port, 6);
+        const what = `${service} from ${client}: ${JSON.stringify(answers)}`;
+        // Chosen once, by the host that was asked: one that is asked through a tunnel answers itself.
+        assert.deepEqual(tally(answers), { h1: 2, h2: 2, h3: 2 }, what);
+        if (client === "out") {
+          assert.ok(answers.every(({ from }) => from === "192.168.9.100"), what);
+        }
+      }
+    }
+    for (const host of trio.hosts) assert.equal(host.check(), undefined);
+    assert.deepEqual(trio.reconcile(), []);
+  } finally {
+    for (const server of servers) await server[Symbol.asyncDispose]();
+  }
+});
+
 ipvsTest(
   "a service that is removed leaves nothing, and nothing of others goes with it",
   async () => {
@@ -120,6 +155,37 @@ ipvsTest("masquerade always and never do what they say", async () => {
   const answers = await ask(inside(trio.name("out")), "tcp", never.address, 80, 3);
   assert.equal(answers.filter(({ from }) => from === "192.168.9.100").length, 1);
   assert.equal(answers.filter(({ by }) => by === "error").length, 2);
+});
+
+ipvsTest("persistence keeps each client at its real server", async () => {
+  const trio = await hosts();
+  const sticky = service("nat", "tcp", { persistent: 60 });
+  assert.deepEqual(trio.reconcile(sticky), []);
+  const servers: string[] = [];
+  for (const client of ["b1", "out", "a1"]) {
+    const answers = tally(await ask(inside(trio.name(client)), "tcp", sticky.address, 80, 5));
+    assert.deepEqual(Object.values(answers), [5], client);
+    servers.push(...Object.keys(answers));
+  }
+  assert.deepEqual(servers.sort(), ["a1", "a2", "a3"]);
+});
+
+ipvsTest("who uses its source ports again does not keep a drained real server alive", async () => {
+  const trio = await hosts();
+  const before = service("nat", "tcp");
+  const drained = {
+    ...before,
+    realServers: before.realServers.map((one, at) => at === 1 ? { ...one, weight: 0 } : one),
+  };
+  assert.deepEqual(trio.reconcile(before), []);
+  const again = () =>
+    ask(inside(trio.name("b1")), "tcp", before.address, 80, 9, { firstPort: 30_000 });
+  assert.deepEqual(tally(await again()), { a1: 3, a2: 3, a3: 3 });
+  assert.deepEqual(trio.reconcile(drained), []);
+  for (let round = 0; round < 3; round++) {
+    const answers = tally(await again());
+    assert.equal((answers["a1"] ?? 0) + (answers["a3"] ?? 0), 9, JSON.stringify(answers));
+  }
 });
 
 ipvsTest("1,000 connections are distributed as the scheduler says", async () => {
