@@ -7,6 +7,7 @@ import { getLogger } from "@logtape/logtape";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
+import type { BackendContext } from "../backend/backend.ts";
 import { KnetError, messageOf } from "../error.ts";
 import {
   applyFirewall,
@@ -14,8 +15,9 @@ import {
   ensureForward,
   type FirewallDesired,
   peerDelta,
+  type ServiceSets,
 } from "../firewall.ts";
-import type { AddressDelta } from "./peer_addresses.ts";
+import type { AddressDelta, PeerAddresses } from "./peer_addresses.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -23,6 +25,26 @@ const log = getLogger(["knet", "agent"]);
 export interface FirewallRequest {
   readonly ipMasq: boolean;
   readonly peersOnly: boolean;
+}
+
+/** What knet's table should do on a host with this place in the cluster. */
+export function firewallDesired(
+  { config: { network, backend }, subnet }: Pick<BackendContext, "config" | "subnet">,
+  { bridge, ipMasq, peersOnly }: FirewallRequest & { readonly bridge: string },
+  peers: Pick<PeerAddresses, "all">,
+  services: ServiceSets | undefined,
+): FirewallDesired {
+  return {
+    network,
+    subnet,
+    bridge,
+    ipMasq,
+    // host-gw has no tunnel, and so no port that somebody could send to.
+    peersOnly: peersOnly && backend.type !== "host-gw"
+      ? { port: backend.port, peers: peers.all }
+      : undefined,
+    services,
+  };
 }
 
 /**

@@ -8,9 +8,9 @@ import type { ClusterConfig } from "../cluster.ts";
 import { isStranded, listContainers } from "../container.ts";
 import type { Lease } from "../lease.ts";
 import type { NodeIdentity } from "../node.ts";
-import type { NodeState } from "../node_state.ts";
 import { peerStatus, type StatusReport } from "../status.ts";
 import type { Underlay } from "../underlay.ts";
+import type { HostNetwork } from "./host_network.ts";
 import type { Membership } from "./membership.ts";
 import type { Overlay } from "./overlay.ts";
 
@@ -19,25 +19,45 @@ export interface ReportFacts {
   readonly identity: NodeIdentity;
   /** When the agent started, milliseconds since the epoch. */
   readonly since: number;
-  readonly ready: boolean;
-  /** How it goes, in one sentence. */
+  /** How it goes: {@linkcode sentenceOf}. */
   readonly sentence: string;
-  readonly warnings: readonly string[];
   readonly bridge: string;
   readonly dataDir: string;
   readonly config: ClusterConfig | undefined;
   readonly lease: Lease | undefined;
-  readonly state: NodeState | undefined;
   readonly underlay: Underlay | undefined;
   readonly membership: Pick<Membership, "health" | "revision" | "notifying">;
   /** Without its password. */
   readonly storeUrl: string;
-  readonly overlay: Pick<Overlay, "paths" | "tables" | "tunnel">;
+  readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
+    readonly overlay: Pick<Overlay, "paths" | "tables" | "tunnel">;
+  };
+}
+
+/** What {@linkcode sentenceOf} looks at. */
+export interface SentenceFacts {
+  readonly lease: Pick<Lease, "subnet"> | undefined;
+  readonly membership: Pick<Membership, "health" | "takenOver">;
+  readonly network: Pick<HostNetwork, "ready" | "problem"> & {
+    readonly overlay: Pick<Overlay, "peers">;
+  };
+}
+
+/** How it goes, in one sentence: what needs an eye first. */
+export function sentenceOf({ lease, membership, network }: SentenceFacts): string {
+  if (network.problem !== undefined) return network.problem;
+  const { health, takenOver } = membership;
+  if (takenOver !== undefined) {
+    return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
+  }
+  if (health.state === "away") return `waiting for the store: ${health.detail}`;
+  return network.ready ? `${lease?.subnet}, ${network.overlay.peers.length} peers` : "joining";
 }
 
 /** Makes the report. */
 export function reportStatus(facts: ReportFacts): StatusReport {
-  const { identity, lease, state, overlay } = facts;
+  const { identity, lease, network } = facts;
+  const { state, overlay } = network;
   const { health, revision, notifying } = facts.membership;
   const subnet = lease?.subnet ?? "";
   const now = wallClock();
@@ -62,7 +82,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       running: true,
       pid: Deno.pid,
       since: facts.since,
-      ready: facts.ready,
+      ready: network.ready,
       state: facts.sentence,
     },
     store: {
@@ -79,6 +99,6 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       address: record.address,
       stranded: subnet !== "" && isStranded(record, subnet),
     })),
-    warnings: facts.warnings,
+    warnings: network.warnings,
   };
 }

@@ -6,6 +6,7 @@
 import { type ClusterConfig, type ClusterRequest, makeClusterConfig } from "../../core/cluster.ts";
 import type { Lease } from "../../core/lease.ts";
 import type { NodeState } from "../../core/node_state.ts";
+import type { Underlay } from "../../core/underlay.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
 
@@ -52,6 +53,20 @@ export function sampleAddress(
     flags: 0x80,
     permanent: true,
     ...address,
+  };
+}
+
+/** An underlay whose address is that of {@linkcode sampleLease}. */
+export function sampleUnderlay(underlay: Partial<Underlay> = {}): Underlay {
+  return {
+    ifindex: 2,
+    name: "eth0",
+    address: "192.168.2.1",
+    prefixLength: 24,
+    nearby: [{ prefix: "192.168.2.0/24", direct: true }],
+    publicIp: "192.168.2.1",
+    mtu: 1500,
+    ...underlay,
   };
 }
 

@@ -1,0 +1,250 @@
+/**
+ * All that the agent programs on this host, and the one reconcile that makes it be as it should. When that happens is for the agent
+ * to say. Everything here is synchronous but containers' move to another subnet.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import type { BackendContext } from "../backend/backend.ts";
+import { renumber, repairContainers } from "../container.ts";
+import { KnetError, messageOf } from "../error.ts";
+import type { Lease } from "../lease.ts";
+import type { NodeIdentity } from "../node.ts";
+import { type NodeState, writeNodeState } from "../node_state.ts";
+import type { Underlay } from "../underlay.ts";
+import type { Watched } from "./drift.ts";
+import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
+import type { KernelNews } from "./kernel_events.ts";
+import type { ServiceChanges } from "./membership.ts";
+import { Counters } from "./metrics.ts";
+import type { AgentOptions } from "./options.ts";
+import { Overlay, type Reconciled } from "./overlay.ts";
+import { PeerAddresses } from "./peer_addresses.ts";
+import { stateOf } from "./place.ts";
+import { HostServices } from "./services.ts";
+import { tidyAfter } from "./tidy.ts";
+
+const log = getLogger(["knet", "agent"]);
+
+/** This host's overlay, services, firewall, containers and files. */
+export class HostNetwork implements AsyncDisposable {
+  /** The socket that everything is programmed by. */
+  readonly rtnl = openRtnl();
+  readonly overlay: Overlay;
+  readonly services: HostServices;
+  readonly counters = new Counters();
+  readonly #options: AgentOptions;
+  readonly #identity: NodeIdentity;
+  readonly #firewall: HostFirewall;
+  readonly #addresses = new PeerAddresses();
+  #state: NodeState | undefined;
+  #dirty = false;
+  #firewallDirty = false;
+  #ready = false;
+  #problem: string | undefined;
+  #refusal: KnetError | undefined;
+
+  /**
+   * @param onDirty Called when the kernel has something to learn. Returns at once.
+   * @throws {KnetError} exit code 3 if the firewall cannot be what it was asked to be.
+   */
+  constructor(options: AgentOptions, identity: NodeIdentity, onDirty: () => void) {
+    this.#options = options;
+    this.#identity = identity;
+    this.#firewall = new HostFirewall(options);
+    this.services = new HostServices({
+      rtnl: this.rtnl,
+      nft: this.#firewall.nft,
+      stateDir: options.stateDir,
+      dataDir: options.dataDir,
+      strictArp: options.strictArp,
+      adopt: options.adopt,
+      writeFirewall: () => this.reconcileFirewall(),
+      onDirty,
+    });
+    this.overlay = new Overlay(this.rtnl, options, () => {
+      this.#dirty = true;
+      onDirty();
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.overlay.close();
+    this.services[Symbol.dispose]();
+    this.#firewall[Symbol.dispose]();
+    this.rtnl[Symbol.dispose]();
+  }
+
+  /** This host's place in the cluster; undefined before `configure`. */
+  get state(): NodeState | undefined {
+    return this.#state;
+  }
+  /** Whether everything has to be reconciled. */
+  get dirty(): boolean {
+    return this.#dirty;
+  }
+  /** Whether the firewall has to be, if nothing else. */
+  get firewallDirty(): boolean {
+    return this.#firewallDirty;
+  }
+  /** Whether everything was programmed once. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+  /** What went wrong with the last reconcile. */
+  get problem(): string | undefined {
+    return this.#problem;
+  }
+  /** What of this host was in the way before it was ready: the administrator is there to see it. */
+  get refusal(): KnetError | undefined {
+    return this.#refusal;
+  }
+  /** What the administrator should know. */
+  get warnings(): string[] {
+    return [
+      ...this.#firewall.warnings,
+      ...this.services.warnings,
+      ...(this.#problem === undefined ? [] : [this.#problem]),
+    ];
+  }
+
+  /** What of the kernel's events is about this network on that underlay. */
+  watched(underlay: Underlay): Watched {
+    return {
+      device: { index: this.overlay.device, name: this.#state?.device },
+      bridge: { index: this.overlay.bridge, name: this.#options.bridge },
+      underlay,
+      tables: this.overlay.tables,
+      port: this.rtnl.portId,
+    };
+  }
+
+  /** Takes what the kernel tells. */
+  note(news: KernelNews): void {
+    this.counters.noticed(news);
+    if (news.overlay) this.#dirty = true;
+    if (news.firewall) this.#firewallDirty = true;
+    if (news.sysctl) ensureForwarding();
+  }
+
+  /** Asks for a reconcile of everything. */
+  invalidate(): void {
+    this.#dirty = true;
+  }
+
+  /** What has to be done every second, because no notification tells of it. */
+  tick(): void {
+    ensureForwarding();
+    this.services.tick();
+  }
+
+  /** Says what this host is; takes effect with the next reconcile. */
+  configure(context: BackendContext): void {
+    this.overlay.configure(context);
+    this.#state = stateOf(context, this.#identity, this.#options);
+  }
+
+  /** Replaces all peers; takes effect with the next reconcile. */
+  setPeers(peers: readonly Lease[]): void {
+    this.overlay.setPeers(peers);
+    this.#addresses.set(peers);
+    this.services.notePeers();
+  }
+
+  /** Applies changes of some peers at once. What fails makes everything dirty. */
+  changePeers(changed: readonly Lease[], removed: readonly string[]): void {
+    const addresses = this.#addresses.change(changed, removed);
+    if (addresses.add.length + addresses.remove.length > 0) this.services.notePeers();
+    try {
+      const done = this.overlay.changePeers(changed, removed);
+      this.counters.reconciled("peers", done);
+      if (done.failures.length > 0) this.#dirty = true;
+      if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
+    } catch (error) {
+      log.debug("{message}", { message: messageOf(error) });
+      this.#dirty = true;
+    }
+    this.reconcileServices();
+  }
+
+  /** Applies changes of services at once. */
+  changeServices(changes: ServiceChanges): void {
+    this.services.note(changes);
+    this.reconcileServices();
+  }
+
+  /** Virtual IPs and all that hangs on them. */
+  reconcileServices(): void {
+    // Before the bridge is there, nothing could come back from a service.
+    if (this.#state === undefined || this.overlay.bridge === 0) return;
+    this.services.configure(this.#state, this.#addresses);
+    if (this.services.dirty) this.services.reconcile();
+  }
+
+  /** knet's nftables table and its rules in foreign chains. */
+  reconcileFirewall(): void {
+    this.#firewallDirty = false;
+    const context = this.overlay.context;
+    if (context === undefined) return;
+    const services = this.services.firewall;
+    this.#firewall.reconcile(firewallDesired(context, this.#options, this.#addresses, services));
+  }
+
+  /** Everything: devices, entries, forwarding, firewall, containers, files. */
+  reconcile(why: string): void {
+    this.#dirty = false;
+    const state = this.#state;
+    if (state === undefined) return;
+    let done: Reconciled;
+    try {
+      ensureForwarding();
+      done = this.overlay.reconcile();
+      this.services.configure(state, this.#addresses);
+      this.services.reconcile();
+      this.reconcileFirewall();
+      const { dataDir, stateDir } = this.#options;
+      const repaired = repairContainers(this.rtnl, { dataDir, state });
+      writeNodeState(stateDir, state);
+      for (const change of [...done.changes, ...repaired]) log.info("{change}", { change });
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.counters.reconciled(why, done);
+    const [failure] = done.failures;
+    this.#problem = failure?.error.message;
+    if (failure !== undefined) {
+      log.error("{count} entries were refused: {message}", {
+        count: done.failures.length,
+        message: failure.error.message,
+      });
+    }
+    if (done.operations > 0) {
+      log.info("Reconciled {operations} entries ({why})", { operations: done.operations, why });
+      tidyAfter(done.operations);
+    }
+    this.#ready = true;
+  }
+
+  #fail(error: unknown): void {
+    this.#problem = messageOf(error);
+    this.counters.failed();
+    log.error("{message}", { message: this.#problem });
+    if (!this.#ready && error instanceof KnetError) this.#refusal = error;
+  }
+
+  /** Gives containers addresses of the subnet that this host has now. */
+  async renumber(oldSubnet: string): Promise<void> {
+    const { dataDir } = this.#options;
+    try {
+      const { moved, stranded } = await renumber({ dataDir, oldSubnet, newState: this.#state! });
+      log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
+        moved: moved.length,
+        stranded: stranded.length,
+      });
+    } catch (error) {
+      log.error("Cannot renumber containers: {message}", { message: messageOf(error) });
+    }
+  }
+}
