@@ -135,13 +135,9 @@ export class HostServices implements Disposable {
     this.#dirty = true;
   }
 
-  /** Peers came or went: hosts that are real servers themselves are reached otherwise than strangers are. */
+  /** Peers came or went: hosts that are real servers themselves are reached otherwise than strangers are, and their addresses are no virtual IPs. */
   notePeers(): void {
-    for (const { realServers } of this.#monitor.virtualServers.values()) {
-      if (realServers[0]?.forward !== "dr") continue;
-      this.#host = "";
-      return;
-    }
+    if (this.#plane.dependsOnPeers) this.#host = "";
   }
 
   /** Takes what the store has. */

@@ -52,7 +52,7 @@ export function applyServices(
     const operation = operations[index]!;
     if (operation.verb === "delete" && GONE.has(error.code)) continue;
     if (operation.kind === "dest" && refused.has(operation.server.key)) continue;
-    if (operation.kind === "server") refused.add(operation.server.key);
+    if (operation.kind === "server" && operation.verb === "add") refused.add(operation.server.key);
     failures.push({ operation, error });
   }
   return failures;

@@ -16,7 +16,9 @@ import {
   procKey,
   procServer,
   sameVisible,
+  ticksOf,
 } from "./kernel_server.ts";
+import { realServerKey } from "./model.ts";
 import type { ServiceOperation } from "./plan.ts";
 
 /** Virtual servers for which as many questions are cheaper than reading all that there are. */
@@ -28,10 +30,10 @@ export class KernelMirror {
   readonly #proc: IpvsProc;
   /** Digest of the file when all was as the mirror says. */
   #digest: number | undefined;
+  /** The kernel's ticks a second, once they are known. */
+  #ticks: number | undefined;
   /** Knet's virtual servers, by key. */
   servers: Map<string, KernelServer> = new Map();
-  /** Keys of those that the kernel refused to make so; what it has of them is not known. */
-  refused: ReadonlySet<string> = new Set();
   /** Everybody else's; those by firewall mark are under `FWM n`. */
   foreign: Map<string, ProcService> = new Map();
 
@@ -54,7 +56,6 @@ export class KernelMirror {
   ): void {
     this.#digest = undefined;
     this.servers = new Map();
-    this.refused = new Set();
     this.foreign = new Map();
     this.#proc.read();
     for (const shown of this.#proc.parse()) {
@@ -67,11 +68,20 @@ export class KernelMirror {
       const server = wanted.get(key);
       const actual = server === undefined
         ? procServer(key, shown)
-        : !deep && hidden === hiddenPart(server) && sameVisible(server, shown)
+        : !deep && hidden === hiddenPart(server) && this.#isRight(server, shown)
         ? server
         : this.#dump(key, server);
       if (actual !== undefined) this.servers.set(key, actual);
     }
+  }
+
+  /** As far as /proc shows it. */
+  #isRight(wanted: KernelServer, shown: ProcService): boolean {
+    if (!sameVisible(wanted, shown)) return false;
+    const ticks = ticksOf(wanted, shown);
+    if (ticks === 0) return true;
+    // The first that makes sense tells of all.
+    return ticks !== undefined && ticks === (this.#ticks ??= ticks);
   }
 
   #dump(key: string, server: KernelServer): KernelServer | undefined {
@@ -82,11 +92,20 @@ export class KernelMirror {
   /** Brings the mirror up to date with what was sent. */
   advance(operations: readonly ServiceOperation[], failures: readonly ServiceFailure[]): void {
     this.#digest = undefined;
-    this.refused = new Set(failures.map(({ operation }) => operation.server.key));
+    const partly = new Set(failures.map(({ operation }) => operation.server.key));
     for (const { kind, verb, server } of operations) {
-      if (this.refused.has(server.key)) continue;
+      if (partly.has(server.key)) continue;
       if (kind === "server" && verb === "delete") this.servers.delete(server.key);
       else this.servers.set(server.key, server);
+    }
+    if (partly.size === 0) return;
+    const refused = new Set(failures.map(({ operation }) => operation));
+    for (const operation of operations) {
+      const { key } = operation.server;
+      if (!partly.has(key) || refused.has(operation)) continue;
+      const after = afterOperation(this.servers.get(key), operation);
+      if (after === undefined) this.servers.delete(key);
+      else this.servers.set(key, after);
     }
   }
 
@@ -118,7 +137,7 @@ export class KernelMirror {
     this.foreign = new Map();
     for (const one of shown) {
       const key = procKey(one);
-      if (key === undefined || !this.servers.has(key) && !this.refused.has(key)) {
+      if (key === undefined || !this.servers.has(key)) {
         this.foreign.set(key ?? `${one.protocol} ${one.port}`, one);
       }
     }
@@ -139,10 +158,9 @@ export class KernelMirror {
       if (key !== undefined) shown.set(key, one);
     }
     for (const [key, server] of this.servers) {
-      if (this.refused.has(key)) continue;
       const one = shown.get(key);
       if (one === undefined) return `virtual server ${key} is gone`;
-      if (!sameVisible(server, one)) return `virtual server ${key} was changed`;
+      if (!this.#isRight(server, one)) return `virtual server ${key} was changed`;
     }
     this.#readForeign(all);
     this.#digest = digest;
@@ -154,4 +172,22 @@ export class KernelMirror {
     this.#proc.read();
     return this.#proc.parse();
   }
+}
+
+/** A virtual server that was `before` after one message that the kernel took; undefined if there is none. */
+function afterOperation(
+  before: KernelServer | undefined,
+  operation: ServiceOperation,
+): KernelServer | undefined {
+  const { kind, verb, server } = operation;
+  if (kind === "server") {
+    return verb === "delete" ? undefined : { ...server, dests: before?.dests ?? new Map() };
+  }
+  // To a virtual server that could not be made, nothing was added.
+  if (before === undefined) return undefined;
+  const dests = new Map(before.dests);
+  const key = realServerKey(operation.dest);
+  if (verb === "delete") dests.delete(key);
+  else dests.set(key, operation.dest);
+  return { ...before, dests };
 }

@@ -140,12 +140,28 @@ const FORWARD_WORDS = new Map<string, number>([
   ["Route", FORWARDING.route],
 ]);
 
-/** Whether /proc shows a virtual server as it should be, as far as it shows it. */
+/** Values of CONFIG_HZ (kernel/Kconfig.hz and those of other architectures): /proc shows time-outs in ticks, and not how long one is. */
+const TICKS_A_SECOND: ReadonlySet<number> = new Set(
+  [24, 48, 64, 100, 128, 200, 250, 256, 300, 500, 512, 1000, 1024, 1200],
+);
+
+/**
+ * How many ticks this kernel has a second, if a virtual server's persistence is as it should be.
+ *
+ * @returns undefined if it cannot be; 0 if it has no persistence, which says nothing.
+ */
+export function ticksOf(wanted: KernelServer, shown: ProcService): number | undefined {
+  if (shown.persistent === 0) return 0;
+  const ticks = shown.persistent / wanted.timeout;
+  return TICKS_A_SECOND.has(ticks) ? ticks : undefined;
+}
+
+/** Whether /proc shows a virtual server as it should be, as far as it shows it; of persistence see {@linkcode ticksOf}. */
 export function sameVisible(wanted: KernelServer, shown: ProcService): boolean {
   const persistent = (wanted.flags & SVC_F.PERSISTENT) !== 0;
   if (
     wanted.scheduler !== shown.scheduler ||
-    shown.persistent !== (persistent ? wanted.timeout : 0) ||
+    (shown.persistent > 0) !== persistent ||
     persistent && shown.netmask !== wanted.netmask ||
     wanted.family === 4 && shown.onePacket !== ((wanted.flags & SVC_F.ONEPACKET) !== 0) ||
     wanted.dests.size !== shown.dests.length

@@ -5,28 +5,21 @@
  * @module
  */
 import { MissingFamilyError } from "../../ffi/genl/genl.ts";
-import { IpvsSocket, setTimeouts } from "../../ffi/genl/ipvs.ts";
+import { IpvsSocket } from "../../ffi/genl/ipvs.ts";
 import { IpvsProc } from "../../ffi/genl/ipvs_proc.ts";
 import { type IpvsService, listServices } from "../../ffi/genl/ipvs_service.ts";
 import type { Nftables } from "../../ffi/libnftables.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { readSysctl } from "../../ffi/sysctl.ts";
 import { familyOf } from "../address.ts";
-import { listContainers } from "../container.ts";
-import { KnetError, messageOf } from "../error.ts";
+import { KnetError } from "../error.ts";
 import type { ServiceSets } from "../firewall.ts";
 import { bootId } from "../node.ts";
 import { applyServices } from "./apply.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
 import { type KernelServer, kernelServer } from "./kernel_server.ts";
 import { MasqueradeKeeper } from "./masquerade.ts";
-import {
-  isDirect,
-  NO_TIMEOUTS,
-  type ServicesDesired,
-  type ServiceTimeouts,
-  type VirtualServer,
-} from "./model.ts";
+import { isDirect, NO_TIMEOUTS, type ServicesDesired, type VirtualServer } from "./model.ts";
 import { planServices } from "./plan.ts";
 import {
   explain,
@@ -35,11 +28,12 @@ import {
   type PlaneOptions,
   type PlaneReconciled,
 } from "./plane_types.ts";
-import { directVips, ensureTunnelEnd, equipContainers } from "./real_server.ts";
+import { RealServerKeeper } from "./real_server.ts";
 import { achieved, intended, RecordKeeper, UNSEEN } from "./record.ts";
 import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./rows.ts";
 import { SysctlKeeper } from "./sysctl_keeper.ts";
 import { type SysctlRow, wantedSysctls } from "./sysctls.ts";
+import { ensureTimeouts } from "./timeout_keeper.ts";
 import { VipKeeper } from "./vip_keeper.ts";
 import { VIP_DEVICE } from "./vips.ts";
 
@@ -52,11 +46,11 @@ const MOST_PATIENCE = 64;
 export class ServicePlane implements Disposable {
   readonly #rtnl: NetlinkSocket;
   readonly #options: PlaneOptions;
-  readonly #bootId = bootId();
   readonly #record: RecordKeeper;
   readonly #sysctls: SysctlKeeper;
   readonly #vips: VipKeeper;
   readonly #masquerade: MasqueradeKeeper;
+  readonly #realServers: RealServerKeeper;
   #host: PlaneHost | undefined;
   #ipvs: IpvsSocket | undefined;
   #proc: IpvsProc | undefined;
@@ -67,6 +61,8 @@ export class ServicePlane implements Disposable {
   #kernelServers = new WeakMap<VirtualServer, KernelServer>();
   #problems: readonly string[] = [];
   #blocked: ReadonlySet<string> = new Set();
+  /** Virtual IPs that are other hosts' addresses. */
+  #peerVips: ReadonlySet<string> = new Set();
   #failures = 0;
   #patience = 0;
 
@@ -76,10 +72,12 @@ export class ServicePlane implements Disposable {
   constructor(rtnl: NetlinkSocket, nft: Nftables | undefined, options: PlaneOptions) {
     this.#rtnl = rtnl;
     this.#options = options;
-    this.#record = new RecordKeeper(options.dataDir, this.#bootId);
+    const host = { rtnl, dataDir: options.dataDir, bootId: bootId() };
+    this.#record = new RecordKeeper(host.dataDir, host.bootId);
     this.#sysctls = new SysctlKeeper(this.#record);
     this.#vips = new VipKeeper(rtnl);
     this.#masquerade = new MasqueradeKeeper(nft);
+    this.#realServers = new RealServerKeeper(host, this.#record);
   }
 
   /** Generic netlink messages sent so far. */
@@ -93,6 +91,15 @@ export class ServicePlane implements Disposable {
   /** What is not as the store wants it, in sentences. */
   get problems(): readonly string[] {
     return this.#problems;
+  }
+
+  /** Whether a host that comes or goes makes a difference to what the kernel has to hold. */
+  get dependsOnPeers(): boolean {
+    const { peers } = this.#host ?? {};
+    return peers !== undefined &&
+      this.#desired.virtualServers.some(({ address, realServers }) =>
+        realServers[0]?.forward === "dr" || peers.has(address) !== this.#peerVips.has(address)
+      );
   }
 
   /** Says what this host is; takes effect with the next reconcile. */
@@ -140,13 +147,17 @@ export class ServicePlane implements Disposable {
     this.#masquerade.narrow(family);
     this.#writeFirewall();
     this.#record.save({ servers: achieved(this.#record.record.servers, mirror.servers) });
-    this.#setTimeouts(desired.timeouts);
-    changes.push(...this.#equip(servers, host, problems));
+    const timeouts = ensureTimeouts(this.#ipvs!, this.#record, desired.timeouts);
+    if (timeouts !== undefined) problems.push(timeouts);
+    const equipped = this.#realServers.ensure(servers, [host.publicIp, host.gateway]);
+    changes.push(...equipped.changes);
+    problems.push(...equipped.problems);
 
     this.#known = true;
     this.#failures = failures.length === 0 ? 0 : this.#failures + 1;
     this.#patience = Math.min(MOST_PATIENCE, 2 ** this.#failures);
-    problems.push(...failures.map(explain));
+    problems.push(...failures.map((failure) => explain(failure, servers)));
+    problems.push(...this.#vipProblems(servers));
     this.#problems = problems;
     const firewallDirty = this.#masquerade.dirty;
     return { operations: operations.length, changes, failures, problems, firewallDirty };
@@ -190,16 +201,14 @@ export class ServicePlane implements Disposable {
    */
   removeAll(): string[] {
     const { record } = this.#record;
-    if (record.servers.size > 0) {
+    if (record.servers.size > 0 || record.timeoutsBefore.tcp > 0) {
       const mirror = this.#open();
       mirror.read(record.servers, new Map());
       applyServices(this.#ipvs!, planServices(new Map(), mirror.servers));
       mirror.servers = new Map();
+      ensureTimeouts(this.#ipvs!, this.#record, NO_TIMEOUTS);
     }
-    if (record.containers.length > 0) {
-      const containers = listContainers(this.#options.dataDir, this.#bootId);
-      equipContainers(containers, new Map(), record.containers);
-    }
+    this.#realServers.ensure([], []);
     const removed = this.#vips.remove().length > 0;
     this.#sysctls.restore();
     this.#record.clear();
@@ -285,10 +294,18 @@ export class ServicePlane implements Disposable {
   ): Map<string, KernelServer> {
     const wanted = new Map<string, KernelServer>();
     const taken = this.#takenAddresses(desired, host);
+    this.#peerVips = new Set(
+      desired.virtualServers.map(({ address }) => address).filter((vip) => host.peers.has(vip)),
+    );
     for (const server of desired.virtualServers) {
-      if (!taken.has(server.address)) wanted.set(this.#kernel(server).key, this.#kernel(server));
+      const whose = taken.has(server.address)
+        ? "this host"
+        : this.#peerVips.has(server.address)
+        ? "another host"
+        : undefined;
+      if (whose === undefined) wanted.set(this.#kernel(server).key, this.#kernel(server));
       else {
-        const state = `${server.address} is an address of this host`;
+        const state = `${server.address} is an address of ${whose}`;
         problems.push(`Service "${server.service}" is left out: ${state}`);
       }
     }
@@ -299,10 +316,12 @@ export class ServicePlane implements Disposable {
     }
     const blocked = new Set<string>();
     const adopted = new Map(this.#record.record.servers);
+    // Without a record, a virtual IP on knet's own device tells whose a virtual server is.
+    const bound = this.#record.isEmpty && mirror.foreign.size > 0 ? this.#vips.bound() : undefined;
     for (const server of desired.virtualServers) {
       const { key } = this.#kernel(server);
       if (!wanted.has(key) || !mirror.foreign.has(key)) continue;
-      if (this.#options.adopt?.(server)) adopted.set(key, UNSEEN);
+      if (this.#options.adopt?.(server) || bound?.has(server.address)) adopted.set(key, UNSEEN);
       else {
         blocked.add(key);
         wanted.delete(key);
@@ -348,27 +367,11 @@ export class ServicePlane implements Disposable {
     }));
   }
 
-  #setTimeouts(timeouts: ServiceTimeouts): void {
-    const { tcp, tcpfin, udp } = this.#record.record.timeouts;
-    if (tcp === timeouts.tcp && tcpfin === timeouts.tcpfin && udp === timeouts.udp) return;
-    setTimeouts(this.#ipvs!, timeouts);
-    this.#record.save({ timeouts });
-  }
-
-  #equip(servers: readonly VirtualServer[], host: PlaneHost, problems: string[]): string[] {
-    const vips = directVips(servers);
-    const { containers } = this.#record.record;
-    if (vips.size === 0 && containers.length === 0) return [];
-    const attached = listContainers(this.#options.dataDir, this.#bootId);
-    const done = equipContainers(attached, vips, containers);
-    this.#record.save({ containers: done.equipped });
-    problems.push(...done.problems);
-    if (!vips.has(host.publicIp) && !vips.has(host.gateway)) return [...done.changes];
-    try {
-      return [...done.changes, ...ensureTunnelEnd(this.#rtnl)];
-    } catch (error) {
-      problems.push(messageOf(error));
-      return [...done.changes];
-    }
+  #vipProblems(servers: readonly VirtualServer[]): string[] {
+    const { refused } = this.#vips;
+    if (refused.size === 0) return [];
+    return servers.filter(({ address }) => refused.has(address)).map(({ service, address }) =>
+      `Service "${service}" lacks its virtual IP ${address}: ${refused.get(address)!.message}`
+    );
   }
 }

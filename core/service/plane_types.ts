@@ -5,7 +5,7 @@
  */
 import type { ServiceFailure } from "./apply.ts";
 import type { ForwardFacts } from "./kernel_server.ts";
-import type { VirtualServer } from "./model.ts";
+import { type VirtualServer, virtualServerKey } from "./model.ts";
 
 /** What the plane is told of this host. */
 export interface PlaneHost extends ForwardFacts {
@@ -51,11 +51,14 @@ export interface Healed extends PlaneReconciled {
   readonly why: string;
 }
 
-/** The kernel's words, and what they mean where they say little. */
-export function explain({ operation, error }: ServiceFailure): string {
+/** What the kernel refused, in its words and what they mean where they say little. */
+export function explain({ operation, error }: ServiceFailure, services: Iterable<VirtualServer>) {
   const { server, kind } = operation;
-  if (kind === "server" && error.code === "ENOENT") {
-    return `${error.message}: this kernel has no such scheduler (module ip_vs_${server.scheduler})`;
+  const what = kind === "server" && error.code === "ENOENT"
+    ? `${error.message}: this kernel has no such scheduler (module ip_vs_${server.scheduler})`
+    : error.message;
+  for (const one of services) {
+    if (virtualServerKey(one) === server.key) return `Service "${one.service}": ${what}`;
   }
-  return error.message;
+  return what;
 }

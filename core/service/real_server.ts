@@ -5,22 +5,22 @@
  * @module
  */
 import { withNetns } from "../../ffi/netns.ts";
-import { NetlinkError } from "../../ffi/netlink/error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
-import { addLink, changeLink, deleteLink, getLink } from "../../ffi/rtnl/link.ts";
+import { deleteLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
+import { listContainers } from "../container.ts";
 import type { ContainerRecord } from "../container/addresses.ts";
 import { reopen } from "../container/namespace.ts";
-import { KnetError, messageOf } from "../error.ts";
+import { messageOf } from "../error.ts";
 import { deriveMac } from "../mac.ts";
 import { isDirect, type VirtualServer } from "./model.ts";
+import type { RecordKeeper } from "./record.ts";
+import { setSysctls } from "./sysctls.ts";
+import { ensureTunnelEnd, releaseTunnelEnd } from "./tunnel_end.ts";
 import { addVips, ensureVipDevice, planVips, readVips, removeVips } from "./vips.ts";
 
 /** The device that holds virtual IPs in a container. */
 export const CONTAINER_DEVICE = "knet-vip0";
-/** The kernel's own IPIP device, which takes what comes from anywhere. */
-const TUNNEL_DEVICE = "tunl0";
 
 /** Virtual IPs by the addresses of the real servers that have to take them; IPv4 only, as are their tunnels. */
 export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<string>> {
@@ -100,53 +100,55 @@ function strip(): string[] {
   const link = getLink(rtnl, CONTAINER_DEVICE);
   if (link === undefined) return [];
   deleteLink(rtnl, link.index);
-  const tunnel = getLink(rtnl, TUNNEL_DEVICE);
-  if (tunnel?.up) changeLink(rtnl, tunnel.index, { up: false });
-  return [`removed ${CONTAINER_DEVICE}`];
+  return [`removed ${CONTAINER_DEVICE}`, ...releaseTunnelEnd(rtnl)];
 }
 
-/**
- * Makes the namespace that the thread is in take IPIP packets, from whomever.
- *
- * @returns what was done, in words.
- * @throws {KnetError} if the kernel has no IPIP.
- */
-export function ensureTunnelEnd(rtnl: NetlinkSocket): string[] {
-  const link = getLink(rtnl, TUNNEL_DEVICE) ?? makeTunnelDevice(rtnl);
-  // The answer leaves by another device than the one by which the request came; the stricter of the two values counts.
-  const all = readSysctl("net.ipv4.conf.all.rp_filter") === "0" ? "0" : "2";
-  const changes = setSysctls({ [`net.ipv4.conf.${TUNNEL_DEVICE}.rp_filter`]: all });
-  if (link.up) return changes;
-  changeLink(rtnl, link.index, { up: true });
-  return [...changes, `set ${TUNNEL_DEVICE} up`];
+/** Where real servers may be on this host. */
+export interface RealServerHost {
+  readonly rtnl: NetlinkSocket;
+  readonly dataDir: string;
+  readonly bootId: string;
 }
 
-function makeTunnelDevice(rtnl: NetlinkSocket) {
-  try {
-    addLink(rtnl, { name: TUNNEL_DEVICE, kind: "ipip" });
-  } catch (error) {
-    // The module makes the device as it is loaded: then it is there, which is as good.
-    const code = error instanceof NetlinkError ? error.code : "";
-    if (code === "EOPNOTSUPP") {
-      throw new KnetError("Cannot receive from tunnels: this kernel has no IPIP", {
-        cause: error,
-        remedy: "Install or load the kernel module ipip",
-      });
+/** Makes containers of this host, and the host itself, the real servers that services want them to be, and nothing beside. */
+export class RealServerKeeper {
+  readonly #host: RealServerHost;
+  readonly #record: RecordKeeper;
+  /** Whether this host is the end of tunnels; after a start that is not known. */
+  #tunnelEnd: boolean | undefined;
+
+  constructor(host: RealServerHost, record: RecordKeeper) {
+    this.#host = host;
+    this.#record = record;
+  }
+
+  /**
+   * @param addresses the host's own.
+   * @returns what was done, in words, and sentences about what could not be.
+   */
+  ensure(
+    servers: readonly VirtualServer[],
+    addresses: readonly string[],
+  ): { changes: readonly string[]; problems: readonly string[] } {
+    const vips = directVips(servers);
+    const changes: string[] = [];
+    const problems: string[] = [];
+    const { containers } = this.#record.record;
+    if (vips.size > 0 || containers.length > 0) {
+      const { dataDir, bootId } = this.#host;
+      const done = equipContainers(listContainers(dataDir, bootId), vips, containers);
+      this.#record.save({ containers: done.equipped });
+      changes.push(...done.changes);
+      problems.push(...done.problems);
     }
-    if (code !== "EEXIST") throw error;
+    const tunnelEnd = addresses.some((address) => vips.has(address));
+    try {
+      if (tunnelEnd) changes.push(...ensureTunnelEnd(this.#host.rtnl));
+      else if (this.#tunnelEnd !== false) changes.push(...releaseTunnelEnd(this.#host.rtnl));
+      this.#tunnelEnd = tunnelEnd;
+    } catch (error) {
+      problems.push(messageOf(error));
+    }
+    return { changes, problems };
   }
-  const link = getLink(rtnl, TUNNEL_DEVICE);
-  if (link === undefined) throw new KnetError(`Cannot use device "${TUNNEL_DEVICE}": it vanished`);
-  return link;
-}
-
-function setSysctls(wanted: Record<string, string>): string[] {
-  const changes: string[] = [];
-  for (const [name, value] of Object.entries(wanted)) {
-    const current = readSysctl(name);
-    if (current === undefined || current === value) continue;
-    writeSysctl(name, value);
-    changes.push(`set ${name} to ${value}`);
-  }
-  return changes;
 }

@@ -18,6 +18,8 @@ export interface ServiceRecord {
   readonly servers: ReadonlyMap<string, string>;
   /** Timeouts that were set. */
   readonly timeouts: ServiceTimeouts;
+  /** Timeouts before the first that was set. */
+  readonly timeoutsBefore: ServiceTimeouts;
   /** Kernel parameters that were changed, with their values before. */
   readonly sysctls: ReadonlyMap<string, string>;
   /** Network namespaces of containers that were made real servers, by `device:inode`. */
@@ -28,6 +30,7 @@ export interface ServiceRecord {
 export const EMPTY_RECORD: ServiceRecord = {
   servers: new Map(),
   timeouts: NO_TIMEOUTS,
+  timeoutsBefore: NO_TIMEOUTS,
   sysctls: new Map(),
   containers: [],
 };
@@ -48,6 +51,7 @@ export function parseRecord(text: string, bootId: string): ServiceRecord {
     return {
       servers: new Map(Object.entries(parsed.servers).map(([key, word]) => [key, String(word)])),
       timeouts: { ...NO_TIMEOUTS, ...parsed.timeouts },
+      timeoutsBefore: { ...NO_TIMEOUTS, ...parsed.timeoutsBefore },
       sysctls: new Map(Object.entries(parsed.sysctls).map(([key, word]) => [key, String(word)])),
       containers: parsed.containers.map(String),
     };
@@ -57,11 +61,12 @@ export function parseRecord(text: string, bootId: string): ServiceRecord {
 }
 
 function recordText(bootId: string, record: ServiceRecord): string {
-  const { servers, timeouts, sysctls, containers } = record;
+  const { servers, timeouts, timeoutsBefore, sysctls, containers } = record;
   return JSON.stringify({
     bootId,
     servers: Object.fromEntries(servers),
     timeouts,
+    timeoutsBefore,
     sysctls: Object.fromEntries(sysctls),
     containers,
   }) + "\n";
@@ -118,22 +123,24 @@ export class RecordKeeper {
   get record(): ServiceRecord {
     return this.#record;
   }
+  /** Whether nothing was written down since this host started: it is the first time, or the file was lost. */
+  get isEmpty(): boolean {
+    return this.#record === EMPTY_RECORD;
+  }
 
   /** Changes parts of the record; on the disk when this returns. */
   save(change: Partial<ServiceRecord>): void {
     const before = this.#record;
-    const record = this.#record = { ...before, ...change };
+    const record = { ...before, ...change };
     const same = sameMap(record.servers, before.servers) &&
       sameMap(record.sysctls, before.sysctls) &&
-      JSON.stringify(record.timeouts) === JSON.stringify(before.timeouts) &&
+      JSON.stringify([record.timeouts, record.timeoutsBefore]) ===
+        JSON.stringify([before.timeouts, before.timeoutsBefore]) &&
       record.containers.join() === before.containers.join();
-    if (same) return;
-    writeFileAtomically(
-      fileOf(this.#dataDir),
-      recordText(this.#bootId, record),
-      0o600,
-      0o700,
-    );
+    if (!same) {
+      writeFileAtomically(fileOf(this.#dataDir), recordText(this.#bootId, record), 0o600, 0o700);
+    }
+    this.#record = record;
   }
 
   /** Forgets everything. */

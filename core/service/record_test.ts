@@ -26,6 +26,24 @@ Deno.test("RecordKeeper remembers within a boot, and nothing of an earlier one",
   }
 });
 
+Deno.test("RecordKeeper writes again what could not be written", async () => {
+  const dataDir = await Deno.makeTempDir();
+  try {
+    const record = new RecordKeeper(dataDir, "boot");
+    assert.equal(record.isEmpty, true);
+    const servers = achieved(new Map(), new Map([server("a")]));
+    // A directory in the place of the file: no write can succeed, whoever tries.
+    await Deno.mkdir(`${dataDir}/kernel-services.json/full`, { recursive: true });
+    assert.throws(() => record.save({ servers }));
+    await Deno.remove(`${dataDir}/kernel-services.json`, { recursive: true });
+    record.save({ servers });
+    assert.deepEqual(new RecordKeeper(dataDir, "boot").record.servers, servers);
+    assert.equal(record.isEmpty, false);
+  } finally {
+    await Deno.remove(dataDir, { recursive: true });
+  }
+});
+
 Deno.test("parseRecord() takes what is no record for none", () => {
   for (const text of ["", "{", "null", '{"bootId":"b"}', '{"bootId":"b","servers":7}']) {
     assert.deepEqual(parseRecord(text, "b"), EMPTY_RECORD, text);

@@ -142,3 +142,19 @@ export function restoreSysctls(before: ReadonlyMap<string, string>): void {
     if (readSysctl(name) !== undefined) writeSysctl(name, value);
   }
 }
+
+/**
+ * Sets parameters that differ and that this kernel has.
+ *
+ * @returns what was done, in words.
+ */
+export function setSysctls(wanted: Readonly<Record<string, string>>): string[] {
+  const changes: string[] = [];
+  for (const [name, value] of Object.entries(wanted)) {
+    const current = readSysctl(name);
+    if (current === undefined || current === value) continue;
+    writeSysctl(name, value);
+    changes.push(`set ${name} to ${value}`);
+  }
+  return changes;
+}

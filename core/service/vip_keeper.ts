@@ -4,6 +4,7 @@
  * @module
  */
 import { messageOf } from "../error.ts";
+import type { NetlinkError } from "../../ffi/netlink/error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { type InterfaceAddress, listAddresses } from "../../ffi/rtnl/address.ts";
 import { getLink } from "../../ffi/rtnl/link.ts";
@@ -54,6 +55,8 @@ export class VipKeeper implements Disposable {
   /** Addresses of other devices, while nothing happened to any. */
   #others: InterfaceAddress[] | undefined;
   #looks = 0;
+  /** Virtual IPs that the kernel does not take; tried again with the next change. */
+  #refused: ReadonlyMap<string, NetlinkError> = new Map();
 
   constructor(rtnl: NetlinkSocket) {
     this.#rtnl = rtnl;
@@ -81,6 +84,11 @@ export class VipKeeper implements Disposable {
     return new Set(readVips(this.#rtnl, VIP_DEVICE).addresses.map(({ address }) => address));
   }
 
+  /** Virtual IPs that the kernel did not take when they were last tried, with its reasons. */
+  get refused(): ReadonlyMap<string, NetlinkError> {
+    return this.#refused;
+  }
+
   /** The source of what this host sends to virtual IPs itself, as last told. */
   get source(): string | undefined {
     return this.#desired?.source;
@@ -90,7 +98,8 @@ export class VipKeeper implements Disposable {
   holds(vips: ReadonlySet<string>): boolean {
     this.#noteEvents();
     const { vips: own } = this.#desired ?? { vips: new Set() };
-    return this.#right && own.size === vips.size && [...vips].every((vip) => own.has(vip));
+    return this.#right && this.#refused.size === 0 && own.size === vips.size &&
+      [...vips].every((vip) => own.has(vip));
   }
 
   /**
@@ -129,13 +138,14 @@ export class VipKeeper implements Disposable {
     this.#actual = undefined;
     const plan = planVips(desired, actual);
     const added = addVips(this.#rtnl, index, plan, desired.source);
+    this.#refused = added.refused;
     this.#actual = {
       ...{ index, up: true },
       addresses: [...actual.addresses, ...added.addresses],
       routes: [...actual.routes, ...added.routes],
     };
     this.#right = true;
-    const count = plan.addAddresses.length;
+    const count = added.addresses.length;
     return count === 0 ? changes : [...changes, `added ${count} virtual IPs to ${VIP_DEVICE}`];
   }
 
@@ -152,7 +162,7 @@ export class VipKeeper implements Disposable {
     if (this.#right && ++this.#looks < LOOKS) return true;
     this.#looks = 0;
     const actual = this.#read();
-    this.#right = vipsAreRight(this.#desired, actual);
+    this.#right = vipsAreRight(this.#desired, actual, this.#refused);
     this.#actual = this.#right ? actual : undefined;
     return this.#right;
   }
@@ -197,6 +207,7 @@ export class VipKeeper implements Disposable {
   /** Removes the device and all virtual IPs with it. */
   remove(): string[] {
     this.#doubt();
+    this.#refused = new Map();
     return removeDevice(this.#rtnl, VIP_DEVICE) ? [`removed ${VIP_DEVICE}`] : [];
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { Batch } from "../../ffi/netlink/batch.ts";
+import type { NetlinkError } from "../../ffi/netlink/error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import {
   type AddressSpec,
@@ -92,10 +93,19 @@ export function planVips(desired: VipsDesired, actual: VipsActual): VipsPlan {
   };
 }
 
-/** Whether all is as it should be. */
-export function vipsAreRight(desired: VipsDesired, actual: VipsActual): boolean {
+/**
+ * Whether all is as it should be.
+ *
+ * @param refused virtual IPs that cannot be had.
+ */
+export function vipsAreRight(
+  desired: VipsDesired,
+  actual: VipsActual,
+  refused: Pick<ReadonlyMap<string, unknown>, "has"> = new Map(),
+): boolean {
   const plan = planVips(desired, actual);
-  return actual.up && Object.values(plan).every((list) => list.length === 0);
+  return actual.up && plan.removeAddresses.length === 0 && plan.removeRoutes.length === 0 &&
+    [...plan.addAddresses, ...plan.addRoutes].every((vip) => refused.has(vip));
 }
 
 /**
@@ -137,17 +147,23 @@ export function removeVips(rtnl: NetlinkSocket, index: number, plan: VipsPlan): 
   send(rtnl, batch, new Set(["ESRCH", "EADDRNOTAVAIL", "ENODEV"]));
 }
 
+/** What came of adding virtual IPs. */
+export interface VipsAdded extends Pick<VipsActual, "addresses" | "routes"> {
+  /** Virtual IPs that the kernel does not take, with its reasons: those of IPv6 where that is switched off. */
+  readonly refused: ReadonlyMap<string, NetlinkError>;
+}
+
 /**
  * The messages that add virtual IPs.
  *
- * @returns what is there now that was not.
+ * @returns what is there now that was not, and what is not.
  */
 export function addVips(
   rtnl: NetlinkSocket,
   index: number,
   plan: VipsPlan,
   source: string | undefined,
-): Pick<VipsActual, "addresses" | "routes"> {
+): VipsAdded {
   const batch = new Batch();
   const addresses = plan.addAddresses.map((address): InterfaceAddress => {
     const spec: AddressSpec = { ifindex: index, address, prefixLength: whole(address) };
@@ -173,8 +189,18 @@ export function addVips(
     flags: 0,
   }));
   for (const route of routes) encodeRoute(batch, "prepend", route);
-  send(rtnl, batch, new Set(["EEXIST"]));
-  return { addresses, routes };
+  const refused = new Map<string, NetlinkError>();
+  for (const { index, error } of batch.count === 0 ? [] : rtnl.send(batch)) {
+    if (error.code === "EEXIST") continue;
+    const vip = plan.addAddresses[index] ?? plan.addRoutes[index - plan.addAddresses.length]!;
+    if (!refused.has(vip)) refused.set(vip, error);
+  }
+  if (refused.size === 0) return { addresses, routes, refused };
+  return {
+    addresses: addresses.filter(({ address }) => !refused.has(address)),
+    routes: routes.filter(({ dst }) => !refused.has(dst.replace("/32", ""))),
+    refused,
+  };
 }
 
 function whole(address: string): number {

@@ -50,7 +50,7 @@ export interface ProcService {
   readonly scheduler: string;
   /** Never set for IPv6, whatever is true. */
   readonly onePacket: boolean;
-  /** Seconds; 0 without persistence. */
+  /** Persistence in ticks of the kernel (CONFIG_HZ a second); 0 without. */
   readonly persistent: number;
   /** Prefix length for persistence, 0 without. */
   readonly netmask: number;

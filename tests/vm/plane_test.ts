@@ -181,6 +181,87 @@ ipvsNamespaceTest("check() heals every injury, and sees none afterwards", async 
   }
 });
 
+ipvsNamespaceTest("persistence is known for what it is, and healed", async (n) => {
+  using world = await World.alone(n);
+  const sticky = [
+    virtual("sticky 10.96.0.20:80", ["10.244.1.5:80"], { persistent: 300, persistenceNetmask: 24 }),
+    virtual("short 10.96.0.21:80", ["10.244.1.5:80"], { persistent: 61 }),
+  ];
+  world.reconcile(...sticky);
+  assert.equal(world.check(), undefined);
+  world.restart();
+  world.reconcile(...sticky);
+  assert.equal(world.check(), undefined);
+  assert.equal(world.plane.messages, 0);
+  await n.run("ipvsadm -E -t 10.96.0.20:80 -s rr -p 600 -M 255.255.255.0");
+  assert.match(world.check()!.why, /10\.96\.0\.20 80 tcp was changed/);
+  assert.match(await n.run("ipvsadm -Sn"), /10\.96\.0\.20:80 -s rr -p 300 -M 255\.255\.255\.0/);
+  assert.equal(world.check(), undefined);
+});
+
+ipvsNamespaceTest("what the kernel refuses spoils nothing beside", async (n) => {
+  using world = await World.alone(n);
+  await n.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1");
+  // A subnet's last address is a broadcast address on the host that has the subnet.
+  const half = virtual("half 10.96.0.30:80", ["10.244.1.5:80", "10.244.1.255:80"]);
+  const timeouts = { tcp: 2 ** 31 - 1, tcpfin: 120, udp: 300 };
+  const done = world.set({ virtualServers: [half, SIX, WEB], timeouts });
+  for (
+    const problem of [
+      /^Service "half": .*10\.244\.1\.255/,
+      /^Service "six" lacks its virtual IP/,
+      /^Timeouts/,
+    ]
+  ) {
+    assert.equal(done.problems.filter((one) => problem.test(one)).length, 1, `${done.problems}`);
+  }
+  const table = async () => await n.run("ipvsadm -Sn");
+  assert.match(await table(), /-a -t 10\.96\.0\.30:80 -r 10\.244\.1\.5:80/);
+  assert.match(await n.run("ip -o addr show dev knet-ipvs0"), /10\.96\.0\.30\/32/);
+  // Tried again at longer and longer intervals, not with each look.
+  const looks = Array.from({ length: 12 }, () => world.check());
+  assert.ok(looks.filter((one) => one !== undefined).length <= 4);
+  assert.match(await table(), /10\.96\.0\.30:80/);
+  assert.deepEqual(world.reconcile().problems, []);
+  assert.doesNotMatch(await table(), /10\.96/);
+});
+
+ipvsNamespaceTest("another host's address is no virtual IP", async (n) => {
+  using world = await World.alone(n);
+  const peers = new Set<string>();
+  const { peers: _, ...host } = world.host;
+  world.plane.configure({ ...host, nodeId: "test", peers });
+  const service = virtual("peer 10.96.0.40:80", ["10.244.1.5:80"]);
+  assert.deepEqual(world.reconcile(service).problems, []);
+  assert.equal(world.plane.dependsOnPeers, false);
+  peers.add("10.96.0.40");
+  assert.equal(world.plane.dependsOnPeers, true);
+  assert.match(
+    world.reconcile(service).problems[0]!,
+    /10\.96\.0\.40 is an address of another host/,
+  );
+  assert.doesNotMatch(await n.run("ip -o addr"), /10\.96\.0\.40/);
+  peers.clear();
+  assert.equal(world.plane.dependsOnPeers, true);
+  assert.deepEqual(world.reconcile(service).problems, []);
+  assert.match(await n.run("ip -o addr"), /10\.96\.0\.40/);
+});
+
+ipvsNamespaceTest("a lost record takes nothing away", async (n) => {
+  using world = await World.alone(n);
+  await n.run("ipvsadm -A -t 10.96.0.77:80 -s wlc");
+  world.reconcile(WEB, DNS);
+  await Deno.remove(`${world.dataDir}/kernel-services.json`);
+  world.restart();
+  const foreign = virtual("foreign 10.96.0.77:80", ["10.244.1.5:80"]);
+  const { problems, operations } = world.reconcile(WEB, DNS, foreign);
+  assert.match(problems.join(), /^Service "foreign" is left out: .*that is not knet's$/);
+  assert.equal(operations, 0);
+  assert.equal(world.check(), undefined);
+  world.reconcile();
+  assert.equal((await n.run("ipvsadm -Sn")).trim(), "-A -t 10.96.0.77:80 -s wlc");
+});
+
 ipvsNamespaceTest("checkVips() heals what the kernel announces, and nothing else", async (n) => {
   using world = await World.alone(n);
   const look = () => n.within(() => world.plane.checkVips());
@@ -236,7 +317,7 @@ ipvsNamespaceTest(
   },
 );
 
-ipvsNamespaceTest("timeouts are set once", async (n) => {
+ipvsNamespaceTest("timeouts are set once, and given back", async (n) => {
   using world = await World.alone(n);
   const timeouts = { tcp: 700, tcpfin: 0, udp: 33 };
   world.set({ virtualServers: [WEB], timeouts });
@@ -244,4 +325,8 @@ ipvsNamespaceTest("timeouts are set once", async (n) => {
   const before = world.plane.messages;
   world.set({ virtualServers: [WEB], timeouts });
   assert.equal(world.plane.messages, before);
+  world.set({ virtualServers: [WEB], timeouts: { ...timeouts, tcp: 0 } });
+  assert.match(await n.run("ipvsadm -L --timeout"), /900 120 33/);
+  n.within(() => world.plane.removeAll());
+  assert.match(await n.run("ipvsadm -L --timeout"), /900 120 300/);
 });
