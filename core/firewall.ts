@@ -37,6 +37,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     rest.network,
     rest.subnet,
     rest.bridge,
+    rest.address,
     rest.ipMasq,
     peersOnly?.port ?? null,
     services !== undefined,

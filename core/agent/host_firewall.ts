@@ -29,7 +29,10 @@ export interface FirewallRequest {
 
 /** What knet's table should do on a host with this place in the cluster. */
 export function firewallDesired(
-  { config: { network, backend }, subnet }: Pick<BackendContext, "config" | "subnet">,
+  { config: { network, backend }, subnet, underlay }: Pick<
+    BackendContext,
+    "config" | "subnet" | "underlay"
+  >,
   { bridge, ipMasq, peersOnly }: FirewallRequest & { readonly bridge: string },
   peers: Pick<PeerAddresses, "all">,
   services: ServiceSets | undefined,
@@ -37,6 +40,7 @@ export function firewallDesired(
   return {
     network,
     subnet,
+    address: underlay.address,
     bridge,
     ipMasq,
     // host-gw has no tunnel, and so no port that somebody could send to.

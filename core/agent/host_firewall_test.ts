@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { sampleConfig } from "../../tests/support/samples.ts";
+import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
 import type { BackendType } from "../cluster.ts";
 import { firewallDesired } from "./host_firewall.ts";
 
@@ -8,7 +8,11 @@ const peers = { all: ["192.168.2.2", "192.168.2.3"] };
 
 const desired = (type: BackendType, asked: Partial<typeof request> = {}) =>
   firewallDesired(
-    { config: sampleConfig({ backend: { type } }), subnet: "10.244.3.0/24" },
+    {
+      config: sampleConfig({ backend: { type } }),
+      subnet: "10.244.3.0/24",
+      underlay: sampleUnderlay({ address: "192.168.2.1" }),
+    },
     { ...request, ...asked },
     peers,
     undefined,
@@ -18,6 +22,7 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
   assert.deepEqual(desired("vxlan"), {
     network: "10.244.0.0/16",
     subnet: "10.244.3.0/24",
+    address: "192.168.2.1",
     bridge: "knet0",
     ipMasq: false,
     peersOnly: { port: 8472, peers: peers.all },

@@ -5,7 +5,7 @@
  */
 import { familyOf, parsePrefix } from "../address.ts";
 import type { Family } from "../lease.ts";
-import { serviceObjects, serviceRules, type ServiceSets } from "./services.ts";
+import { serviceObjects, serviceRules, type ServiceSets, tunnelRules } from "./services.ts";
 import { familyWord, TABLE } from "./table.ts";
 
 export { familyWord, TABLE } from "./table.ts";
@@ -26,6 +26,8 @@ export interface FirewallDesired {
   readonly network: string;
   /** This host's subnet. */
   readonly subnet: string;
+  /** This host's own address on the underlay. */
+  readonly address: string;
   /** Name of the bridge that containers are attached to. */
   readonly bridge: string;
   /** Rewrite the source of what leaves the cluster network. */
@@ -82,6 +84,10 @@ export function firewallRules(desired: FirewallDesired): string {
   if (services !== undefined) {
     chains.push(...serviceObjects(services, network, subnet));
     out.push(...serviceRules(family));
+    const { address } = desired;
+    if (familyOf(checkAddress(address)) === family) {
+      chains.push(chain("nat-in", "nat hook prerouting priority -100", tunnelRules(address)));
+    }
   }
   if (desired.ipMasq) {
     out.push(

@@ -8,6 +8,7 @@ import { type FirewallDesired, firewallRules, peerDeltaRules, removalRules } fro
 const desired: FirewallDesired = {
   network: "10.244.0.0/16",
   subnet: "10.244.1.0/24",
+  address: "192.168.2.1",
   bridge: "knet0",
   ipMasq: true,
   peersOnly: { port: 8472, peers: ["192.168.2.2", "192.168.2.3"] },
@@ -15,6 +16,7 @@ const desired: FirewallDesired = {
 const six: FirewallDesired = {
   network: "fd00::/48",
   subnet: "fd00:0:0:1::/64",
+  address: "fd09::1",
   bridge: "cni0",
   ipMasq: true,
   peersOnly: { port: 8472, peers: ["fd09::2"] },

@@ -98,6 +98,17 @@ export function serviceRules(family: Family): string[] {
   ];
 }
 
+/**
+ * What comes through a tunnel was balanced already, by the host that sent it: it is for a server on this host itself. Left as it is,
+ * this host would balance it once more, and send it on.
+ *
+ * @param address this host's own.
+ */
+export function tunnelRules(address: string): string[] {
+  const word = familyWord(familyOf(address));
+  return [`iifname "tunl0" ${word} daddr @${VIPS} counter dnat to ${address}`];
+}
+
 /** The commands that bring the sets from one state to another and touch nothing else. */
 export function serviceDelta(before: ServiceSets, after: ServiceSets, family: Family): string {
   const lines: string[] = [];

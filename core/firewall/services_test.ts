@@ -19,6 +19,7 @@ function service(
 const firewall = (services: readonly MasqueradedService[]) => ({
   network: "10.244.0.0/16",
   subnet: "10.244.1.0/24",
+  address: "192.168.2.1",
   bridge: "knet0",
   ipMasq: true,
   peersOnly: undefined,
@@ -48,6 +49,12 @@ Deno.test("firewallRules() has as many rules for a thousand services as for one"
   // The empty set lacks its line of elements: of addresses, and of services masqueraded as needed.
   assert.equal(rules(1), rules(0) + 2);
   assert.equal(rules(1000), rules(1));
+});
+
+Deno.test("firewallRules() hands what came through a tunnel to this host itself", () => {
+  const rule = 'iifname "tunl0" ip daddr @svc-vips counter dnat to 192.168.2.1';
+  assert.ok(firewallRules(firewall([service("10.96.0.1")])).includes(rule));
+  assert.ok(!firewallRules({ ...firewall([]), services: undefined }).includes("tunl0"));
 });
 
 Deno.test("serviceDelta() names what differs and nothing else, and lets nothing unchecked through", () => {

@@ -72,11 +72,6 @@ export function wantedSysctls(facts: SysctlFacts): SysctlWanted[] {
     });
   }
   if (!facts.direct) return wanted;
-  wanted.push(vs(
-    "ignore_tunneled",
-    "1",
-    "what came through a tunnel is for this host and is not balanced a second time",
-  ));
   for (const device of facts.devices) {
     wanted.push({
       name: `net.ipv4.conf.${device}.accept_local`,

@@ -104,7 +104,8 @@ export class World implements Disposable {
   firewall(): FirewallDesired {
     const { network, subnet } = this.host;
     return {
-      ...{ network, subnet, bridge: "knet0", ipMasq: true, peersOnly: undefined },
+      ...{ network, subnet, address: this.host.publicIp, bridge: "knet0", ipMasq: true },
+      peersOnly: undefined,
       services: this.plane.firewall,
     };
   }
