@@ -187,7 +187,8 @@ export function takeOutDestination(
   });
 }
 
-const MOST_TIMEOUT = 31 * 86_400;
+/** Seconds, 24 days. The kernel refuses more than INT_MAX jiffies: 24.8 days where it has 1000 a second. */
+const MOST_TIMEOUT = 24 * 86_400;
 
 /**
  * Checks timeouts of connections.
@@ -200,7 +201,7 @@ export function checkTimeouts(timeouts: Partial<ServiceTimeouts>): void {
     throw new ServiceError(
       ["timeouts", name],
       `timeout ${name} ${value}`,
-      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}`,
+      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}, which is 24 days`,
       "Give 0 to leave the kernel's own",
     );
   }

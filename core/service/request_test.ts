@@ -31,6 +31,7 @@ const REFUSALS: readonly [request: ServiceRequest, message: RegExp][] = [
   ],
   [{ onEmpty: "drop" as "keep" }, /onEmpty "drop"/],
   [{ persistent: -1 }, /persistent -1: it is not a whole number/],
+  [{ persistent: 31 * 86_400 + 1 }, /persistent 2678401: .*between 0 and 2678400/],
   [{ persistenceNetmask: 33 }, /between 1 and 32/],
   [{ onePacket: true }, /one-packet scheduling: the service's protocol is tcp/],
   [{ drainTimeout: 1e9 }, /drain timeout 1000000000/],

@@ -20,7 +20,7 @@ import {
 /** linux/ip_vs.h has weights as int; the kernel's schedulers multiply them, ipvsadm allows this much. */
 const MOST_WEIGHT = 65_535;
 const MOST_U32 = 2 ** 32 - 1;
-/** Seconds; ipvsadm's limit, 31 days. */
+/** Seconds; ipvsadm's limit, 31 days. In jiffies the kernel keeps it unsigned, so that it may be above the limit of timeouts. */
 const MOST_PERSISTENT = 31 * 86_400;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;

@@ -6,6 +6,7 @@
 import { addressBits, addressToNumber, canonicalAddress, familyOf } from "../../address.ts";
 import { KnetError } from "../../error.ts";
 import type { DestinationRequest } from "../destination.ts";
+import { checkTimeouts } from "../edit.ts";
 import { ServiceError } from "../error.ts";
 import {
   type Forward,
@@ -135,6 +136,7 @@ class Reader {
 
   async take(parsed: IpvsadmLine, line: number): Promise<void> {
     if (parsed.command === "set") {
+      checkTimeouts(parsed.timeouts);
       this.#timeouts = parsed.timeouts;
       return;
     }
@@ -240,7 +242,7 @@ export async function readIpvsadm(
       const parsed = parseIpvsadmLine(line);
       if (parsed !== undefined) await reader.take(parsed, n + 1);
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof SyntaxError || error instanceof ServiceError)) throw error;
       throw refuse(n + 1, error.message.charAt(0).toLowerCase() + error.message.slice(1));
     }
   }

@@ -135,6 +135,9 @@ const BAD: readonly [line: string, message: RegExp][] = [
   ["-a -t 10.96.0.10:80 -r 10.244.0.1 -w -1", /line 2: "-1" is not a weight/],
   ["-a -t 10.96.0.10:80 -r 10.244.0.1 -i --tun-type gue", /line 2: tunnels of type "gue"/],
   ["--set 900 120", /line 2: --set needs three numbers/],
+  ["--set 99999999999 120 300", /line 2: cannot use timeout tcp 99999999999/],
+  // More than the kernel takes at HZ=1000, though ipvsadm would pass it on.
+  ["--set 900 120 2160000", /line 2: cannot use timeout udp 2160000: .*between 0 and 2073600/],
 ];
 
 Deno.test("readIpvsadm() names the line of what is wrong", async () => {
