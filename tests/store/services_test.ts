@@ -119,7 +119,10 @@ for (const [name, start] of Object.entries(engines)) {
     await check("initConfig() refuses a network with a virtual IP in it", async (a) => {
       await put(a, service("web"), service("tls", { port: 443 }));
       const config = (await a.getConfig())!;
-      const wide = makeClusterConfig({ network: "10.64.0.0/10" });
+      const wide = makeClusterConfig({
+        network: "10.64.0.0/10",
+        serviceNetwork: "10.32.0.0/16",
+      });
       await assert.rejects(
         () => a.initConfig(wide, { replace: true }),
         refusal(
