@@ -130,6 +130,28 @@ Deno.test("parseEndpoint() splits addresses from ports", () => {
   }
 });
 
+Deno.test("parseEndpoint() and parseDestination() want brackets where an end may be a port", () => {
+  const both =
+    /"fd00:244::5:8080" is an address, or one with a port: give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080$/;
+  const CASES: readonly [text: string, message: RegExp][] = [
+    ["fd00:244::5:8080", both],
+    [
+      "1:2:3:4:5:6:7:8:80",
+      /8:80" is no address, but one with a port: give \[1:2:3:4:5:6:7:8\]:80$/,
+    ],
+    ["fd00::5:65535", /give \[fd00::5\]:65535$/],
+  ];
+  for (const [text, message] of CASES) {
+    assert.throws(() => parseEndpoint(text), { name: "SyntaxError", message });
+    assert.throws(() => parseDestination(`${text},weight=3`), { name: "SyntaxError", message });
+  }
+  assert.deepEqual(parseDestination("[fd00:244::5:8080]"), { address: "fd00:244::5:8080" });
+  // No port could be meant here: what is left of it would be no address.
+  for (const address of ["fd00::5", "::1", "fd00:244::5:beef", "1:2:3:4:5:6:7:8"]) {
+    assert.deepEqual(parseEndpoint(address), { address });
+  }
+});
+
 Deno.test("parseDestination() takes weight and thresholds, and nothing twice", () => {
   assert.deepEqual(parseDestination("10.0.0.1:80,weight=3,upper=100,lower=50"), {
     address: "10.0.0.1",

@@ -122,6 +122,8 @@ const REFUSALS: readonly [line: string, code: number, message: RegExp][] = [
   ["svc set nix --port 81", 4, /there is no such service/],
   ["svc to web 10.244.0.5:8080,weight=70000", 2, /weight 70000/],
   ["svc to web 10.244.0.5:8080:1", 2, /ADDRESS:PORT/],
+  ["svc to web fd00:244::5:8080", 2, /give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080/],
+  ["svc drain web fd00:244::5:8080", 2, /give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080/],
   ["svc drain web 10.244.0.6:8080", 4, /it has no such real server/],
   ["svc drop nix 10.244.0.6:8080", 4, /there is no such service/],
   ["svc rm nix", 4, /there is no such service/],
