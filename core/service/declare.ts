@@ -17,7 +17,7 @@ import {
   virtualServerKey,
 } from "./model.ts";
 import { type Imported, importedName } from "./format/ipvsadm_read.ts";
-import { checkClashes, checkPlaces, endpointOf } from "./place.ts";
+import { checkClashes, checkFamilies, checkPlaces, endpointOf } from "./place.ts";
 
 /** What shall be. */
 export interface Wanted {
@@ -154,6 +154,11 @@ export function planApply(
   checkClashes(
     after.values(),
     new Set(actions.filter(({ action }) => action !== "keep").map(({ name }) => name)),
+  );
+  checkFamilies(
+    actions.filter(({ action }) => action === "create" || action === "change")
+      .map(({ service }) => service),
+    view,
   );
   const warnings = checkPlaces(moved, view);
   const timeouts = { ...view.timeouts, ...wanted.timeouts };

@@ -14,7 +14,7 @@ import {
   type Service,
   type ServiceTimeouts,
 } from "./model.ts";
-import { checkClashes, checkPlaces, needCluster } from "./place.ts";
+import { checkClashes, checkFamilies, checkPlaces, needCluster } from "./place.ts";
 import { makeDestination, makeService, readVip, type ServiceRequest } from "./request.ts";
 import { ServiceError } from "./error.ts";
 
@@ -49,6 +49,7 @@ function fixedOrder(_key: string, value: unknown): unknown {
 }
 
 function checkAmong(service: Service, view: ServiceView): void {
+  checkFamilies([service], view);
   const services = new Map(view.services).set(service.name, service);
   checkClashes(services.values(), new Set([service.name]));
 }

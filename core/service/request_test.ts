@@ -18,6 +18,11 @@ const REFUSALS: readonly [request: ServiceRequest, message: RegExp][] = [
   [{ vip: "fe80::1" }, /it is a link-local address/],
   [{ vip: "ff02::1" }, /it is a multicast address/],
   [{ vip: "::1" }, /it is a loopback address/],
+  [{ vip: "::ffff:10.96.0.10" }, /virtual IP ::ffff:a60:a: it is 10\.96\.0\.10 in IPv6 notation/],
+  [
+    { vip: "fd00:96::10", ...to("[::ffff:10.244.0.1]:80") },
+    /real server ::ffff:af4:1: it is 10\.244\.0\.1 in IPv6 notation/,
+  ],
   [{ port: 0 }, /port 0: it is not a whole number between 1 and 65535/],
   [{ protocol: "icmp" as "tcp" }, /protocol "icmp": there is no such protocol/],
   [{ scheduler: "fair" as "rr" }, /scheduler "fair": there is no such scheduler/],

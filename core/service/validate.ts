@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { addressBits } from "../address.ts";
+import { addressBits, addressToNumber, numberToAddress, prefixContains } from "../address.ts";
 import { type Field, ServiceError } from "./error.ts";
 import {
   type Destination,
@@ -25,6 +25,9 @@ const MOST_PERSISTENT = 31 * 86_400;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;
 
+/** IPv4 in the notation of IPv6, for sockets that do both: on the wire there is no such address. */
+const MAPPED = "::ffff:0:0/96";
+
 /** What is wrong with an address that is not one host's, or not the same host's everywhere. Its text is canonical. */
 function unusable(address: string): string | undefined {
   const local = "a loopback address, another machine on every host";
@@ -33,6 +36,9 @@ function unusable(address: string): string | undefined {
     if (address === "::1") return local;
     if (/^ff..:/.test(address)) return "a multicast address";
     if (/^fe[89ab].:/.test(address)) return "a link-local address, another machine on every link";
+    if (prefixContains(MAPPED, address)) {
+      return `${numberToAddress(addressToNumber(address) & 0xffff_ffffn, 4)} in IPv6 notation`;
+    }
     return undefined;
   }
   const first = Number(address.slice(0, address.indexOf(".")));

@@ -117,6 +117,9 @@ const REFUSALS: readonly [line: string, code: number, message: RegExp][] = [
   ["svc add a --vip 10.244.9.9 --port 80", 4, /in the container network 10\.244\.0\.0\/16/],
   ["svc add a --vip 192.168.2.7 --port 80", 4, /that address is reserved for a host/],
   ["svc set web --vip 10.244.9.9", 4, /in the container network/],
+  ["svc add a --vip fd00::1 --port 80 --forward dr", 4, /knet does not forward by dr/],
+  ["svc set six --forward tunnel", 4, /knet does not forward by tunnel/],
+  ["svc set six --masquerade always", 4, /knet does not masquerade/],
   ["svc set web", 2, /there is nothing to change/],
   ["svc set web --forward dr", 2, /by dr leaves the port as it is/],
   ["svc set nix --port 81", 4, /there is no such service/],
@@ -137,6 +140,7 @@ const REFUSALS: readonly [line: string, code: number, message: RegExp][] = [
 Deno.test("knet svc refuses what cannot be, with the exit status that fits, and changes nothing", async () => {
   await using at = await withWeb();
   await at.json("lease reserve 10.244.7.0/24 --public-ip 192.168.2.7");
+  await at.json("svc add six --vip fd00:96::10 --port 80");
   const { revision } = await at.json<ListDocument>("svc ls");
   for (const [line, code, message] of REFUSALS) {
     const outcome = await at.knet(line);
