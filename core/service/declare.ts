@@ -18,6 +18,7 @@ import {
 } from "./model.ts";
 import { type Imported, importedName } from "./format/ipvsadm_read.ts";
 import { checkClashes, checkFamilies, checkPlaces, endpointOf } from "./place.ts";
+import { fits } from "./validate.ts";
 
 /** What shall be. */
 export interface Wanted {
@@ -57,11 +58,6 @@ function mergeDestinations(before: Service, wanted: Service, now: number): Desti
     // What does not fit the service any more cannot stay in it.
     .filter((one) => one !== undefined && fits(wanted, one)) as Destination[];
   return [...wanted.destinations, ...leaving].sort(compareDestinations);
-}
-
-function fits(service: Service, one: Destination): boolean {
-  return one.address.includes(":") === (service.family === 6) &&
-    (service.forward === "nat" || one.port === service.port);
 }
 
 function plainText(name: string, value: unknown): string {

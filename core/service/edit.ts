@@ -83,6 +83,17 @@ export async function addService(
   return result;
 }
 
+/** Sentences about real servers that would have drained longer. */
+function cutShort(before: Service, after: Service): string[] {
+  const kept = new Set(after.destinations.map(realServerKey));
+  return before.destinations.filter((one) =>
+    one.draining !== undefined && !kept.has(realServerKey(one))
+  ).map((one) =>
+    `Real server ${realServerKey(one)} was draining and does not fit "${after.name}" any more: ` +
+    "it goes now, with its connections"
+  );
+}
+
 /**
  * Changes what was said of a service.
  *
@@ -101,7 +112,8 @@ export async function setService(
       return { result: { service: before, changed: false, warnings: [] } };
     }
     checkAmong(service, view);
-    const warnings = service.vip === before.vip ? [] : checkPlaces([service], view);
+    const moved = service.vip === before.vip ? [] : checkPlaces([service], view);
+    const warnings = [...moved, ...cutShort(before, service)];
     return { put: [service], result: { service, changed: true, warnings } };
   });
   return result;

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { anyService, service } from "../../tests/support/services.ts";
 import { KnetError } from "../error.ts";
 import { parseCheck, parseDestination, parseEndpoint } from "./destination.ts";
+import { type Destination, realServerKey } from "./model.ts";
 import { makeService, type ServiceRequest } from "./request.ts";
 import { checkService } from "./validate.ts";
 
@@ -116,6 +117,44 @@ Deno.test("makeService() over another changes what is said, and what cannot stay
   assert.deepEqual(makeService("web", { check: { type: "none" } }, checked).check, {
     type: "none",
   });
+});
+
+const keysOf = (one: { destinations: readonly Destination[] }) =>
+  one.destinations.map(realServerKey);
+
+Deno.test("makeService() lets real servers of dr and tunnel follow the port", () => {
+  for (const forward of ["dr", "tunnel"] as const) {
+    const before = service("web", { forward, ...to("10.244.0.1") });
+    assert.deepEqual(keysOf(makeService("web", { port: 81 }, before)), ["10.244.0.1:81"]);
+    const direct = makeService("web", { port: 81, forward: "dr" }, before);
+    assert.deepEqual(keysOf(direct), ["10.244.0.1:81"]);
+    // With nat, ports are what was said of them.
+    const mapped = makeService("web", { port: 81, forward: "nat" }, before);
+    assert.deepEqual(keysOf(mapped), ["10.244.0.1:80"]);
+    const wrong = { ...before, destinations: [{ ...before.destinations[0]!, port: 81 }] };
+    assert.throws(() => makeService("web", {}, wrong), /leaves the port as it is/);
+  }
+});
+
+Deno.test("makeService() lets go of what drains and does not fit any more, and of nothing else", () => {
+  const before = service("web", {
+    destinations: ["10.244.0.1", "10.244.0.2"].map((address) => ({ address })),
+  });
+  const draining = { deadline: 9 };
+  const left = { ...before.destinations[0]!, draining };
+  const with8080 = { ...before, destinations: [{ ...left, port: 8080 }, ...before.destinations] };
+  const direct = makeService("web", { forward: "dr" }, with8080);
+  assert.deepEqual(keysOf(direct), ["10.244.0.1:80", "10.244.0.2:80"]);
+  const with80 = { ...before, destinations: [left, before.destinations[1]!] };
+  assert.deepEqual(makeService("web", { forward: "dr" }, with80).destinations, with80.destinations);
+  const onlyLeft = { ...before, destinations: [left] };
+  assert.deepEqual(keysOf(makeService("web", { vip: "fd00:96::1" }, onlyLeft)), []);
+  assert.throws(() => makeService("web", { vip: "fd00:96::1" }, before), /is of IPv6/);
+  assert.throws(() =>
+    makeService("web", { forward: "dr" }, {
+      ...before,
+      destinations: [{ ...before.destinations[0]!, port: 8080 }],
+    }), /leaves the port/);
 });
 
 Deno.test("checkService() accepts any service that the rules allow", () => {

@@ -96,6 +96,14 @@ export function checkServiceName(name: string): void {
   );
 }
 
+/** Whether a destination, right by itself, can be one of its service: of the same family, and of the same port unless that is mapped. */
+export function fits(
+  { family, forward, port }: Pick<Service, "family" | "forward" | "port">,
+  one: Pick<Destination, "address" | "port">,
+): boolean {
+  return one.address.includes(":") === (family === 6) && (forward === "nat" || one.port === port);
+}
+
 function checkDestination(service: Service, one: Destination, field: Field): void {
   const key = realServerKey(one);
   checkRange([...field, "port"], "port", one.port, 1, 65_535, `real server ${one.address}`);

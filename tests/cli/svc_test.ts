@@ -86,6 +86,20 @@ Deno.test("knet svc to, drain and drop change the real servers of a service", as
   assert.deepEqual(weights(slow), ["10.244.1.7 3 draining", "10.244.2.9 2"]);
 });
 
+Deno.test("knet svc set lets a way of forwarding change while a real server drains, and says what that ends", async () => {
+  await using at = await withWeb();
+  await at.json("svc to web 10.244.2.9:80");
+  await at.json("svc drop web 10.244.1.7:8080 --now");
+  await at.json("svc drain web 10.244.0.5:8080");
+  const set = await at.knet("svc set web --forward dr");
+  assert.equal(set.code, 0, set.stderr);
+  assert.match(set.stderr, /10\.244\.0\.5:8080 was draining and does not fit "web" any more/);
+  const after = await at.json<ServiceDocument>("svc set web --port 81");
+  assert.deepEqual(after.destinations.map(({ address, port }) => [address, port]), [
+    ["10.244.2.9", 81],
+  ]);
+});
+
 Deno.test("knet svc drain takes a real server of udp out at once", async () => {
   await using at = await scratch();
   await at.json("init");
