@@ -244,7 +244,8 @@ export async function importServices(
       return one.make(name, base);
     });
     const wanted = { services, ...(imported.timeouts && { timeouts: imported.timeouts }) };
-    const plan = planApply(view, wanted, { prune: false });
+    const planned = planApply(view, wanted, { prune: false });
+    const plan = { ...planned, warnings: [...imported.warnings, ...planned.warnings] };
     return options.dryRun ? { result: plan } : editOf(plan);
   });
   return result;

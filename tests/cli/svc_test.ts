@@ -259,6 +259,10 @@ Deno.test("knet svc export gives what apply and import take", async () => {
   assert.match((await at.knet(`svc import ${file}`)).stdout, /^Nothing to change: 2 /);
   await Deno.writeTextFile(file, `${rules}-A -t 10.96.0.77:80 -s rr\n`);
   assert.match((await at.knet(`svc import ${file}`)).stdout, /^\+ vs-10\.96\.0\.77-80-tcp /);
+  await Deno.writeTextFile(file, `${rules}-A -f 5 -s rr\n`);
+  const marked = await at.knet(`svc import ${file}`);
+  assert.equal(marked.code, 0);
+  assert.match(marked.stderr, /Left out the rules of firewall mark 5 in line 6/);
   await Deno.writeTextFile(file, `${rules}-A -t 10.96.0.78:80 -s fair\n`);
   const malformed = await at.knet(`svc import ${file}`);
   assert.equal(malformed.code, 2);

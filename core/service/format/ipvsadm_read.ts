@@ -45,6 +45,8 @@ export interface ImportedService {
 export interface Imported {
   readonly services: readonly ImportedService[];
   readonly timeouts?: ServiceTimeouts;
+  /** Sentences about rules that were left out. */
+  readonly warnings: readonly string[];
 }
 
 interface Draft {
@@ -128,6 +130,8 @@ function namedFlags(request: ServiceRequest): ServiceRequest {
 class Reader {
   readonly #drafts = new Map<string, Draft>();
   readonly #resolver: NameResolver;
+  /** Lines by the firewall marks that they are about. */
+  readonly #marks = new Map<number, number[]>();
   #timeouts: ServiceTimeouts | undefined;
 
   constructor(resolver: NameResolver) {
@@ -138,6 +142,13 @@ class Reader {
     if (parsed.command === "set") {
       checkTimeouts(parsed.timeouts);
       this.#timeouts = parsed.timeouts;
+      return;
+    }
+    if (parsed.command === "mark") {
+      const { mark } = parsed;
+      const lines = this.#marks.get(mark) ?? [];
+      lines.push(line);
+      this.#marks.set(mark, lines);
       return;
     }
     const { protocol } = parsed.target;
@@ -216,7 +227,12 @@ class Reader {
       make("check"); // Mistakes are found before the store is asked.
       return { vip, port, protocol, make };
     });
-    return { services, ...(this.#timeouts && { timeouts: this.#timeouts }) };
+    const warnings = [...this.#marks].map(([mark, lines]) =>
+      `Left out the rules of firewall mark ${mark} in ${lines.length === 1 ? "line" : "lines"} ${
+        lines.join(", ")
+      }: knet has no firewall marks`
+    );
+    return { services, warnings, ...(this.#timeouts && { timeouts: this.#timeouts }) };
   }
 }
 
