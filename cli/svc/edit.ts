@@ -197,7 +197,8 @@ export const timeouts = defineCommand({
   name: "svc timeouts",
   summary: "Show or set how long idle connections are kept, on all hosts",
   about: [
-    "What ipvsadm --set does, for the cluster. 0 leaves what the kernel has: 15 min for tcp, 2 min after a FIN, 5 min for udp.",
+    "What ipvsadm --set does, for the cluster. 0 leaves what the kernel has: 15 min for tcp, 2 min after a FIN, 5 min for udp. " +
+    "24 days are the most that the kernel takes.",
   ],
   words: [],
   options: {

@@ -133,7 +133,7 @@ export const importRules = defineCommand({
   summary: "Add the services of an ipvsadm file",
   about: [
     'Reads what "ipvsadm -S" or ipvsadm-save writes, with names or numbers. A service of the same address, port and protocol is changed to what ' +
-    "the rules say; a new one is named by them, such as vs-10.96.0.10-80-tcp.",
+    "the rules say; a new one is named by them, such as vs-10.96.0.10-80-tcp. Rules of firewall marks are left out, with a warning.",
   ],
   words: [{ name: "FILE", help: 'The file; "-" is standard input' }],
   options: {

@@ -17,7 +17,8 @@ import {
   virtualServerKey,
 } from "./model.ts";
 import { type Imported, importedName } from "./format/ipvsadm_read.ts";
-import { checkClashes, checkPlaces, endpointOf } from "./place.ts";
+import { checkClashes, checkFamilies, checkPlaces, endpointOf } from "./place.ts";
+import { fits } from "./validate.ts";
 
 /** What shall be. */
 export interface Wanted {
@@ -57,11 +58,6 @@ function mergeDestinations(before: Service, wanted: Service, now: number): Desti
     // What does not fit the service any more cannot stay in it.
     .filter((one) => one !== undefined && fits(wanted, one)) as Destination[];
   return [...wanted.destinations, ...leaving].sort(compareDestinations);
-}
-
-function fits(service: Service, one: Destination): boolean {
-  return one.address.includes(":") === (service.family === 6) &&
-    (service.forward === "nat" || one.port === service.port);
 }
 
 function plainText(name: string, value: unknown): string {
@@ -155,6 +151,11 @@ export function planApply(
     after.values(),
     new Set(actions.filter(({ action }) => action !== "keep").map(({ name }) => name)),
   );
+  checkFamilies(
+    actions.filter(({ action }) => action === "create" || action === "change")
+      .map(({ service }) => service),
+    view,
+  );
   const warnings = checkPlaces(moved, view);
   const timeouts = { ...view.timeouts, ...wanted.timeouts };
   const retimed = Object.entries(timeouts).some(([name, value]) =>
@@ -243,7 +244,8 @@ export async function importServices(
       return one.make(name, base);
     });
     const wanted = { services, ...(imported.timeouts && { timeouts: imported.timeouts }) };
-    const plan = planApply(view, wanted, { prune: false });
+    const planned = planApply(view, wanted, { prune: false });
+    const plan = { ...planned, warnings: [...imported.warnings, ...planned.warnings] };
     return options.dryRun ? { result: plan } : editOf(plan);
   });
   return result;

@@ -29,12 +29,38 @@ function wholeNumber(text: string): number {
   return /^[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
+function isAddress(text: string): boolean {
+  try {
+    canonicalAddress(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Refuses IPv6 without brackets whose end may be a port: `fd00::5:8080` is a host of its own, and seldom the one that is meant. */
+function needBrackets(text: string): void {
+  const [, address, port] = /^([^[]*:[^[]*):([0-9]+)$/.exec(text) ?? [];
+  if (address === undefined || !isAddress(address)) return;
+  const withPort = `[${address}]:${port}`;
+  throw new SyntaxError(
+    isAddress(text)
+      ? `"${text}" is an address, or one with a port: give [${text}] or ${withPort}`
+      : `"${text}" is no address, but one with a port: give ${withPort}`,
+  );
+}
+
 /**
  * Splits `ADDRESS`, `ADDRESS:PORT`, `[ADDRESS]:PORT`.
  *
- * @throws {SyntaxError} if the text is none of them.
+ * @throws {SyntaxError} if the text is none of them, or could be two.
  */
 export function parseEndpoint(text: string): { address: string; port?: number } {
+  needBrackets(text);
+  return splitEndpoint(text);
+}
+
+function splitEndpoint(text: string): { address: string; port?: number } {
   const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ?? /^([^:]*)(?::([^:]*))?$/.exec(text) ??
     /^([0-9a-f:.]+)$/i.exec(text);
   const malformed = (cause?: unknown) =>
@@ -67,8 +93,9 @@ export function parseDestination(text: string): DestinationRequest {
     }
     found[name] = wholeNumber(value!);
   }
+  needBrackets(endpoint!);
   try {
-    return { ...parseEndpoint(endpoint!), ...found };
+    return { ...splitEndpoint(endpoint!), ...found };
   } catch (error) {
     throw new SyntaxError(`"${text}" is not a real server: ${FORM}`, { cause: error });
   }

@@ -14,7 +14,7 @@ import {
   type Service,
   type ServiceTimeouts,
 } from "./model.ts";
-import { checkClashes, checkPlaces, needCluster } from "./place.ts";
+import { checkClashes, checkFamilies, checkPlaces, needCluster } from "./place.ts";
 import { makeDestination, makeService, readVip, type ServiceRequest } from "./request.ts";
 import { ServiceError } from "./error.ts";
 
@@ -49,6 +49,7 @@ function fixedOrder(_key: string, value: unknown): unknown {
 }
 
 function checkAmong(service: Service, view: ServiceView): void {
+  checkFamilies([service], view);
   const services = new Map(view.services).set(service.name, service);
   checkClashes(services.values(), new Set([service.name]));
 }
@@ -82,6 +83,17 @@ export async function addService(
   return result;
 }
 
+/** Sentences about real servers that would have drained longer. */
+function cutShort(before: Service, after: Service): string[] {
+  const kept = new Set(after.destinations.map(realServerKey));
+  return before.destinations.filter((one) =>
+    one.draining !== undefined && !kept.has(realServerKey(one))
+  ).map((one) =>
+    `Real server ${realServerKey(one)} was draining and does not fit "${after.name}" any more: ` +
+    "it goes now, with its connections"
+  );
+}
+
 /**
  * Changes what was said of a service.
  *
@@ -100,7 +112,8 @@ export async function setService(
       return { result: { service: before, changed: false, warnings: [] } };
     }
     checkAmong(service, view);
-    const warnings = service.vip === before.vip ? [] : checkPlaces([service], view);
+    const moved = service.vip === before.vip ? [] : checkPlaces([service], view);
+    const warnings = [...moved, ...cutShort(before, service)];
     return { put: [service], result: { service, changed: true, warnings } };
   });
   return result;
@@ -187,7 +200,8 @@ export function takeOutDestination(
   });
 }
 
-const MOST_TIMEOUT = 31 * 86_400;
+/** Seconds, 24 days. The kernel refuses more than INT_MAX jiffies: 24.8 days where it has 1000 a second. */
+const MOST_TIMEOUT = 24 * 86_400;
 
 /**
  * Checks timeouts of connections.
@@ -200,7 +214,7 @@ export function checkTimeouts(timeouts: Partial<ServiceTimeouts>): void {
     throw new ServiceError(
       ["timeouts", name],
       `timeout ${name} ${value}`,
-      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}`,
+      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}, which is 24 days`,
       "Give 0 to leave the kernel's own",
     );
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { prefixContains } from "../address.ts";
+import { familyOf, prefixContains } from "../address.ts";
 import type { ClusterConfig } from "../cluster.ts";
 import { KnetError } from "../error.ts";
 import type { ServiceView } from "../store/store.ts";
@@ -63,7 +63,13 @@ export function checkPlaces(services: readonly Service[], view: ServiceView): st
         `Choose another one, such as one of ${config.serviceNetwork}`,
       );
     }
-    if (!prefixContains(config.serviceNetwork, vip)) {
+    if (service.family !== familyOf(config.network)) {
+      warnings.push(
+        `"${name}" is of IPv${service.family} and the container network ${config.network} of ` +
+          `IPv${familyOf(config.network)}: nothing is masqueraded, so that clients on the hosts ` +
+          "themselves, and real servers that are their own clients, get no answer",
+      );
+    } else if (!prefixContains(config.serviceNetwork, vip)) {
       warnings.push(
         `The virtual IP ${vip} of "${name}" is outside the service network ${config.serviceNetwork}: ` +
           "every host takes what is sent there as its own",
@@ -71,6 +77,34 @@ export function checkPlaces(services: readonly Service[], view: ServiceView): st
     }
   }
   return warnings;
+}
+
+/** What a service asks for that knet does for the container network's family alone, and what to ask for instead. */
+function ofOneFamily({ forward, masquerade }: Service): [lacks: string, remedy: string] | [] {
+  if (forward !== "nat") return [`forward by ${forward}`, "Use --forward nat"];
+  return masquerade === "always" ? ["masquerade", "Use --masquerade auto"] : [];
+}
+
+/**
+ * Checks services that are new or have changed against the family of the container network: kernel parameters, ends of tunnels and
+ * the nftables table are of that one.
+ *
+ * @throws {KnetError} exit code 4 if one asks for what is not done for its family.
+ */
+export function checkFamilies(services: Iterable<Service>, view: ServiceView): void {
+  const { network } = needCluster(view.config);
+  const family = familyOf(network);
+  for (const service of services) {
+    if (service.family === family) continue;
+    const [lacks, remedy] = ofOneFamily(service);
+    if (lacks === undefined) continue;
+    throw refuse(
+      service,
+      `the container network ${network} is of IPv${family}, and for IPv${service.family} beside ` +
+        `it knet does not ${lacks}`,
+      `${remedy}, or IPv${family} addresses`,
+    );
+  }
 }
 
 /**

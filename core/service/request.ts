@@ -23,7 +23,7 @@ import {
   type Service,
   SERVICE_DEFAULTS,
 } from "./model.ts";
-import { checkService } from "./validate.ts";
+import { checkService, fits } from "./validate.ts";
 
 /** What was said; the rest takes defaults, or stays as it is. */
 export interface ServiceRequest {
@@ -133,6 +133,20 @@ export function makeDestination(
 }
 
 /**
+ * Destinations of a service that changes in other things. Where ports are not mapped, a real server's is the service's, so it
+ * follows. What only drains must not stand in the way of a change: it goes if it does not fit any more.
+ */
+function keptDestinations(
+  base: Service,
+  after: Pick<Service, "family" | "forward" | "port">,
+): Destination[] {
+  const follows = base.forward !== "nat" && after.forward !== "nat";
+  return base.destinations
+    .filter((one) => one.draining === undefined || fits(after, one))
+    .map((one) => follows && one.port === base.port ? { ...one, port: after.port } : one);
+}
+
+/**
  * A whole service. With `base`, what was not said stays as it is there.
  *
  * @throws {ServiceError} exit code 2 if it makes none, with the field that is the reason.
@@ -149,6 +163,7 @@ export function makeService(name: string, request: ServiceRequest, base?: Servic
     ...SERVICE_DEFAULTS,
     ...base,
   };
+  const after = { family, port, forward: request.forward ?? forward };
   const service: Service = {
     name,
     vip,
@@ -160,7 +175,7 @@ export function makeService(name: string, request: ServiceRequest, base?: Servic
       ...SCHEDULER_FLAGS.filter((flag) => flags.includes(flag)),
       ...flags.filter((flag) => !SCHEDULER_FLAGS.includes(flag)),
     ],
-    forward: request.forward ?? forward,
+    forward: after.forward,
     persistent: request.persistent ?? persistent,
     persistenceNetmask: request.persistenceNetmask ?? known ?? addressBits(family),
     onePacket: request.onePacket ?? onePacket,
@@ -171,7 +186,7 @@ export function makeService(name: string, request: ServiceRequest, base?: Servic
     destinations:
       request.destinations?.map((one, n) =>
         makeDestination(one, port, undefined, ["destinations", n])
-      ) ?? base?.destinations ?? [],
+      ) ?? (base && keptDestinations(base, after)) ?? [],
     revision: base?.revision ?? 0,
   };
   checkService(service);

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { anyService, service } from "../../tests/support/services.ts";
 import { KnetError } from "../error.ts";
 import { parseCheck, parseDestination, parseEndpoint } from "./destination.ts";
+import { type Destination, realServerKey } from "./model.ts";
 import { makeService, type ServiceRequest } from "./request.ts";
 import { checkService } from "./validate.ts";
 
@@ -18,6 +19,11 @@ const REFUSALS: readonly [request: ServiceRequest, message: RegExp][] = [
   [{ vip: "fe80::1" }, /it is a link-local address/],
   [{ vip: "ff02::1" }, /it is a multicast address/],
   [{ vip: "::1" }, /it is a loopback address/],
+  [{ vip: "::ffff:10.96.0.10" }, /virtual IP ::ffff:a60:a: it is 10\.96\.0\.10 in IPv6 notation/],
+  [
+    { vip: "fd00:96::10", ...to("[::ffff:10.244.0.1]:80") },
+    /real server ::ffff:af4:1: it is 10\.244\.0\.1 in IPv6 notation/,
+  ],
   [{ port: 0 }, /port 0: it is not a whole number between 1 and 65535/],
   [{ protocol: "icmp" as "tcp" }, /protocol "icmp": there is no such protocol/],
   [{ scheduler: "fair" as "rr" }, /scheduler "fair": there is no such scheduler/],
@@ -31,6 +37,7 @@ const REFUSALS: readonly [request: ServiceRequest, message: RegExp][] = [
   ],
   [{ onEmpty: "drop" as "keep" }, /onEmpty "drop"/],
   [{ persistent: -1 }, /persistent -1: it is not a whole number/],
+  [{ persistent: 31 * 86_400 + 1 }, /persistent 2678401: .*between 0 and 2678400/],
   [{ persistenceNetmask: 33 }, /between 1 and 32/],
   [{ onePacket: true }, /one-packet scheduling: the service's protocol is tcp/],
   [{ drainTimeout: 1e9 }, /drain timeout 1000000000/],
@@ -112,6 +119,44 @@ Deno.test("makeService() over another changes what is said, and what cannot stay
   });
 });
 
+const keysOf = (one: { destinations: readonly Destination[] }) =>
+  one.destinations.map(realServerKey);
+
+Deno.test("makeService() lets real servers of dr and tunnel follow the port", () => {
+  for (const forward of ["dr", "tunnel"] as const) {
+    const before = service("web", { forward, ...to("10.244.0.1") });
+    assert.deepEqual(keysOf(makeService("web", { port: 81 }, before)), ["10.244.0.1:81"]);
+    const direct = makeService("web", { port: 81, forward: "dr" }, before);
+    assert.deepEqual(keysOf(direct), ["10.244.0.1:81"]);
+    // With nat, ports are what was said of them.
+    const mapped = makeService("web", { port: 81, forward: "nat" }, before);
+    assert.deepEqual(keysOf(mapped), ["10.244.0.1:80"]);
+    const wrong = { ...before, destinations: [{ ...before.destinations[0]!, port: 81 }] };
+    assert.throws(() => makeService("web", {}, wrong), /leaves the port as it is/);
+  }
+});
+
+Deno.test("makeService() lets go of what drains and does not fit any more, and of nothing else", () => {
+  const before = service("web", {
+    destinations: ["10.244.0.1", "10.244.0.2"].map((address) => ({ address })),
+  });
+  const draining = { deadline: 9 };
+  const left = { ...before.destinations[0]!, draining };
+  const with8080 = { ...before, destinations: [{ ...left, port: 8080 }, ...before.destinations] };
+  const direct = makeService("web", { forward: "dr" }, with8080);
+  assert.deepEqual(keysOf(direct), ["10.244.0.1:80", "10.244.0.2:80"]);
+  const with80 = { ...before, destinations: [left, before.destinations[1]!] };
+  assert.deepEqual(makeService("web", { forward: "dr" }, with80).destinations, with80.destinations);
+  const onlyLeft = { ...before, destinations: [left] };
+  assert.deepEqual(keysOf(makeService("web", { vip: "fd00:96::1" }, onlyLeft)), []);
+  assert.throws(() => makeService("web", { vip: "fd00:96::1" }, before), /is of IPv6/);
+  assert.throws(() =>
+    makeService("web", { forward: "dr" }, {
+      ...before,
+      destinations: [{ ...before.destinations[0]!, port: 8080 }],
+    }), /leaves the port/);
+});
+
 Deno.test("checkService() accepts any service that the rules allow", () => {
   fc.assert(fc.property(anyService(7), (one) => checkService(one)));
 });
@@ -126,6 +171,28 @@ Deno.test("parseEndpoint() splits addresses from ports", () => {
     const bad of ["", "web:80", "10.0.0.1:", "10.0.0.1:http", "10.0.0.1:80:1", "[10.0.0.1", "x"]
   ) {
     assert.throws(() => parseEndpoint(bad), SyntaxError, bad);
+  }
+});
+
+Deno.test("parseEndpoint() and parseDestination() want brackets where an end may be a port", () => {
+  const both =
+    /"fd00:244::5:8080" is an address, or one with a port: give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080$/;
+  const CASES: readonly [text: string, message: RegExp][] = [
+    ["fd00:244::5:8080", both],
+    [
+      "1:2:3:4:5:6:7:8:80",
+      /8:80" is no address, but one with a port: give \[1:2:3:4:5:6:7:8\]:80$/,
+    ],
+    ["fd00::5:65535", /give \[fd00::5\]:65535$/],
+  ];
+  for (const [text, message] of CASES) {
+    assert.throws(() => parseEndpoint(text), { name: "SyntaxError", message });
+    assert.throws(() => parseDestination(`${text},weight=3`), { name: "SyntaxError", message });
+  }
+  assert.deepEqual(parseDestination("[fd00:244::5:8080]"), { address: "fd00:244::5:8080" });
+  // No port could be meant here: what is left of it would be no address.
+  for (const address of ["fd00::5", "::1", "fd00:244::5:beef", "1:2:3:4:5:6:7:8"]) {
+    assert.deepEqual(parseEndpoint(address), { address });
   }
 });
 

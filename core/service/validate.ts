@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { addressBits } from "../address.ts";
+import { addressBits, addressToNumber, numberToAddress, prefixContains } from "../address.ts";
 import { type Field, ServiceError } from "./error.ts";
 import {
   type Destination,
@@ -20,10 +20,13 @@ import {
 /** linux/ip_vs.h has weights as int; the kernel's schedulers multiply them, ipvsadm allows this much. */
 const MOST_WEIGHT = 65_535;
 const MOST_U32 = 2 ** 32 - 1;
-/** Seconds; ipvsadm's limit, 31 days. */
+/** Seconds; ipvsadm's limit, 31 days. In jiffies the kernel keeps it unsigned, so that it may be above the limit of timeouts. */
 const MOST_PERSISTENT = 31 * 86_400;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;
+
+/** IPv4 in the notation of IPv6, for sockets that do both: on the wire there is no such address. */
+const MAPPED = "::ffff:0:0/96";
 
 /** What is wrong with an address that is not one host's, or not the same host's everywhere. Its text is canonical. */
 function unusable(address: string): string | undefined {
@@ -33,6 +36,9 @@ function unusable(address: string): string | undefined {
     if (address === "::1") return local;
     if (/^ff..:/.test(address)) return "a multicast address";
     if (/^fe[89ab].:/.test(address)) return "a link-local address, another machine on every link";
+    if (prefixContains(MAPPED, address)) {
+      return `${numberToAddress(addressToNumber(address) & 0xffff_ffffn, 4)} in IPv6 notation`;
+    }
     return undefined;
   }
   const first = Number(address.slice(0, address.indexOf(".")));
@@ -88,6 +94,14 @@ export function checkServiceName(name: string): void {
     "it is not 1 to 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
     "Choose another name",
   );
+}
+
+/** Whether a destination, right by itself, can be one of its service: of the same family, and of the same port unless that is mapped. */
+export function fits(
+  { family, forward, port }: Pick<Service, "family" | "forward" | "port">,
+  one: Pick<Destination, "address" | "port">,
+): boolean {
+  return one.address.includes(":") === (family === 6) && (forward === "nat" || one.port === port);
 }
 
 function checkDestination(service: Service, one: Destination, field: Field): void {

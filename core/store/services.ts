@@ -64,6 +64,15 @@ export async function listServices(query: Query, now: number) {
   };
 }
 
+/** Names of the services at a virtual IP, in their order. */
+export async function servicesAt(query: Query, vip: string): Promise<string[]> {
+  const rows = await query(
+    "select name from knet_services where deleted = 0 and vip = ?1 order by name",
+    [vip],
+  );
+  return rows.map((row) => String(row.name));
+}
+
 /** What changed above a revision; everything if that is undefined. */
 export async function changedServices(
   query: Query,

@@ -11,7 +11,13 @@ import { KnetError } from "../error.ts";
 import type { BackendData, Family, Lease } from "../lease.ts";
 import type { Engine, Query, Row } from "./engine.ts";
 import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
-import { changedServices, editServices, listServices, sweepDrained } from "./services.ts";
+import {
+  changedServices,
+  editServices,
+  listServices,
+  servicesAt,
+  sweepDrained,
+} from "./services.ts";
 import type { Changes, LeaseGrant, LeaseRequest, Renewal, Store } from "./store.ts";
 
 const COLUMNS =
@@ -48,6 +54,14 @@ async function refuseNetworkOfServices(query: Query, network: string, now: numbe
       `"${first.name}" is in it${others}`,
     { exitCode: 4, remedy: "Choose another network, or remove the service first (knet svc rm)" },
   );
+}
+
+/** Why no host can be at an address: each takes a virtual IP as its own, and none could send there. Undefined if one can. */
+async function whyNoHost(query: Query, address: string): Promise<string | undefined> {
+  const [first, ...others] = await servicesAt(query, address);
+  if (first === undefined) return undefined;
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  return `${address} is the virtual IP of service "${first}"${more}`;
 }
 
 async function readConfig(query: Query): Promise<ClusterConfig | undefined> {
@@ -163,8 +177,22 @@ export function sqlStore(engine: Engine): Store {
         const config = await needConfig(query);
         const leases = await liveLeases(query, request.family);
         const { nodeId, family } = request;
-        const found = allocate(config, leases, request, now, !suspect(config, leases, nodeId, now));
         const own = leases.find((lease) => lease.nodeId === nodeId);
+        // A host that is there already keeps what it has: to refuse it would take the lease from under its containers.
+        const unfit = own?.publicIp === request.publicIp
+          ? undefined
+          : await whyNoHost(query, request.publicIp);
+        if (unfit !== undefined) {
+          throw new KnetError(
+            `Cannot join as "${request.nodeName}" (${request.publicIp}): ${unfit}`,
+            {
+              exitCode: 4,
+              remedy:
+                "Give the host another address (--iface or --public-ip), or the service (knet svc set NAME --vip)",
+            },
+          );
+        }
+        const found = allocate(config, leases, request, now, !suspect(config, leases, nodeId, now));
         const others = new Set(
           leases.filter((lease) => lease !== own && lease !== found.replaces).map((lease) =>
             lease.backendData.mac
@@ -281,6 +309,8 @@ export function sqlStore(engine: Engine): Store {
             "Choose one of these",
           );
         }
+        const unfit = await whyNoHost(query, address);
+        if (unfit !== undefined) throw refuse(unfit, "Choose an address that no service has");
         const holder = (await liveLeases(query)).find((lease) => lease.subnet === wanted);
         const base = { publicIp: address, reserved: true };
         let lease: Lease;

@@ -124,7 +124,8 @@ export interface Store extends AsyncDisposable {
    * Leases a subnet in one transaction: the node's old one, else its reservation, else `previousSubnet`,
    * else the first free one, else the longest expired one.
    *
-   * @throws {KnetError} exit code 4: no configuration, all subnets taken, another living agent has this node id.
+   * @throws {KnetError} exit code 4: no configuration, all subnets taken, another living agent has this node id, or a node that
+   * is new or moves asks for a service's virtual IP.
    */
   acquireLease(request: LeaseRequest): Promise<LeaseGrant>;
 
@@ -154,7 +155,11 @@ export interface Store extends AsyncDisposable {
     options?: { force?: boolean; agentId?: string },
   ): Promise<Lease>;
 
-  /** Keeps a subnet for the node with that public address, for ever. */
+  /**
+   * Keeps a subnet for the node with that public address, for ever.
+   *
+   * @throws {KnetError} exit code 4: the subnet is none of the cluster's or another node's, or a service has the address.
+   */
   reserveLease(subnet: string, publicIp: string): Promise<Lease>;
 
   /** Deletes expired, unreserved leases (`nodeIds`: only these) and returns them. */

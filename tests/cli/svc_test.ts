@@ -86,6 +86,20 @@ Deno.test("knet svc to, drain and drop change the real servers of a service", as
   assert.deepEqual(weights(slow), ["10.244.1.7 3 draining", "10.244.2.9 2"]);
 });
 
+Deno.test("knet svc set lets a way of forwarding change while a real server drains, and says what that ends", async () => {
+  await using at = await withWeb();
+  await at.json("svc to web 10.244.2.9:80");
+  await at.json("svc drop web 10.244.1.7:8080 --now");
+  await at.json("svc drain web 10.244.0.5:8080");
+  const set = await at.knet("svc set web --forward dr");
+  assert.equal(set.code, 0, set.stderr);
+  assert.match(set.stderr, /10\.244\.0\.5:8080 was draining and does not fit "web" any more/);
+  const after = await at.json<ServiceDocument>("svc set web --port 81");
+  assert.deepEqual(after.destinations.map(({ address, port }) => [address, port]), [
+    ["10.244.2.9", 81],
+  ]);
+});
+
 Deno.test("knet svc drain takes a real server of udp out at once", async () => {
   await using at = await scratch();
   await at.json("init");
@@ -117,11 +131,16 @@ const REFUSALS: readonly [line: string, code: number, message: RegExp][] = [
   ["svc add a --vip 10.244.9.9 --port 80", 4, /in the container network 10\.244\.0\.0\/16/],
   ["svc add a --vip 192.168.2.7 --port 80", 4, /that address is reserved for a host/],
   ["svc set web --vip 10.244.9.9", 4, /in the container network/],
+  ["svc add a --vip fd00::1 --port 80 --forward dr", 4, /knet does not forward by dr/],
+  ["svc set six --forward tunnel", 4, /knet does not forward by tunnel/],
+  ["svc set six --masquerade always", 4, /knet does not masquerade/],
   ["svc set web", 2, /there is nothing to change/],
   ["svc set web --forward dr", 2, /by dr leaves the port as it is/],
   ["svc set nix --port 81", 4, /there is no such service/],
   ["svc to web 10.244.0.5:8080,weight=70000", 2, /weight 70000/],
   ["svc to web 10.244.0.5:8080:1", 2, /ADDRESS:PORT/],
+  ["svc to web fd00:244::5:8080", 2, /give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080/],
+  ["svc drain web fd00:244::5:8080", 2, /give \[fd00:244::5:8080\] or \[fd00:244::5\]:8080/],
   ["svc drain web 10.244.0.6:8080", 4, /it has no such real server/],
   ["svc drop nix 10.244.0.6:8080", 4, /there is no such service/],
   ["svc rm nix", 4, /there is no such service/],
@@ -135,6 +154,7 @@ const REFUSALS: readonly [line: string, code: number, message: RegExp][] = [
 Deno.test("knet svc refuses what cannot be, with the exit status that fits, and changes nothing", async () => {
   await using at = await withWeb();
   await at.json("lease reserve 10.244.7.0/24 --public-ip 192.168.2.7");
+  await at.json("svc add six --vip fd00:96::10 --port 80");
   const { revision } = await at.json<ListDocument>("svc ls");
   for (const [line, code, message] of REFUSALS) {
     const outcome = await at.knet(line);
@@ -239,6 +259,10 @@ Deno.test("knet svc export gives what apply and import take", async () => {
   assert.match((await at.knet(`svc import ${file}`)).stdout, /^Nothing to change: 2 /);
   await Deno.writeTextFile(file, `${rules}-A -t 10.96.0.77:80 -s rr\n`);
   assert.match((await at.knet(`svc import ${file}`)).stdout, /^\+ vs-10\.96\.0\.77-80-tcp /);
+  await Deno.writeTextFile(file, `${rules}-A -f 5 -s rr\n`);
+  const marked = await at.knet(`svc import ${file}`);
+  assert.equal(marked.code, 0);
+  assert.match(marked.stderr, /Left out the rules of firewall mark 5 in line 6/);
   await Deno.writeTextFile(file, `${rules}-A -t 10.96.0.78:80 -s fair\n`);
   const malformed = await at.knet(`svc import ${file}`);
   assert.equal(malformed.code, 2);

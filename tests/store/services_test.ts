@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster.ts";
 import type { Destination, Service } from "../../core/service/model.ts";
-import type { Store } from "../../core/store/store.ts";
+import type { LeaseRequest, Store } from "../../core/store/store.ts";
 import { engines, refusal } from "../support/store_engines.ts";
 import { KnetError } from "../../core/error.ts";
 
@@ -29,6 +29,21 @@ function service(name: string, more: Partial<Service> = {}): Service {
     drainTimeout: 300,
     destinations: [destination(1), destination(2)],
     revision: 0,
+    ...more,
+  };
+}
+
+/** What a host asks for that joins at an address. */
+function host(publicIp: string, more: Partial<LeaseRequest> = {}): LeaseRequest {
+  return {
+    nodeId: "node-1",
+    family: 4,
+    nodeName: "n1",
+    publicIp,
+    backend: "vxlan",
+    bootId: "boot",
+    agentId: "agent",
+    backendData: () => ({}),
     ...more,
   };
 }
@@ -100,16 +115,7 @@ for (const [name, start] of Object.entries(engines)) {
     });
 
     await check("editServices() shows the hosts that have one of the addresses", async (a) => {
-      await a.acquireLease({
-        nodeId: "node-1",
-        family: 4,
-        nodeName: "n1",
-        publicIp: "192.168.2.1",
-        backend: "vxlan",
-        bootId: "boot",
-        agentId: "agent",
-        backendData: () => ({}),
-      });
+      await a.acquireLease(host("192.168.2.1"));
       const hosts = async (...vips: string[]) =>
         (await a.editServices({ names: [], vips }, ({ hosts }) => ({ result: hosts }))).result;
       assert.deepEqual(await hosts("192.168.2.2"), []);
@@ -119,7 +125,10 @@ for (const [name, start] of Object.entries(engines)) {
     await check("initConfig() refuses a network with a virtual IP in it", async (a) => {
       await put(a, service("web"), service("tls", { port: 443 }));
       const config = (await a.getConfig())!;
-      const wide = makeClusterConfig({ network: "10.64.0.0/10" });
+      const wide = makeClusterConfig({
+        network: "10.64.0.0/10",
+        serviceNetwork: "10.32.0.0/16",
+      });
       await assert.rejects(
         () => a.initConfig(wide, { replace: true }),
         refusal(
@@ -128,6 +137,43 @@ for (const [name, start] of Object.entries(engines)) {
       );
       assert.deepEqual(await a.getConfig(), config);
       await a.initConfig(makeClusterConfig({ network: "10.32.0.0/16" }), { replace: true });
+    });
+
+    await check("reserveLease() refuses a virtual IP as a host's address", async (a, b) => {
+      await put(a, service("web"), service("tls", { port: 443 }));
+      const { revision } = await a.listLeases();
+      await assert.rejects(
+        b.reserveLease("10.244.3.0/24", "10.96.0.10"),
+        refusal(
+          /^Cannot reserve 10\.244\.3\.0\/24: 10\.96\.0\.10 is the virtual IP of service "tls" and 1 more$/,
+        ),
+      );
+      assert.equal((await a.listLeases()).revision, revision);
+      await a.editServices("all", () => ({ remove: ["web", "tls"], result: 0 }));
+      await b.reserveLease("10.244.3.0/24", "10.96.0.10");
+    });
+
+    await check(
+      "acquireLease() refuses a virtual IP to a host that is new or moves",
+      async (a, b) => {
+        await put(a, service("web"));
+        const refused = refusal(
+          /^Cannot join as "n1" \(10\.96\.0\.10\): 10\.96\.0\.10 is the virtual IP of service "web"$/,
+        );
+        await assert.rejects(b.acquireLease(host("10.96.0.10")), refused);
+        const { lease } = await b.acquireLease(host("192.168.2.1"));
+        await assert.rejects(b.acquireLease(host("10.96.0.10")), refused);
+        assert.deepEqual((await b.listLeases()).leases, [lease]);
+      },
+    );
+
+    await check("a host that has a virtual IP as its address keeps its lease", async (a, b) => {
+      await put(a, service("web"));
+      const { lease } = await b.acquireLease(host("192.168.2.1"));
+      const renewal = await b.renewLease({ ...lease, publicIp: "10.96.0.10" });
+      assert.equal(renewal.state, "renewed");
+      const again = await b.acquireLease(host("10.96.0.10", { agentId: "restarted" }));
+      assert.deepEqual([again.how, again.lease.subnet], ["kept", lease.subnet]);
     });
 
     await check("editServices() raises the revision once, and only for a change", async (a) => {

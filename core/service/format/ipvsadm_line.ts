@@ -10,7 +10,9 @@ import type { Forward, Protocol } from "../model.ts";
 export type IpvsadmLine =
   | { readonly command: "add-service"; readonly target: Target; readonly options: LineOptions }
   | { readonly command: "add-server"; readonly target: Target; readonly options: LineOptions }
-  | { readonly command: "set"; readonly timeouts: ServiceTimeouts };
+  | { readonly command: "set"; readonly timeouts: ServiceTimeouts }
+  /** Of a virtual server that knet has no place for, whatever else the line says. */
+  | { readonly command: "mark"; readonly mark: number };
 
 /** The virtual server that a line is about, as it is written: `web.example:http`. */
 export interface Target {
@@ -78,6 +80,8 @@ function tokens(line: string): string[] {
 export function parseIpvsadmLine(line: string): IpvsadmLine | undefined {
   if (/^\s*(?:#|$)/.test(line)) return undefined;
   const [command, ...rest] = tokens(line);
+  const mark = command === "-A" || command === "-a" ? readMark(rest) : undefined;
+  if (mark !== undefined) return { command: "mark", mark };
   switch (command) {
     case "-A":
       return { command: "add-service", ...readOptions(rest, command) };
@@ -100,6 +104,19 @@ export function parseIpvsadmLine(line: string): IpvsadmLine | undefined {
   }
 }
 
+/** The firewall mark that a line is about, undefined if it is about an address. */
+function readMark(words: readonly string[]): number | undefined {
+  const at = words.indexOf("-f");
+  if (at < 0) return undefined;
+  const text = words[at + 1];
+  if (text === undefined) throw new SyntaxError('"-f" needs a value');
+  if (!/^[0-9]{1,10}$/.test(text)) throw new SyntaxError(`"${text}" is not a firewall mark`);
+  if (words.some((word) => Object.hasOwn(PROTOCOLS, word))) throw twoServers();
+  return Number(text);
+}
+
+const twoServers = () => new SyntaxError("there are two virtual servers");
+
 function readOptions(
   words: readonly string[],
   command: "-A" | "-a",
@@ -114,7 +131,7 @@ function readOptions(
       return next;
     };
     if (Object.hasOwn(PROTOCOLS, word)) {
-      if (target !== undefined) throw new SyntaxError("there are two virtual servers");
+      if (target !== undefined) throw twoServers();
       target = { protocol: PROTOCOLS[word]!, endpoint: value() };
     } else if (!readOption(word, value, words[at + 1], command, options)) {
       throw new SyntaxError(unusable(word, command));
@@ -157,8 +174,6 @@ function readOption(
 
 function unusable(word: string, command: string): string {
   switch (word) {
-    case "-f":
-      return "knet keeps no services by firewall mark: leave them to ipvsadm";
     case "--pe":
       return "knet has no persistence engines";
     default:

@@ -6,6 +6,7 @@
 import { addressBits, addressToNumber, canonicalAddress, familyOf } from "../../address.ts";
 import { KnetError } from "../../error.ts";
 import type { DestinationRequest } from "../destination.ts";
+import { checkTimeouts } from "../edit.ts";
 import { ServiceError } from "../error.ts";
 import {
   type Forward,
@@ -44,6 +45,8 @@ export interface ImportedService {
 export interface Imported {
   readonly services: readonly ImportedService[];
   readonly timeouts?: ServiceTimeouts;
+  /** Sentences about rules that were left out. */
+  readonly warnings: readonly string[];
 }
 
 interface Draft {
@@ -127,6 +130,8 @@ function namedFlags(request: ServiceRequest): ServiceRequest {
 class Reader {
   readonly #drafts = new Map<string, Draft>();
   readonly #resolver: NameResolver;
+  /** Lines by the firewall marks that they are about. */
+  readonly #marks = new Map<number, number[]>();
   #timeouts: ServiceTimeouts | undefined;
 
   constructor(resolver: NameResolver) {
@@ -135,7 +140,15 @@ class Reader {
 
   async take(parsed: IpvsadmLine, line: number): Promise<void> {
     if (parsed.command === "set") {
+      checkTimeouts(parsed.timeouts);
       this.#timeouts = parsed.timeouts;
+      return;
+    }
+    if (parsed.command === "mark") {
+      const { mark } = parsed;
+      const lines = this.#marks.get(mark) ?? [];
+      lines.push(line);
+      this.#marks.set(mark, lines);
       return;
     }
     const { protocol } = parsed.target;
@@ -214,7 +227,12 @@ class Reader {
       make("check"); // Mistakes are found before the store is asked.
       return { vip, port, protocol, make };
     });
-    return { services, ...(this.#timeouts && { timeouts: this.#timeouts }) };
+    const warnings = [...this.#marks].map(([mark, lines]) =>
+      `Left out the rules of firewall mark ${mark} in ${lines.length === 1 ? "line" : "lines"} ${
+        lines.join(", ")
+      }: knet has no firewall marks`
+    );
+    return { services, warnings, ...(this.#timeouts && { timeouts: this.#timeouts }) };
   }
 }
 
@@ -240,7 +258,7 @@ export async function readIpvsadm(
       const parsed = parseIpvsadmLine(line);
       if (parsed !== undefined) await reader.take(parsed, n + 1);
     } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
+      if (!(error instanceof SyntaxError || error instanceof ServiceError)) throw error;
       throw refuse(n + 1, error.message.charAt(0).toLowerCase() + error.message.slice(1));
     }
   }

@@ -123,7 +123,9 @@ const BAD: readonly [line: string, message: RegExp][] = [
   ["-A -t 10.96.0.11:80 -p 30 -M 255.0.255.0", /line 2: "255\.0\.255\.0" is not a netmask/],
   ["-A -t 10.96.0.11:80 -p 30 --pe sip", /line 2: knet has no persistence engines/],
   ["-A -t 10.96.0.11:80 -w 1", /line 2: "-w" is no option of -A/],
-  ["-A -f 5 -s rr", /line 2: knet keeps no services by firewall mark/],
+  ["-A -f", /line 2: "-f" needs a value/],
+  ["-A -f web -s rr", /line 2: "web" is not a firewall mark/],
+  ["-A -f 5 -t 10.96.0.11:80", /line 2: there are two virtual servers/],
   ["-A -t 10.96.0.11:80 -o", /line 2: cannot use one-packet scheduling/],
   ["-a -t 10.96.0.10:80 -m", /line 2: there is no real server: give -r/],
   [
@@ -135,6 +137,9 @@ const BAD: readonly [line: string, message: RegExp][] = [
   ["-a -t 10.96.0.10:80 -r 10.244.0.1 -w -1", /line 2: "-1" is not a weight/],
   ["-a -t 10.96.0.10:80 -r 10.244.0.1 -i --tun-type gue", /line 2: tunnels of type "gue"/],
   ["--set 900 120", /line 2: --set needs three numbers/],
+  ["--set 99999999999 120 300", /line 2: cannot use timeout tcp 99999999999/],
+  // More than the kernel takes at HZ=1000, though ipvsadm would pass it on.
+  ["--set 900 120 2160000", /line 2: cannot use timeout udp 2160000: .*between 0 and 2073600/],
 ];
 
 Deno.test("readIpvsadm() names the line of what is wrong", async () => {
@@ -150,6 +155,26 @@ Deno.test("readIpvsadm() names the line of what is wrong", async () => {
     read(`${A}\n-a -t 10.96.0.10:80 -r 10.244.0.1 -g\n-a -t 10.96.0.10:80 -r 10.244.0.2 -m\n`),
     /line 3: the virtual server forwards by dr and nat/,
   );
+});
+
+Deno.test("readIpvsadm() leaves rules of firewall marks out and names them", async () => {
+  const { services, warnings } = await readIpvsadm(
+    `${A}
+-A -f 5 -s rr -6
+-a -f 5 -r 10.244.0.1:0 -g -w 1
+-A --fwmark-service=7 -s wlc --pe sip
+-a -f 5 -r 10.244.0.2:0 -g -w 1
+-a -t 10.96.0.10:80 -r 10.244.0.1 -m
+`,
+    "a",
+    names,
+  );
+  assert.deepEqual(services.map(({ vip }) => vip), ["10.96.0.10"]);
+  assert.deepEqual(warnings, [
+    "Left out the rules of firewall mark 5 in lines 2, 3, 5: knet has no firewall marks",
+    "Left out the rules of firewall mark 7 in line 4: knet has no firewall marks",
+  ]);
+  assert.deepEqual((await readIpvsadm(A, "a", names)).warnings, []);
 });
 
 Deno.test("prefixLengthOf() reads netmasks and prefix lengths", () => {

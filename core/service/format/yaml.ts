@@ -253,16 +253,24 @@ function readDocument(document: unknown): Wanted {
  */
 export async function readServicesYaml(text: string, source: string): Promise<Wanted> {
   const { parseDocument, LineCounter } = await import("yaml");
-  const refuse = (line: number, state: string) =>
+  const refuse = (
+    line: number,
+    state: string,
+    remedy = "Compare with what knet svc export prints",
+  ) =>
     new KnetError(`Cannot read services from ${source}: line ${line}: ${state}`, {
       exitCode: 2,
-      remedy: "Compare with what knet svc export prints",
+      remedy,
     });
   const lineCounter = new LineCounter();
   const document = parseDocument(text, { lineCounter, prettyErrors: false });
   const [malformed] = document.errors;
   if (malformed !== undefined) {
-    throw refuse(lineCounter.linePos(malformed.pos[0]).line, uncapitalized(malformed.message));
+    const { line } = lineCounter.linePos(malformed.pos[0]);
+    // The library's message speaks to programmers.
+    throw malformed.code === "MULTIPLE_DOCS"
+      ? refuse(line, "another document begins here", "Put all services in one document")
+      : refuse(line, uncapitalized(malformed.message));
   }
   const lineOf = lineFinder(document, lineCounter);
   let value: unknown;

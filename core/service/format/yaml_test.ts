@@ -96,6 +96,20 @@ Deno.test("readServicesYaml() refuses what holds no list of services", async () 
   assert.deepEqual((await readServicesYaml("services: []", "a")).services, []);
 });
 
+Deno.test("readServicesYaml() wants one document", async () => {
+  for (const text of [`${GOOD}---\nservices: []\n`, "services: []\n---\na: [\n"]) {
+    const line = text.slice(0, text.indexOf("---")).split("\n").length;
+    await assert.rejects(readServicesYaml(text, "a"), (error) => {
+      assert.ok(error instanceof KnetError);
+      assert.equal(error.exitCode, 2);
+      assert.match(error.message, new RegExp(`line ${line}: another document begins here$`));
+      assert.match(error.remedy ?? "", /^Put all services in one document/);
+      return true;
+    });
+  }
+  assert.deepEqual((await readServicesYaml("---\nservices: []\n...\n", "a")).services, []);
+});
+
 Deno.test("readServicesYaml() reads what writeServicesYaml() writes", async () => {
   await fc.assert(
     fc.asyncProperty(
