@@ -11,7 +11,11 @@ import { ipvsHere } from "./vm_initrd.ts";
 const LIMIT = 1_200_000;
 
 /** Runs the tests of a folder and counts them like others. */
-export async function runVmTests(folder: string, options: readonly string[]): Promise<Tally> {
+export async function runVmTests(
+  folder: string,
+  options: readonly string[],
+  print: (text: string) => void,
+): Promise<Tally> {
   if (ipvsHere()) return await runTests([folder], options);
   const problem = vmProblem();
   if (problem !== undefined) {
@@ -19,11 +23,10 @@ export async function runVmTests(folder: string, options: readonly string[]): Pr
     const notes = files.map(({ name }) => `SKIPPED ${folder}/${name}: ${problem}`);
     return { passed: 0, failed: 0, skipped: notes.length, notes };
   }
-  const encoder = new TextEncoder();
   const command = [Deno.execPath(), "test", "-A", "--permit-no-files", "--no-check"];
   const { code, output, console: said } = await runInVm([...command, ...options, folder], {
     timeout: LIMIT,
-    onOutput: (text) => Deno.stdout.writeSync(encoder.encode(text)),
+    onOutput: print,
   });
   if (code === undefined) console.error(said);
   return tallyOf(output.split("\n"), code ?? 1);
