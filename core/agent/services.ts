@@ -152,9 +152,9 @@ export class HostServices implements Disposable {
     this.#dirty = true;
   }
 
-  /** Takes what a snapshot kept. Its drains are judged by this host's clock until the store is there. */
-  recall(services: readonly Service[], timeouts: ServiceTimeouts, now: number): void {
-    this.#monitor.setServices(services, timeouts, now);
+  /** Takes what a snapshot kept. Until the store is there and says what time it is, no drain of these ends by its deadline. */
+  recall(services: readonly Service[], timeouts: ServiceTimeouts): void {
+    this.#monitor.setServices(services, timeouts, undefined);
     this.#known = this.#dirty = true;
   }
 
