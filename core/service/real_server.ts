@@ -37,7 +37,7 @@ export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<st
 
 /** What was done to containers. */
 export interface EquipResult {
-  /** Containers that are real servers now, by the identity of their namespace. */
+  /** Containers that are real servers now or may still be, by the identity of their namespace. */
   readonly equipped: readonly string[];
   readonly changes: readonly string[];
   /** Sentences about those that could not be reached or lack something. */
@@ -45,14 +45,27 @@ export interface EquipResult {
 }
 
 /**
+ * Gives a container these virtual IPs and no others; without any it is an ordinary container again.
+ *
+ * @returns what was done, in words; undefined if its namespace is not there any more.
+ * @throws {SystemError | NetlinkError | KnetError} if it cannot be entered, or lacks something.
+ */
+export type EquipContainer = (
+  container: ContainerRecord,
+  vips: ReadonlySet<string>,
+) => string[] | undefined;
+
+/**
  * Makes containers of this host real servers, or ordinary containers again.
  *
  * @param equipped containers that were made real servers earlier.
+ * @param equipOne for tests, which have no containers.
  */
 export function equipContainers(
   containers: readonly ContainerRecord[],
   vips: ReadonlyMap<string, ReadonlySet<string>>,
   equipped: readonly string[],
+  equipOne: EquipContainer = equipContainer,
 ): EquipResult {
   const before = new Set(equipped);
   const now = new Set<string>();
@@ -66,17 +79,28 @@ export function equipContainers(
   }
   for (const [id, { container, vips: own }] of wanted) {
     if (own.size === 0 && !before.has(id)) continue;
-    using namespace = reopen(container);
-    if (namespace === undefined) continue;
-    if (own.size > 0) now.add(id);
     try {
-      const done = withNetns(namespace.fd, () => own.size > 0 ? equip(own) : strip());
+      const done = equipOne(container, own);
+      if (done === undefined) continue;
+      if (own.size > 0) now.add(id);
       changes.push(...done.map((change) => `${change} in "${container.netns}"`));
     } catch (error) {
-      problems.push(`Container "${container.netns}" cannot be a real server: ${messageOf(error)}`);
+      // How far it came is not known: whichever way it was to go, it is tried again.
+      now.add(id);
+      const state = own.size > 0 ? "cannot be a real server" : "still has virtual IPs";
+      problems.push(`Container "${container.netns}" ${state}: ${messageOf(error)}`);
     }
   }
   return { equipped: [...now], changes, problems };
+}
+
+function equipContainer(
+  container: ContainerRecord,
+  vips: ReadonlySet<string>,
+): string[] | undefined {
+  using namespace = reopen(container);
+  return namespace &&
+    withNetns(namespace.fd, () => vips.size > 0 ? equip(vips) : strip());
 }
 
 function equip(vips: ReadonlySet<string>): string[] {
