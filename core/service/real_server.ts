@@ -8,8 +8,12 @@ import { withNetns } from "../../ffi/netns.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { deleteLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { listContainers } from "../container.ts";
-import type { ContainerRecord } from "../container/addresses.ts";
+import {
+  type BookPlace,
+  bookVersion,
+  type ContainerRecord,
+  readBook,
+} from "../container/addresses.ts";
 import { reopen } from "../container/namespace.ts";
 import { messageOf } from "../error.ts";
 import { deriveMac } from "../mac.ts";
@@ -33,6 +37,46 @@ export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<st
     }
   }
   return vips;
+}
+
+/** Containers as they were when those among them that virtual IPs belong to were made real servers. */
+export interface SeenContainers {
+  readonly containers: readonly ContainerRecord[];
+  readonly place: BookPlace;
+  readonly vips: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly version: string;
+}
+
+/**
+ * Reads which containers there are, to be compared later with those that there are then.
+ *
+ * @param vips see {@linkcode directVips}.
+ * @throws {KnetError} if the address book cannot be read.
+ */
+export function seeContainers(place: BookPlace, vips: SeenContainers["vips"]): SeenContainers {
+  // The version first: what is written in between is read twice, not never.
+  const version = bookVersion(place.dataDir);
+  return { containers: readBook(place), place, vips, version };
+}
+
+/**
+ * Whether a container has come, gone or changed that is, was or has to be a real server. Costs a stat while nobody attaches or
+ * detaches.
+ *
+ * @throws {KnetError} if the address book cannot be read.
+ */
+export function realServersChanged({ containers, place, vips, version }: SeenContainers): boolean {
+  if (vips.size === 0 || bookVersion(place.dataDir) === version) return false;
+  return realServerKeys(readBook(place), vips) !== realServerKeys(containers, vips);
+}
+
+/** A container that was made anew has another namespace, whatever it is called. */
+function realServerKeys(
+  containers: readonly ContainerRecord[],
+  vips: SeenContainers["vips"],
+): string {
+  return containers.filter(({ address }) => vips.has(address))
+    .map(({ netnsId, address }) => `${netnsId} ${address}`).sort().join("\n");
 }
 
 /** What was done to containers. */
@@ -138,12 +182,23 @@ export interface RealServerHost {
 export class RealServerKeeper {
   readonly #host: RealServerHost;
   readonly #record: RecordKeeper;
+  /** Undefined while no container has to be a real server. */
+  #seen: SeenContainers | undefined;
   /** Whether this host is the end of tunnels; after a start that is not known. */
   #tunnelEnd: boolean | undefined;
 
   constructor(host: RealServerHost, record: RecordKeeper) {
     this.#host = host;
     this.#record = record;
+  }
+
+  /**
+   * Whether containers came, went or were made anew since `ensure`, so that it has something to do. To be asked every second.
+   *
+   * @throws {KnetError} if the address book cannot be read.
+   */
+  containersChanged(): boolean {
+    return this.#seen !== undefined && realServersChanged(this.#seen);
   }
 
   /**
@@ -158,9 +213,10 @@ export class RealServerKeeper {
     const changes: string[] = [];
     const problems: string[] = [];
     const { containers } = this.#record.record;
-    if (vips.size > 0 || containers.length > 0) {
-      const { dataDir, bootId } = this.#host;
-      const done = equipContainers(listContainers(dataDir, bootId), vips, containers);
+    if (vips.size === 0 && containers.length === 0) this.#seen = undefined;
+    else {
+      this.#seen = seeContainers(this.#host, vips);
+      const done = equipContainers(this.#seen.containers, vips, containers);
       this.#record.save({ containers: done.equipped });
       changes.push(...done.changes);
       problems.push(...done.problems);

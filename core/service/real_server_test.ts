@@ -1,7 +1,7 @@
 // What is done to containers is left out: nothing of the kernel is touched.
 import assert from "node:assert/strict";
-import type { ContainerRecord } from "../container/addresses.ts";
-import { equipContainers } from "./real_server.ts";
+import { type ContainerRecord, writeBook } from "../container/addresses.ts";
+import { equipContainers, realServersChanged, seeContainers } from "./real_server.ts";
 
 const VIP = "10.96.0.10";
 
@@ -52,4 +52,49 @@ Deno.test("equipContainers() says which container cannot be a real server, and f
   });
   const gone = equipContainers([web, db], vips, failed.equipped, () => undefined);
   assert.deepEqual(gone, { equipped: [], changes: [], problems: [] });
+});
+
+Deno.test("realServersChanged() sees real servers that come, go, or are made anew, and no other containers", () => {
+  const dataDir = Deno.makeTempDirSync({ prefix: "knet-real-server-" });
+  try {
+    const place = { dataDir, bootId: "boot" };
+    const outcome = (before: ContainerRecord[] | undefined, after: ContainerRecord[]) => {
+      if (before !== undefined) writeBook(place, before);
+      const seen = seeContainers(place, vips);
+      assert.equal(realServersChanged(seen), false);
+      writeBook(place, after);
+      return realServersChanged(seen);
+    };
+    assert.equal(outcome(undefined, [web]), true);
+    assert.equal(outcome([db], [db, web]), true);
+    assert.equal(outcome([db, web], [db]), true);
+    assert.equal(outcome([web], [container("web", web.address, "4:other")]), true);
+    assert.equal(outcome([web], [container("web", "10.244.0.9")]), true);
+    assert.equal(outcome([container("web", "10.244.0.9")], [web]), true);
+    assert.equal(outcome([web], [db, web]), false);
+    assert.equal(outcome([db, web], [web, db]), false);
+    assert.equal(outcome([web], [{ ...web, ifname: "eth1" }]), false);
+  } finally {
+    Deno.removeSync(dataDir, { recursive: true });
+  }
+});
+
+Deno.test("realServersChanged() reads the address book only if it was written", () => {
+  const dataDir = Deno.makeTempDirSync({ prefix: "knet-real-server-" });
+  try {
+    const place = { dataDir, bootId: "boot" };
+    writeBook(place, [web]);
+    const seen = seeContainers(place, vips);
+    const { mtime } = Deno.statSync(`${dataDir}/containers.json`);
+    // Other text behind the back of all that tells one state from another.
+    const text = Deno.readTextFileSync(`${dataDir}/containers.json`);
+    Deno.writeTextFileSync(`${dataDir}/containers.json`, text.replace("4:web", "4:wob"));
+    Deno.utimeSync(`${dataDir}/containers.json`, mtime!, mtime!);
+    assert.equal(realServersChanged(seen), false);
+    writeBook(place, []);
+    assert.equal(realServersChanged(seen), true);
+    assert.equal(realServersChanged({ ...seen, vips: new Map() }), false);
+  } finally {
+    Deno.removeSync(dataDir, { recursive: true });
+  }
 });
