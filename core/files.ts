@@ -17,6 +17,20 @@ export function readTextIfPresent(path: string): string | undefined {
 }
 
 /**
+ * Tells one state of a file from the next at the cost of a stat: every {@linkcode writeFileAtomically} makes it another. Empty if
+ * there is no such file.
+ */
+export function fileVersion(path: string): string {
+  try {
+    const { ino, size, mtime } = Deno.statSync(path);
+    return `${ino} ${size} ${mtime?.getTime()}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw new KnetError(`Cannot read "${path}": ${messageOf(error)}`, { cause: error });
+  }
+}
+
+/**
  * Replaces a file by renaming a finished one over it, after its bytes have reached the disk. The folder is made if it is missing.
  *
  * @param mode Permission bits of the file.

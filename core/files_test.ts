@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { KnetError } from "./error.ts";
-import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "./files.ts";
+import { fileVersion, readTextIfPresent, removeIfPresent, writeFileAtomically } from "./files.ts";
 
 function inFolder(name: string, run: (folder: string) => void): void {
   Deno.test(name, () => {
@@ -59,4 +59,19 @@ inFolder("readTextIfPresent() and removeIfPresent() do not mind what is not ther
   removeIfPresent(path);
   assert.deepEqual(names(folder), []);
   assert.throws(() => readTextIfPresent(folder), KnetError);
+});
+
+inFolder("fileVersion() is another one after every write, also of the same text", (folder) => {
+  const path = join(folder, "file");
+  let before = fileVersion(path);
+  assert.equal(before, "");
+  for (let n = 0; n < 100; n++) {
+    writeFileAtomically(path, "same");
+    const version = fileVersion(path);
+    assert.notEqual(version, before);
+    assert.equal(fileVersion(path), version);
+    before = version;
+  }
+  removeIfPresent(path);
+  assert.equal(fileVersion(path), "");
 });

@@ -115,7 +115,7 @@ class Agent implements AsyncDisposable {
       this.#lease = snapshot.own;
       network.setPeers(snapshot.peers);
       if (snapshot.services !== undefined) {
-        network.services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS, wallClock());
+        network.services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS);
       }
       this.#configure();
       this.#reconcile("snapshot");

@@ -55,6 +55,8 @@ export interface HostServicesOptions {
   readonly writeFirewall: () => void;
   /** Called when the kernel has something to learn. Returns at once. */
   readonly onDirty: () => void;
+  /** What programs the kernel; tests give one that fails. */
+  readonly plane?: ServicePlane;
 }
 
 /** Services of this host. */
@@ -66,12 +68,14 @@ export class HostServices implements Disposable {
   #host = "";
   #dirty = false;
   #problem: string | undefined;
+  /** Whether the last reconcile failed: not all that it left undone is to be seen in the kernel. */
+  #undone = false;
   #healed = -Infinity;
 
   constructor(options: HostServicesOptions) {
     const { rtnl, nft, stateDir, dataDir, strictArp, adopt, writeFirewall, onDirty } = options;
     const adoptAll = () => adopt;
-    this.#plane = new ServicePlane(rtnl, nft, {
+    this.#plane = options.plane ?? new ServicePlane(rtnl, nft, {
       ...{ dataDir, strictArp, adopt: adoptAll, writeFirewall },
     });
     this.#monitor = new ServiceMonitor({
@@ -152,9 +156,9 @@ export class HostServices implements Disposable {
     this.#dirty = true;
   }
 
-  /** Takes what a snapshot kept. Its drains are judged by this host's clock until the store is there. */
-  recall(services: readonly Service[], timeouts: ServiceTimeouts, now: number): void {
-    this.#monitor.setServices(services, timeouts, now);
+  /** Takes what a snapshot kept. Until the store is there and says what time it is, no drain of these ends by its deadline. */
+  recall(services: readonly Service[], timeouts: ServiceTimeouts): void {
+    this.#monitor.setServices(services, timeouts, undefined);
     this.#known = this.#dirty = true;
   }
 
@@ -162,13 +166,15 @@ export class HostServices implements Disposable {
   reconcile(): void {
     if (!this.#known || this.#host === "") return;
     this.#dirty = false;
+    this.#undone = true;
     this.#attempt(() => this.#plane.reconcile(this.#monitor.desired));
   }
 
   /** What has to be done every second: seeing drift, and counting the connections of what drains. */
   tick(): void {
-    this.#heal(() => this.#plane.check());
-    if (this.#monitor.draining) this.#countDrains();
+    const checked = this.#heal(() => this.#plane.check());
+    const counted = !this.#monitor.draining || this.#attempt(() => this.#countDrains());
+    if (checked && counted && !this.#undone) this.#problem = undefined;
   }
 
   /** What has to be done when the kernel announced something, whatever it was: virtual IPs may be gone. */
@@ -176,8 +182,9 @@ export class HostServices implements Disposable {
     if (monotonicClock() - this.#healed >= BREATH) this.#heal(() => this.#plane.checkVips());
   }
 
-  #heal(check: () => Healed | undefined): void {
-    this.#attempt(() => {
+  /** @returns whether the check itself worked. */
+  #heal(check: () => Healed | undefined): boolean {
+    return this.#attempt(() => {
       const healed = check();
       if (healed === undefined) return undefined;
       this.#healed = monotonicClock();
@@ -211,23 +218,32 @@ export class HostServices implements Disposable {
     };
   }
 
-  #attempt(act: () => PlaneReconciled | undefined): void {
+  /**
+   * Makes a failure a warning.
+   *
+   * @param act returns what it programmed; undefined if that was nothing, which says nothing of an earlier problem.
+   * @returns whether it worked.
+   */
+  #attempt(act: () => PlaneReconciled | undefined): boolean {
     try {
       const done = act();
-      if (done === undefined) return;
+      if (done === undefined) return true;
+      this.#undone = false;
       this.#problem = undefined;
       tidyAfter(done.operations);
       for (const change of done.changes) log.info("{change}", { change });
       for (const problem of done.problems) log.warn("{problem}", { problem });
       if (done.operations > 0) log.info("Programmed services: {operations} messages", { ...done });
+      return true;
     } catch (error) {
       const problem = messageOf(error);
       if (problem !== this.#problem) log.warn("{problem}", { problem });
       this.#problem = problem;
+      return false;
     }
   }
 
-  #countDrains(): void {
+  #countDrains(): undefined {
     const connections = this.#plane.connections();
     if (connections === undefined) return;
     this.#monitor.noteConnections((service, realServer) => {

@@ -17,7 +17,7 @@ import {
   prefixSize,
 } from "../address.ts";
 import { KnetError } from "../error.ts";
-import { readTextIfPresent, writeFileAtomically } from "../files.ts";
+import { fileVersion, readTextIfPresent, writeFileAtomically } from "../files.ts";
 
 /** One attached interface of a container. */
 export interface ContainerRecord {
@@ -56,6 +56,11 @@ const lockFile = (dataDir: string) => join(dataDir, "containers.lock");
 export function readBook({ dataDir, bootId }: BookPlace): ContainerRecord[] {
   const text = readTextIfPresent(bookFile(dataDir));
   return text === undefined ? [] : parseBook(text, bootId, bookFile(dataDir));
+}
+
+/** Another string after every change of the book, at the cost of a stat. */
+export function bookVersion(dataDir: string): string {
+  return fileVersion(bookFile(dataDir));
 }
 
 /** Parses the book's text; `path` is for the error's message. */

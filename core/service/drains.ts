@@ -15,6 +15,7 @@ interface Drain {
   readonly deadline: number;
   /** On the monotonic clock. */
   readonly began: number;
+  /** On the monotonic clock; `Infinity` until the store has said what time it is. */
   readonly over: number;
   finished: boolean;
 }
@@ -58,25 +59,28 @@ export class Drains {
   /**
    * Takes a service as the store has it now.
    *
-   * @param now The store's clock, milliseconds since the epoch.
+   * @param now The store's clock, milliseconds since the epoch. Undefined while it is not known: a drain then ends by its
+   * connections alone, because this host's clock may be ahead, and what was cut off does not come back.
    */
-  set(service: Service, now: number): void {
+  set(service: Service, now: number | undefined): void {
     const keys = new Set<string>();
     for (const one of service.destinations) {
       if (one.draining === undefined) continue;
       const { deadline } = one.draining;
       const key = keyOf(service, one);
       keys.add(key);
-      if (this.#drains.get(key)?.deadline === deadline) continue;
-      const began = monotonicClock();
+      const known = this.#drains.get(key);
+      const same = known?.deadline === deadline ? known : undefined;
+      if (same?.finished) continue;
       const realServer = realServerKey(one);
+      const left = now === undefined ? Infinity : deadline - now;
       this.#drains.set(key, {
         service: service.name,
         realServer,
         deadline,
-        began,
-        over: began + Math.max(0, deadline - now),
-        finished: deadline <= now ||
+        began: same?.began ?? monotonicClock(),
+        over: monotonicClock() + left,
+        finished: left <= 0 ||
           this.#finishedBefore.has([service.name, realServer, deadline].join(" ")),
       });
     }

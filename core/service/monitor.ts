@@ -103,9 +103,13 @@ export class ServiceMonitor implements Disposable {
   /**
    * Takes everything there is.
    *
-   * @param now The store's clock, milliseconds since the epoch.
+   * @param now The store's clock, milliseconds since the epoch; undefined while it is not known.
    */
-  setServices(services: readonly Service[], timeouts: ServiceTimeouts, now: number): void {
+  setServices(
+    services: readonly Service[],
+    timeouts: ServiceTimeouts,
+    now: number | undefined,
+  ): void {
     const names = new Set(services.map(({ name }) => name));
     const gone = [...this.#services.keys()].filter((name) => !names.has(name));
     this.changeServices(services, gone, timeouts, now);
@@ -116,7 +120,7 @@ export class ServiceMonitor implements Disposable {
     changed: readonly Service[],
     removed: readonly string[],
     timeouts: ServiceTimeouts | undefined,
-    now: number,
+    now: number | undefined,
   ): void {
     if (timeouts !== undefined) this.#timeouts = timeouts;
     for (const name of removed) {

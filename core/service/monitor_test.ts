@@ -153,6 +153,37 @@ Deno.test("ServiceMonitor lets go of a draining real server when its time is ove
     assert.deepEqual(keys(monitor), ["10.244.1.1:8080 1"]);
   }));
 
+Deno.test("ServiceMonitor ends no drain by its deadline before the store has said what time it is", () =>
+  withState(async (start) => {
+    const { monitor, told } = start();
+    const one = draining(web, NOW);
+    // What a snapshot kept, however long ago by this host's clock.
+    monitor.setServices([one], NO_TIMEOUTS, undefined);
+    assert.equal(monitor.draining, true);
+    assert.deepEqual(keys(monitor), ["10.244.0.1:8080 0", "10.244.1.1:8080 1"]);
+    const began = monotonicClock();
+    monitor.setServices([one], NO_TIMEOUTS, NOW - 300);
+    await until("its time is over by the store's clock", () => told.length > 0);
+    assert.ok(monotonicClock() - began >= 299);
+    assert.deepEqual(keys(monitor), ["10.244.1.1:8080 1"]);
+    monitor[Symbol.dispose]();
+
+    const again = start().monitor;
+    again.setServices([one], NO_TIMEOUTS, undefined);
+    assert.deepEqual(keys(again), ["10.244.1.1:8080 1"]);
+  }));
+
+Deno.test("ServiceMonitor judges a drain anew by what the store says of the time", () =>
+  withState((start) => {
+    const { monitor } = start();
+    const one = draining(web, NOW);
+    monitor.setServices([one], NO_TIMEOUTS, NOW - 600_000);
+    monitor.changeServices([one], [], undefined, NOW + 1);
+    assert.equal(monitor.draining, false);
+    assert.deepEqual(keys(monitor), ["10.244.1.1:8080 1"]);
+    return Promise.resolve();
+  }));
+
 Deno.test("ServiceMonitor goes on without what it remembers when that makes no sense", () =>
   withState(async (start, stateDir) => {
     for (const text of ["{", "[]", '{"version":2}', '{"version":1,"drained":7}']) {

@@ -8,8 +8,12 @@ import { withNetns } from "../../ffi/netns.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { deleteLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { listContainers } from "../container.ts";
-import type { ContainerRecord } from "../container/addresses.ts";
+import {
+  type BookPlace,
+  bookVersion,
+  type ContainerRecord,
+  readBook,
+} from "../container/addresses.ts";
 import { reopen } from "../container/namespace.ts";
 import { messageOf } from "../error.ts";
 import { deriveMac } from "../mac.ts";
@@ -35,9 +39,49 @@ export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<st
   return vips;
 }
 
+/** Containers as they were when those among them that virtual IPs belong to were made real servers. */
+export interface SeenContainers {
+  readonly containers: readonly ContainerRecord[];
+  readonly place: BookPlace;
+  readonly vips: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly version: string;
+}
+
+/**
+ * Reads which containers there are, to be compared later with those that there are then.
+ *
+ * @param vips see {@linkcode directVips}.
+ * @throws {KnetError} if the address book cannot be read.
+ */
+export function seeContainers(place: BookPlace, vips: SeenContainers["vips"]): SeenContainers {
+  // The version first: what is written in between is read twice, not never.
+  const version = bookVersion(place.dataDir);
+  return { containers: readBook(place), place, vips, version };
+}
+
+/**
+ * Whether a container has come, gone or changed that is, was or has to be a real server. Costs a stat while nobody attaches or
+ * detaches.
+ *
+ * @throws {KnetError} if the address book cannot be read.
+ */
+export function realServersChanged({ containers, place, vips, version }: SeenContainers): boolean {
+  if (vips.size === 0 || bookVersion(place.dataDir) === version) return false;
+  return realServerKeys(readBook(place), vips) !== realServerKeys(containers, vips);
+}
+
+/** A container that was made anew has another namespace, whatever it is called. */
+function realServerKeys(
+  containers: readonly ContainerRecord[],
+  vips: SeenContainers["vips"],
+): string {
+  return containers.filter(({ address }) => vips.has(address))
+    .map(({ netnsId, address }) => `${netnsId} ${address}`).sort().join("\n");
+}
+
 /** What was done to containers. */
 export interface EquipResult {
-  /** Containers that are real servers now, by the identity of their namespace. */
+  /** Containers that are real servers now or may still be, by the identity of their namespace. */
   readonly equipped: readonly string[];
   readonly changes: readonly string[];
   /** Sentences about those that could not be reached or lack something. */
@@ -45,14 +89,27 @@ export interface EquipResult {
 }
 
 /**
+ * Gives a container these virtual IPs and no others; without any it is an ordinary container again.
+ *
+ * @returns what was done, in words; undefined if its namespace is not there any more.
+ * @throws {SystemError | NetlinkError | KnetError} if it cannot be entered, or lacks something.
+ */
+export type EquipContainer = (
+  container: ContainerRecord,
+  vips: ReadonlySet<string>,
+) => string[] | undefined;
+
+/**
  * Makes containers of this host real servers, or ordinary containers again.
  *
  * @param equipped containers that were made real servers earlier.
+ * @param equipOne for tests, which have no containers.
  */
 export function equipContainers(
   containers: readonly ContainerRecord[],
   vips: ReadonlyMap<string, ReadonlySet<string>>,
   equipped: readonly string[],
+  equipOne: EquipContainer = equipContainer,
 ): EquipResult {
   const before = new Set(equipped);
   const now = new Set<string>();
@@ -66,17 +123,28 @@ export function equipContainers(
   }
   for (const [id, { container, vips: own }] of wanted) {
     if (own.size === 0 && !before.has(id)) continue;
-    using namespace = reopen(container);
-    if (namespace === undefined) continue;
-    if (own.size > 0) now.add(id);
     try {
-      const done = withNetns(namespace.fd, () => own.size > 0 ? equip(own) : strip());
+      const done = equipOne(container, own);
+      if (done === undefined) continue;
+      if (own.size > 0) now.add(id);
       changes.push(...done.map((change) => `${change} in "${container.netns}"`));
     } catch (error) {
-      problems.push(`Container "${container.netns}" cannot be a real server: ${messageOf(error)}`);
+      // How far it came is not known: whichever way it was to go, it is tried again.
+      now.add(id);
+      const state = own.size > 0 ? "cannot be a real server" : "still has virtual IPs";
+      problems.push(`Container "${container.netns}" ${state}: ${messageOf(error)}`);
     }
   }
   return { equipped: [...now], changes, problems };
+}
+
+function equipContainer(
+  container: ContainerRecord,
+  vips: ReadonlySet<string>,
+): string[] | undefined {
+  using namespace = reopen(container);
+  return namespace &&
+    withNetns(namespace.fd, () => vips.size > 0 ? equip(vips) : strip());
 }
 
 function equip(vips: ReadonlySet<string>): string[] {
@@ -114,12 +182,23 @@ export interface RealServerHost {
 export class RealServerKeeper {
   readonly #host: RealServerHost;
   readonly #record: RecordKeeper;
+  /** Undefined while no container has to be a real server. */
+  #seen: SeenContainers | undefined;
   /** Whether this host is the end of tunnels; after a start that is not known. */
   #tunnelEnd: boolean | undefined;
 
   constructor(host: RealServerHost, record: RecordKeeper) {
     this.#host = host;
     this.#record = record;
+  }
+
+  /**
+   * Whether containers came, went or were made anew since `ensure`, so that it has something to do. To be asked every second.
+   *
+   * @throws {KnetError} if the address book cannot be read.
+   */
+  containersChanged(): boolean {
+    return this.#seen !== undefined && realServersChanged(this.#seen);
   }
 
   /**
@@ -134,9 +213,10 @@ export class RealServerKeeper {
     const changes: string[] = [];
     const problems: string[] = [];
     const { containers } = this.#record.record;
-    if (vips.size > 0 || containers.length > 0) {
-      const { dataDir, bootId } = this.#host;
-      const done = equipContainers(listContainers(dataDir, bootId), vips, containers);
+    if (vips.size === 0 && containers.length === 0) this.#seen = undefined;
+    else {
+      this.#seen = seeContainers(this.#host, vips);
+      const done = equipContainers(this.#seen.containers, vips, containers);
       this.#record.save({ containers: done.equipped });
       changes.push(...done.changes);
       problems.push(...done.problems);

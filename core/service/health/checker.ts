@@ -52,7 +52,7 @@ interface Flight {
 export interface CheckerOptions {
   /** Called when a real server has gone down or come up, with the key of its check. */
   readonly onChange: (key: string) => void;
-  /** Keys of checks that failed when this host last looked; they start as down. */
+  /** Keys of checks that failed when this host last looked; they start as down, the first time that they are added. */
   readonly down?: ReadonlySet<string>;
   /** Checks at a time. The default is 512. */
   readonly inFlight?: number;
@@ -70,6 +70,8 @@ export class Checker implements Disposable {
   /** Checks under way by their time-outs; those that ended stay until it is their turn. */
   readonly #flights = new Heap<Flight>();
   readonly #options: CheckerOptions;
+  /** What is left of `CheckerOptions.down`: of a check that ended here, an earlier life knows nothing any more. */
+  readonly #down: Set<string>;
   #stopped = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerDue = Infinity;
@@ -78,6 +80,7 @@ export class Checker implements Disposable {
 
   constructor(options: CheckerOptions) {
     this.#options = options;
+    this.#down = new Set(options.down);
   }
 
   /** Checks that are under way. */
@@ -117,11 +120,12 @@ export class Checker implements Disposable {
   add(address: string, port: number, check: ActiveCheck, down = false): string {
     const key = checkKey(address, port, check);
     if (this.#entries.has(key) || this.#stopped) return key;
+    const wasDown = this.#down.delete(key);
     const entry: Entry = {
       key,
       target: { address, port, ...(check.type === "http" && { path: check.path }) },
       check,
-      health: { ...UNKNOWN, up: !(down || this.#options.down?.has(key)), known: false, detail: "" },
+      health: { ...UNKNOWN, up: !(down || wasDown), known: false, detail: "" },
       due: monotonicClock() + Math.random() * check.interval,
       wanted: true,
     };

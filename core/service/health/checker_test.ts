@@ -90,6 +90,21 @@ Deno.test("Checker starts with what failed before as down", () => {
   assert.deepEqual(checker.downKeys(), [key]);
 });
 
+Deno.test("Checker takes what failed before for down once only: later it is as unknown as any", () => {
+  const key = checkKey("127.0.0.1", 1, tcp);
+  using checker = new Checker({ onChange: () => {}, down: new Set([key]) });
+  checker.add("127.0.0.1", 1, tcp);
+  checker.remove(key);
+  checker.add("127.0.0.1", 1, tcp);
+  assert.equal(checker.isDown(key), false);
+  // Also where the caller knew it to be down himself.
+  using other = new Checker({ onChange: () => {}, down: new Set([key]) });
+  other.add("127.0.0.1", 1, tcp, true);
+  other.remove(key);
+  other.add("127.0.0.1", 1, tcp);
+  assert.equal(other.isDown(key), false);
+});
+
 Deno.test("Checker never has more sockets than allowed, and gets round to all of them", async () => {
   let most = 0;
   const asked = new Set<number>();
