@@ -127,12 +127,15 @@ export class ServicePlane implements Disposable {
     }
     const mirror = this.#open();
     const family = familyOf(host.network);
-    const wanted = this.#want(desired, host, mirror, options.deep === true, problems);
+    const deep = options.deep === true;
+    const known = this.#known && !deep;
+    // Until this is through: whatever stops it, the next look begins anew.
+    this.#known = false;
+    const wanted = this.#want(desired, host, mirror, { known, deep }, problems);
     const servers = desired.virtualServers.filter((one) => wanted.has(this.#kernel(one).key));
     changes.push(...this.#setSysctls(servers, host));
 
     const operations = planServices(wanted, mirror.servers);
-    this.#known = false;
     this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
     const vips = new Set(servers.map((server) => server.address));
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
@@ -178,6 +181,8 @@ export class ServicePlane implements Disposable {
     else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
     else if ([...this.#blocked].some((key) => !mirror.foreign.has(key))) {
       why = "a foreign virtual server is gone";
+    } else if (this.#realServers.containersChanged()) {
+      why = "containers that are real servers came, went or changed";
     } else if (this.#failures > 0 && --this.#patience <= 0) {
       this.#known = false;
       why = "the kernel refused something before";
@@ -289,7 +294,7 @@ export class ServicePlane implements Disposable {
     desired: ServicesDesired,
     host: PlaneHost,
     mirror: KernelMirror,
-    deep: boolean,
+    { known, deep }: { readonly known: boolean; readonly deep: boolean },
     problems: string[],
   ): Map<string, KernelServer> {
     const wanted = new Map<string, KernelServer>();
@@ -309,7 +314,7 @@ export class ServicePlane implements Disposable {
         problems.push(`Service "${server.service}" is left out: ${state}`);
       }
     }
-    if (!this.#known || deep) mirror.read(this.#record.record.servers, wanted, deep);
+    if (!known) mirror.read(this.#record.record.servers, wanted, deep);
     else {
       const fresh = [...wanted.values()].filter(({ key }) => !mirror.servers.has(key));
       if (fresh.length > 0) mirror.lookFor(fresh);
