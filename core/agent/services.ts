@@ -139,7 +139,7 @@ export class HostServices implements Disposable {
     this.#dirty = true;
   }
 
-  /** Peers came or went: hosts that are real servers themselves are reached otherwise than strangers are, and their addresses are no virtual IPs. */
+  /** Peers came or went: hosts are reached otherwise than strangers are, and their addresses are no virtual IPs. */
   notePeers(): void {
     if (this.#plane.dependsOnPeers) this.#host = "";
   }
