@@ -160,7 +160,12 @@ export class Lab implements AsyncDisposable {
     await this.runUnderlay(`ip addr add ${OUTSIDE}/32 dev lo`);
     for (let link = 1; link <= Math.max(1, ...this.#links); link++) {
       const bridge = `br${link - 1}`;
-      await this.runUnderlay(`ip link add ${bridge} type bridge mcast_snooping 0`);
+      // With an address of its own: a bridge has that of one of its ports otherwise, and a port that is added may change it, behind
+      // the back of hosts that know the router.
+      const mac = `02:00:00:00:01:0${link}`;
+      await this.runUnderlay(
+        `ip link add ${bridge} address ${mac} type bridge mcast_snooping 0`,
+      );
       await this.runUnderlay(`ip addr add ${routerOn(link)}/24 dev ${bridge}`);
       await this.runUnderlay(`ip link set ${bridge} up`);
       if (link > 1) await this.runUnderlay("sysctl -q -w net.ipv4.ip_forward=1");
