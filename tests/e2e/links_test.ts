@@ -98,8 +98,6 @@ if (BACKENDS.includes(directCase)) {
     setUp: (lab) => startCluster(lab, { containers: 1 }),
   };
   const test = labSuite(direct);
-  // In a lab of its own: the moves before change the underlay's addresses, which this one builds on.
-  const arrival = labSuite(direct);
 
   /** Waits until host 1 sends packets for a peer's subnet by this device. */
   const goesBy = async (lab: Lab, peer: Host, device: string) => {
@@ -162,7 +160,7 @@ if (BACKENDS.includes(directCase)) {
     assertNone("six moves by a prefix length", counts);
   });
 
-  arrival(
+  test(
     "6 (vxlan-direct): a peer that comes to the same link is reached by a plain route, without loss",
     async (lab) => {
       const peer = lab.host(3);
