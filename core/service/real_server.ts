@@ -19,7 +19,7 @@ import { messageOf } from "../error.ts";
 import { deriveMac } from "../mac.ts";
 import { isDirect, type VirtualServer } from "./model.ts";
 import type { RecordKeeper } from "./record.ts";
-import { setSysctls } from "./sysctls.ts";
+import { ensureSysctls } from "./sysctls.ts";
 import { ensureTunnelEnd, releaseTunnelEnd } from "./tunnel_end.ts";
 import { addVips, ensureVipDevice, planVips, readVips, removeVips } from "./vips.ts";
 
@@ -149,10 +149,10 @@ function equipContainer(
 
 function equip(vips: ReadonlySet<string>): string[] {
   using rtnl = openRtnl();
-  const changes = setSysctls({
-    "net.ipv4.conf.all.arp_ignore": "1",
-    "net.ipv4.conf.all.arp_announce": "2",
-  });
+  const changes = ensureSysctls([
+    { name: "net.ipv4.conf.all.arp_ignore", value: "1" },
+    { name: "net.ipv4.conf.all.arp_announce", value: "2" },
+  ]);
   const desired = { device: CONTAINER_DEVICE, mac: deriveMac("vip", CONTAINER_DEVICE), vips };
   const made = ensureVipDevice(rtnl, desired);
   changes.push(...made.changes);

@@ -118,11 +118,12 @@ export function sysctlsRight(wanted: readonly SysctlWanted[]): boolean {
  * @returns what was done, in words.
  */
 export function ensureSysctls(
-  wanted: readonly SysctlWanted[],
-  before: Map<string, string>,
+  wanted: readonly Pick<SysctlWanted, "name" | "value">[],
+  before: Map<string, string> = new Map(),
 ): string[] {
   const changes: string[] = [];
-  for (const { name, value, current } of sysctlRows(wanted, before)) {
+  for (const { name, value } of wanted) {
+    const current = readSysctl(name);
     if (current === undefined || current === value) continue;
     if (!before.has(name)) before.set(name, current);
     writeSysctl(name, value);
@@ -136,20 +137,4 @@ export function restoreSysctls(before: ReadonlyMap<string, string>): void {
   for (const [name, value] of before) {
     if (readSysctl(name) !== undefined) writeSysctl(name, value);
   }
-}
-
-/**
- * Sets parameters that differ and that this kernel has.
- *
- * @returns what was done, in words.
- */
-export function setSysctls(wanted: Readonly<Record<string, string>>): string[] {
-  const changes: string[] = [];
-  for (const [name, value] of Object.entries(wanted)) {
-    const current = readSysctl(name);
-    if (current === undefined || current === value) continue;
-    writeSysctl(name, value);
-    changes.push(`set ${name} to ${value}`);
-  }
-  return changes;
 }

@@ -9,7 +9,7 @@ import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
 import { readSysctl } from "../../ffi/sysctl.ts";
 import { KnetError } from "../error.ts";
-import { setSysctls } from "./sysctls.ts";
+import { ensureSysctls } from "./sysctls.ts";
 
 /** The kernel's own IPIP device, which takes what comes from anywhere. */
 const TUNNEL_DEVICE = "tunl0";
@@ -31,7 +31,9 @@ export function ensureTunnelEnd(rtnl: NetlinkSocket): string[] {
   const { index } = link;
   // The answer leaves by another device than the one by which the request came; the stricter of the two values counts.
   const all = readSysctl("net.ipv4.conf.all.rp_filter") === "0" ? "0" : "2";
-  const changes = setSysctls({ [`net.ipv4.conf.${TUNNEL_DEVICE}.rp_filter`]: all });
+  const changes = ensureSysctls([
+    { name: `net.ipv4.conf.${TUNNEL_DEVICE}.rp_filter`, value: all },
+  ]);
   if (listAddresses(rtnl, { ifindex: index }).every(({ family }) => family !== 4)) {
     addAddress(rtnl, { ifindex: index, address: ADDRESS, prefixLength: 32, scope: RT_SCOPE_LINK });
     changes.push(`added ${ADDRESS} to ${TUNNEL_DEVICE}`);

@@ -137,6 +137,12 @@ function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Why this is no place for any such machine; undefined if it is one. */
+export function machineProblem(): string | undefined {
+  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return "needs Linux on x86-64";
+  return Deno.uid() === 0 ? undefined : "needs root";
+}
+
 /** Whether a program can be run here. */
 export function runs(command: string, ...args: string[]): boolean {
   try {

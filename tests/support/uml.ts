@@ -10,6 +10,7 @@
 import { exec } from "./exec.ts";
 import {
   guestCommands,
+  machineProblem,
   runMachine,
   runs,
   SHARE,
@@ -22,9 +23,8 @@ const MODULES = "/usr/lib/uml/modules";
 
 /** Why there is no such kernel here; undefined if there is one. */
 export function umlProblem(): string | undefined {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return "needs Linux on x86-64";
-  if (Deno.uid() !== 0) return "needs root";
-  return runs(UML, "--version") ? undefined : "needs package user-mode-linux";
+  return machineProblem() ??
+    (runs(UML, "--version") ? undefined : "needs package user-mode-linux");
 }
 
 /**

@@ -7,6 +7,7 @@
  */
 import {
   guestCommands,
+  machineProblem,
   runMachine,
   runs,
   SHARE,
@@ -18,8 +19,8 @@ import { initrdProblem, makeInitrd, newestKernel } from "./vm_initrd.ts";
 const QEMU = "qemu-system-x86_64";
 /** Why no machine can be started here; undefined if one can. */
 export function vmProblem(): string | undefined {
-  if (Deno.build.os !== "linux" || Deno.build.arch !== "x86_64") return "needs Linux on x86-64";
-  if (Deno.uid() !== 0) return "needs root";
+  const problem = machineProblem();
+  if (problem !== undefined) return problem;
   if (!runs(QEMU, "--version")) return "needs QEMU (package qemu-system-x86)";
   return initrdProblem();
 }
