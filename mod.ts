@@ -69,7 +69,7 @@ export type { Family } from "./ffi/ip.ts";
 export * from "./ffi/libnftables.ts";
 export { type LibraryName, type LibraryPackages, MissingLibraryError } from "./ffi/load.ts";
 export * from "./ffi/netlink/batch.ts";
-export * from "./ffi/netlink/error.ts";
+export * from "./ffi/netlink/netlink_error.ts";
 export * from "./ffi/netlink/message.ts";
 export * from "./ffi/netlink/socket.ts";
 export * from "./ffi/netns.ts";

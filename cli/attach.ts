@@ -35,7 +35,7 @@ export const attach = defineCommand({
     { line: "knet attach 4711 --ip 10.244.3.20", about: "the namespace of process 4711" },
   ],
   run: async ({ options, words, settings }) => {
-    const { attach } = await import("../core/container.ts");
+    const { attach } = await import("../core/container/container.ts");
     const result = await attach({
       netns: words[0]!,
       ifname: options.ifname ?? "eth0",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BackendType, ClusterRequest } from "../core/cluster.ts";
+import type { BackendType, ClusterRequest } from "../core/cluster/config.ts";
 import { UsageError } from "./errors.ts";
 import type { clusterOptions } from "./options.ts";
 import type { Parsed } from "./parse.ts";

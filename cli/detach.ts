@@ -27,7 +27,7 @@ export const detach = defineCommand({
   },
   examples: [{ line: "knet detach web", about: "undoes knet attach web" }],
   run: async ({ options, words, settings }) => {
-    const { detach } = await import("../core/container.ts");
+    const { detach } = await import("../core/container/container.ts");
     const result = await detach({
       netns: words[0]!,
       ifname: options.ifname ?? "eth0",

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DoctorReport } from "../core/doctor.ts";
+import type { DoctorReport } from "../core/inspect/doctor/doctor.ts";
 import { defineCommand } from "./command.ts";
 import { paint, print, printJson } from "./output.ts";
 import type { Tone } from "./output.ts";
@@ -31,7 +31,7 @@ export const doctor = defineCommand({
     { line: "knet doctor --json", about: "for a report" },
   ],
   run: async ({ settings }) => {
-    const { runDoctor } = await import("../core/doctor.ts");
+    const { runDoctor } = await import("../core/inspect/doctor/doctor.ts");
     const report = await runDoctor({
       storeUrl: settings.storeUrl,
       stateDir: settings.stateDir,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { KnetError, messageOf } from "../core/error.ts";
-import type { ExitCode } from "../core/error.ts";
+import { KnetError, messageOf } from "../core/base/error.ts";
+import type { ExitCode } from "../core/base/error.ts";
 
 /** The command line, the environment or the configuration file says something that cannot be. Exit status 2. */
 export class UsageError extends KnetError {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KnetError } from "../core/error.ts";
+import { KnetError } from "../core/base/error.ts";
 import { hidePasswords, reportOf, UsageError } from "./errors.ts";
 
 Deno.test("reportOf() keeps what a KnetError says", () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ClusterConfig, ClusterRequest } from "../core/cluster.ts";
+import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
@@ -68,7 +68,7 @@ export const init = defineCommand({
 });
 
 async function fromOptions(request: ClusterRequest): Promise<ClusterConfig> {
-  const { makeClusterConfig } = await import("../core/cluster.ts");
+  const { makeClusterConfig } = await import("../core/cluster/config.ts");
   return makeClusterConfig(request);
 }
 
@@ -86,7 +86,7 @@ async function fromFlannel(path: string, request: ClusterRequest): Promise<Clust
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new UsageError(`Cannot read "${path}": there is no such file`, CONTEXT);
   }
-  const { configFromFlannel } = await import("../core/cluster.ts");
+  const { configFromFlannel } = await import("../core/cluster/config.ts");
   return configFromFlannel(text);
 }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import type { AgentOptions } from "../core/agent/agent.ts";
-import { messageOf } from "../core/error.ts";
+import { messageOf } from "../core/base/error.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { cliLogger } from "./log.ts";

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { KnetError } from "../core/error.ts";
-import type { Lease } from "../core/lease.ts";
+import { KnetError } from "../core/base/error.ts";
+import type { Lease } from "../core/cluster/lease.ts";
 import type { Store } from "../core/store/store.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup } from "./command.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Lease } from "../core/lease.ts";
+import type { Lease } from "../core/cluster/lease.ts";
 import { pairs, relative, table, timestamp } from "./output.ts";
 import type { Cell } from "./output.ts";
 

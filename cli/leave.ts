@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { LeaveResult } from "../core/leave.ts";
+import type { LeaveResult } from "../core/agent/leave.ts";
 import { defineCommand } from "./command.ts";
 import { text } from "./options.ts";
 import { print, printJson } from "./output.ts";
@@ -27,7 +27,7 @@ export const leave = defineCommand({
     { line: "knet leave --node host-4", about: "a host that will not come back" },
   ],
   run: async ({ options, settings }) => {
-    const { leave } = await import("../core/leave.ts");
+    const { leave } = await import("../core/agent/leave.ts");
     const result = await leave({
       storeUrl: settings.storeUrl,
       stateDir: settings.stateDir,

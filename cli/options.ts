@@ -2,11 +2,11 @@
  * The options that several commands share, and the checks of their values.
  *
  * Each check throws a RangeError or SyntaxError that names the value and what is allowed; the parser puts the
- * option's name before it. `core/address.ts` is loaded only when an address is there to be checked.
+ * option's name before it. `core/base/address.ts` is loaded only when an address is there to be checked.
  *
  * @module
  */
-import type { BackendType } from "../core/cluster.ts";
+import type { BackendType } from "../core/cluster/config.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import { flag, value } from "./parse.ts";
 import { nearest } from "./suggest.ts";
@@ -46,13 +46,13 @@ export function choice<const Word extends string>(
 
 /** Accepts a network in prefix notation, without bits in its host part; yields its canonical text. */
 export async function prefix(input: string): Promise<string> {
-  const { formatPrefix, parsePrefix } = await import("../core/address.ts");
+  const { formatPrefix, parsePrefix } = await import("../core/base/address.ts");
   return formatPrefix(parsePrefix(input));
 }
 
 /** Accepts a network with room for several subnets. */
 export async function clusterNetwork(input: string): Promise<string> {
-  const { addressBits, formatPrefix, parsePrefix } = await import("../core/address.ts");
+  const { addressBits, formatPrefix, parsePrefix } = await import("../core/base/address.ts");
   const parsed = parsePrefix(input);
   const max = addressBits(parsed.family) - 4;
   if (parsed.length < 8 || parsed.length > max) {
@@ -66,7 +66,7 @@ export async function clusterNetwork(input: string): Promise<string> {
 
 /** Accepts an address; yields its canonical text. */
 export async function address(input: string): Promise<string> {
-  const { canonicalAddress } = await import("../core/address.ts");
+  const { canonicalAddress } = await import("../core/base/address.ts");
   return canonicalAddress(input);
 }
 
@@ -94,7 +94,7 @@ export function storeUrl(input: string): string {
 /** Accepts a span of time: `24h`, `90m`, `1h30m`, `45s`, `7d`, or seconds; yields seconds. */
 export function span(min: number): (input: string) => Promise<number> {
   return async (input) => {
-    const { parseSpan } = await import("../core/span.ts");
+    const { parseSpan } = await import("../core/base/span.ts");
     const seconds = (parseSpan(input) ?? Number.NaN) / 1000;
     if (!(seconds >= min) || seconds > 10 * 365 * 86_400 || !Number.isInteger(seconds)) {
       throw new RangeError(
@@ -107,7 +107,7 @@ export function span(min: number): (input: string) => Promise<number> {
 
 /** Accepts a span of time that may be short: `500ms`, `2s`, or seconds; yields milliseconds. */
 export async function milliseconds(input: string): Promise<number> {
-  const { parseSpan } = await import("../core/span.ts");
+  const { parseSpan } = await import("../core/base/span.ts");
   const found = parseSpan(input);
   if (found === undefined) {
     throw new RangeError(`"${input}" is not a span of time: give "500ms", "2s" or seconds`);

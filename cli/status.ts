@@ -4,7 +4,7 @@
  * @module
  */
 import { tunnelDrops } from "../core/agent/tunnel_metrics.ts";
-import type { StatusReport } from "../core/status.ts";
+import type { StatusReport } from "../core/inspect/status.ts";
 import { defineCommand } from "./command.ts";
 import { paint, pairs, print, printJson, relative, table } from "./output.ts";
 import type { Cell } from "./output.ts";
@@ -24,7 +24,7 @@ export const status = defineCommand({
     { line: "knet status --json | jq '.peers[] | select(.route | not)'", about: "for programs" },
   ],
   run: async ({ settings }) => {
-    const { collectStatus } = await import("../core/status.ts");
+    const { collectStatus } = await import("../core/inspect/status.ts");
     const report = await collectStatus({
       storeUrl: settings.storeUrl,
       stateDir: settings.stateDir,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { StatusReport } from "../core/status.ts";
-import { makeCounters, readCounters } from "../core/udp/counters.ts";
+import type { StatusReport } from "../core/inspect/status.ts";
+import { makeCounters, readCounters } from "../core/overlay/udp/counters.ts";
 import { statusText } from "./status.ts";
 
 const NOW = Date.parse("2030-01-02T00:00:00Z");

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { TraceReport } from "../core/trace.ts";
+import type { TraceReport } from "../core/inspect/trace/trace.ts";
 import { defineCommand } from "./command.ts";
 import { paint, print, printJson } from "./output.ts";
 import type { Tone } from "./output.ts";
@@ -33,7 +33,7 @@ export const trace = defineCommand({
     { line: "knet trace 10.244.1.2 192.0.2.1 --json", about: "out of the cluster, as JSON" },
   ],
   run: async ({ words, settings }) => {
-    const { trace } = await import("../core/trace.ts");
+    const { trace } = await import("../core/inspect/trace/trace.ts");
     const report = await trace({
       source: words[0]!,
       destination: words[1]!,

@@ -4,4 +4,4 @@
  * @module
  */
 
-export { VERSION } from "../core/version.ts";
+export { VERSION } from "../core/base/version.ts";

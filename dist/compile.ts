@@ -51,7 +51,7 @@ const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--expose-gc"]
 /** What the program loads by URL, which the compiler cannot see. */
 const INCLUDES = [
   "core/store/sqlite_worker.ts",
-  "core/udp/worker.ts",
+  "core/overlay/udp/worker.ts",
   "dist/lib",
   "dist/NOTICE",
 ];

@@ -94,7 +94,7 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
   switch (group) {
     case "unit":
       return await runTests(
-        ["core", "ffi", "cli", "dist", "tests/support", "tests/cli"],
+        ["core", "ffi", "cli", "dist", "tests/architecture", "tests/support", "tests/cli"],
         choice.filter,
       );
     case "doc": {

@@ -3,16 +3,16 @@
  *
  * @module
  */
-import { realServerKey } from "../../core/service/model.ts";
-import type { Edited } from "../../core/service/edit.ts";
-import { endpointOf } from "../../core/service/place.ts";
+import { realServerKey } from "../../core/services/service.ts";
+import type { Edited } from "../../core/services/edit.ts";
+import { endpointOf } from "../../core/services/conflicts.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { span } from "../options.ts";
 import { duration, pairs, print, printJson } from "../output.ts";
 import { flag, value } from "../parse.ts";
 import type { Settings } from "../settings.ts";
-import { destination, newServiceOptions, requestOf, serviceOptions } from "./options.ts";
+import { destination, newServiceOptions, requestOf, serviceOptions } from "./service_options.ts";
 import { NAME_WORD, readWord, warn, withStore } from "./store.ts";
 import { serviceDocument } from "./view.ts";
 
@@ -51,7 +51,7 @@ export const add = defineCommand({
         throw new UsageError(`Cannot run "${context}": "--${name}" is missing`, context);
       }
     }
-    const { addService } = await import("../../core/service/edit.ts");
+    const { addService } = await import("../../core/services/edit.ts");
     await withStore(settings, async (store) => {
       const edited = await addService(store, words[0]!, requestOf(options));
       tell(edited, settings, `Added "${edited.service.name}" at ${endpointOf(edited.service)}`);
@@ -67,7 +67,7 @@ export const rm = defineCommand({
   options: {},
   examples: [{ line: "knet svc rm web", about: "connections through it end" }],
   run: async ({ words, settings }) => {
-    const { removeServices } = await import("../../core/service/edit.ts");
+    const { removeServices } = await import("../../core/services/edit.ts");
     await withStore(settings, async (store) => {
       const [service] = await removeServices(store, [words[0]!]);
       if (settings.json) printJson(serviceDocument(service!));
@@ -95,7 +95,7 @@ export const set = defineCommand({
     if (Object.keys(request).length === 0) {
       throw new UsageError(`Cannot run "${context}": there is nothing to change`, context);
     }
-    const { setService } = await import("../../core/service/edit.ts");
+    const { setService } = await import("../../core/services/edit.ts");
     await withStore(settings, async (store) => {
       const edited = await setService(store, words[0]!, request);
       tell(edited, settings, `Changed "${edited.service.name}"`);
@@ -118,7 +118,7 @@ export const to = defineCommand({
   examples: [{ line: "knet svc to web 10.244.2.9:8080,weight=2", about: "one more" }],
   run: async ({ words, settings }) => {
     const request = await readWord("ADDRESS:PORT", words[1]!, destination, "knet svc to");
-    const { putDestination } = await import("../../core/service/edit.ts");
+    const { putDestination } = await import("../../core/services/edit.ts");
     await withStore(settings, async (store) => {
       const edited = await putDestination(store, words[0]!, request);
       const key = realServerKey({ ...request, port: request.port ?? edited.service.port });
@@ -135,10 +135,10 @@ async function takeOut(
   options: { timeout?: number },
 ): Promise<void> {
   const endpoint = await readWord("ADDRESS:PORT", text!, async (input) => {
-    const { parseEndpoint } = await import("../../core/service/destination.ts");
+    const { parseEndpoint } = await import("../../core/services/destination.ts");
     return parseEndpoint(input);
   }, context);
-  const { takeOutDestination } = await import("../../core/service/edit.ts");
+  const { takeOutDestination } = await import("../../core/services/edit.ts");
   await withStore(settings, async (store) => {
     const edited = await takeOutDestination(store, name!, endpoint, options);
     const { service } = edited;
@@ -211,7 +211,7 @@ export const timeouts = defineCommand({
     { line: "knet svc timeouts --tcp 2h", about: "for long, quiet connections" },
   ],
   run: async ({ options, settings }) => {
-    const { setTimeouts } = await import("../../core/service/edit.ts");
+    const { setTimeouts } = await import("../../core/services/edit.ts");
     const said = Object.fromEntries(
       (["tcp", "tcpfin", "udp"] as const).filter((name) => options[name] !== undefined)
         .map((name) => [name, options[name]!]),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ApplyPlan } from "../../core/service/declare.ts";
+import type { ApplyPlan } from "../../core/services/declare.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { choice, text } from "../options.ts";
@@ -30,7 +30,7 @@ async function tellPlan(plan: ApplyPlan, settings: Settings, dry: boolean): Prom
     });
     return;
   }
-  const { planLines } = await import("../../core/service/declare.ts");
+  const { planLines } = await import("../../core/services/declare.ts");
   const lines = planLines(plan);
   const tones = { "+": "good", "-": "bad", "~": "warn" } as const;
   const coloured = lines.map((line) => {
@@ -73,9 +73,9 @@ export const apply = defineCommand({
       throw new UsageError(`Cannot run "${context}": "--file" is missing`, context);
     }
     const input = await readInput(options.file, context);
-    const { readServicesYaml } = await import("../../core/service/format/yaml.ts");
+    const { readServicesYaml } = await import("../../core/services/format/yaml.ts");
     const wanted = await readServicesYaml(input, nameOfInput(options.file));
-    const { applyServices } = await import("../../core/service/declare.ts");
+    const { applyServices } = await import("../../core/services/declare.ts");
     const dry = options["dry-run"] ?? false;
     const plan = await withStore(
       settings,
@@ -117,11 +117,11 @@ export const exportServices = defineCommand({
           services: sorted(services).map((one) => serviceDocument(one)),
         });
       } else if (options.format === "ipvsadm") {
-        const { writeIpvsadm } = await import("../../core/service/format/ipvsadm.ts");
+        const { writeIpvsadm } = await import("../../core/services/format/ipvsadm.ts");
         const rules = writeIpvsadm(services);
         if (rules !== "") print(rules);
       } else {
-        const { writeServicesYaml } = await import("../../core/service/format/yaml_write.ts");
+        const { writeServicesYaml } = await import("../../core/services/format/yaml_write.ts");
         print(await writeServicesYaml(sorted(services), timeouts));
       }
     }),
@@ -148,10 +148,10 @@ export const importRules = defineCommand({
     const file = words[0]!;
     const input = await readInput(file, "knet svc import");
     const dry = options["dry-run"] ?? false;
-    const { applyServices, importServices } = await import("../../core/service/declare.ts");
+    const { applyServices, importServices } = await import("../../core/services/declare.ts");
     let plan: ApplyPlan;
     if (options.format === "yaml") {
-      const { readServicesYaml } = await import("../../core/service/format/yaml.ts");
+      const { readServicesYaml } = await import("../../core/services/format/yaml.ts");
       const wanted = await readServicesYaml(input, nameOfInput(file));
       plan = await withStore(
         settings,
@@ -159,8 +159,8 @@ export const importRules = defineCommand({
         { large: true },
       );
     } else {
-      const { readIpvsadm } = await import("../../core/service/format/ipvsadm_read.ts");
-      const { systemNames } = await import("../../core/service/format/names.ts");
+      const { readIpvsadm } = await import("../../core/services/format/ipvsadm_read.ts");
+      const { systemNames } = await import("../../core/services/format/names.ts");
       const imported = await readIpvsadm(input, nameOfInput(file), systemNames());
       plan = await withStore(
         settings,

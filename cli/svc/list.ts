@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KnetError } from "../../core/error.ts";
+import { KnetError } from "../../core/base/error.ts";
 import type { Store } from "../../core/store/store.ts";
 import { defineCommand } from "../command.ts";
 import { print, printJson } from "../output.ts";

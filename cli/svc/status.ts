@@ -3,9 +3,13 @@
  *
  * @module
  */
-import { KnetError } from "../../core/error.ts";
-import { realServerKey } from "../../core/service/model.ts";
-import type { ServiceReport, ServicesReport, SysctlReport } from "../../core/service/report.ts";
+import { KnetError } from "../../core/base/error.ts";
+import { realServerKey } from "../../core/services/service.ts";
+import type {
+  ServiceReport,
+  ServicesReport,
+  SysctlReport,
+} from "../../core/inspect/service_report.ts";
 import { defineCommand } from "../command.ts";
 import { type Cell, paint, print, printJson, table } from "../output.ts";
 import { flag } from "../parse.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { ServicesReport } from "../../core/service/report.ts";
+import type { ServicesReport } from "../../core/inspect/service_report.ts";
 import type { Store } from "../../core/store/store.ts";
 import type { WordSpec } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -38,7 +38,7 @@ export function warn(sentences: readonly string[]): void {
 
 /** What the agent of this host says of its services; undefined if there is no agent, or one without services. */
 export async function askServices(settings: Settings): Promise<ServicesReport | undefined> {
-  const { askAgent } = await import("../../core/status.ts");
+  const { askAgent } = await import("../../core/inspect/status.ts");
   const body = await askAgent(settings.stateDir, "/services");
   return body === undefined ? undefined : JSON.parse(body) as ServicesReport;
 }

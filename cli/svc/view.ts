@@ -3,11 +3,15 @@
  *
  * @module
  */
-import { formatCheck } from "../../core/service/destination.ts";
-import { type Destination, realServerKey, type Service } from "../../core/service/model.ts";
-import { endpointOf } from "../../core/service/place.ts";
-import type { RealServerReport, ServiceReport, Traffic } from "../../core/service/report.ts";
-import { formatSpan } from "../../core/span.ts";
+import { formatCheck } from "../../core/services/destination.ts";
+import { type Destination, realServerKey, type Service } from "../../core/services/service.ts";
+import { endpointOf } from "../../core/services/conflicts.ts";
+import type {
+  RealServerReport,
+  ServiceReport,
+  Traffic,
+} from "../../core/inspect/service_report.ts";
+import { formatSpan } from "../../core/base/span.ts";
 import { type Cell, duration, pairs, table } from "../output.ts";
 
 /** A service as a stable JSON document; `local` is what this host's agent says of it. */

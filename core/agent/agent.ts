@@ -5,15 +5,15 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
-import { backendOf } from "../backend/backend.ts";
-import { monotonicClock, wallClock } from "../clock.ts";
-import type { ClusterConfig } from "../cluster.ts";
-import { reclaimVanished } from "../container.ts";
-import { KnetError, messageOf } from "../error.ts";
-import type { Lease } from "../lease.ts";
-import { type NodeIdentity, nodeIdentity } from "../node.ts";
-import type { StatusReport } from "../status.ts";
-import { NO_TIMEOUTS } from "../service/model.ts";
+import { backendOf } from "../overlay/backend/backends.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { reclaimVanished } from "../container/container.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
+import type { StatusReport } from "../inspect/status.ts";
+import { NO_TIMEOUTS } from "../services/service.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { HostNetwork } from "./host_network.ts";
@@ -21,14 +21,14 @@ import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership, type ServiceChanges } from "./membership.ts";
 import { agentMetrics } from "./metrics.ts";
-import type { AgentOptions } from "./options.ts";
-import { contextOf } from "./place.ts";
+import type { AgentOptions } from "./agent_options.ts";
+import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
-import { reportStatus, sentenceOf } from "./report.ts";
+import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveAgent } from "./server.ts";
-import { readSnapshot, type Snapshot, SnapshotKeeper } from "./snapshot.ts";
+import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
 
-export type { AgentOptions } from "./options.ts";
+export type { AgentOptions } from "./agent_options.ts";
 
 const log = getLogger(["knet", "agent"]);
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { monotonicClock } from "../clock.ts";
+import { monotonicClock } from "../base/clock.ts";
 import type { Changes } from "../store/store.ts";
 
 /** Milliseconds over which the agents of a cluster spread: the first one sweeps, and the others learn of it. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { service } from "../../tests/support/services.ts";
-import { monotonicClock } from "../clock.ts";
-import type { Service } from "../service/model.ts";
+import { monotonicClock } from "../base/clock.ts";
+import type { Service } from "../services/service.ts";
 import type { Changes } from "../store/store.ts";
 import { DrainClock } from "./drain_clock.ts";
 

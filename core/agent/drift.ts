@@ -6,9 +6,9 @@
  */
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
-import { concernsLink } from "../same_link.ts";
-import { isPlainMetric, KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../tables.ts";
-import type { Underlay } from "../underlay.ts";
+import { concernsLink } from "../overlay/same_link.ts";
+import { isPlainMetric, KNET_PROTOCOL, MAIN_TABLE, type Tables } from "../kernel/tables.ts";
+import type { Underlay } from "../overlay/underlay.ts";
 
 /** Where to look. */
 export interface Watched {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import { routeOf } from "../../ffi/rtnl/route.ts";
 import { sampleAddress, sampleLink } from "../../tests/support/samples.ts";
-import { emptyTables, FIRST_NEXTHOP_ID, KNET_PROTOCOL } from "../tables.ts";
+import { emptyTables, FIRST_NEXTHOP_ID, KNET_PROTOCOL } from "../kernel/tables.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const DEVICE = 7, BRIDGE = 8, UNDERLAY = 2, OWN = 4711;

@@ -7,8 +7,8 @@ import { getLogger } from "@logtape/logtape";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
-import type { BackendContext } from "../backend/backend.ts";
-import { KnetError, messageOf } from "../error.ts";
+import type { BackendContext } from "../overlay/backend/backend.ts";
+import { KnetError, messageOf } from "../base/error.ts";
 import {
   applyFirewall,
   checkFirewall,
@@ -16,7 +16,7 @@ import {
   type FirewallDesired,
   peerDelta,
   type ServiceSets,
-} from "../firewall.ts";
+} from "../kernel/firewall/firewall.ts";
 import type { AddressDelta, PeerAddresses } from "./peer_addresses.ts";
 
 const log = getLogger(["knet", "agent"]);

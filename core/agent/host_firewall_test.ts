@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
-import type { BackendType } from "../cluster.ts";
+import type { BackendType } from "../cluster/config.ts";
 import { firewallDesired } from "./host_firewall.ts";
 
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };

@@ -6,23 +6,23 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import type { BackendContext } from "../backend/backend.ts";
-import { renumber, repairContainers } from "../container.ts";
-import { KnetError, messageOf } from "../error.ts";
-import type { Lease } from "../lease.ts";
-import type { NodeIdentity } from "../node.ts";
-import { type NodeState, writeNodeState } from "../node_state.ts";
-import type { Underlay } from "../underlay.ts";
+import type { BackendContext } from "../overlay/backend/backend.ts";
+import { renumber, repairContainers } from "../container/container.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import type { Lease } from "../cluster/lease.ts";
+import type { NodeIdentity } from "../cluster/node_identity.ts";
+import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
+import type { Underlay } from "../overlay/underlay.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership.ts";
 import { Counters } from "./metrics.ts";
-import type { AgentOptions } from "./options.ts";
-import { Overlay, type Reconciled } from "./overlay.ts";
+import type { AgentOptions } from "./agent_options.ts";
+import { Overlay, type Reconciled } from "../overlay/overlay.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
-import { stateOf } from "./place.ts";
-import { HostServices } from "./services.ts";
+import { stateOf } from "./context.ts";
+import { HostServices } from "./host_services.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "agent"]);

@@ -8,9 +8,9 @@ import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
-import { messageOf } from "../error.ts";
-import { MAIN_TABLE } from "../tables.ts";
-import { chooseUnderlay, type Underlay, type UnderlayChoice } from "../underlay.ts";
+import { messageOf } from "../base/error.ts";
+import { MAIN_TABLE } from "../kernel/tables.ts";
+import { chooseUnderlay, type Underlay, type UnderlayChoice } from "../overlay/underlay.ts";
 
 const log = getLogger(["knet", "agent"]);
 

@@ -10,7 +10,7 @@ import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { threadId } from "../../ffi/thread.ts";
-import { messageOf } from "../error.ts";
+import { messageOf } from "../base/error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const log = getLogger(["knet", "agent"]);

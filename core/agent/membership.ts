@@ -5,15 +5,15 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Backend } from "../backend/backend.ts";
-import { monotonicClock } from "../clock.ts";
-import type { ClusterConfig } from "../cluster.ts";
-import { KnetError, messageOf, StoreAwayError } from "../error.ts";
-import type { Family, Lease } from "../lease.ts";
-import type { NodeIdentity } from "../node.ts";
+import type { Backend } from "../overlay/backend/backend.ts";
+import { monotonicClock } from "../base/clock.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import type { Family, Lease } from "../cluster/lease.ts";
+import type { NodeIdentity } from "../cluster/node_identity.ts";
 import type { Changes, Store } from "../store/store.ts";
 import { DrainClock } from "./drain_clock.ts";
-import { peerKey } from "./overlay.ts";
+import { peerKey } from "../overlay/overlay.ts";
 import { backoff, Wake } from "./wake.ts";
 
 const log = getLogger(["knet", "membership"]);

@@ -6,15 +6,15 @@
  *
  * @module
  */
-import { isExpired } from "../allocate.ts";
-import { wallClock } from "../clock.ts";
-import type { StatusReport } from "../status.ts";
-import type { Tables } from "../tables.ts";
-import type { TunnelStatus } from "../udp/data_plane.ts";
-import { VERSION } from "../version.ts";
+import { isExpired } from "../cluster/allocate.ts";
+import { wallClock } from "../base/clock.ts";
+import type { StatusReport } from "../inspect/status.ts";
+import type { Tables } from "../kernel/tables.ts";
+import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
+import { VERSION } from "../base/version.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
-import type { Overlay, Reconciled } from "./overlay.ts";
+import type { Overlay, Reconciled } from "../overlay/overlay.ts";
 import { tunnelMetrics } from "./tunnel_metrics.ts";
 
 /** One family of metrics. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { agentMetrics, Counters, exposition } from "./metrics.ts";
-import { emptyDesired, emptyTables } from "../tables.ts";
+import { emptyDesired, emptyTables } from "../kernel/tables.ts";
 
 const quiet = { overlay: false, underlay: false, sysctl: false, firewall: false, overrun: false };
 

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { isUntaken } from "../allocate.ts";
-import type { Lease } from "../lease.ts";
-import { peerKey } from "./overlay.ts";
+import { isUntaken } from "../cluster/allocate.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { peerKey } from "../overlay/overlay.ts";
 
 /** Addresses that come and go. */
 export interface AddressDelta {

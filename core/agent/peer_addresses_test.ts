@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { sampleLease } from "../../tests/support/samples.ts";
-import { peerKey } from "./overlay.ts";
+import { peerKey } from "../overlay/overlay.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 
 const lease = (nodeId: string, publicIp: string) => sampleLease({ nodeId, publicIp });

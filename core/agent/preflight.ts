@@ -9,17 +9,17 @@ import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
-import { prefixesOverlap } from "../address.ts";
+import { prefixesOverlap } from "../base/address.ts";
 import {
   type ClusterConfig,
   type ClusterRequest,
   differences,
   makeClusterConfig,
-} from "../cluster.ts";
-import { KnetError } from "../error.ts";
-import type { Family } from "../lease.ts";
+} from "../cluster/config.ts";
+import { KnetError } from "../base/error.ts";
+import type { Family } from "../cluster/lease.ts";
 import type { Store } from "../store/store.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../tables.ts";
+import { KNET_PROTOCOL, MAIN_TABLE } from "../kernel/tables.ts";
 
 /**
  * Checks the privileges.

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { removeIfPresent } from "../files.ts";
+import { removeIfPresent } from "../base/files.ts";
 import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
-import type { ServicesReport } from "../service/report.ts";
-import { agentSocket, type StatusReport } from "../status.ts";
+import type { ServicesReport } from "../inspect/service_report.ts";
+import { agentSocket, type StatusReport } from "../inspect/status.ts";
 
 /** What the server asks the agent. */
 export interface ServerHooks {

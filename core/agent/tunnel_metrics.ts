@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { CounterName } from "../udp/counters.ts";
-import type { TunnelStatus } from "../udp/data_plane.ts";
+import type { CounterName } from "../overlay/udp/counters.ts";
+import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import type { Metric, Sample } from "./metrics.ts";
 
 /** What a packet was dropped for, by counter: which way it went, and the reason. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { COUNTERS, makeCounters, readCounters } from "../udp/counters.ts";
+import { COUNTERS, makeCounters, readCounters } from "../overlay/udp/counters.ts";
 import { exposition } from "./metrics.ts";
 import { tunnelDrops, tunnelMetrics } from "./tunnel_metrics.ts";
 

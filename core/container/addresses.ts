@@ -15,9 +15,9 @@ import {
   parsePrefix,
   prefixContains,
   prefixSize,
-} from "../address.ts";
-import { KnetError } from "../error.ts";
-import { fileVersion, readTextIfPresent, writeFileAtomically } from "../files.ts";
+} from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+import { fileVersion, readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 
 /** One attached interface of a container. */
 export interface ContainerRecord {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { prefixContains } from "../address.ts";
-import { KnetError } from "../error.ts";
+import { prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
 import {
   chooseAddress,
   type ContainerRecord,

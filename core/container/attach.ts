@@ -5,10 +5,10 @@
  */
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { changeLink, getLink } from "../../ffi/rtnl/link.ts";
-import { canonicalAddress, parsePrefix, prefixContains } from "../address.ts";
-import { KnetError } from "../error.ts";
-import { bootId as currentBootId } from "../node.ts";
-import { type NodeState, readNodeState } from "../node_state.ts";
+import { canonicalAddress, parsePrefix, prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+import { bootId as currentBootId } from "../cluster/node_identity.ts";
+import { type NodeState, readNodeState } from "../cluster/node_state.ts";
 import {
   type BookPlace,
   chooseAddress,

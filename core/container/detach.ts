@@ -4,8 +4,8 @@
  * @module
  */
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { KnetError } from "../error.ts";
-import { bootId as currentBootId } from "../node.ts";
+import { KnetError } from "../base/error.ts";
+import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { namespaceName, openContainer } from "./namespace.ts";
 import { hostIfname, removeHostEnd } from "./wire.ts";

@@ -6,7 +6,7 @@
 import { resolve } from "node:path";
 import { SystemError } from "../../ffi/libc.ts";
 import { type NetnsHandle, netnsId, openNetns, ownNetns } from "../../ffi/netns.ts";
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 import type { ContainerRecord } from "./addresses.ts";
 
 /** The name under which a namespace is recorded: a path is made absolute, the rest stays. */

@@ -6,10 +6,10 @@
  */
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { changeLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
-import { familyOf, parsePrefix, prefixContains } from "../address.ts";
-import { KnetError, messageOf } from "../error.ts";
-import { bootId as currentBootId } from "../node.ts";
-import type { NodeState } from "../node_state.ts";
+import { familyOf, parsePrefix, prefixContains } from "../base/address.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import { bootId as currentBootId } from "../cluster/node_identity.ts";
+import type { NodeState } from "../cluster/node_state.ts";
 import {
   type AddressPool,
   chooseAddress,

@@ -6,7 +6,7 @@
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { bootId as currentBootId } from "../node.ts";
+import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
 

@@ -12,11 +12,11 @@ import { addLink, changeLink, deleteLink, getLink, type Link } from "../../ffi/r
 import { addRoute, deleteRoute, listRoutes, type Route } from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
-import { familyOf, prefixContains } from "../address.ts";
-import { KnetError } from "../error.ts";
-import type { Family } from "../lease.ts";
-import { deriveMac } from "../mac.ts";
-import type { NodeState } from "../node_state.ts";
+import { familyOf, prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+import type { Family } from "../cluster/lease.ts";
+import { deriveMac } from "../base/mac.ts";
+import type { NodeState } from "../cluster/node_state.ts";
 import type { ContainerRecord } from "./addresses.ts";
 
 const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 import { DEFAULT_STORE, redactUrl } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 import { openStore, redactUrl } from "./open.ts";
 
 Deno.test("redactUrl() never shows a password, wherever it stands", () => {

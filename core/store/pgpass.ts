@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 
 /** Whom a password is for. */
 export interface PasswordFor {

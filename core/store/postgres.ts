@@ -4,9 +4,9 @@
  * @module
  */
 import postgres from "postgres";
-import { monotonicClock } from "../clock.ts";
-import { KnetError, messageOf, StoreAwayError } from "../error.ts";
-import { readTextIfPresent } from "../files.ts";
+import { monotonicClock } from "../base/clock.ts";
+import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { readTextIfPresent } from "../base/files.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { passwordOfFile } from "./pgpass.ts";
 import { connectTls } from "./postgres_tls.ts";

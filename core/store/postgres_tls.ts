@@ -8,7 +8,7 @@
  */
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
-import { messageOf, StoreAwayError } from "../error.ts";
+import { messageOf, StoreAwayError } from "../base/error.ts";
 
 /** A place to connect to. */
 export interface TlsPlace {

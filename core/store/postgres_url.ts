@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 
 /** Where the server is and how to speak to it. */
 export interface PostgresTarget {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KnetError } from "../error.ts";
+import { KnetError } from "../base/error.ts";
 import { describeTarget, parsePostgresUrl } from "./postgres_url.ts";
 
 Deno.test("parsePostgresUrl() fills in what is not said", () => {

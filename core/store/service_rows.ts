@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { familyOf } from "../address.ts";
+import { familyOf } from "../base/address.ts";
 import {
   compareDestinations,
   type Destination,
   type Protocol,
   type Service,
   SERVICE_DEFAULTS,
-} from "../service/model.ts";
+} from "../services/service.ts";
 import type { Query, Row, SqlValue } from "./engine.ts";
 
 /** Values in one statement: SQLite finds each by its name, which is quadratic; Postgres likes few round trips. */

@@ -4,13 +4,13 @@
  *
  * @module
  */
-import type { ClusterConfig } from "../cluster.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
 import {
   type Destination,
   NO_TIMEOUTS,
   type Service,
   type ServiceTimeouts,
-} from "../service/model.ts";
+} from "../services/service.ts";
 import type { Engine, Query } from "./engine.ts";
 import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
 import {
@@ -21,7 +21,8 @@ import {
   optionsOf,
   SERVICE_COLUMNS,
 } from "./service_rows.ts";
-import type { Changes, ServiceEdit, ServiceScope, ServiceView } from "./store.ts";
+import type { Changes } from "./store.ts";
+import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
 
 async function readServices(query: Query, scope: ServiceScope): Promise<Service[]> {
   if (scope === "all") {

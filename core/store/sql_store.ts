@@ -4,11 +4,11 @@
  *
  * @module
  */
-import { canonicalAddress, formatPrefix, parsePrefix, prefixContains } from "../address.ts";
-import { allocate, clockIsSuspect, isExpired, isLeasable, isUntaken } from "../allocate.ts";
-import { type ClusterConfig, differences } from "../cluster.ts";
-import { KnetError } from "../error.ts";
-import type { BackendData, Family, Lease } from "../lease.ts";
+import { canonicalAddress, formatPrefix, parsePrefix, prefixContains } from "../base/address.ts";
+import { allocate, clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
+import { type ClusterConfig, differences } from "../cluster/config.ts";
+import { KnetError } from "../base/error.ts";
+import type { BackendData, Family, Lease } from "../cluster/lease.ts";
 import type { Engine, Query, Row } from "./engine.ts";
 import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
 import {

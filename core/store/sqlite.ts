@@ -5,8 +5,8 @@
  */
 import { dirname } from "node:path";
 import { watchDirectory } from "../../ffi/inotify.ts";
-import { wallClock } from "../clock.ts";
-import { KnetError, messageOf, StoreAwayError } from "../error.ts";
+import { wallClock } from "../base/clock.ts";
+import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { DEFAULT_STORE } from "./location.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";

@@ -8,9 +8,10 @@
  *
  * @module
  */
-import type { BackendType, ClusterConfig } from "../cluster.ts";
-import type { BackendData, Family, Lease } from "../lease.ts";
-import type { Service, ServiceTimeouts } from "../service/model.ts";
+import type { BackendType, ClusterConfig } from "../cluster/config.ts";
+import type { BackendData, Family, Lease } from "../cluster/lease.ts";
+import type { Service, ServiceTimeouts } from "../services/service.ts";
+import type { ServiceStore } from "../services/service_store.ts";
 
 /** What a joining node asks for. */
 export interface LeaseRequest {
@@ -68,40 +69,11 @@ export interface Changes {
   readonly now: number;
 }
 
-/** Which services an edit looks at: those named, those with one of the addresses, and those that share an address with one named. */
-export type ServiceScope = "all" | {
-  readonly names: readonly string[];
-  readonly vips?: readonly string[];
-};
-
-/** What an edit sees. */
-export interface ServiceView {
-  /** Services of its scope by name. Destinations whose drain is over are left out. */
-  readonly services: ReadonlyMap<string, Service>;
-  readonly timeouts: ServiceTimeouts;
-  /** Undefined before `initConfig`. */
-  readonly config: ClusterConfig | undefined;
-  /** Hosts with an underlay address that is in `vips` of the scope (all hosts if it is "all"). */
-  readonly hosts: readonly { readonly nodeName: string; readonly publicIp: string }[];
-  /** Store's clock, milliseconds since the epoch. */
-  readonly now: number;
-}
-
-/** What an edit wants done. */
-export interface ServiceEdit<T> {
-  /** Services to write, whole; their revision is set by the store. */
-  readonly put?: readonly Service[];
-  /** Names of services to delete. */
-  readonly remove?: readonly string[];
-  readonly timeouts?: ServiceTimeouts;
-  readonly result: T;
-}
-
 /** How one lease is named on the command line: by node id, node name or subnet. */
 export type LeaseSelector = string;
 
 /** The shared state of a cluster. */
-export interface Store extends AsyncDisposable {
+export interface Store extends ServiceStore, AsyncDisposable {
   readonly engine: "sqlite" | "postgres";
   /** URL without its password, for messages. */
   readonly location: string;
@@ -167,23 +139,6 @@ export interface Store extends AsyncDisposable {
 
   /** What changed above a revision; 0 reads everything. */
   changesSince(revision: number): Promise<Changes>;
-
-  /** All services in the order of their names. */
-  listServices(): Promise<
-    { services: Service[]; timeouts: ServiceTimeouts; revision: number; now: number }
-  >;
-
-  /**
-   * Reads services, lets `edit` decide, and writes what it wants, in one transaction that no other writer interleaves with. The
-   * revision is raised once, and only if something is to be written. What `edit` throws leaves the store as it was.
-   *
-   * @param edit Called inside the transaction: pure and quick. It judges what may be written.
-   * @returns What `edit` returned as `result`, and the revision afterwards.
-   */
-  editServices<T>(
-    scope: ServiceScope,
-    edit: (view: ServiceView) => ServiceEdit<T>,
-  ): Promise<{ result: T; revision: number }>;
 
   /**
    * Deletes destinations whose drain is over.

@@ -9,7 +9,7 @@ import { errnoName } from "../errno.ts";
 import { libnl, libnlError } from "../libnl.ts";
 import { openLibrary } from "../load.ts";
 import { Batch, NLM_F_ACK, NLMSG_HDRLEN } from "./batch.ts";
-import { NetlinkError } from "./error.ts";
+import { NetlinkError } from "./netlink_error.ts";
 import { Attributes, type MessageView, messageView, walkMessages } from "./message.ts";
 
 const socketSymbols = {

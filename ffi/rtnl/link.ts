@@ -12,7 +12,7 @@ import {
   NLM_F_EXCL,
   NLM_F_REQUEST,
 } from "../netlink/batch.ts";
-import { NetlinkError } from "../netlink/error.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { RTM } from "./rtnl.ts";

@@ -5,7 +5,7 @@
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
 import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
-import { NetlinkError } from "../netlink/error.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";

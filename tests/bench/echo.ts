@@ -5,7 +5,7 @@
  * @module
  */
 import { writeSockaddr } from "../../ffi/packet_io.ts";
-import { addressToNumber } from "../../core/address.ts";
+import { addressToNumber } from "../../core/base/address.ts";
 
 const libc = Deno.dlopen("libc.so.6", {
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Lease } from "../../core/lease.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
 import { exec } from "../support/exec.ts";
 import { median, sleep } from "../support/wait.ts";
 import { Field } from "./field.ts";

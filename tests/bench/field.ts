@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { Overlay } from "../../core/agent/overlay.ts";
-import { apply } from "../../core/apply.ts";
-import { plan } from "../../core/plan.ts";
-import { emptyDesired, readTables, type Tables } from "../../core/tables.ts";
+import { Overlay } from "../../core/overlay/overlay.ts";
+import { apply } from "../../core/kernel/apply.ts";
+import { plan } from "../../core/kernel/plan.ts";
+import { emptyDesired, readTables, type Tables } from "../../core/kernel/tables.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { openNetns, withNetns } from "../../ffi/netns.ts";
 import { getLink } from "../../ffi/rtnl/link.ts";

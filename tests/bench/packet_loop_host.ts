@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { DataPlane } from "../../core/udp/data_plane.ts";
+import { DataPlane } from "../../core/overlay/udp/data_plane.ts";
 
 const [local = "", subnet = "", publicIp = "", peer = "", mtu, mode] = Deno.args;
 await using plane = new DataPlane((why) => {

@@ -3,12 +3,12 @@
  *
  * @module
  */
-import { encodeOperation } from "../../core/apply.ts";
-import { type ClusterConfig, makeClusterConfig } from "../../core/cluster.ts";
-import type { Lease } from "../../core/lease.ts";
-import { deriveMac } from "../../core/mac.ts";
-import { plan } from "../../core/plan.ts";
-import { type Desired, emptyTables } from "../../core/tables.ts";
+import { encodeOperation } from "../../core/kernel/apply.ts";
+import { type ClusterConfig, makeClusterConfig } from "../../core/cluster/config.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
+import { deriveMac } from "../../core/base/mac.ts";
+import { plan } from "../../core/kernel/plan.ts";
+import { type Desired, emptyTables } from "../../core/kernel/tables.ts";
 import { Batch, NLM_F_ACK } from "../../ffi/netlink/batch.ts";
 
 /** The cluster that they are in: big enough for 65,536 subnets. */

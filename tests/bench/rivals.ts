@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { apply } from "../../core/apply.ts";
-import { vxlan } from "../../core/backend/vxlan.ts";
-import type { Lease } from "../../core/lease.ts";
-import { plan } from "../../core/plan.ts";
-import { type Desired, emptyDesired, emptyTables, want } from "../../core/tables.ts";
+import { apply } from "../../core/kernel/apply.ts";
+import { vxlan } from "../../core/overlay/backend/vxlan.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
+import { plan } from "../../core/kernel/plan.ts";
+import { type Desired, emptyDesired, emptyTables, want } from "../../core/kernel/tables.ts";
 import type { Field } from "./field.ts";
 import { iproute2Batches, limitBytes } from "./peers.ts";
 

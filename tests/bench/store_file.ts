@@ -4,7 +4,7 @@
  * @module
  */
 import { DatabaseSync } from "node:sqlite";
-import type { Lease } from "../../core/lease.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
 
 /** Adds leases to a database that `knet init` made. */
 export function fillStore(path: string, leases: readonly Lease[]): void {

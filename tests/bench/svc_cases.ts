@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { VirtualServer } from "../../core/service/model.ts";
+import type { VirtualServer } from "../../core/services/service.ts";
 import { virtual } from "../vm/world.ts";
 
 /** Network of the containers in all cases. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { applyServices } from "../../core/service/apply.ts";
-import { kernelServer } from "../../core/service/kernel_server.ts";
-import { NO_TIMEOUTS } from "../../core/service/model.ts";
-import { planServices } from "../../core/service/plan.ts";
+import { applyServices } from "../../core/kernel/ipvs/apply_servers.ts";
+import { kernelServer } from "../../core/kernel/ipvs/kernel_server.ts";
+import { NO_TIMEOUTS } from "../../core/services/service.ts";
+import { planServices } from "../../core/kernel/ipvs/plan_servers.ts";
 import { IpvsSocket } from "../../ffi/genl/ipvs.ts";
 import { median } from "../support/wait.ts";
 import { World } from "../vm/world.ts";
@@ -110,7 +110,7 @@ function byKnet(count: number): Promise<Ours> {
     };
     const whole = set(1);
     const change = median([2, 3, 4, 5, 6].map(set));
-    const before = world.plane.messages;
+    const before = world.kernel.messages;
     world.check();
     const looks = () => median(Array.from({ length: 10 }, () => timed(() => world.check())));
     const check = looks();
@@ -121,7 +121,7 @@ function byKnet(count: number): Promise<Ours> {
     const whileReading = await cat(files);
     world.restart();
     const restart = set(6);
-    if (world.plane.messages !== 0) throw new Error("A new agent sent messages");
+    if (world.kernel.messages !== 0) throw new Error("A new agent sent messages");
     if (before === 0) throw new Error("Nothing was sent");
     const busyCheck = await busyLooks(world);
     const cost = Math.max(0, whileReading - idle) / 10;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NO_TIMEOUTS, type VirtualServer } from "../../core/service/model.ts";
+import { NO_TIMEOUTS, type VirtualServer } from "../../core/services/service.ts";
 import { median } from "../support/wait.ts";
 import { ALONE, World } from "../vm/world.ts";
 import { answering, IPTABLES_BASE, iptablesRules, silent } from "./svc_cases.ts";

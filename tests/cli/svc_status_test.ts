@@ -6,8 +6,8 @@
  */
 import assert from "node:assert/strict";
 import { serveAgent } from "../../core/agent/server.ts";
-import { ServiceMonitor } from "../../core/service/monitor.ts";
-import { reportServices, type ServicesReport } from "../../core/service/report.ts";
+import { ServiceMonitor } from "../../core/health/monitor.ts";
+import { reportServices, type ServicesReport } from "../../core/inspect/service_report.ts";
 import { openStore } from "../../core/store/open.ts";
 import { knetProgram } from "../support/host.ts";
 import { scratch } from "./run_knet.ts";

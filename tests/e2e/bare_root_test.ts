@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import type { StatusReport } from "../../core/status.ts";
+import type { StatusReport } from "../../core/inspect/status.ts";
 import { libraryPath, makeBareRoot } from "../support/bare_root.ts";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";

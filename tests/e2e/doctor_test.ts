@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { DoctorCheck, DoctorReport } from "../../core/doctor.ts";
+import type { DoctorCheck, DoctorReport } from "../../core/inspect/doctor/doctor.ts";
 import { exec } from "../support/exec.ts";
 import type { Host } from "../support/host.ts";
 import { knetProgram } from "../support/host.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { StatusReport } from "../../core/status.ts";
+import type { StatusReport } from "../../core/inspect/status.ts";
 import { BACKENDS, directCase } from "../support/backend.ts";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
 import { type Container, PingStream } from "../support/container.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { ServicesReport } from "../../core/service/report.ts";
+import type { ServicesReport } from "../../core/inspect/service_report.ts";
 import { labSuite } from "../support/suite.ts";
 import { skip } from "../support/skip.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";

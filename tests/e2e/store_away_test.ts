@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Snapshot } from "../../core/agent/snapshot.ts";
+import type { Snapshot } from "../../core/store/snapshot.ts";
 import { PingStream } from "../support/container.ts";
 import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
 import { lockDatabase } from "../support/database_lock.ts";

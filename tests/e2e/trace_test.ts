@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { TraceReport } from "../../core/trace.ts";
+import type { TraceReport } from "../../core/inspect/trace/trace.ts";
 import { startCluster } from "../support/cluster.ts";
 import { exec } from "../support/exec.ts";
 import type { Lab } from "../support/lab.ts";

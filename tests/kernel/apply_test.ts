@@ -1,8 +1,8 @@
 // apply() sends a cluster's worth of operations in several sends; what it says of each must still be true.
 import assert from "node:assert/strict";
-import { apply } from "../../core/apply.ts";
-import { plan } from "../../core/plan.ts";
-import { emptyDesired, emptyTables, readTables, want } from "../../core/tables.ts";
+import { apply } from "../../core/kernel/apply.ts";
+import { plan } from "../../core/kernel/plan.ts";
+import { emptyDesired, emptyTables, readTables, want } from "../../core/kernel/tables.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";

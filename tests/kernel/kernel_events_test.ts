@@ -1,7 +1,7 @@
 // What the agent makes of the kernel's notifications of its own and of others' changes.
 import assert from "node:assert/strict";
 import { KernelEvents } from "../../core/agent/kernel_events.ts";
-import { emptyTables } from "../../core/tables.ts";
+import { emptyTables } from "../../core/kernel/tables.ts";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { inNewNamespace } from "../support/namespace.ts";
 

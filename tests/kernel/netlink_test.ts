@@ -1,6 +1,6 @@
 // What ffi/rtnl writes is what the kernel holds and gives back, in a network namespace of the test's own.
 import assert from "node:assert/strict";
-import { NetlinkError } from "../../ffi/netlink/error.ts";
+import { NetlinkError } from "../../ffi/netlink/netlink_error.ts";
 import { Batch } from "../../ffi/netlink/batch.ts";
 import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
 import { decodeEvent, type RtnlEvent } from "../../ffi/rtnl/events.ts";

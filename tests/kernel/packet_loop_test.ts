@@ -1,12 +1,12 @@
 // One direction of the packet loop between a real TUN device and a real socket, in a namespace.
 import assert from "node:assert/strict";
-import { makeCounters, readCounters } from "../../core/udp/counters.ts";
-import { IcmpAnswerer } from "../../core/udp/icmp.ts";
-import { Inward } from "../../core/udp/inward.ts";
-import { PacketMemory } from "../../core/udp/memory.ts";
-import { Outward } from "../../core/udp/outward.ts";
-import { buildPeerTable, rangeOf } from "../../core/udp/routes.ts";
-import { isIntact, makePacket } from "../../core/udp/testing.ts";
+import { makeCounters, readCounters } from "../../core/overlay/udp/counters.ts";
+import { IcmpAnswerer } from "../../core/overlay/udp/icmp.ts";
+import { Inward } from "../../core/overlay/udp/inward.ts";
+import { PacketMemory } from "../../core/overlay/udp/packet_memory.ts";
+import { Outward } from "../../core/overlay/udp/outward.ts";
+import { buildPeerTable, rangeOf } from "../../core/overlay/udp/routes.ts";
+import { isIntact, makePacket } from "../../core/overlay/udp/testing.ts";
 import { addressOf } from "../../ffi/memory.ts";
 import { Inbox, Outbox, writeSockaddr } from "../../ffi/packet_io.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";

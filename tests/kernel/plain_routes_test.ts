@@ -9,12 +9,12 @@ import { addAddress } from "../../ffi/rtnl/address.ts";
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { Overlay } from "../../core/agent/overlay.ts";
-import { overlayMtu } from "../../core/backend/backend.ts";
-import { type BackendConfig, makeClusterConfig } from "../../core/cluster.ts";
-import type { Lease } from "../../core/lease.ts";
-import { deriveMac } from "../../core/mac.ts";
-import { KNET_PROTOCOL } from "../../core/tables.ts";
+import { Overlay } from "../../core/overlay/overlay.ts";
+import { overlayMtu } from "../../core/overlay/backend/backends.ts";
+import { type BackendConfig, makeClusterConfig } from "../../core/cluster/config.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
+import { deriveMac } from "../../core/base/mac.ts";
+import { KNET_PROTOCOL } from "../../core/kernel/tables.ts";
 import { inNewNamespace } from "../support/namespace.ts";
 import { ms, report } from "../support/wait.ts";
 

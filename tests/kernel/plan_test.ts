@@ -1,7 +1,7 @@
 // A plan, carried out on the real kernel, leaves nothing to plan; what is not knet's stays as it was.
 import assert from "node:assert/strict";
-import { apply } from "../../core/apply.ts";
-import { plan } from "../../core/plan.ts";
+import { apply } from "../../core/kernel/apply.ts";
+import { plan } from "../../core/kernel/plan.ts";
 import {
   type Desired,
   emptyDesired,
@@ -10,7 +10,7 @@ import {
   readTables,
   type Tables,
   want,
-} from "../../core/tables.ts";
+} from "../../core/kernel/tables.ts";
 import { Batch } from "../../ffi/netlink/batch.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
 import { encodeFdb } from "../../ffi/rtnl/fdb.ts";

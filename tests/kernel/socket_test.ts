@@ -1,7 +1,7 @@
 // What a netlink socket does when the kernel interrupts, drops or refuses, in a network namespace of the test's own.
 import assert from "node:assert/strict";
 import { Batch, NLM_F_DUMP, NLM_F_REQUEST } from "../../ffi/netlink/batch.ts";
-import { NetlinkError } from "../../ffi/netlink/error.ts";
+import { NetlinkError } from "../../ffi/netlink/netlink_error.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
 import { addFdb, appendFdb, deleteFdb, listFdb, replaceFdb } from "../../ffi/rtnl/fdb.ts";

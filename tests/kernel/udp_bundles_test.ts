@@ -1,8 +1,8 @@
 // What the packet loop puts into bundles arrives as the datagrams that it meant, over a path too narrow for bundles as well.
 import assert from "node:assert/strict";
-import { Bundler } from "../../core/udp/bundler.ts";
-import { makeCounters, readCounters } from "../../core/udp/counters.ts";
-import { buildPeerTable } from "../../core/udp/routes.ts";
+import { Bundler } from "../../core/overlay/udp/bundler.ts";
+import { makeCounters, readCounters } from "../../core/overlay/udp/counters.ts";
+import { buildPeerTable } from "../../core/overlay/udp/routes.ts";
 import { addressOf } from "../../ffi/memory.ts";
 import { Inbox } from "../../ffi/packet_io.ts";
 import { changeLink, getLink } from "../../ffi/rtnl/link.ts";

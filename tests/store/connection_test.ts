@@ -1,6 +1,6 @@
 // The ways to a Postgres: TLS, Unix sockets, several hosts of which one is down.
 import assert from "node:assert/strict";
-import { makeClusterConfig } from "../../core/cluster.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
 import { Background } from "../support/exec.ts";
 import { startPostgres } from "../support/postgres.ts";

@@ -1,6 +1,6 @@
 // One contract, both engines: what a cluster may rely on whichever database it has.
 import assert from "node:assert/strict";
-import { makeClusterConfig } from "../../core/cluster.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
 import { engines, refusal } from "../support/store_engines.ts";
 

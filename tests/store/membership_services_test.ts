@@ -1,14 +1,14 @@
 // How an agent learns of services, on both engines: whole at first, then what changed, each soon after the commit.
 import assert from "node:assert/strict";
 import { Membership, type ServiceChanges } from "../../core/agent/membership.ts";
-import { backendOf } from "../../core/backend/backend.ts";
-import { monotonicClock } from "../../core/clock.ts";
+import { backendOf } from "../../core/overlay/backend/backends.ts";
+import { monotonicClock } from "../../core/base/clock.ts";
 import {
   addService,
   removeServices,
   setTimeouts,
   takeOutDestination,
-} from "../../core/service/edit.ts";
+} from "../../core/services/edit.ts";
 import type { Store } from "../../core/store/store.ts";
 import { engines } from "../support/store_engines.ts";
 

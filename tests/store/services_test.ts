@@ -1,10 +1,10 @@
 // The contract for services, both engines.
 import assert from "node:assert/strict";
-import { makeClusterConfig } from "../../core/cluster.ts";
-import type { Destination, Service } from "../../core/service/model.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
+import type { Destination, Service } from "../../core/services/service.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
 import { engines, refusal } from "../support/store_engines.ts";
-import { KnetError } from "../../core/error.ts";
+import { KnetError } from "../../core/base/error.ts";
 
 function destination(n: number, more: Partial<Destination> = {}): Destination {
   return { address: `10.244.0.${n}`, port: 8080, weight: 1, upper: 0, lower: 0, ...more };

@@ -1,7 +1,7 @@
 // Hosts are upgraded one by one: what an older knet made is used, and what is made of it the older one can still read.
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { makeClusterConfig } from "../../core/cluster.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
 import { MIGRATIONS, SCHEMA_VERSION } from "../../core/store/schema.ts";
 import { service } from "../support/services.ts";

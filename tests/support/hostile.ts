@@ -8,9 +8,9 @@ import { Outbox } from "../../ffi/packet_io.ts";
 import { openUdp } from "../../ffi/udp_socket.ts";
 import { writeSockaddr } from "../../ffi/packet_io.ts";
 import { addressOf } from "../../ffi/memory.ts";
-import { rangeOf } from "../../core/udp/routes.ts";
-import { makePacket, seal } from "../../core/udp/testing.ts";
-import { addressToNumber } from "../../core/address.ts";
+import { rangeOf } from "../../core/overlay/udp/routes.ts";
+import { makePacket, seal } from "../../core/overlay/udp/testing.ts";
+import { addressToNumber } from "../../core/base/address.ts";
 
 const PORT = 8285;
 const UDP = 17;

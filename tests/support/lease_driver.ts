@@ -95,7 +95,7 @@ async function joinAsAgents(
   store: Store,
   node: string,
 ): Promise<{ subnet: string; retries: number }> {
-  const { StoreAwayError } = await import("../../core/error.ts");
+  const { StoreAwayError } = await import("../../core/base/error.ts");
   const { backoff } = await import("../../core/agent/wake.ts");
   for (let retries = 0;; retries++) {
     try {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Operation } from "../../core/plan.ts";
-import { sortTables, type Tables } from "../../core/tables.ts";
+import type { Operation } from "../../core/kernel/plan.ts";
+import { sortTables, type Tables } from "../../core/kernel/tables.ts";
 import type { FdbEntry } from "../../ffi/rtnl/fdb.ts";
 import type { Neighbour } from "../../ffi/rtnl/neighbour.ts";
 import type { Nexthop } from "../../ffi/rtnl/nexthop.ts";

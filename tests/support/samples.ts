@@ -3,10 +3,14 @@
  *
  * @module
  */
-import { type ClusterConfig, type ClusterRequest, makeClusterConfig } from "../../core/cluster.ts";
-import type { Lease } from "../../core/lease.ts";
-import type { NodeState } from "../../core/node_state.ts";
-import type { Underlay } from "../../core/underlay.ts";
+import {
+  type ClusterConfig,
+  type ClusterRequest,
+  makeClusterConfig,
+} from "../../core/cluster/config.ts";
+import type { Lease } from "../../core/cluster/lease.ts";
+import type { NodeState } from "../../core/cluster/node_state.ts";
+import type { Underlay } from "../../core/overlay/underlay.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
 

@@ -14,8 +14,8 @@ import {
   SCHEDULER_FLAGS,
   SCHEDULERS,
   type Service,
-} from "../../core/service/model.ts";
-import { makeService, type ServiceRequest } from "../../core/service/request.ts";
+} from "../../core/services/service.ts";
+import { makeService, type ServiceRequest } from "../../core/services/request.ts";
 
 /** A service with two real servers. */
 export function service(name: string, more: ServiceRequest = {}): Service {

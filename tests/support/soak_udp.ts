@@ -5,8 +5,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { CounterName } from "../../core/udp/counters.ts";
-import type { TunnelStatus } from "../../core/udp/data_plane.ts";
+import type { CounterName } from "../../core/overlay/udp/counters.ts";
+import type { TunnelStatus } from "../../core/overlay/udp/data_plane.ts";
 import { spoilRouter } from "./bad_link.ts";
 import type { Container } from "./container.ts";
 import { flows } from "./cluster.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { StatusReport } from "../../core/status.ts";
+import type { StatusReport } from "../../core/inspect/status.ts";
 import type { Host } from "./host.ts";
 import { until } from "./wait.ts";
 

@@ -4,8 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { makeClusterConfig } from "../../core/cluster.ts";
-import { KnetError } from "../../core/error.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
+import { KnetError } from "../../core/base/error.ts";
 import { openStore } from "../../core/store/open.ts";
 import type { Store } from "../../core/store/store.ts";
 import { startPostgres } from "./postgres.ts";

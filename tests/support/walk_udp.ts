@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { NETWORK } from "./cluster.ts";
 import type { Host } from "./host.ts";
-import type { PeerStatus } from "../../core/status.ts";
+import type { PeerStatus } from "../../core/inspect/status.ts";
 import {
   checkBridge,
   checkDevices,

@@ -1,6 +1,6 @@
 // Services from one command: agents program their kernels, keep them so, and leave nothing behind.
 import assert from "node:assert/strict";
-import type { ServicesReport } from "../../core/service/report.ts";
+import type { ServicesReport } from "../../core/inspect/service_report.ts";
 import type { Host } from "../support/host.ts";
 import { ipvsTest } from "../support/ipvs.ts";
 import { Lab } from "../support/lab.ts";

@@ -19,7 +19,7 @@ import {
   SVC_F,
 } from "../../ffi/genl/ipvs_service.ts";
 import { Batch } from "../../ffi/netlink/batch.ts";
-import { NetlinkError } from "../../ffi/netlink/error.ts";
+import { NetlinkError } from "../../ffi/netlink/netlink_error.ts";
 import { ipvsNamespaceTest } from "../support/ipvs.ts";
 import { genlBytes } from "./genl_bytes.ts";
 

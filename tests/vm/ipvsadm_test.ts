@@ -4,10 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { writeIpvsadm } from "../../core/service/format/ipvsadm.ts";
-import { readIpvsadm } from "../../core/service/format/ipvsadm_read.ts";
-import { systemNames } from "../../core/service/format/names.ts";
-import { FORWARDS, PROTOCOLS, SCHEDULERS, type Service } from "../../core/service/model.ts";
+import { writeIpvsadm } from "../../core/services/format/ipvsadm.ts";
+import { readIpvsadm } from "../../core/services/format/ipvsadm_read.ts";
+import { systemNames } from "../../core/services/format/names.ts";
+import { FORWARDS, PROTOCOLS, SCHEDULERS, type Service } from "../../core/services/service.ts";
 import { ipvsNamespaceTest } from "../support/ipvs.ts";
 import { service } from "../support/services.ts";
 

@@ -1,6 +1,6 @@
 // Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
 import assert from "node:assert/strict";
-import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/service/model.ts";
+import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
 import { ipvsTest } from "../support/ipvs.ts";
 import { type Answer, ask, inside, serve, tally } from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";

@@ -5,8 +5,8 @@
  * @module
  */
 import { writeBook } from "../../core/container/addresses.ts";
-import { bootId } from "../../core/node.ts";
-import type { VirtualServer } from "../../core/service/model.ts";
+import { bootId } from "../../core/cluster/node_identity.ts";
+import type { VirtualServer } from "../../core/services/service.ts";
 import { netnsId, openNetns, withNetns } from "../../ffi/netns.ts";
 import type { Background } from "../support/exec.ts";
 import { exec } from "../support/exec.ts";

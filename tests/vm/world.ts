@@ -1,15 +1,20 @@
 /**
- * A host for tests of services: a network namespace with a bridge that has the gateway's address, and a plane.
+ * A host for tests of services: a network namespace with a bridge that has the gateway's address, and the services of its kernel.
  *
  * @module
  */
 import { Nftables } from "../../ffi/libnftables.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { applyFirewall, type FirewallDesired } from "../../core/firewall.ts";
-import type { RealServer, ServicesDesired, VirtualServer } from "../../core/service/model.ts";
-import { NO_TIMEOUTS } from "../../core/service/model.ts";
-import { type PlaneOptions, type PlaneReconciled, ServicePlane } from "../../core/service/plane.ts";
+import { applyFirewall, type FirewallDesired } from "../../core/kernel/firewall/firewall.ts";
+import { realServersOf } from "../../core/container/real_servers.ts";
+import type { RealServer, ServicesDesired, VirtualServer } from "../../core/services/service.ts";
+import { NO_TIMEOUTS } from "../../core/services/service.ts";
+import {
+  KernelServices,
+  type KernelServicesOptions,
+  type ServicesReconciled,
+} from "../../core/kernel/ipvs/kernel_services.ts";
 import type { TestNamespace } from "../support/ipvs.ts";
 
 /** Settings of a host. */
@@ -31,21 +36,24 @@ export const ALONE: WorldHost = {
   devices: ["knet0"],
 };
 
-/** A plane in a namespace, with everything that it needs around it. */
+/** What a test may choose. */
+type WorldOptions = Partial<KernelServicesOptions>;
+
+/** Services in a namespace's kernel, with everything that it needs around it. */
 export class World implements Disposable {
   readonly namespace: TestNamespace;
   readonly host: WorldHost;
   readonly dataDir: string;
   readonly rtnl: NetlinkSocket;
   readonly nft: Nftables;
-  plane: ServicePlane;
-  #options: Omit<PlaneOptions, "dataDir">;
+  kernel: KernelServices;
+  #options: WorldOptions;
 
   private constructor(
     namespace: TestNamespace,
     host: WorldHost,
-    options: Omit<PlaneOptions, "dataDir">,
-    dataDir = Deno.makeTempDirSync({ prefix: "knet-plane-" }),
+    options: WorldOptions,
+    dataDir = Deno.makeTempDirSync({ prefix: "knet-services-" }),
   ) {
     this.namespace = namespace;
     this.host = host;
@@ -53,13 +61,13 @@ export class World implements Disposable {
     this.#options = options;
     this.rtnl = namespace.within(() => openRtnl());
     this.nft = namespace.within(() => new Nftables());
-    this.plane = this.#makePlane();
+    this.kernel = this.#makeKernel();
   }
 
   /** A host by itself, its bridge made here. */
   static async alone(
     namespace: TestNamespace,
-    options: Omit<PlaneOptions, "dataDir"> = {},
+    options: WorldOptions = {},
   ): Promise<World> {
     await namespace.run("ip link add knet0 type bridge");
     await namespace.run(`ip addr add ${ALONE.gateway}/24 dev knet0`);
@@ -72,29 +80,33 @@ export class World implements Disposable {
     return new World(namespace, host, {}, dataDir);
   }
 
-  #makePlane(): ServicePlane {
-    const options = { ...this.#options, dataDir: this.dataDir };
-    const plane = this.namespace.within(() => new ServicePlane(this.rtnl, this.nft, options));
+  #makeKernel(): KernelServices {
+    const options = {
+      realServers: realServersOf,
+      ...this.#options,
+      dataDir: this.dataDir,
+    };
+    const kernel = this.namespace.within(() => new KernelServices(this.rtnl, this.nft, options));
     const { peers, ...host } = this.host;
-    plane.configure({ ...host, nodeId: "test", peers: new Set(peers) });
-    return plane;
+    kernel.configure({ ...host, nodeId: "test", peers: new Set(peers) });
+    return kernel;
   }
 
   /** A new agent takes over from the one before. */
   restart(): void {
-    this.plane[Symbol.dispose]();
-    this.plane = this.#makePlane();
+    this.kernel[Symbol.dispose]();
+    this.kernel = this.#makeKernel();
   }
 
   /** Reconciles, the firewall too. */
-  reconcile(...virtualServers: VirtualServer[]): PlaneReconciled {
+  reconcile(...virtualServers: VirtualServer[]): ServicesReconciled {
     return this.set({ virtualServers, timeouts: NO_TIMEOUTS });
   }
 
   /** Reconciles, the firewall too. */
-  set(desired: ServicesDesired): PlaneReconciled {
+  set(desired: ServicesDesired): ServicesReconciled {
     return this.namespace.within(() => {
-      const done = this.plane.reconcile(desired);
+      const done = this.kernel.reconcile(desired);
       if (done.firewallDirty) applyFirewall(this.nft, this.firewall());
       return done;
     });
@@ -106,17 +118,17 @@ export class World implements Disposable {
     return {
       ...{ network, subnet, address: this.host.publicIp, bridge: "knet0", ipMasq: true },
       peersOnly: undefined,
-      services: this.plane.firewall,
+      services: this.kernel.firewall,
     };
   }
 
   /** One look, as the agent takes it every second. */
-  check(): ReturnType<ServicePlane["check"]> {
-    return this.namespace.within(() => this.plane.check());
+  check(): ReturnType<KernelServices["check"]> {
+    return this.namespace.within(() => this.kernel.check());
   }
 
   [Symbol.dispose](): void {
-    this.plane[Symbol.dispose]();
+    this.kernel[Symbol.dispose]();
     this.nft[Symbol.dispose]();
     this.rtnl[Symbol.dispose]();
     Deno.removeSync(this.dataDir, { recursive: true });

@@ -1,0 +1,33 @@
+/**
+ * What the agent is asked to do.
+ *
+ * @module
+ */
+import type { ClusterRequest } from "../cluster/config.ts";
+
+/** What the agent is asked to do. */
+export interface AgentOptions {
+  readonly storeUrl: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+  readonly iface?: string;
+  readonly publicIp?: string;
+  readonly nodeName?: string;
+  readonly nodeId?: string;
+  readonly bridge: string;
+  readonly ipMasq: boolean;
+  readonly peersOnly: boolean;
+  /** Virtual IPs stay unknown on the underlay. */
+  readonly strictArp: boolean;
+  /** Take over virtual servers of others where a service has the same address. */
+  readonly adopt: boolean;
+  /** Program the kernel and return. */
+  readonly once: boolean;
+  /** Never use next-hop objects. */
+  readonly plainRoutes: boolean;
+  /** `ADDRESS:PORT` to serve status on as well. */
+  readonly listen?: string;
+  /** What the command line says of the cluster. */
+  readonly config: ClusterRequest;
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,149 @@
+/**
+ * `knet leave`: takes this host's part of the network down and gives the lease back; or gives back that of a host which will not.
+ *
+ * @module
+ */
+import { realServersOf } from "../container/real_servers.ts";
+import { join } from "node:path";
+import { FileLock } from "../../ffi/file_lock.ts";
+import { Nftables } from "../../ffi/libnftables.ts";
+import { hasLibrary } from "../../ffi/load.ts";
+import { missingCapabilities } from "../../ffi/privilege.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { removeSnapshot } from "../store/snapshot.ts";
+import { apply } from "../kernel/apply.ts";
+import { monotonicClock } from "../base/clock.ts";
+import { detach, listContainers } from "../container/container.ts";
+import { removeDevice } from "../kernel/devices.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import { readTextIfPresent } from "../base/files.ts";
+import { removeFirewall, removeForward } from "../kernel/firewall/firewall.ts";
+import type { Family } from "../cluster/lease.ts";
+import { storedNodeId } from "../cluster/node_identity.ts";
+import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
+import { readNodeState, removeNodeState } from "../cluster/node_state.ts";
+import { plan } from "../kernel/plan.ts";
+import { removeStaleDevices } from "../kernel/stale_devices.ts";
+import { askAgent } from "../inspect/status.ts";
+import { openStore } from "../store/open.ts";
+import { emptyDesired, readTables } from "../kernel/tables.ts";
+
+/** What to leave. */
+export interface LeaveOptions {
+  readonly storeUrl: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+  /** Another host: only its lease is given back. */
+  readonly node?: string;
+  readonly force: boolean;
+}
+
+/** What was done. */
+export interface LeaveResult {
+  /** Subnet given back, if there was a lease. */
+  readonly released?: string;
+  /** Devices removed. */
+  readonly devices: readonly string[];
+}
+
+const STOP_PATIENCE = 10_000;
+
+/**
+ * Leaves the cluster.
+ *
+ * @throws {KnetError} exit code 3 without the privilege, 4 if another node lives and `force` is not set; also if the store is away, in
+ * which case this host is taken down all the same and its lease stays.
+ */
+export async function leave(options: LeaveOptions): Promise<LeaveResult> {
+  await using store = await openStore(options.storeUrl);
+  if (options.node !== undefined) {
+    const { subnet } = await store.releaseLease(options.node, { force: options.force });
+    return { released: subnet, devices: [] };
+  }
+  const missing = missingCapabilities(["netAdmin"]);
+  if (missing.length > 0) {
+    throw new KnetError(`Cannot leave: the process lacks ${missing.join(", ")}`, {
+      exitCode: 3,
+      remedy: "Run it as root",
+    });
+  }
+  Deno.mkdirSync(options.stateDir, { recursive: true });
+  using _lock = await stopAgent(options.stateDir);
+  const devices = await takeDown(options);
+  const nodeId = storedNodeId(options.dataDir);
+  const agentId = readTextIfPresent(join(options.dataDir, "agent-id"))?.trim();
+  removeSnapshot(options.dataDir);
+  if (nodeId === undefined || agentId === undefined) return { devices };
+  try {
+    const { leases } = await store.listLeases();
+    const own = leases.find((lease) => lease.nodeId === nodeId);
+    if (own === undefined) return { devices };
+    await store.releaseLease(nodeId, { agentId, force: options.force });
+    return { released: own.subnet, devices };
+  } catch (error) {
+    throw new KnetError(`Cannot give the lease back: ${messageOf(error)}`, {
+      cause: error,
+      remedy:
+        `The network is down on this host. Later, on any host: knet lease release ${nodeId} --force`,
+    });
+  }
+}
+
+async function stopAgent(stateDir: string): Promise<FileLock> {
+  const path = join(stateDir, "knet.lock");
+  const until = monotonicClock() + STOP_PATIENCE;
+  for (let asked = false;;) {
+    const lock = FileLock.acquire(path);
+    if (lock !== undefined) return lock;
+    if (!asked) {
+      await askAgent(stateDir, "/stop", "POST");
+      asked = true;
+    }
+    if (monotonicClock() > until) {
+      throw new KnetError("Cannot leave: the agent does not stop, or is started again", {
+        remedy: "Run systemctl disable --now knet, then knet leave",
+      });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function takeDown(options: LeaveOptions): Promise<string[]> {
+  const state = readNodeState(options.stateDir);
+  const devices: string[] = [];
+  using rtnl = openRtnl();
+  {
+    // Containers that are real servers have to be reached, so this comes before they are detached.
+    using services = new KernelServices(rtnl, undefined, {
+      dataDir: options.dataDir,
+      realServers: realServersOf,
+    });
+    devices.push(...services.removeAll());
+  }
+  for (const { netns, ifname } of listContainers(options.dataDir)) {
+    try {
+      await detach({ netns, ifname, dataDir: options.dataDir });
+    } catch {
+      // Its namespace is gone; the bridge's removal leaves nothing of it behind.
+    }
+  }
+  for (const family of [4, 6] satisfies Family[]) {
+    const tables = readTables(rtnl, family, undefined, { nexthopObjects: false });
+    apply(rtnl, plan(emptyDesired(), tables, { nexthopObjects: false }), tables);
+  }
+  for (const name of [state?.device, state?.bridge]) {
+    if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
+  }
+  devices.push(...removeStaleDevices(rtnl, undefined));
+  takeFirewallDown();
+  removeNodeState(options.stateDir);
+  return devices;
+}
+
+function takeFirewallDown(): void {
+  // Without the library no rules of knet were made here.
+  if (!hasLibrary("libnftables.so.1")) return;
+  using nft = new Nftables();
+  removeForward(nft);
+  removeFirewall(nft);
+}

@@ -1,0 +1,104 @@
+/**
+ * The agent's answer to `knet status`: what it knows, as one document. Pure but for the address book.
+ *
+ * @module
+ */
+import { wallClock } from "../base/clock.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { isStranded, listContainers } from "../container/container.ts";
+import type { Lease } from "../cluster/lease.ts";
+import type { NodeIdentity } from "../cluster/node_identity.ts";
+import { peerStatus, type StatusReport } from "../inspect/status.ts";
+import type { Underlay } from "../overlay/underlay.ts";
+import type { HostNetwork } from "./host_network.ts";
+import type { Membership } from "./membership.ts";
+import type { Overlay } from "../overlay/overlay.ts";
+
+/** What the report is made from. */
+export interface ReportFacts {
+  readonly identity: NodeIdentity;
+  /** When the agent started, milliseconds since the epoch. */
+  readonly since: number;
+  /** How it goes: {@linkcode sentenceOf}. */
+  readonly sentence: string;
+  readonly bridge: string;
+  readonly dataDir: string;
+  readonly config: ClusterConfig | undefined;
+  readonly lease: Lease | undefined;
+  readonly underlay: Underlay | undefined;
+  readonly membership: Pick<Membership, "health" | "revision" | "notifying">;
+  /** Without its password. */
+  readonly storeUrl: string;
+  readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
+    readonly overlay: Pick<Overlay, "paths" | "tables" | "tunnel">;
+  };
+}
+
+/** What {@linkcode sentenceOf} looks at. */
+export interface SentenceFacts {
+  readonly lease: Pick<Lease, "subnet"> | undefined;
+  readonly membership: Pick<Membership, "health" | "takenOver">;
+  readonly network: Pick<HostNetwork, "ready" | "problem"> & {
+    readonly overlay: Pick<Overlay, "peers">;
+  };
+}
+
+/** How it goes, in one sentence: what needs an eye first. */
+export function sentenceOf({ lease, membership, network }: SentenceFacts): string {
+  if (network.problem !== undefined) return network.problem;
+  const { health, takenOver } = membership;
+  if (takenOver !== undefined) {
+    return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
+  }
+  if (health.state === "away") return `waiting for the store: ${health.detail}`;
+  return network.ready ? `${lease?.subnet}, ${network.overlay.peers.length} peers` : "joining";
+}
+
+/** Makes the report. */
+export function reportStatus(facts: ReportFacts): StatusReport {
+  const { identity, lease, network } = facts;
+  const { state, overlay } = network;
+  const { health, revision, notifying } = facts.membership;
+  const subnet = lease?.subnet ?? "";
+  const now = wallClock();
+  return {
+    node: {
+      id: identity.nodeId,
+      name: identity.nodeName,
+      publicIp: facts.underlay?.publicIp ?? "",
+      subnet,
+      backend: facts.config?.backend.type ?? "vxlan",
+      mtu: state?.mtu ?? 0,
+      device: state?.device ?? "",
+      bridge: facts.bridge,
+      lease: {
+        acquired: lease?.acquired ?? 0,
+        renewed: lease?.renewed ?? 0,
+        expires: lease?.expires ?? 0,
+        reserved: lease?.reserved ?? false,
+      },
+    },
+    agent: {
+      running: true,
+      pid: Deno.pid,
+      since: facts.since,
+      ready: network.ready,
+      state: facts.sentence,
+    },
+    store: {
+      url: facts.storeUrl,
+      state: health.state,
+      detail: health.state === "ok" ? notifying : health.detail,
+      revision,
+    },
+    peers: overlay.paths.map(({ lease, path }) => peerStatus(lease, path, overlay.tables, now)),
+    ...(overlay.tunnel !== undefined && { tunnel: overlay.tunnel }),
+    containers: listContainers(facts.dataDir).map((record) => ({
+      netns: record.netns,
+      ifname: record.ifname,
+      address: record.address,
+      stranded: subnet !== "" && isStranded(record, subnet),
+    })),
+    warnings: network.warnings,
+  };
+}

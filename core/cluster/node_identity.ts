@@ -1,0 +1,88 @@
+/**
+ * Who this host is: node id, node name, boot id, agent id.
+ *
+ * @module
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { readSmallFile } from "../../ffi/libc.ts";
+import { KnetError } from "../base/error.ts";
+import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
+
+/** The names a host goes by in the store. */
+export interface NodeIdentity {
+  /** Stays the same for the life of the installation. */
+  readonly nodeId: string;
+  /** For people; may change. */
+  readonly nodeName: string;
+  /** Changes at every boot of the kernel. */
+  readonly bootId: string;
+  /** Random, made at the first join and kept in the data directory: tells a cloned machine from the one it was cloned of. */
+  readonly agentId: string;
+}
+
+const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+/** Checks a node id or node name given by the administrator. */
+export function checkNodeWord(what: "node id" | "node name", word: string): string {
+  if (!ID_PATTERN.test(word)) {
+    throw new KnetError(`Cannot use "${word}" as ${what}: it is not a plain name`, {
+      exitCode: 2,
+      remedy:
+        "Use 1 to 63 letters, digits, dots, dashes and underscores, the first a letter or digit",
+    });
+  }
+  return word;
+}
+
+/** Hash of a machine-id that belongs to knet alone, as machine-id(5) asks. */
+export function nodeIdOfMachine(machineId: string): string {
+  return createHash("sha256").update(`knet-node-id\0${machineId.trim()}`).digest("hex").slice(
+    0,
+    32,
+  );
+}
+
+/** /proc/sys/kernel/random/boot_id. */
+export function bootId(): string {
+  return readSmallFile("/proc/sys/kernel/random/boot_id")?.trim() ?? "unknown";
+}
+
+/** Node id kept in the data directory, undefined before the first join. */
+export function storedNodeId(dataDir: string): string | undefined {
+  return readTextIfPresent(join(dataDir, "node-id"))?.trim() || undefined;
+}
+
+/**
+ * Finds out who this host is, and writes down what it decides for the first time.
+ *
+ * @throws {KnetError} if an id is malformed, or if the host has no machine-id and none was given.
+ */
+export function nodeIdentity(
+  options: { readonly nodeId?: string; readonly nodeName?: string; readonly dataDir: string },
+): NodeIdentity {
+  const stored = storedNodeId(options.dataDir);
+  let nodeId = options.nodeId ?? stored;
+  if (nodeId === undefined) {
+    const machineId = readTextIfPresent("/etc/machine-id")?.trim();
+    if (!machineId || machineId === "uninitialized") {
+      throw new KnetError('Cannot make a node id: "/etc/machine-id" is missing or empty', {
+        exitCode: 3,
+        remedy: "Run systemd-machine-id-setup, or give --node-id",
+      });
+    }
+    nodeId = nodeIdOfMachine(machineId);
+  }
+  checkNodeWord("node id", nodeId);
+  if (nodeId !== stored) {
+    writeFileAtomically(join(options.dataDir, "node-id"), `${nodeId}\n`, 0o600, 0o700);
+  }
+  const agentFile = join(options.dataDir, "agent-id");
+  let agentId = readTextIfPresent(agentFile)?.trim();
+  if (!agentId) {
+    agentId = randomUUID();
+    writeFileAtomically(agentFile, `${agentId}\n`, 0o600, 0o700);
+  }
+  const nodeName = checkNodeWord("node name", options.nodeName ?? Deno.hostname());
+  return { nodeId, nodeName, bootId: bootId(), agentId };
+}

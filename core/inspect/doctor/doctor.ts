@@ -1,0 +1,54 @@
+/**
+ * `knet doctor`: what is missing or wrong on this host, and the remedy.
+ *
+ * @module
+ */
+import type { DoctorCheck } from "./check.ts";
+import { firewallChecks } from "./firewall_check.ts";
+import { hostChecks } from "./host_check.ts";
+import { managerChecks } from "./network_managers.ts";
+import { storeChecks } from "./store_check.ts";
+import { networkChecks } from "./underlay_check.ts";
+import { storedNodeId } from "../../cluster/node_identity.ts";
+import { readNodeState } from "../../cluster/node_state.ts";
+import { askAgent } from "../status.ts";
+
+export type { DoctorCheck } from "./check.ts";
+
+/** All checks. */
+export interface DoctorReport {
+  readonly checks: readonly DoctorCheck[];
+}
+
+/** Where to look. */
+export interface DoctorOptions {
+  readonly storeUrl: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+}
+
+/** What a file says, nothing if it may not be read: doctor works without root as far as it can. */
+function readable<T>(read: () => T | undefined): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Examines this host. Nothing is changed and nothing is left behind, kernel modules apart that trying a
+ * feature loads, as joining would.
+ */
+export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
+  const checks = await hostChecks();
+  const nodeId = readable(() => storedNodeId(options.dataDir));
+  const { checks: ofStore, config, leases } = await storeChecks(options.storeUrl, nodeId);
+  checks.push(...ofStore);
+  const agentRuns = await askAgent(options.stateDir, "/healthz") !== undefined;
+  const state = readable(() => readNodeState(options.stateDir));
+  checks.push(...await networkChecks({ config, leases, state, agentRuns }));
+  if (config !== undefined) checks.push(...await firewallChecks(config));
+  checks.push(...await managerChecks());
+  return { checks };
+}

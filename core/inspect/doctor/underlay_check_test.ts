@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import type { Link } from "../../../ffi/rtnl/link.ts";
+import { routeOf } from "../../../ffi/rtnl/route.ts";
+import { makeClusterConfig } from "../../cluster/config.ts";
+import { overlappingRoutes, udpPortTaken, vxlanRivals } from "./underlay_check.ts";
+
+const link = (index: number, name: string, more: Partial<Link> = {}): Link => ({
+  index,
+  name,
+  mac: "",
+  mtu: 1500,
+  flags: 0,
+  up: true,
+  carrier: true,
+  ...more,
+});
+
+Deno.test("vxlanRivals() finds who has VNI and port, or takes every VNI of the port", () => {
+  const config = makeClusterConfig({});
+  const vxlan = { vni: 1, port: 8472, learning: false };
+  const links = [
+    link(1, "knet.1", { vxlan }),
+    link(2, "flannel.1", { vxlan }),
+    link(3, "other", { vxlan: { ...vxlan, vni: 2 } }),
+    link(4, "standard", { vxlan: { ...vxlan, port: 4789 } }),
+    link(5, "any", { vxlan: { ...vxlan, vni: 0, external: true } }),
+    link(6, "eth0"),
+  ];
+  assert.deepEqual(vxlanRivals(links, config).map(({ name }) => name), ["flannel.1", "any"]);
+  const plain = makeClusterConfig({ backend: { type: "host-gw" } });
+  assert.deepEqual(vxlanRivals(links, plain), []);
+});
+
+Deno.test("overlappingRoutes() leaves out default routes, knet's own and CNI's bridge", () => {
+  const links = [link(1, "eth0"), link(2, "knet0"), link(3, "cni0")];
+  const routes = [
+    routeOf({ dst: "0.0.0.0/0", gateway: "192.168.2.1", ifindex: 1 }),
+    routeOf({ dst: "10.244.7.0/24", ifindex: 1 }),
+    routeOf({ dst: "10.0.0.0/8", ifindex: 1 }),
+    routeOf({ dst: "10.244.8.0/24", ifindex: 1, protocol: 107 }),
+    routeOf({ dst: "10.244.1.0/24", ifindex: 2 }),
+    routeOf({ dst: "10.244.1.0/24", ifindex: 3 }),
+    routeOf({ dst: "10.245.0.0/16", ifindex: 1 }),
+    routeOf({ dst: "10.244.9.0/24", ifindex: 1, table: 100 }),
+  ];
+  assert.deepEqual(
+    overlappingRoutes(routes, links, "10.244.0.0/16").map(({ dst }) => dst),
+    ["10.244.7.0/24", "10.0.0.0/8"],
+  );
+});
+
+Deno.test("udpPortTaken() finds a socket by its local port", () => {
+  const head =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+  const line = (port: number, inode: number) =>
+    `  123: 00000000:${
+      port.toString(16).toUpperCase()
+    } 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 ${inode} 2 0 0\n`;
+  assert.ok(udpPortTaken(head + line(53, 7) + line(8472, 4711), 8472));
+  assert.ok(!udpPortTaken(head.replace("local", "2118:2118") + line(53, 7), 8472), "the head");
+  assert.ok(!udpPortTaken(head + line(53, 7), 8472));
+  assert.ok(!udpPortTaken("", 8472));
+});

@@ -1,0 +1,249 @@
+/**
+ * The status of this host: what `knet status` prints and the agent serves.
+ *
+ * @module
+ */
+import { request } from "node:http";
+import { join } from "node:path";
+import { isExpired } from "../cluster/allocate.ts";
+import type { PeerPath, Via } from "../overlay/backend/backend.ts";
+import type { BackendType } from "../cluster/config.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { readNodeState } from "../cluster/node_state.ts";
+import type { Tables } from "../kernel/tables.ts";
+import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
+
+/** One stable JSON document. */
+export interface StatusReport {
+  readonly node: {
+    readonly id: string;
+    readonly name: string;
+    readonly publicIp: string;
+    readonly subnet: string;
+    readonly backend: BackendType;
+    /** Bytes. */
+    readonly mtu: number;
+    readonly device: string;
+    readonly bridge: string;
+    /** Times in milliseconds since the epoch. */
+    readonly lease: {
+      readonly acquired: number;
+      readonly renewed: number;
+      readonly expires: number;
+      readonly reserved: boolean;
+    };
+  };
+  readonly agent: {
+    readonly running: boolean;
+    readonly pid?: number;
+    /** Milliseconds since the epoch. */
+    readonly since?: number;
+    readonly ready: boolean;
+    /** A sentence. */
+    readonly state: string;
+  };
+  readonly store: {
+    readonly url: string;
+    readonly state: "ok" | "away" | "unknown";
+    readonly detail: string;
+    readonly revision: number;
+  };
+  readonly peers: readonly PeerStatus[];
+  readonly containers: readonly {
+    readonly netns: string;
+    readonly ifname: string;
+    readonly address: string;
+    readonly stranded: boolean;
+  }[];
+  /** The packet loop of the backend udp, as long as the agent runs. */
+  readonly tunnel?: TunnelStatus;
+  readonly warnings: readonly string[];
+}
+
+/** One peer: is its lease alive, and is each of its entries in the kernel? */
+export interface PeerStatus {
+  readonly name: string;
+  readonly nodeId: string;
+  readonly subnet: string;
+  readonly publicIp: string;
+  readonly expired: boolean;
+  readonly route: boolean;
+  readonly neighbour: boolean;
+  readonly fdb: boolean;
+  readonly via: Via;
+  /** Why it cannot be reached. */
+  readonly warning?: string;
+}
+
+/** Compares a peer with the kernel's tables. */
+export function peerStatus(
+  lease: Lease,
+  { via, entries, shared, warning }: PeerPath,
+  tables: Tables,
+  now: number,
+): PeerStatus {
+  const { route = shared, neighbour, fdb } = entries;
+  const held = route && tables.routes.get(route.dst);
+  return {
+    name: lease.nodeName,
+    nodeId: lease.nodeId,
+    subnet: lease.subnet,
+    publicIp: lease.publicIp,
+    expired: isExpired(lease, now),
+    route: route !== undefined && held !== undefined &&
+      (route.byNexthop || (held.gateway === route.gateway && held.ifindex === route.ifindex)),
+    neighbour: neighbour !== undefined &&
+      tables.neighbours.get(neighbour.dst)?.mac === neighbour.mac,
+    fdb: fdb !== undefined && tables.fdb.get(fdb.mac)?.dst === fdb.dst,
+    via,
+    ...(warning !== undefined && { warning }),
+  };
+}
+
+/** Path of the agent's socket. */
+export function agentSocket(stateDir: string): string {
+  return join(stateDir, "knet.sock");
+}
+
+/**
+ * Asks the agent over its socket.
+ *
+ * @returns The body, undefined if no agent listens.
+ */
+export function askAgent(
+  stateDir: string,
+  path: string,
+  method: "GET" | "POST" = "GET",
+): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const call = request({ socketPath: agentSocket(stateDir), path, method }, (response) => {
+      let body = "";
+      response.setEncoding("utf8");
+      response.on("data", (part: string) => body += part);
+      response.on("end", () => resolve(response.statusCode === 200 ? body : undefined));
+    });
+    call.setTimeout(5000, () => call.destroy());
+    call.on("error", () => resolve(undefined));
+    call.end();
+  });
+}
+
+/**
+ * The status of this host, by the agent if one runs, else from what the last one left.
+ *
+ * @throws {KnetError} if this host is in no cluster.
+ */
+export async function collectStatus(
+  options: { readonly storeUrl: string; readonly stateDir: string; readonly dataDir: string },
+): Promise<StatusReport> {
+  const body = await askAgent(options.stateDir, "/status");
+  if (body !== undefined) return JSON.parse(body) as StatusReport;
+  const state = readNodeState(options.stateDir);
+  if (state === undefined) {
+    throw new KnetError("Cannot show the status: no agent runs and this host is in no cluster", {
+      remedy: "Run knet join",
+    });
+  }
+  const [
+    { openRtnl },
+    { listLinks },
+    { listAddresses },
+    { listRoutes },
+    { MAIN_TABLE, readTables },
+    { openStore, redactUrl },
+    { listContainers },
+    { NO_PATH },
+    { backendOf },
+    { chooseUnderlay },
+  ] = await Promise.all([
+    import("../../ffi/rtnl/rtnl.ts"),
+    import("../../ffi/rtnl/link.ts"),
+    import("../../ffi/rtnl/address.ts"),
+    import("../../ffi/rtnl/route.ts"),
+    import("../kernel/tables.ts"),
+    import("../store/open.ts"),
+    import("../container/container.ts"),
+    import("../overlay/backend/backend.ts"),
+    import("../overlay/backend/backends.ts"),
+    import("../overlay/underlay.ts"),
+  ]);
+  const warnings = ["No agent runs on this host: what breaks is not repaired"];
+  let leases: Lease[] = [];
+  let store: StatusReport["store"];
+  let now = 0;
+  let config;
+  try {
+    await using opened = await openStore(options.storeUrl);
+    const all = await opened.listLeases();
+    config = await opened.getConfig();
+    ({ leases, now } = all);
+    store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };
+  } catch (error) {
+    store = {
+      url: redactUrl(options.storeUrl),
+      state: "away",
+      detail: error instanceof Error ? error.message : String(error),
+      revision: 0,
+    };
+  }
+  using rtnl = openRtnl();
+  const links = listLinks(rtnl);
+  const device = links.find((link) => link.name === state.device)?.index;
+  const own = leases.find((lease) => lease.nodeId === state.nodeId);
+  const peers = leases.filter((lease) => lease !== own);
+  const family = own?.family ?? 4;
+  const tables = readTables(rtnl, family, device, { nexthopObjects: false });
+  let pathOf = (_peer: Lease): PeerPath => NO_PATH;
+  if (config !== undefined) {
+    try {
+      const underlay = chooseUnderlay({
+        links,
+        addresses: listAddresses(rtnl),
+        routes: listRoutes(rtnl, { family, table: MAIN_TABLE }),
+      }, { family, iface: state.iface, publicIp: state.publicIp });
+      const backend = backendOf(config.backend);
+      const context = {
+        config,
+        family,
+        nodeId: state.nodeId,
+        subnet: state.subnet,
+        backendData: own?.backendData ?? {},
+        underlay,
+        announced: true,
+        mtu: state.mtu,
+      };
+      pathOf = (peer) => backend.peer(context, device ?? 0, peer);
+    } catch (error) {
+      warnings.push(messageOf(error));
+    }
+  }
+  return {
+    node: {
+      id: state.nodeId,
+      name: state.nodeName,
+      publicIp: state.publicIp,
+      subnet: state.subnet,
+      backend: state.backend,
+      mtu: state.mtu,
+      device: state.device ?? "",
+      bridge: state.bridge,
+      lease: {
+        acquired: own?.acquired ?? 0,
+        renewed: own?.renewed ?? 0,
+        expires: own?.expires ?? 0,
+        reserved: own?.reserved ?? false,
+      },
+    },
+    agent: { running: false, ready: false, state: "not running" },
+    store,
+    peers: peers.map((peer) => peerStatus(peer, pathOf(peer), tables, now)),
+    containers: listContainers(options.dataDir).map(({ netns, ifname, address }) => ({
+      netns,
+      ifname,
+      address,
+      stranded: false,
+    })),
+    warnings,
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * `knet trace`: the way of a packet from a container of this host, step by step, from the live tables of
+ * the kernel; of the receiving host what its lease says.
+ *
+ * @module
+ */
+import { missingCapabilities } from "../../../ffi/privilege.ts";
+import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
+import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
+import type { Route } from "../../../ffi/rtnl/route.ts";
+import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
+import { isExpired } from "../../cluster/allocate.ts";
+import { prefixContains } from "../../base/address.ts";
+import { wallClock } from "../../base/clock.ts";
+import { type ContainerRecord, listContainers } from "../../container/container.ts";
+import { KnetError } from "../../base/error.ts";
+import type { Lease } from "../../cluster/lease.ts";
+import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
+import { addressOf, containerOf, findLeases, notHere } from "./ends.ts";
+import { bridgeStep, containerStep, forwardingStep } from "./origin.ts";
+import { broken, doubtful, fine, type TraceStep } from "./step.ts";
+import { outerStep, routeStep, vxlanSteps } from "./way.ts";
+
+export type { StepName, TraceStep } from "./step.ts";
+
+/** One end of the way. */
+export interface TraceEnd {
+  readonly address: string;
+  /** The container's namespace, if it is one of this host. */
+  readonly container?: string;
+  /** Name of the host. */
+  readonly node?: string;
+  readonly publicIp?: string;
+}
+
+/** The way of a packet. One stable JSON document. */
+export interface TraceReport {
+  readonly source: TraceEnd;
+  readonly destination: TraceEnd;
+  /** In the order of the way; ends with the one that is broken, if one is. */
+  readonly steps: readonly TraceStep[];
+  /** No step is broken, as far as it can be seen from here. */
+  readonly passes: boolean;
+}
+
+/** What to trace. */
+export interface TraceOptions {
+  /** A container of this host: its namespace as it was attached, or its address. */
+  readonly source: string;
+  /** A container of this host, or any address. */
+  readonly destination: string;
+  readonly storeUrl: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+}
+
+/**
+ * Follows a packet.
+ *
+ * @throws {KnetError} exit code 2 if an end is neither a container of this host nor an address, 3 without the privilege to look.
+ */
+export async function trace(options: TraceOptions): Promise<TraceReport> {
+  const missing = missingCapabilities(["netAdmin", "sysAdmin"]);
+  if (missing.length > 0) {
+    throw new KnetError(`Cannot trace: the process lacks ${missing.join(", ")}`, {
+      exitCode: 3,
+      remedy: "Run it as root: the first step is inside the container's namespace",
+    });
+  }
+  const state = readNodeState(options.stateDir);
+  if (state === undefined) {
+    throw new KnetError("Cannot trace: this host has not joined the cluster", {
+      remedy: "Start the agent: knet join",
+    });
+  }
+  const book = listContainers(options.dataDir);
+  const { leases, note } = await findLeases(options, state);
+  const from = containerOf(book, options.source);
+  if (from === undefined) throw notHere(options.source, state, leases);
+  const to = containerOf(book, options.destination);
+  const address = to?.address ?? addressOf(options.destination);
+  const holder = leases.find((lease) => prefixContains(lease.subnet, address));
+  using rtnl = openRtnl();
+  const steps = walk(rtnl, { state, from, to, address, holder, note });
+  const here = { node: state.nodeName, publicIp: state.publicIp };
+  return {
+    source: { address: from.address, container: from.netns, ...here },
+    destination: {
+      address,
+      ...(to !== undefined && { container: to.netns }),
+      ...(holder !== undefined && { node: holder.nodeName, publicIp: holder.publicIp }),
+    },
+    steps,
+    passes: steps.every(({ status }) => status !== "broken"),
+  };
+}
+
+interface Way {
+  readonly state: NodeState;
+  readonly from: ContainerRecord;
+  readonly to: ContainerRecord | undefined;
+  readonly address: string;
+  /** Lease of the host that has the destination. */
+  readonly holder: Lease | undefined;
+  /** Why the leases may be old. */
+  readonly note: string | undefined;
+}
+
+/** Each step in turn, until one is broken. */
+function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
+  const { state, from, address, holder } = way;
+  const local = prefixContains(state.subnet, address);
+  const steps: TraceStep[] = [];
+  /** Whether the packet is still on its way. */
+  const pass = (...more: TraceStep[]) => {
+    steps.push(...more);
+    return steps.at(-1)!.status !== "broken";
+  };
+  if (!pass(containerStep(from, address)) || !pass(bridgeStep(rtnl, from, state))) return steps;
+  if (local) {
+    pass(deliveryStep(rtnl, way));
+    return steps;
+  }
+  if (!pass(forwardingStep(state))) return steps;
+  const inside = prefixContains(state.network, address);
+  if (inside && holder === undefined) {
+    pass(broken(
+      "peer",
+      `no host of the cluster has a subnet with ${address}`,
+      "Look at the leases: knet lease ls",
+    ));
+    return steps;
+  }
+  const bridge = getLink(rtnl, state.bridge)!;
+  const routed = routeStep(
+    rtnl,
+    { src: from.address, dst: address, iif: bridge.index },
+    inside ? holder : undefined,
+  );
+  if (!pass(routed.step) || routed.route === undefined || routed.link === undefined) return steps;
+  if (!inside) {
+    pass(outsideStep(state, routed.link));
+    return steps;
+  }
+  const peer = holder!;
+  for (const step of carriage(rtnl, state, routed.route, routed.link, peer)) {
+    if (!pass(step)) return steps;
+  }
+  pass(peerStep(peer, way));
+  return steps;
+}
+
+/** From this host's device to the peer, whichever backend it is. */
+function* carriage(
+  rtnl: NetlinkSocket,
+  state: NodeState,
+  route: Route,
+  link: Link,
+  peer: Lease,
+): Generator<TraceStep> {
+  if (link.vxlan !== undefined) {
+    yield* vxlanSteps(rtnl, link, route.gateway ?? peer.subnet.split("/")[0]!, peer);
+    const { vni, port, local } = link.vxlan;
+    yield outerStep(rtnl, peer, {
+      what: `VXLAN: UDP from ${local ?? "this host"} to ${peer.publicIp}:${port}, VNI ${vni}`,
+      ...(local !== undefined && { src: local }),
+      bytes: link.mtu + (peer.family === 4 ? 50 : 70),
+    });
+  } else if (link.kind === "tun") {
+    yield fine("tunnel", `the agent reads it from ${link.name} and puts it into UDP`);
+    yield outerStep(rtnl, peer, {
+      what: `UDP to ${peer.publicIp}`,
+      bytes: link.mtu + (peer.family === 4 ? 28 : 48),
+    });
+  } else if (route.gateway !== undefined && route.gateway !== peer.publicIp) {
+    yield broken(
+      "route",
+      `the next hop ${route.gateway} is not "${peer.nodeName}", ${peer.publicIp}`,
+      "The agent puts it right: knet join",
+    );
+  } else {
+    yield outerStep(rtnl, peer, {
+      what: `goes to ${peer.publicIp} as it is, without a tunnel`,
+      bytes: state.mtu,
+    });
+  }
+}
+
+function deliveryStep(rtnl: NetlinkSocket, { state, to, address }: Way): TraceStep {
+  if (address === state.gateway) {
+    return fine("delivery", `${address} is this host's own address on ${state.bridge}`);
+  }
+  const record = to;
+  if (record === undefined) {
+    return broken(
+      "delivery",
+      `no container of this host has ${address}`,
+      "Look at the containers: knet status",
+    );
+  }
+  const end = getLink(rtnl, record.hostIfname);
+  const bridge = getLink(rtnl, state.bridge);
+  if (end === undefined || !end.up || end.master !== bridge?.index) {
+    return broken(
+      "delivery",
+      `${record.hostIfname}, which leads to "${record.netns}", is ${
+        end === undefined ? "gone" : "no port of the bridge, or down"
+      }`,
+      `knet detach ${record.netns}, then knet attach ${record.netns}`,
+    );
+  }
+  return fine("delivery", `the bridge hands it to "${record.netns}" by ${end.name}`);
+}
+
+function outsideStep(state: NodeState, link: Link): TraceStep {
+  const detail = `leaves the cluster network by ${link.name}`;
+  return state.ipMasq ? fine("outside", `${detail}, under this host's address`) : doubtful(
+    "outside",
+    `${detail} with the container's own address as source`,
+    "Answers come back only if the routers know the cluster network; else join with --ip-masq",
+  );
+}
+
+/** What the lease of the receiving host says; its tables are there, not here. */
+function peerStep(peer: Lease, { from, address, note }: Way): TraceStep {
+  const there = `on ${peer.nodeName}, see it with knet trace ${address} ${from.address}`;
+  const detail =
+    `"${peer.nodeName}" (${peer.publicIp}) has ${peer.subnet}, and delivers it by its bridge`;
+  if (isExpired(peer, wallClock())) {
+    return doubtful(
+      "peer",
+      `${detail}; but its lease is expired: its agent has not renewed it`,
+      `Is the host up, and its agent? If it is gone for good: knet lease release ${peer.nodeName}`,
+    );
+  }
+  if (note !== undefined) return doubtful("peer", detail, note);
+  return fine("peer", `${detail}; the way back: ${there}`);
+}

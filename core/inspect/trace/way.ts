@@ -1,0 +1,159 @@
+/**
+ * The middle of the way: this host's routing, the tunnel's tables, and the packet around the packet.
+ *
+ * @module
+ */
+import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
+import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
+import { listFdb } from "../../../ffi/rtnl/fdb.ts";
+import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
+import { listNeighbours } from "../../../ffi/rtnl/neighbour.ts";
+import type { Route } from "../../../ffi/rtnl/route.ts";
+import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
+import type { Lease } from "../../cluster/lease.ts";
+import { KNET_PROTOCOL } from "../../kernel/tables.ts";
+import {
+  broken,
+  fine,
+  neighbourText,
+  NUD_FAILED,
+  NUD_PERMANENT,
+  routeText,
+  type TraceStep,
+} from "./step.ts";
+
+const AGENT = "The agent puts it back: knet join (knet status shows whether one runs)";
+
+/** The route that the kernel takes, or why there is none. */
+export interface Routed {
+  readonly step: TraceStep;
+  readonly route?: Route;
+  readonly link?: Link;
+}
+
+/**
+ * The kernel's own decision about a packet that came in by a device.
+ *
+ * @param peer lease of the destination's host; undefined: there is none, or it is this host.
+ */
+export function routeStep(
+  rtnl: NetlinkSocket,
+  packet: { readonly src: string; readonly dst: string; readonly iif: number },
+  peer: Lease | undefined,
+): Routed {
+  let route: Route;
+  try {
+    route = getRoute(rtnl, { ...packet, entry: true });
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    const refused = error.code === "EXDEV" || error.code === "EINVAL";
+    return {
+      step: refused
+        ? broken(
+          "route",
+          `the kernel refuses the source ${packet.src} on this device (${error.code})`,
+          "Look at net.ipv4.conf.*.rp_filter, and at the address of the bridge",
+        )
+        : broken("route", `no route to ${packet.dst} (${error.code})`, AGENT),
+    };
+  }
+  const link = getLink(rtnl, route.ifindex ?? 0);
+  const text = routeText(route, link?.name ?? "?");
+  if (peer !== undefined && route.dst !== peer.subnet) {
+    const detail = `no route of its own leads to ${peer.subnet}: the packet would go astray`;
+    return { step: broken("route", detail, AGENT, text) };
+  }
+  if (peer !== undefined && route.protocol !== KNET_PROTOCOL) {
+    const detail = `the route to ${peer.subnet} is not knet's`;
+    return { step: broken("route", detail, "Remove that route; the agent puts its own", text) };
+  }
+  if (link === undefined || !link.up) {
+    return {
+      step: broken("route", `the route's device ${link?.name ?? "?"} is not up`, AGENT, text),
+    };
+  }
+  const via = route.gateway === undefined ? link.name : `${route.gateway} on ${link.name}`;
+  return { step: fine("route", `is routed to ${via}`, text), route, link };
+}
+
+/** Neighbour, FDB entry and device of a VXLAN tunnel; the last step is broken if one of them is. */
+export function vxlanSteps(
+  rtnl: NetlinkSocket,
+  link: Link,
+  gateway: string,
+  peer: Lease,
+): TraceStep[] {
+  const neighbour = listNeighbours(rtnl, { ifindex: link.index })
+    .find((one) => one.dst === gateway);
+  if (neighbour?.mac === undefined || (neighbour.state & NUD_PERMANENT) === 0) {
+    const detail = `the next hop ${gateway} has no permanent neighbour entry on ${link.name}`;
+    const entry = neighbour && neighbourText(neighbour, link.name);
+    return [broken("neighbour", detail, AGENT, entry)];
+  }
+  const { mac } = neighbour;
+  const steps = [
+    fine("neighbour", `${gateway} is behind ${mac}`, neighbourText(neighbour, link.name)),
+  ];
+  if (peer.backendData.mac !== mac) {
+    const detail = `${mac} is not the address of "${peer.nodeName}", ${peer.backendData.mac}`;
+    return [broken("neighbour", detail, AGENT, neighbourText(neighbour, link.name))];
+  }
+  const entry = listFdb(rtnl, { ifindex: link.index }).find((one) => one.mac === mac);
+  if (entry?.dst === undefined) {
+    return [...steps, broken("fdb", `${link.name} has no forwarding entry for ${mac}`, AGENT)];
+  }
+  const text = `${mac} dev ${link.name} dst ${entry.dst} self permanent`;
+  if (entry.dst !== peer.publicIp) {
+    const detail = `${mac} is sent to ${entry.dst}, but "${peer.nodeName}" is ${peer.publicIp}`;
+    return [...steps, broken("fdb", detail, AGENT, text)];
+  }
+  return [...steps, fine("fdb", `frames for ${mac} go to ${entry.dst}`, text)];
+}
+
+/** What goes over the underlay: the tunnel's packet, or the packet itself where there is no tunnel. */
+export function outerStep(
+  rtnl: NetlinkSocket,
+  peer: Lease,
+  outer: { readonly what: string; readonly src?: string; readonly bytes: number },
+): TraceStep {
+  let route: Route;
+  try {
+    route = getRoute(rtnl, {
+      dst: peer.publicIp,
+      ...(outer.src !== undefined && { src: outer.src }),
+    });
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return broken(
+      "outer",
+      `this host has no route to ${peer.publicIp} (${error.code})`,
+      "Repair the underlay: ip route get " + peer.publicIp,
+    );
+  }
+  const link = getLink(rtnl, route.ifindex ?? 0);
+  const via = route.gateway === undefined ? "" : ` via ${route.gateway}`;
+  const text = `${peer.publicIp}${via} dev ${link?.name ?? "?"} src ${route.prefSrc ?? outer.src}`;
+  if (link === undefined || !link.up || !link.carrier) {
+    const state = link?.up ? "has no carrier" : "is down";
+    return broken("outer", `${link?.name ?? "its device"} ${state}`, "Repair the underlay", text);
+  }
+  if (link.mtu < outer.bytes) {
+    return broken(
+      "outer",
+      `packets of the full MTU have ${outer.bytes} bytes, ${link.name} takes ${link.mtu}`,
+      "Set --mtu in the cluster's configuration to what passes, less the encapsulation",
+      text,
+    );
+  }
+  const hop = listNeighbours(rtnl, { ifindex: link.index })
+    .find((one) => one.dst === (route.gateway ?? peer.publicIp));
+  if (hop !== undefined && (hop.state & NUD_FAILED) !== 0) {
+    return broken(
+      "outer",
+      `${hop.dst} does not answer on ${link.name}`,
+      `Is "${peer.nodeName}" up, and on this link?`,
+      neighbourText(hop, link.name),
+    );
+  }
+  return fine("outer", `${outer.what}, by ${link.name}`, text);
+}

@@ -1,0 +1,243 @@
+/**
+ * knet's devices on this host: the backend's and the bridge. What they should be like, what has to be
+ * done about those that are there, and doing it.
+ *
+ * @module
+ */
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import {
+  addAddress,
+  deleteAddress,
+  type InterfaceAddress,
+  listAddresses,
+} from "../../ffi/rtnl/address.ts";
+import {
+  addLink,
+  changeLink,
+  deleteLink,
+  type Link,
+  type LinkChange,
+  listLinks,
+} from "../../ffi/rtnl/link.ts";
+import { familyOf, prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+
+/** A device as it should be. */
+export interface DeviceSpec {
+  readonly name: string;
+  /** "tun" is made by whoever opens /dev/net/tun; here it is only looked after. */
+  readonly kind: "vxlan" | "bridge" | "dummy" | "tun";
+  /** Absent where the device has none (tun). */
+  readonly mac?: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** Addresses with prefix length. */
+  readonly addresses: readonly string[];
+  /** Addresses in this network that are not in `addresses` are removed; absent: all others are, the device being ours alone. */
+  readonly ownNetwork?: string;
+  readonly vxlan?: {
+    readonly vni: number;
+    readonly port: number;
+    /** Source of the outer packets. */
+    readonly local: string;
+    /** Index of the underlay interface. */
+    readonly link: number;
+  };
+}
+
+/** What has to be done about one device. */
+export type DevicePlan =
+  | { readonly action: "keep"; readonly index: number }
+  | { readonly action: "change"; readonly index: number; readonly change: LinkChange }
+  | { readonly action: "create" }
+  | { readonly action: "replace"; readonly index: number; readonly why: string };
+
+const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
+
+/**
+ * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
+ * be changed in place is; VNI, port and learning cannot.
+ *
+ * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port.
+ */
+export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
+  const present = links.find((link) => link.name === spec.name);
+  if (spec.vxlan !== undefined) refuseOtherOwner(spec, spec.vxlan, links);
+  if (present === undefined) return { action: "create" };
+  if (present.kind !== spec.kind) {
+    return {
+      action: "replace",
+      index: present.index,
+      why: `it is a ${present.kind ?? "physical"} device`,
+    };
+  }
+  const change: { -readonly [key in keyof LinkChange]: LinkChange[key] } = {};
+  if (spec.vxlan !== undefined) {
+    const { vni, port, local, link } = spec.vxlan;
+    const is = present.vxlan;
+    const wrong = is === undefined
+      ? "it tells nothing of its VXLAN"
+      : is.vni !== vni
+      ? `its VNI is ${is.vni}`
+      : is.port !== port
+      ? `its port is ${is.port}`
+      : is.learning
+      ? "it learns addresses"
+      : undefined;
+    if (wrong !== undefined) return { action: "replace", index: present.index, why: wrong };
+    if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
+  }
+  const ownAddressesOnly = spec.kind === "vxlan" || spec.kind === "tun";
+  if (ownAddressesOnly && (present.addrGenMode ?? ADDR_GEN_MODE_NONE) !== ADDR_GEN_MODE_NONE) {
+    change.addrGenMode = ADDR_GEN_MODE_NONE;
+  }
+  if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
+  if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
+  if (!present.up) change.up = true;
+  return Object.keys(change).length === 0
+    ? { action: "keep", index: present.index }
+    : { action: "change", index: present.index, change };
+}
+
+function refuseOtherOwner(
+  spec: DeviceSpec,
+  wanted: NonNullable<DeviceSpec["vxlan"]>,
+  links: readonly Link[],
+): void {
+  const owner = links.find((link) =>
+    link.name !== spec.name && link.vxlan !== undefined && link.vxlan.vni === wanted.vni &&
+    link.vxlan.port === wanted.port
+  );
+  if (owner === undefined) return;
+  throw new KnetError(
+    `Cannot create device "${spec.name}": "${owner.name}" owns VNI ${wanted.vni} on port ${wanted.port}`,
+    {
+      exitCode: 3,
+      remedy:
+        `Remove "${owner.name}" if nothing uses it any more, or give the cluster another --vni or --port`,
+    },
+  );
+}
+
+/** Addresses of a device that have to be added and removed. */
+export function planAddresses(
+  spec: DeviceSpec,
+  index: number,
+  addresses: readonly InterfaceAddress[],
+): { add: string[]; remove: InterfaceAddress[] } {
+  const own = addresses.filter((address) => address.ifindex === index);
+  const text = (address: InterfaceAddress) => `${address.address}/${address.prefixLength}`;
+  const wanted = new Set(spec.addresses);
+  return {
+    add: spec.addresses.filter((address) => !own.some((present) => text(present) === address)),
+    remove: own.filter((address) =>
+      !wanted.has(text(address)) &&
+      (spec.ownNetwork === undefined ||
+        (familyOf(address.address) === familyOf(spec.ownNetwork) &&
+          prefixContains(spec.ownNetwork, address.address)))
+    ),
+  };
+}
+
+/** What `ensureDevice` did. */
+export interface EnsuredDevice {
+  readonly index: number;
+  /** Sentences for the log: empty if all was right. */
+  readonly changes: readonly string[];
+  /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
+  readonly deferred: boolean;
+  /** That outer address. */
+  readonly outer?: string;
+}
+
+/**
+ * Makes a device be as it should.
+ *
+ * @param options.keepOuter Leave a VXLAN device that is there its outer address and its underlay interface for now.
+ * @throws {KnetError} if another device is in the way.
+ * @throws {NetlinkError} if the kernel refuses.
+ */
+export function ensureDevice(
+  rtnl: NetlinkSocket,
+  spec: DeviceSpec,
+  options: { readonly keepOuter?: boolean } = {},
+): EnsuredDevice {
+  const changes: string[] = [];
+  const links = listLinks(rtnl);
+  let todo = planDevice(spec, links);
+  let deferred = false;
+  let index: number;
+  switch (todo.action) {
+    case "keep":
+      index = todo.index;
+      break;
+    case "change":
+      index = todo.index;
+      if (options.keepOuter && todo.change.vxlan !== undefined) {
+        const { vxlan: _, ...rest } = todo.change;
+        deferred = true;
+        if (Object.keys(rest).length === 0) break;
+        todo = { ...todo, change: rest };
+      }
+      // The kernel refuses a new MAC address on a device that is up only for some kinds; VXLAN and bridge take it.
+      changeLink(rtnl, index, todo.change);
+      changes.push(`changed ${Object.keys(todo.change).join(", ")} of ${spec.name}`);
+      break;
+    case "replace":
+      deleteLink(rtnl, todo.index);
+      changes.push(`replaced ${spec.name}: ${todo.why}`);
+      index = createDevice(rtnl, spec);
+      break;
+    case "create":
+      index = createDevice(rtnl, spec);
+      changes.push(`created ${spec.name}`);
+      break;
+  }
+  const { add, remove } = planAddresses(spec, index, listAddresses(rtnl, { ifindex: index }));
+  for (const { family, address, prefixLength } of remove) {
+    deleteAddress(rtnl, { family, ifindex: index, address, prefixLength });
+    changes.push(`removed ${address}/${prefixLength} from ${spec.name}`);
+  }
+  for (const prefix of add) {
+    const [address, length] = prefix.split("/") as [string, string];
+    addAddress(rtnl, {
+      family: familyOf(address),
+      ifindex: index,
+      address,
+      prefixLength: Number(length),
+    });
+    changes.push(`added ${prefix} to ${spec.name}`);
+  }
+  const outer = links.find((link) => link.index === index)?.vxlan?.local;
+  return { index, changes, deferred, ...(outer !== undefined && { outer }) };
+}
+
+function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
+  if (spec.kind === "tun") {
+    throw new KnetError(`Cannot use device "${spec.name}": nobody has made it`);
+  }
+  addLink(rtnl, {
+    name: spec.name,
+    kind: spec.kind,
+    ...(spec.mac !== undefined && { mac: spec.mac }),
+    mtu: spec.mtu,
+    // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
+    ...(spec.vxlan && {
+      vxlan: { ...spec.vxlan, learning: false },
+      addrGenMode: ADDR_GEN_MODE_NONE,
+    }),
+  });
+  const made = listLinks(rtnl).find((link) => link.name === spec.name);
+  if (made === undefined) throw new KnetError(`Cannot use device "${spec.name}": it vanished`);
+  const rest = planDevice(spec, [made]);
+  if (rest.action === "change") changeLink(rtnl, made.index, rest.change);
+  return made.index;
+}
+
+/** Deletes a device if it is there. */
+export function removeDevice(rtnl: NetlinkSocket, name: string): boolean {
+  const link = listLinks(rtnl).find((candidate) => candidate.name === name);
+  if (link === undefined) return false;
+  deleteLink(rtnl, link.index);
+  return true;
+}

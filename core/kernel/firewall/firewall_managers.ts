@@ -1,0 +1,86 @@
+/**
+ * Recognises who else manages this host's firewall, and knows the commands to type for each.
+ *
+ * @module
+ */
+import { familyOf } from "../../base/address.ts";
+import type { Chain } from "./ruleset.ts";
+
+/** Something that the administrator has to do, because another program owns the rules. */
+export interface FirewallAdvice {
+  readonly manager: "firewalld" | "ufw" | "iptables-legacy";
+  /** What was found. */
+  readonly detail: string;
+  /** Commands to type, in this order. */
+  readonly commands: readonly string[];
+}
+
+/** A firewall manager that was found. */
+export interface Manager {
+  readonly advice: FirewallAdvice;
+  /** Whether a chain is one that only this manager should write to. */
+  readonly owns: (chain: Chain) => boolean;
+}
+
+/**
+ * Finds firewalld and ufw by their chains and iptables-legacy by the kernel's list of its tables.
+ *
+ * @param legacyTables text of /proc/net/ip_tables_names (ip6_tables_names for IPv6).
+ * @param port UDP port of the tunnel, to be opened too.
+ */
+export function recognise(
+  chains: readonly Chain[],
+  legacyTables: string,
+  network: string,
+  port?: number,
+): Manager[] {
+  const found: Manager[] = [];
+  const six = familyOf(network) === 6;
+  if (chains.some((chain) => chain.table === "firewalld")) {
+    found.push({
+      owns: (chain) => chain.table === "firewalld",
+      advice: {
+        manager: "firewalld",
+        detail: "firewalld manages this host's firewall",
+        commands: [
+          `firewall-cmd --permanent --zone=trusted --add-source=${network}`,
+          ...(port === undefined ? [] : [`firewall-cmd --permanent --add-port=${port}/udp`]),
+          "firewall-cmd --reload",
+        ],
+      },
+    });
+  }
+  if (chains.some((chain) => /^ufw6?-/.test(chain.name))) {
+    found.push({
+      owns: (chain) =>
+        chains.some((other) =>
+          other.family === chain.family && other.table === chain.table && /^ufw6?-/.test(other.name)
+        ),
+      advice: {
+        manager: "ufw",
+        detail: "ufw manages this host's firewall",
+        commands: [
+          `ufw route allow from ${network}`,
+          `ufw route allow to ${network}`,
+          ...(port === undefined ? [] : [`ufw allow ${port}/udp`]),
+        ],
+      },
+    });
+  }
+  if (/^filter$/m.test(legacyTables)) {
+    const program = six ? "ip6tables-legacy" : "iptables-legacy";
+    found.push({
+      owns: () => false, // Its rules do not show among nftables' at all.
+      advice: {
+        manager: "iptables-legacy",
+        detail: `${program} rules are loaded, which nftables neither shows nor changes`,
+        commands: [
+          `${program} -I FORWARD -s ${network} -j ACCEPT`,
+          `${program} -I FORWARD -d ${network} -j ACCEPT`,
+          ...(port === undefined ? [] : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
+        ],
+      },
+    });
+  }
+  return found;
+}

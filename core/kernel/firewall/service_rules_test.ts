@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { Nftables } from "../../../ffi/libnftables.ts";
+import { newNetns, withNetns } from "../../../ffi/netns.ts";
+import { skip, whyNoLab } from "../../../tests/support/skip.ts";
+import { applyFirewall, changeServiceSets, checkFirewall } from "./firewall.ts";
+import type { Forward, Masquerade } from "../../services/service.ts";
+import { firewallRules } from "./rules.ts";
+import { type MasqueradedService, serviceDelta, serviceSets } from "./service_rules.ts";
+
+function service(
+  address: string,
+  masquerade: Masquerade = "auto",
+  forward: Forward = "nat",
+): MasqueradedService {
+  const family = address.includes(":") ? 6 : 4;
+  return { family, protocol: "tcp", address, port: 80, masquerade, realServers: [{ forward }] };
+}
+
+const firewall = (services: readonly MasqueradedService[]) => ({
+  network: "10.244.0.0/16",
+  subnet: "10.244.1.0/24",
+  address: "192.168.2.1",
+  bridge: "knet0",
+  ipMasq: true,
+  peersOnly: undefined,
+  services: serviceSets(services, 4),
+});
+
+Deno.test("serviceSets() sorts by choice, and never masquerades direct routing and tunnels", () => {
+  const sets = serviceSets([
+    service("10.96.0.1"),
+    service("10.96.0.2", "always"),
+    service("10.96.0.3", "never"),
+    service("10.96.0.4", "always", "dr"),
+    service("10.96.0.5", "auto", "tunnel"),
+    service("fd00::1", "always"),
+  ], 4);
+  assert.deepEqual(sets.get("svc-auto-tcp"), ["10.96.0.1 . 80"]);
+  assert.deepEqual(sets.get("svc-always-tcp"), ["10.96.0.2 . 80"]);
+  assert.deepEqual(sets.get("svc-auto-udp"), []);
+  assert.deepEqual(sets.get("svc-vips"), [1, 2, 3, 4, 5].map((n) => `10.96.0.${n}`));
+});
+
+Deno.test("firewallRules() has as many rules for a thousand services as for one", () => {
+  const rules = (count: number) => {
+    const services = Array.from({ length: count }, (_, n) => service(`10.96.${n >> 8}.${n & 255}`));
+    return firewallRules(firewall(services)).split("\n").length;
+  };
+  // The empty set lacks its line of elements: of addresses, and of services masqueraded as needed.
+  assert.equal(rules(1), rules(0) + 2);
+  assert.equal(rules(1000), rules(1));
+});
+
+Deno.test("firewallRules() hands what came through a tunnel to this host itself", () => {
+  const rule = 'iifname "tunl0" ip daddr @svc-vips counter dnat to 192.168.2.1';
+  assert.ok(firewallRules(firewall([service("10.96.0.1")])).includes(rule));
+  assert.ok(!firewallRules({ ...firewall([]), services: undefined }).includes("tunl0"));
+});
+
+Deno.test("serviceDelta() names what differs and nothing else, and lets nothing unchecked through", () => {
+  const before = serviceSets([service("10.96.0.1"), service("10.96.0.2")], 4);
+  const after = serviceSets([service("10.96.0.2"), service("10.96.0.3")], 4);
+  assert.equal(serviceDelta(before, before, 4), "");
+  const commands = serviceDelta(before, after, 4).split("\n");
+  assert.deepEqual(commands.filter((line) => line.includes("svc-vips")), [
+    "add element ip knet svc-vips { 10.96.0.1 }",
+    "delete element ip knet svc-vips { 10.96.0.1 }",
+    "add element ip knet svc-vips { 10.96.0.3 }",
+  ]);
+  assert.throws(() => serviceDelta(new Map(), new Map([["svc-vips", ["1.2.3.4 } ; flush"]]]), 4));
+});
+
+Deno.test("changeServiceSets() changes the kernel's sets, and checkFirewall() sees every difference", () => {
+  const reason = whyNoLab();
+  if (reason !== undefined) return skip("changeServiceSets()", reason);
+  using namespace = newNetns();
+  withNetns(namespace.fd, () => {
+    using nft = new Nftables();
+    const first = firewall([service("10.96.0.1"), service("10.96.0.2", "always")]);
+    const second = firewall([service("10.96.0.2", "never"), service("10.96.0.3")]);
+    applyFirewall(nft, first);
+    assert.equal(checkFirewall(nft, first), undefined);
+    changeServiceSets(nft, first.services, second.services, 4);
+    assert.equal(checkFirewall(nft, second), undefined);
+    assert.match(checkFirewall(nft, first) ?? "", /missing in its nftables set svc-/);
+    nft.run("add element ip knet svc-vips { 10.9.9.9 }");
+    assert.match(checkFirewall(nft, second) ?? "", /1 entries in its nftables set svc-vips/);
+  });
+});

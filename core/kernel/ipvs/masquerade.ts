@@ -1,0 +1,73 @@
+/**
+ * Keeps the sets of services in knet's nftables table.
+ *
+ * @module
+ */
+import type { Nftables } from "../../../ffi/libnftables.ts";
+import { changeServiceSets, type ServiceSets, serviceSets } from "../firewall/firewall.ts";
+import type { Family } from "../../cluster/lease.ts";
+import type { VirtualServer } from "../../services/service.ts";
+
+/** The sets of one table. */
+export class MasqueradeKeeper {
+  readonly #nft: Nftables | undefined;
+  #sets: ServiceSets | undefined;
+  #wanted: ServiceSets | undefined;
+  /** The sets as they should be could not be had by changing elements: the table has to be written anew. */
+  dirty = false;
+
+  /** @param nft undefined leaves all writing to the caller. */
+  constructor(nft: Nftables | undefined) {
+    this.#nft = nft;
+  }
+
+  /** What the table has to hold; undefined while there are no services. */
+  get sets(): ServiceSets | undefined {
+    return this.#sets;
+  }
+
+  /** Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}. */
+  widen(servers: readonly VirtualServer[], family: Family): void {
+    const after = servers.length === 0 ? undefined : serviceSets(servers, family);
+    const before = this.#sets;
+    this.#wanted = after;
+    if (before === undefined || after === undefined) this.#change(after ?? before, family);
+    else if (sameSets(before, after)) this.#wanted = before;
+    else {
+      const both = [...after].map(([name, list]) =>
+        [name, [...new Set([...before.get(name) ?? [], ...list])]] as const
+      );
+      this.#change(new Map(both), family);
+    }
+  }
+
+  /** Leaves only what {@linkcode widen} was told. */
+  narrow(family: Family): void {
+    if (this.#wanted !== this.#sets) this.#change(this.#wanted, family);
+  }
+
+  #change(after: ServiceSets | undefined, family: Family): void {
+    const before = this.#sets;
+    this.#sets = after;
+    if (before === undefined || after === undefined) {
+      if (before !== after) this.dirty = true;
+      return;
+    }
+    if (this.#nft === undefined) return;
+    try {
+      changeServiceSets(this.#nft, before, after, family);
+    } catch {
+      // Somebody flushed the rules. Whoever keeps the table puts it back with the elements in it.
+      this.dirty = true;
+    }
+  }
+}
+
+function sameSets(a: ServiceSets, b: ServiceSets): boolean {
+  for (const [name, list] of b) {
+    const other = a.get(name);
+    if (other?.length !== list.length) return false;
+    if (!list.every((element, index) => element === other[index])) return false;
+  }
+  return true;
+}

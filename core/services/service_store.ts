@@ -1,0 +1,56 @@
+/**
+ * What edits of services ask of a store; the store itself stands above.
+ *
+ * @module
+ */
+import type { ClusterConfig } from "../cluster/config.ts";
+import type { Service, ServiceTimeouts } from "./service.ts";
+
+/** Which services an edit looks at: those named, those with one of the addresses, and those that share an address with one named. */
+export type ServiceScope = "all" | {
+  readonly names: readonly string[];
+  readonly vips?: readonly string[];
+};
+
+/** What an edit sees. */
+export interface ServiceView {
+  /** Services of its scope by name. Destinations whose drain is over are left out. */
+  readonly services: ReadonlyMap<string, Service>;
+  readonly timeouts: ServiceTimeouts;
+  /** Undefined before `initConfig`. */
+  readonly config: ClusterConfig | undefined;
+  /** Hosts with an underlay address that is in `vips` of the scope (all hosts if it is "all"). */
+  readonly hosts: readonly { readonly nodeName: string; readonly publicIp: string }[];
+  /** Store's clock, milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** What an edit wants done. */
+export interface ServiceEdit<T> {
+  /** Services to write, whole; their revision is set by the store. */
+  readonly put?: readonly Service[];
+  /** Names of services to delete. */
+  readonly remove?: readonly string[];
+  readonly timeouts?: ServiceTimeouts;
+  readonly result: T;
+}
+
+/** The part of a store that holds services. */
+export interface ServiceStore {
+  /** All services in the order of their names. */
+  listServices(): Promise<
+    { services: Service[]; timeouts: ServiceTimeouts; revision: number; now: number }
+  >;
+
+  /**
+   * Reads services, lets `edit` decide, and writes what it wants, in one transaction that no other writer interleaves with. The
+   * revision is raised once, and only if something is to be written. What `edit` throws leaves the store as it was.
+   *
+   * @param edit Called inside the transaction: pure and quick. It judges what may be written.
+   * @returns What `edit` returned as `result`, and the revision afterwards.
+   */
+  editServices<T>(
+    scope: ServiceScope,
+    edit: (view: ServiceView) => ServiceEdit<T>,
+  ): Promise<{ result: T; revision: number }>;
+}

@@ -1,0 +1,246 @@
+/**
+ * What a service may be, looked at by itself: each rule has its own message.
+ *
+ * @module
+ */
+import { addressBits, addressToNumber, numberToAddress, prefixContains } from "../base/address.ts";
+import { type Field, ServiceError } from "./service_error.ts";
+import {
+  type Destination,
+  FORWARDS,
+  MASQUERADES,
+  ON_EMPTY,
+  PROTOCOLS,
+  realServerKey,
+  SCHEDULER_FLAGS,
+  SCHEDULERS,
+  type Service,
+} from "./service.ts";
+
+/** linux/ip_vs.h has weights as int; the kernel's schedulers multiply them, ipvsadm allows this much. */
+const MOST_WEIGHT = 65_535;
+const MOST_U32 = 2 ** 32 - 1;
+/** Seconds; ipvsadm's limit, 31 days. In jiffies the kernel keeps it unsigned, so that it may be above the limit of timeouts. */
+const MOST_PERSISTENT = 31 * 86_400;
+/** Seconds. */
+const MOST_DRAIN = 7 * 86_400;
+
+/** IPv4 in the notation of IPv6, for sockets that do both: on the wire there is no such address. */
+const MAPPED = "::ffff:0:0/96";
+
+/** What is wrong with an address that is not one host's, or not the same host's everywhere. Its text is canonical. */
+function unusable(address: string): string | undefined {
+  const local = "a loopback address, another machine on every host";
+  if (address.includes(":")) {
+    if (address === "::") return "the unspecified address";
+    if (address === "::1") return local;
+    if (/^ff..:/.test(address)) return "a multicast address";
+    if (/^fe[89ab].:/.test(address)) return "a link-local address, another machine on every link";
+    if (prefixContains(MAPPED, address)) {
+      return `${numberToAddress(addressToNumber(address) & 0xffff_ffffn, 4)} in IPv6 notation`;
+    }
+    return undefined;
+  }
+  const first = Number(address.slice(0, address.indexOf(".")));
+  if (first === 0) return "an unspecified address";
+  if (first === 127) return local;
+  if (first >= 224 && first < 240) return "a multicast address";
+  return address === "255.255.255.255" ? "the broadcast address" : undefined;
+}
+
+function checkAddress(field: Field, what: string, address: string): void {
+  const state = unusable(address);
+  if (state === undefined) return;
+  throw new ServiceError(field, `${what} ${address}`, `it is ${state}`, "Choose another one");
+}
+
+function checkRange(
+  field: Field,
+  what: string,
+  value: number,
+  min: number,
+  max: number,
+  of = "",
+): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return;
+  throw new ServiceError(
+    field,
+    `${what}${Number.isNaN(value) ? "" : ` ${value}`}${of === "" ? "" : ` of ${of}`}`,
+    `it is not a whole number between ${min} and ${max}`,
+    "Choose another one",
+  );
+}
+
+function checkChoice(field: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new ServiceError(
+    [field],
+    `${field} "${value}"`,
+    `there is no such ${field}`,
+    `Choose ${choices.join(", ")}`,
+  );
+}
+
+/**
+ * Checks a name of a service.
+ *
+ * @throws {ServiceError} exit code 2.
+ */
+export function checkServiceName(name: string): void {
+  if (/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/i.test(name)) return;
+  throw new ServiceError(
+    ["name"],
+    `the name "${name}"`,
+    "it is not 1 to 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
+    "Choose another name",
+  );
+}
+
+/** Whether a destination, right by itself, can be one of its service: of the same family, and of the same port unless that is mapped. */
+export function fits(
+  { family, forward, port }: Pick<Service, "family" | "forward" | "port">,
+  one: Pick<Destination, "address" | "port">,
+): boolean {
+  return one.address.includes(":") === (family === 6) && (forward === "nat" || one.port === port);
+}
+
+function checkDestination(service: Service, one: Destination, field: Field): void {
+  const key = realServerKey(one);
+  checkRange([...field, "port"], "port", one.port, 1, 65_535, `real server ${one.address}`);
+  if (one.address.includes(":") !== (service.family === 6)) {
+    throw new ServiceError(
+      [...field, "address"],
+      `real server ${key}`,
+      `the virtual IP ${service.vip} is of IPv${service.family}, and IPVS does not translate`,
+      `Give an IPv${service.family} address`,
+    );
+  }
+  checkAddress([...field, "address"], "real server", one.address);
+  if (one.address === service.vip) {
+    throw new ServiceError(
+      [...field, "address"],
+      `real server ${key}`,
+      "it is the virtual IP itself",
+      "Give the address of the server behind it",
+    );
+  }
+  if (service.forward !== "nat" && one.port !== service.port) {
+    throw new ServiceError(
+      [...field, "port"],
+      `real server ${key}`,
+      `forwarding by ${service.forward} leaves the port as it is, and the service's is ${service.port}`,
+      `Give the real server port ${service.port}, or use --forward nat`,
+    );
+  }
+  checkRange([...field, "weight"], "weight", one.weight, 0, MOST_WEIGHT, key);
+  checkRange([...field, "upper"], "upper threshold", one.upper, 0, MOST_U32, key);
+  checkRange([...field, "lower"], "lower threshold", one.lower, 0, MOST_U32, key);
+  if (one.lower > one.upper) {
+    throw new ServiceError(
+      [...field, "lower"],
+      `lower threshold ${one.lower} of ${key}`,
+      one.upper === 0 ? "there is no upper threshold" : `it is above the upper one, ${one.upper}`,
+      "Give an upper threshold that is not below it",
+    );
+  }
+}
+
+function checkDestinations(service: Service): void {
+  const seen = new Set<string>();
+  service.destinations.forEach((one, n) => {
+    checkDestination(service, one, ["destinations", n]);
+    const key = realServerKey(one);
+    if (seen.has(key)) {
+      throw new ServiceError(
+        ["destinations", n],
+        `real server ${key}`,
+        "the service has it twice",
+        "Leave one of them out",
+      );
+    }
+    seen.add(key);
+  });
+}
+
+function checkFlags({ scheduler, schedulerFlags }: Service): void {
+  for (const flag of schedulerFlags) {
+    if (!SCHEDULER_FLAGS.includes(flag)) {
+      throw new ServiceError(
+        ["schedulerFlags"],
+        `scheduler flag "${flag}"`,
+        "there is no such flag",
+        `Choose ${SCHEDULER_FLAGS.join(", ")}`,
+      );
+    }
+    if (!flag.startsWith(`${scheduler}-`)) {
+      throw new ServiceError(
+        ["schedulerFlags"],
+        `scheduler flag "${flag}"`,
+        `it is not one of scheduler ${scheduler}`,
+        `Leave it out, or use --scheduler ${flag.slice(0, 2)}`,
+      );
+    }
+  }
+}
+
+function checkCheck({ check }: Service): void {
+  if (check.type === "none") return;
+  const bounds = { interval: [100, 3_600_000], timeout: [10, 60_000], rise: [1, 100] } as const;
+  checkRange(["check", "interval"], "check interval in ms", check.interval, ...bounds.interval);
+  checkRange(["check", "timeout"], "check timeout in ms", check.timeout, ...bounds.timeout);
+  checkRange(["check", "rise"], "rise", check.rise, ...bounds.rise);
+  checkRange(["check", "fall"], "fall", check.fall, ...bounds.rise);
+  // What goes into a request line as it is.
+  if (check.type === "http" && !/^\/[\x21-\x7e]*$/.test(check.path)) {
+    throw new ServiceError(
+      ["check", "path"],
+      `path "${check.path}"`,
+      'it does not begin with "/", or holds a space or what is not ASCII',
+      "Give a path such as http:/healthz, other characters in percent notation",
+    );
+  }
+}
+
+/**
+ * Checks a service by itself.
+ *
+ * @throws {ServiceError} exit code 2, with the field that is the reason.
+ */
+export function checkService(service: Service): void {
+  checkServiceName(service.name);
+  checkAddress(["vip"], "virtual IP", service.vip);
+  checkRange(["port"], "port", service.port, 1, 65_535);
+  checkChoice("protocol", service.protocol, PROTOCOLS);
+  checkChoice("scheduler", service.scheduler, SCHEDULERS);
+  checkChoice("forward", service.forward, FORWARDS);
+  checkChoice("masquerade", service.masquerade, MASQUERADES);
+  checkChoice("onEmpty", service.onEmpty, ON_EMPTY);
+  checkFlags(service);
+  checkRange(["persistent"], "persistent", service.persistent, 0, MOST_PERSISTENT);
+  checkRange(
+    ["persistenceNetmask"],
+    "persistence netmask /",
+    service.persistenceNetmask,
+    1,
+    addressBits(service.family),
+  );
+  checkRange(["drainTimeout"], "drain timeout", service.drainTimeout, 0, MOST_DRAIN);
+  if (service.onePacket && service.protocol !== "udp") {
+    throw new ServiceError(
+      ["onePacket"],
+      "one-packet scheduling",
+      `the service's protocol is ${service.protocol}`,
+      "Leave it out: only udp has it",
+    );
+  }
+  if (service.masquerade === "always" && service.forward !== "nat") {
+    throw new ServiceError(
+      ["masquerade"],
+      'masquerade "always"',
+      `forwarding by ${service.forward} leaves the client's address as it is`,
+      "Leave it out, or use --forward nat",
+    );
+  }
+  checkCheck(service);
+  checkDestinations(service);
+}

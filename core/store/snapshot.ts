@@ -1,0 +1,118 @@
+/**
+ * The last good view of the store, kept in the data directory: an agent that starts while the store is away programs the kernel
+ * from it, so that a reboot with the database down still gives a network.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { monotonicClock } from "../base/clock.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { messageOf } from "../base/error.ts";
+import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
+import type { Lease } from "../cluster/lease.ts";
+import type { Service, ServiceTimeouts } from "../services/service.ts";
+
+/** What is kept. */
+export interface Snapshot {
+  readonly version: 1;
+  readonly config: ClusterConfig;
+  /** This host's lease. */
+  readonly own: Lease;
+  readonly peers: readonly Lease[];
+  /** Absent in one that an older knet wrote. */
+  readonly services?: readonly Service[];
+  readonly timeouts?: ServiceTimeouts;
+}
+
+const pathIn = (dataDir: string) => join(dataDir, "snapshot.json");
+
+/** Reads the snapshot; undefined if there is none or it makes no sense. */
+export function readSnapshot(
+  dataDir: string,
+  nodeId: string,
+  warn: (sentence: string) => void,
+): Snapshot | undefined {
+  const text = readTextIfPresent(pathIn(dataDir));
+  if (text === undefined) return undefined;
+  try {
+    const snapshot = JSON.parse(text) as Snapshot;
+    if (snapshot.version !== 1) throw new TypeError(`unknown version ${snapshot.version}`);
+    if (snapshot.own.nodeId !== nodeId) throw new TypeError("it is another node's");
+    if (snapshot.config?.backend === undefined) throw new TypeError("it has no configuration");
+    if (!Array.isArray(snapshot.peers)) throw new TypeError("it has no peers");
+    return snapshot;
+  } catch (error) {
+    warn(`Cannot use "${pathIn(dataDir)}": ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** Keeps a snapshot. */
+export function writeSnapshot(dataDir: string, snapshot: Snapshot): void {
+  writeFileAtomically(pathIn(dataDir), JSON.stringify(snapshot), 0o600, 0o700);
+}
+
+/** Forgets it, after `knet leave`. */
+export function removeSnapshot(dataDir: string): void {
+  removeIfPresent(pathIn(dataDir));
+}
+
+/** Least time between two writes, milliseconds. */
+const PAUSE = 500;
+/** So many times as long as a write took, the next one waits: a large cluster's is megabytes. */
+const SHARE = 20;
+
+/**
+ * Writes snapshots as changes come: the first of a burst at once, the rest together, half a second later or,
+ * in a large cluster, a little more.
+ */
+export class SnapshotKeeper implements Disposable {
+  readonly #dataDir: string;
+  readonly #make: () => Snapshot | undefined;
+  readonly #warn: (sentence: string) => void;
+  #next = -Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /**
+   * @param make What to keep; undefined while there is nothing worth it.
+   * @param warn Told when a snapshot cannot be written.
+   */
+  constructor(
+    dataDir: string,
+    make: () => Snapshot | undefined,
+    warn: (sentence: string) => void,
+  ) {
+    this.#dataDir = dataDir;
+    this.#make = make;
+    this.#warn = warn;
+  }
+
+  /** Something changed. */
+  touch(): void {
+    if (this.#timer !== undefined) return;
+    const wait = this.#next - monotonicClock();
+    if (wait <= 0) this.write();
+    else this.#timer = setTimeout(() => this.write(), wait);
+  }
+
+  /** Writes now. */
+  write(): void {
+    this[Symbol.dispose]();
+    const snapshot = this.#make();
+    if (snapshot === undefined) return;
+    const start = monotonicClock();
+    try {
+      writeSnapshot(this.#dataDir, snapshot);
+    } catch (error) {
+      this.#warn(messageOf(error));
+    }
+    const end = monotonicClock();
+    this.#next = end + Math.max(PAUSE, (end - start) * SHARE);
+  }
+
+  /** Forgets a write that is due. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
