@@ -7,10 +7,11 @@ import { getLogger } from "@logtape/logtape";
 import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
 import { monotonicClock, wallClock } from "../base/clock.ts";
-import type { ClusterConfig } from "../cluster/config.ts";
+import { parsePrefix } from "../base/address.ts";
+import { type ClusterConfig, makeClusterConfig } from "../cluster/config.ts";
 import { reclaimVanished } from "../container/container.ts";
 import { KnetError, messageOf } from "../base/error.ts";
-import type { Lease } from "../cluster/lease.ts";
+import type { Family, Lease } from "../cluster/lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
@@ -32,7 +33,6 @@ export type { AgentOptions } from "./agent_options.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-const FAMILY = 4;
 /** Milliseconds between two looks at what sends no notification. */
 const TICK = 1000;
 const SLOW_RESYNC = 60_000;
@@ -102,13 +102,16 @@ class Agent implements AsyncDisposable {
   async run(): Promise<void> {
     const network = this.#network;
     const { dataDir, iface, publicIp, once } = this.#options;
+    const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
+    const { network: clusterNetwork } = snapshot?.config ?? makeClusterConfig(this.#options.config);
+    const { family } = parsePrefix(clusterNetwork);
+    this.#events.follow(family);
     this.#underlay = new HostUnderlay(network.rtnl, {
-      family: FAMILY,
+      family,
       ...(iface !== undefined && { iface }),
       ...(publicIp !== undefined && { publicIp }),
     });
-    const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
-    this.#membership = this.#makeMembership(snapshot);
+    this.#membership = this.#makeMembership(family, snapshot);
     if (snapshot !== undefined) {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
@@ -126,7 +129,7 @@ class Agent implements AsyncDisposable {
       await Promise.race([this.#membership.joined, following]);
       if (network.refusal !== undefined) throw network.refusal;
       if (network.problem !== undefined) throw new KnetError(network.problem);
-      if (network.overlay.tunnel !== undefined) {
+      if (network.overlays.companion !== undefined) {
         log.warn(
           "No packet flows until knet join runs again: the packet loop ends with this command",
         );
@@ -148,7 +151,9 @@ class Agent implements AsyncDisposable {
           ready: network.ready,
           since: this.#since,
           membership: this.#membership,
-          overlay: network.overlay,
+          peers: network.overlays.peers,
+          entries: network.overlays.counts,
+          tunnel: network.overlays.companion?.status,
           containers: this.#report().containers,
           services: network.services.counts,
         }),
@@ -192,21 +197,21 @@ class Agent implements AsyncDisposable {
   }
 
   #snapshot(): Snapshot | undefined {
-    const { ready, overlay, services } = this.#network;
+    const { ready, overlays, services } = this.#network;
     if (!ready || this.#config === undefined || this.#lease === undefined) return undefined;
-    const { peers } = overlay;
+    const { peers } = overlays;
     return { version: 1, config: this.#config, own: this.#lease, peers, ...services.remembered };
   }
 
-  #makeMembership(snapshot: Snapshot | undefined): Membership {
+  #makeMembership(family: Family, snapshot: Snapshot | undefined): Membership {
     const { config: wanted, bridge } = this.#options;
     const { rtnl } = this.#network;
     return new Membership({
       store: this.#store,
       identity: this.#identity,
-      family: FAMILY,
+      family,
       loadConfig: (store) =>
-        loadConfig(store, rtnl, FAMILY, { wanted, bridge, known: snapshot !== undefined }),
+        loadConfig(store, rtnl, family, { wanted, bridge, known: snapshot !== undefined }),
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay.now.publicIp,
       remembered: snapshot?.own,

@@ -19,7 +19,8 @@ import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership.ts";
 import { Counters } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
-import { Overlay, type Reconciled } from "../overlay/overlay.ts";
+import type { Reconciled } from "../overlay/overlay.ts";
+import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 import { stateOf } from "./context.ts";
 import { HostServices } from "./host_services.ts";
@@ -31,7 +32,7 @@ const log = getLogger(["knet", "agent"]);
 export class HostNetwork implements AsyncDisposable {
   /** The socket that everything is programmed by. */
   readonly rtnl = openRtnl();
-  readonly overlay: Overlay;
+  readonly overlays: Overlays;
   readonly services: HostServices;
   readonly counters = new Counters();
   readonly #options: AgentOptions;
@@ -63,14 +64,14 @@ export class HostNetwork implements AsyncDisposable {
       writeFirewall: () => this.reconcileFirewall(),
       onDirty,
     });
-    this.overlay = new Overlay(this.rtnl, options, () => {
+    this.overlays = new Overlays(this.rtnl, options, () => {
       this.#dirty = true;
       onDirty();
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.overlay.close();
+    await this.overlays[Symbol.asyncDispose]();
     this.services[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
     this.rtnl[Symbol.dispose]();
@@ -112,10 +113,11 @@ export class HostNetwork implements AsyncDisposable {
   /** What of the kernel's events is about this network on that underlay. */
   watched(underlay: Underlay): Watched {
     return {
-      device: { index: this.overlay.device, name: this.#state?.device },
-      bridge: { index: this.overlay.bridge, name: this.#options.bridge },
+      devices: this.overlays.devices,
+      names: new Set([this.#state?.device ?? this.#options.bridge, this.#options.bridge]),
+      bridge: this.#options.bridge,
       underlay,
-      tables: this.overlay.tables,
+      entries: this.overlays,
       port: this.rtnl.portId,
     };
   }
@@ -136,18 +138,29 @@ export class HostNetwork implements AsyncDisposable {
   /** What has to be done every second, because no notification tells of it. */
   tick(): void {
     ensureForwarding();
+    this.#poll();
     this.services.tick();
   }
 
-  /** Says what this host is; takes effect with the next reconcile. */
+  /** Kinds of entries that the kernel does not tell of. */
+  #poll(): void {
+    try {
+      const changed = this.overlays.poll();
+      if (changed.length > 0) this.#dirty = true;
+    } catch (error) {
+      log.debug("{message}", { message: messageOf(error) });
+    }
+  }
+
+  /** Says what this host is by one of its leases; takes effect with the next reconcile. */
   configure(context: BackendContext): void {
-    this.overlay.configure(context);
+    this.overlays.configure(context);
     this.#state = stateOf(context, this.#identity, this.#options);
   }
 
   /** Replaces all peers; takes effect with the next reconcile. */
   setPeers(peers: readonly Lease[]): void {
-    this.overlay.setPeers(peers);
+    this.overlays.setPeers(peers);
     this.#addresses.set(peers);
     this.services.notePeers();
   }
@@ -157,7 +170,7 @@ export class HostNetwork implements AsyncDisposable {
     const addresses = this.#addresses.change(changed, removed);
     if (addresses.add.length + addresses.remove.length > 0) this.services.notePeers();
     try {
-      const done = this.overlay.changePeers(changed, removed);
+      const done = this.overlays.changePeers(changed, removed);
       this.counters.reconciled("peers", done);
       if (done.failures.length > 0) this.#dirty = true;
       if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
@@ -177,7 +190,7 @@ export class HostNetwork implements AsyncDisposable {
   /** Virtual IPs and all that hangs on them. */
   reconcileServices(): void {
     // Before the bridge is there, nothing could come back from a service.
-    if (this.#state === undefined || this.overlay.bridge === 0) return;
+    if (this.#state === undefined || this.overlays.devices.size === 0) return;
     this.services.configure(this.#state, this.#addresses);
     if (this.services.dirty) this.services.reconcile();
   }
@@ -185,7 +198,7 @@ export class HostNetwork implements AsyncDisposable {
   /** knet's nftables table and its rules in foreign chains. */
   reconcileFirewall(): void {
     this.#firewallDirty = false;
-    const context = this.overlay.context;
+    const [context] = this.overlays.contexts;
     if (context === undefined) return;
     const services = this.services.firewall;
     this.#firewall.reconcile(firewallDesired(context, this.#options, this.#addresses, services));
@@ -199,7 +212,7 @@ export class HostNetwork implements AsyncDisposable {
     let done: Reconciled;
     try {
       ensureForwarding();
-      done = this.overlay.reconcile();
+      done = this.overlays.reconcile();
       this.services.configure(state, this.#addresses);
       this.services.reconcile();
       this.reconcileFirewall();

@@ -9,7 +9,7 @@ import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
 import { messageOf } from "../base/error.ts";
-import { MAIN_TABLE } from "../kernel/tables.ts";
+import { MAIN_TABLE } from "../kernel/kinds/route.ts";
 import { chooseUnderlay, type Underlay, type UnderlayChoice } from "../overlay/underlay.ts";
 
 const log = getLogger(["knet", "agent"]);

@@ -11,6 +11,8 @@ import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { threadId } from "../../ffi/thread.ts";
 import { messageOf } from "../base/error.ts";
+import type { Family } from "../cluster/lease.ts";
+import { KINDS } from "../kernel/kinds/kinds.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const log = getLogger(["knet", "agent"]);
@@ -52,6 +54,17 @@ export interface KernelNews {
   readonly overrun: boolean;
 }
 
+/** Groups that tell of what knet programs, and of the underlay. */
+function groupsOf(family: Family): Set<number> {
+  const { LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE, IPV6_ROUTE, IPV4_NETCONF } = RTNLGRP;
+  return new Set([
+    LINK,
+    IPV4_NETCONF,
+    ...(family === 4 ? [IPV4_IFADDR, IPV4_ROUTE] : [IPV6_IFADDR, IPV6_ROUTE]),
+    ...KINDS.flatMap((kind) => kind.groups?.(family) ?? []),
+  ]);
+}
+
 /** The sockets that the agent waits on. */
 export class KernelEvents implements Disposable {
   readonly #rtnl = openRtnl({ receiveBuffer: RECEIVE_BUFFER });
@@ -63,24 +76,19 @@ export class KernelEvents implements Disposable {
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
-    for (
-      const group of [
-        RTNLGRP.LINK,
-        RTNLGRP.NEIGH,
-        RTNLGRP.IPV4_IFADDR,
-        RTNLGRP.IPV4_ROUTE,
-        RTNLGRP.IPV4_NETCONF,
-        RTNLGRP.NEXTHOP,
-      ]
-    ) {
+    this.#poll.add(this.#rtnl.fd);
+    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
+  }
+
+  /** Subscribes to what concerns a family; what happens from now on is not missed. */
+  follow(family: Family): void {
+    for (const group of groupsOf(family)) {
       try {
         this.#rtnl.joinGroup(group);
       } catch (error) {
         log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
       }
     }
-    this.#poll.add(this.#rtnl.fd);
-    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
   }
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */

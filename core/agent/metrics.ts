@@ -6,10 +6,11 @@
  *
  * @module
  */
+import type { Lease } from "../cluster/lease.ts";
 import { isExpired } from "../cluster/allocate.ts";
 import { wallClock } from "../base/clock.ts";
 import type { StatusReport } from "../inspect/status.ts";
-import type { Tables } from "../kernel/tables.ts";
+import type { EntryCount } from "../kernel/entries.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { VERSION } from "../base/version.ts";
 import type { KernelNews } from "./kernel_events.ts";
@@ -140,10 +141,11 @@ export interface MetricFacts {
   /** Milliseconds since the epoch. */
   readonly since: number;
   readonly membership: Pick<Membership, "health" | "revision" | "renewals" | "own">;
-  readonly overlay: Pick<Overlay, "peers" | "desired"> & {
-    readonly tables: Tables;
-    readonly tunnel?: TunnelStatus | undefined;
-  };
+  /** Leases of the other hosts. */
+  readonly peers: readonly Lease[];
+  /** Entries of each kind in the kernel. */
+  readonly entries: readonly EntryCount[];
+  readonly tunnel?: TunnelStatus | undefined;
   readonly containers: StatusReport["containers"];
   readonly services: {
     /** Virtual servers that the kernel shall have. */
@@ -157,8 +159,7 @@ export interface MetricFacts {
 
 /** All metrics of the agent. */
 export function agentMetrics(facts: MetricFacts): Metric[] {
-  const { membership, overlay, containers } = facts;
-  const { tables, desired } = overlay;
+  const { membership, peers, entries, containers } = facts;
   const now = wallClock();
   const gauge = (name: string, help: string, value: Metric["value"]): Metric => ({
     name,
@@ -166,34 +167,26 @@ export function agentMetrics(facts: MetricFacts): Metric[] {
     type: "gauge",
     value,
   });
-  const sizes = (of: {
-    routes: { size: number };
-    neighbours: { size: number };
-    fdb: { size: number };
-  }, nexthops: number): Sample[] => [
-    [{ kind: "route" }, of.routes.size],
-    [{ kind: "nexthop" }, nexthops],
-    [{ kind: "neighbour" }, of.neighbours.size],
-    [{ kind: "fdb" }, of.fdb.size],
-  ];
+  const sizes = (size: (count: EntryCount) => number): Sample[] =>
+    entries.map((count) => [{ kind: count.kind }, size(count)]);
   const own = membership.own;
   return [
     gauge("knet_build_info", "1, with the version.", [[{ version: VERSION }, 1]]),
     gauge("knet_ready", "1 once this host is programmed.", facts.ready ? 1 : 0),
-    gauge("knet_peers", "Other hosts of the cluster.", overlay.peers.length),
+    gauge("knet_peers", "Other hosts of the cluster.", peers.length),
     gauge(
       "knet_peers_expired",
       "Of these, with an expired lease.",
-      overlay.peers.filter((peer) => isExpired(peer, now)).length,
+      peers.filter((peer) => isExpired(peer, now)).length,
     ),
-    gauge("knet_entries", "Entries in the kernel.", sizes(tables, tables.nexthops.size)),
+    gauge("knet_entries", "Entries in the kernel.", sizes(({ present }) => present)),
     gauge(
       "knet_entries_wanted",
       "Entries that should be in the kernel; next-hop objects where it has them.",
-      sizes(desired, desired.gateways.size),
+      sizes(({ wanted }) => wanted),
     ),
     ...facts.counters.metrics(),
-    ...tunnelMetrics(overlay.tunnel),
+    ...tunnelMetrics(facts.tunnel),
     gauge("knet_store_up", "1 if the store answers.", membership.health.state === "ok" ? 1 : 0),
     gauge("knet_store_revision", "The store's revision that this host has.", membership.revision),
     gauge(

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { agentMetrics, Counters, exposition } from "./metrics.ts";
-import { emptyDesired, emptyTables } from "../kernel/tables.ts";
 
 const quiet = { overlay: false, underlay: false, sysctl: false, firewall: false, overrun: false };
 
@@ -65,7 +64,8 @@ Deno.test("agentMetrics() shows a host without lease and store", () => {
       renewals: 0,
       own: undefined,
     },
-    overlay: { peers: [], desired: emptyDesired(), tables: emptyTables() },
+    peers: [],
+    entries: [{ kind: "nexthop", present: 0, wanted: 3 }],
     containers: [],
     services: { count: 2, messages: 7, checks: 5 },
   });
@@ -73,6 +73,7 @@ Deno.test("agentMetrics() shows a host without lease and store", () => {
   assert.match(text, /^knet_store_up 0$/m);
   assert.match(text, /^knet_lease_expires_timestamp_seconds 0$/m);
   assert.match(text, /^knet_entries\{kind="nexthop"\} 0$/m);
+  assert.match(text, /^knet_entries_wanted\{kind="nexthop"\} 3$/m);
   assert.match(text, /^knet_ipvs_messages_total 7$/m);
   assert.match(text, /^process_start_time_seconds 5$/m);
   const names = metrics.map(({ name }) => name);

@@ -19,7 +19,8 @@ import {
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import type { Store } from "../store/store.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../kernel/kind.ts";
+import { MAIN_TABLE } from "../kernel/kinds/route.ts";
 
 /**
  * Checks the privileges.

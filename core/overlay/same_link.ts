@@ -6,7 +6,8 @@
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Route } from "../../ffi/rtnl/route.ts";
 import { networkOf, prefixContains } from "../base/address.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../kernel/kind.ts";
+import { MAIN_TABLE } from "../kernel/kinds/route.ts";
 
 /** A network around the underlay interface. */
 export interface Nearby {

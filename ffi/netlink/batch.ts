@@ -129,6 +129,14 @@ export class Batch {
     this.#at = at + NLMSG_HDRLEN;
   }
 
+  /** Takes back the last message, also one that was begun and not ended. */
+  drop(): void {
+    const start = this.#starts.pop();
+    if (start === undefined) return;
+    this.#describe.pop();
+    this.#at = start;
+  }
+
   /** Closes the message. */
   end(): void {
     this.#align();

@@ -25,6 +25,8 @@ export interface FdbEntry {
   readonly vni?: number;
   /** UDP port, if it is not the device's. */
   readonly port?: number;
+  /** Index of the device that the outer packet leaves by, if it is given. */
+  readonly via?: number;
   /** Index of the bridge. */
   readonly master?: number;
   /** VLAN id (bridges). */
@@ -64,6 +66,7 @@ export function encodeFdb(batch: Batch, verb: WriteVerb, entry: FdbEntry): void 
   if (entry.vlan !== undefined) batch.attrU16(NDA_VLAN, entry.vlan);
   if (entry.port !== undefined) batch.attrU16be(NDA_PORT, entry.port);
   if (entry.vni !== undefined) batch.attrU32(NDA_VNI, entry.vni);
+  if (entry.via !== undefined) batch.attrU32(NDA_IFINDEX, entry.via);
   batch.end();
 }
 
@@ -88,6 +91,8 @@ export function decodeFdb(message: MessageView): FdbEntry | undefined {
   if (vni !== undefined) entry.vni = vni;
   const port = a.u16be(NDA_PORT);
   if (port !== undefined) entry.port = port;
+  const via = a.u32(NDA_IFINDEX);
+  if (via !== undefined) entry.via = via;
   const master = a.u32(NDA_MASTER);
   if (master !== undefined) entry.master = master;
   const vlan = a.u16(NDA_VLAN);

@@ -6,6 +6,7 @@
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
 import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
@@ -29,6 +30,10 @@ export interface Route {
   readonly table: number;
   /** RTN_ number. */
   readonly type: number;
+  /** Type of service that it is for; absent: all. */
+  readonly tos?: number;
+  /** It has metrics of its own, such as an MTU, which are not listed here. */
+  readonly metrics?: boolean;
   /** Metric. */
   readonly priority?: number;
   /** The gateway is on the link although no address says so. */
@@ -58,6 +63,7 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
 const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
 const RTA_NH_ID = 30;
@@ -161,7 +167,9 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
   if (priority !== undefined) route.priority = priority;
   const prefSrc = address(RTA_PREFSRC);
   if (prefSrc !== undefined) route.prefSrc = prefSrc;
+  if (a.at(RTA_METRICS) >= 0) route.metrics = true;
   if (a.at(RTA_MULTIPATH) >= 0) route.multipath = true;
+  if (data[offset + 3] !== 0) route.tos = data[offset + 3]!;
   return route;
 }
 
@@ -172,29 +180,35 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
  */
 export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
   const routes: Route[] = [];
-  socket.dump((batch) => {
-    batch.begin(RTM.GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, () => "list routes");
-    header(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, {
-      table: RT_TABLE_UNSPEC,
-      protocol: filter.protocol ?? 0,
-      scope: 0,
-      type: 0,
-      flags: 0,
-    });
-    if (filter.table !== undefined) batch.attrU32(RTA_TABLE, filter.table);
-    if (filter.ifindex !== undefined) batch.attrU32(RTA_OIF, filter.ifindex);
-    batch.end();
-  }, (message) => {
-    const route = message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined;
-    // Kernels without strict checking (before 4.20) send everything.
-    if (
-      route !== undefined &&
-      (filter.family === undefined || route.family === filter.family) &&
-      (filter.protocol === undefined || route.protocol === filter.protocol) &&
-      (filter.table === undefined || route.table === filter.table) &&
-      (filter.ifindex === undefined || route.ifindex === filter.ifindex)
-    ) routes.push(route);
-  }, { restart: () => routes.length = 0 });
+  try {
+    socket.dump((batch) => {
+      batch.begin(RTM.GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, () => "list routes");
+      header(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, {
+        table: RT_TABLE_UNSPEC,
+        protocol: filter.protocol ?? 0,
+        scope: 0,
+        type: 0,
+        flags: 0,
+      });
+      if (filter.table !== undefined) batch.attrU32(RTA_TABLE, filter.table);
+      if (filter.ifindex !== undefined) batch.attrU32(RTA_OIF, filter.ifindex);
+      batch.end();
+    }, (message) => {
+      const route = message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined;
+      // Kernels without strict checking (before 4.20) send everything.
+      if (
+        route !== undefined &&
+        (filter.family === undefined || route.family === filter.family) &&
+        (filter.protocol === undefined || route.protocol === filter.protocol) &&
+        (filter.table === undefined || route.table === filter.table) &&
+        (filter.ifindex === undefined || route.ifindex === filter.ifindex)
+      ) routes.push(route);
+    }, { restart: () => routes.length = 0 });
+  } catch (error) {
+    // A table without any route may not be there yet.
+    const empty = error instanceof NetlinkError && error.code === "ENOENT";
+    if (!empty || filter.table === undefined) throw error;
+  }
   return routes;
 }
 

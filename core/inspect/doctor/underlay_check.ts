@@ -15,7 +15,8 @@ import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { onSameLink } from "../../overlay/same_link.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../../kernel/kind.ts";
+import { MAIN_TABLE } from "../../kernel/kinds/route.ts";
 import { chooseUnderlay, type Underlay } from "../../overlay/underlay.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 

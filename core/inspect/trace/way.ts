@@ -11,7 +11,7 @@ import { listNeighbours } from "../../../ffi/rtnl/neighbour.ts";
 import type { Route } from "../../../ffi/rtnl/route.ts";
 import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
 import type { Lease } from "../../cluster/lease.ts";
-import { KNET_PROTOCOL } from "../../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../../kernel/kind.ts";
 import {
   broken,
   fine,

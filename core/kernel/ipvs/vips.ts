@@ -15,7 +15,7 @@ import {
 import { addLink, changeLink, deleteLink, getLink } from "../../../ffi/rtnl/link.ts";
 import { encodeRoute, listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
 import { familyOf } from "../../base/address.ts";
-import { KNET_PROTOCOL } from "../tables.ts";
+import { KNET_PROTOCOL } from "../kind.ts";
 
 /** The device that holds the virtual IPs on a host. */
 export const VIP_DEVICE = "knet-ipvs0";
