@@ -15,7 +15,7 @@ import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { VERSION } from "../base/version.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
-import type { Overlay, Reconciled } from "../overlay/overlay.ts";
+import type { Reconciled } from "../overlay/overlay.ts";
 import { tunnelMetrics } from "./tunnel_metrics.ts";
 
 /** One family of metrics. */
