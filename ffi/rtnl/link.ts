@@ -7,6 +7,7 @@ import { formatAddress, formatMac } from "../ip.ts";
 import {
   Batch,
   NLA_F_NESTED,
+  NLM_F_ACK,
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
@@ -345,7 +346,46 @@ export function listLinks(
   return links;
 }
 
-/** Finds a link by name or index. */
+/** Bytes of a name at most, the closing zero not counted (IFNAMSIZ of linux/if.h). */
+const NAME_BYTES = 15;
+
+/**
+ * Finds a link by name or index, by asking for that one alone: a host of many containers has many links.
+ *
+ * @returns undefined if there is none; alternative names (`altname` of `ip link`) do not count.
+ * @throws {NetlinkError}
+ */
 export function getLink(socket: NetlinkSocket, nameOrIndex: string | number): Link | undefined {
-  return listLinks(socket).find((link) => link.name === nameOrIndex || link.index === nameOrIndex);
+  const [name, index] = typeof nameOrIndex === "string"
+    ? [nameOrIndex, 0]
+    : [undefined, nameOrIndex];
+  // What no link can have, the kernel refuses with other errors than that there is none.
+  if (name === undefined ? index <= 0 : !isLinkName(name)) return undefined;
+  let found: Link | undefined;
+  try {
+    // Not a dump, but answered alike: one link, then the acknowledgement that was asked for.
+    socket.dump((batch) => {
+      batch.begin(
+        RTM.GETLINK,
+        NLM_F_REQUEST | NLM_F_ACK,
+        () => `find device ${name === undefined ? `#${index}` : `"${name}"`}`,
+      );
+      header(batch, index, 0, 0);
+      if (name !== undefined) batch.attrString(IFLA_IFNAME, name);
+      batch.attrU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+      batch.end();
+    }, (message) => {
+      if (message.type === RTM.NEWLINK) found = decodeLink(message);
+    });
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENODEV") return undefined;
+    throw error;
+  }
+  // The kernel (5.5 and newer) takes an alternative name for a name.
+  return name === undefined || found?.name === name ? found : undefined;
+}
+
+function isLinkName(name: string): boolean {
+  const bytes = new TextEncoder().encode(name).length;
+  return bytes > 0 && bytes <= NAME_BYTES && !name.includes("\0");
 }
