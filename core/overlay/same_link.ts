@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { RTN_UNICAST } from "../../ffi/linux/rtnetlink.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Route } from "../../ffi/rtnl/route.ts";
 import { networkOf, prefixContains } from "../base/address.ts";
@@ -15,7 +16,6 @@ export interface Nearby {
   readonly direct: boolean;
 }
 
-const RTN_UNICAST = 1; // linux/rtnetlink.h
 const IFA_F_NOPREFIXROUTE = 0x200; // linux/if_addr.h
 
 /** Whether a route says that its destination is on an interface's link. */

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readSmallFile } from "../../../ffi/libc.ts";
+import { readSmallFile } from "../../../ffi/file.ts";
+import { RTN_UNICAST } from "../../../ffi/linux/rtnetlink.ts";
 import { listAddresses } from "../../../ffi/rtnl/address.ts";
 import { type Link, listLinks } from "../../../ffi/rtnl/link.ts";
 import { listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
@@ -18,8 +19,6 @@ import { onSameLink } from "../../overlay/same_link.ts";
 import { KNET_PROTOCOL, MAIN_TABLE } from "../../kernel/tables.ts";
 import { chooseUnderlay, type Underlay } from "../../overlay/underlay.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
-
-const RTN_UNICAST = 1; // linux/rtnetlink.h
 
 /** Other devices that own the cluster's VNI and port. Pure. */
 export function vxlanRivals(links: readonly Link[], config: ClusterConfig): Link[] {
