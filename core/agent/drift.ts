@@ -7,7 +7,7 @@
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
 import { concernsLink } from "../overlay/same_link.ts";
-import { MAIN_TABLE } from "../kernel/kinds/route.ts";
+import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 
 /** Where to look. */
@@ -78,7 +78,7 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     }
     case "route": {
       const { value: route } = event;
-      if (event.pid === watched.port || route.table !== MAIN_TABLE) return undefined;
+      if (event.pid === watched.port || route.table !== RT_TABLE_MAIN) return undefined;
       if (route.dst.endsWith("/0")) return "underlay";
       if (underlay !== undefined && concernsLink(underlay, route)) return "underlay";
       return watched.entries.contradicts(event) ? "overlay" : undefined;

@@ -5,7 +5,7 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { readSmallFile } from "../../ffi/libc.ts";
+import { readSmallFile } from "../../ffi/file.ts";
 import { KnetError } from "../base/error.ts";
 import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 

@@ -155,7 +155,7 @@ export async function collectStatus(
     { listLinks },
     { listAddresses },
     { listRoutes },
-    { MAIN_TABLE },
+    { RT_TABLE_MAIN },
     { KernelEntries },
     { kindsOf },
     { openStore, redactUrl },
@@ -168,7 +168,7 @@ export async function collectStatus(
     import("../../ffi/rtnl/link.ts"),
     import("../../ffi/rtnl/address.ts"),
     import("../../ffi/rtnl/route.ts"),
-    import("../kernel/kinds/route.ts"),
+    import("../../ffi/linux/rtnetlink.ts"),
     import("../kernel/entries.ts"),
     import("../kernel/kinds/kinds.ts"),
     import("../store/open.ts"),
@@ -211,7 +211,7 @@ export async function collectStatus(
       const underlay = chooseUnderlay({
         links,
         addresses: listAddresses(rtnl),
-        routes: listRoutes(rtnl, { family, table: MAIN_TABLE }),
+        routes: listRoutes(rtnl, { family, table: RT_TABLE_MAIN }),
       }, { family, iface: state.iface, publicIp: state.publicIp });
       const backend = backendOf(config.backend);
       const context = {

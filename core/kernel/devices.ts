@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { IN6_ADDR_GEN_MODE_NONE } from "../../ffi/linux/if_link.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import {
   addAddress,
@@ -52,8 +53,6 @@ export type DevicePlan =
   | { readonly action: "create" }
   | { readonly action: "replace"; readonly index: number; readonly why: string };
 
-const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
-
 /**
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
@@ -88,8 +87,10 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
     if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
   }
   const ownAddressesOnly = spec.kind === "vxlan" || spec.kind === "tun";
-  if (ownAddressesOnly && (present.addrGenMode ?? ADDR_GEN_MODE_NONE) !== ADDR_GEN_MODE_NONE) {
-    change.addrGenMode = ADDR_GEN_MODE_NONE;
+  if (
+    ownAddressesOnly && (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
+  ) {
+    change.addrGenMode = IN6_ADDR_GEN_MODE_NONE;
   }
   if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
@@ -224,7 +225,7 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
     // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
     ...(spec.vxlan && {
       vxlan: { ...spec.vxlan, learning: false },
-      addrGenMode: ADDR_GEN_MODE_NONE,
+      addrGenMode: IN6_ADDR_GEN_MODE_NONE,
     }),
   });
   const made = listLinks(rtnl).find((link) => link.name === spec.name);

@@ -4,11 +4,36 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import {
+  RT_SCOPE_LINK,
+  RT_SCOPE_NOWHERE,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RT_TABLE_UNSPEC,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_METRICS,
+  RTA_MULTIPATH,
+  RTA_NH_ID,
+  RTA_OIF,
+  RTA_PREFSRC,
+  RTA_PRIORITY,
+  RTA_TABLE,
+  RTM,
+  RTM_F_CLONED,
+  RTMSG,
+  RTN_UNICAST,
+  RTN_UNSPEC,
+  RTNH_F_ONLINK,
+  RTPROT_STATIC,
+  RTPROT_UNSPEC,
+} from "../linux/rtnetlink.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
 /** One route. */
 export interface Route {
@@ -57,20 +82,6 @@ export interface RouteFilter {
   /** 254 is the main table. */
   readonly table?: number;
 }
-
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RTA_PREFSRC = 7;
-const RTA_METRICS = 8;
-const RTA_MULTIPATH = 9;
-const RTA_TABLE = 15;
-const RTA_NH_ID = 30;
-const RT_TABLE_UNSPEC = 0;
-const RT_SCOPE_NOWHERE = 255;
-const RTM_F_CLONED = 0x200;
-const RTMSG = 12;
 
 function describe(verb: WriteVerb, route: Route): string {
   const via = route.nexthopId !== undefined
@@ -147,7 +158,7 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
     const at = a.at(type, bytes);
     return at < 0 ? undefined : formatAddress(data, at, family);
   };
-  const route: { -readonly [key in keyof Route]: Route[key] } = {
+  const route: Mutable<Route> = {
     family,
     dst: `${address(RTA_DST) ?? (family === 4 ? "0.0.0.0" : "::")}/${data[offset + 1]}`,
     protocol: data[offset + 5]!,
@@ -219,13 +230,13 @@ export type RouteSpec = Partial<Route> & Pick<Route, "dst">;
 export function routeOf(route: RouteSpec): Route {
   return {
     family: textFamily(route.dst),
-    protocol: 4, // RTPROT_STATIC
+    protocol: RTPROT_STATIC,
     scope: route.gateway === undefined && route.nexthopId === undefined &&
         textFamily(route.dst) === 4
-      ? 253 // RT_SCOPE_LINK
-      : 0,
-    table: 254,
-    type: 1, // RTN_UNICAST
+      ? RT_SCOPE_LINK
+      : RT_SCOPE_UNIVERSE,
+    table: RT_TABLE_MAIN,
+    type: RTN_UNICAST,
     onlink: false,
     flags: 0,
     ...route,
@@ -282,6 +293,6 @@ export function replaceRoute(socket: NetlinkSocket, route: RouteSpec): void {
  * @throws {NetlinkError} ESRCH if there is none.
  */
 export function deleteRoute(socket: NetlinkSocket, route: RouteSpec): void {
-  // RTPROT_UNSPEC and RTN_UNSPEC: any.
-  one(socket, "delete", routeOf({ protocol: 0, type: 0, ...route }));
+  const any = { protocol: RTPROT_UNSPEC, type: RTN_UNSPEC };
+  one(socket, "delete", routeOf({ ...any, ...route }));
 }

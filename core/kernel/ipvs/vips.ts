@@ -3,6 +3,13 @@
  *
  * @module
  */
+import { IN6_ADDR_GEN_MODE_NONE } from "../../../ffi/linux/if_link.ts";
+import {
+  RT_SCOPE_HOST,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_LOCAL,
+  RTN_LOCAL,
+} from "../../../ffi/linux/rtnetlink.ts";
 import { Batch } from "../../../ffi/netlink/batch.ts";
 import type { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
@@ -19,12 +26,6 @@ import { KNET_PROTOCOL } from "../kind.ts";
 
 /** The device that holds the virtual IPs on a host. */
 export const VIP_DEVICE = "knet-ipvs0";
-
-const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
-const RT_TABLE_LOCAL = 255; // linux/rtnetlink.h
-const RT_SCOPE_UNIVERSE = 0;
-const RT_SCOPE_HOST = 254;
-const RTN_LOCAL = 2;
 
 /** Virtual IPs as they should be. */
 export interface VipsDesired {
@@ -127,7 +128,13 @@ export function ensureVipDevice(
   }
   if (link === undefined) {
     // A dummy device answers no ARP: the kernel makes it with NOARP.
-    addLink(rtnl, { name: device, kind: "dummy", mac, addrGenMode: ADDR_GEN_MODE_NONE, up: true });
+    addLink(rtnl, {
+      name: device,
+      kind: "dummy",
+      mac,
+      addrGenMode: IN6_ADDR_GEN_MODE_NONE,
+      up: true,
+    });
     link = getLink(rtnl, device)!;
     changes.push(`created ${device}`);
   } else if (!link.up) {

@@ -4,13 +4,10 @@
  *
  * @module
  */
+import { NTF_SELF, NUD_NOARP, NUD_PERMANENT } from "../../../ffi/linux/neighbour.ts";
 import { encodeFdb, type FdbEntry, listFdb } from "../../../ffi/rtnl/fdb.ts";
-import { RTNLGRP } from "../../../ffi/rtnl/rtnl.ts";
+import { RTNLGRP } from "../../../ffi/linux/rtnetlink.ts";
 import type { Kind } from "../kind.ts";
-
-const NUD_NOARP = 0x40; // linux/neighbour.h
-const NUD_PERMANENT = 0x80;
-const NTF_SELF = 0x02;
 
 /** The permanent entry that sends what goes to a MAC address to a VTEP. */
 export function fdbEntry(ifindex: number, mac: string, dst: string): FdbEntry {

@@ -4,13 +4,11 @@
  *
  * @module
  */
+import { NUD_NOARP, NUD_PERMANENT } from "../../../ffi/linux/neighbour.ts";
 import { encodeNeighbour, listNeighbours, type Neighbour } from "../../../ffi/rtnl/neighbour.ts";
-import { RTNLGRP } from "../../../ffi/rtnl/rtnl.ts";
+import { RTNLGRP } from "../../../ffi/linux/rtnetlink.ts";
 import type { Family } from "../../cluster/lease.ts";
 import type { Kind } from "../kind.ts";
-
-const NUD_NOARP = 0x40; // linux/neighbour.h
-const NUD_PERMANENT = 0x80;
 
 /** The permanent entry for an address. */
 export function permanentNeighbour(

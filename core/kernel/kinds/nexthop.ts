@@ -5,7 +5,7 @@
  * @module
  */
 import { encodeNexthop, listNexthops, type Nexthop } from "../../../ffi/rtnl/nexthop.ts";
-import { RTNLGRP } from "../../../ffi/rtnl/rtnl.ts";
+import { RTNLGRP } from "../../../ffi/linux/rtnetlink.ts";
 import type { Family } from "../../cluster/lease.ts";
 import { type Kind, KNET_PROTOCOL } from "../kind.ts";
 

@@ -5,17 +5,17 @@
  *
  * @module
  */
+import {
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTN_UNICAST,
+  RTNLGRP,
+} from "../../../ffi/linux/rtnetlink.ts";
 import { encodeRoute, listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
-import { RTNLGRP } from "../../../ffi/rtnl/rtnl.ts";
 import type { Family } from "../../cluster/lease.ts";
 import { type Kind, KNET_PROTOCOL } from "../kind.ts";
 import { nexthop } from "./nexthop.ts";
-
-/** RT_TABLE_MAIN of linux/rtnetlink.h. */
-export const MAIN_TABLE = 254;
-const RTN_UNICAST = 1; // linux/rtnetlink.h
-const RT_SCOPE_UNIVERSE = 0;
-const RT_SCOPE_LINK = 253;
 
 /** Where a route leads. */
 export interface RouteTarget {
@@ -36,7 +36,7 @@ export function knetRoute(target: RouteTarget): Route {
     protocol: KNET_PROTOCOL,
     // IPv6 has no scopes.
     scope: target.gateway === undefined && target.family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
-    table: MAIN_TABLE,
+    table: RT_TABLE_MAIN,
     type: RTN_UNICAST,
     flags: 0,
   };
@@ -60,16 +60,16 @@ export const route: Kind<Route> = {
   name: "route",
   rank: 3,
   key: (entry) =>
-    entry.table === MAIN_TABLE && isPlainMetric(entry) && !entry.tos ? entry.dst : undefined,
+    entry.table === RT_TABLE_MAIN && isPlainMetric(entry) && !entry.tos ? entry.dst : undefined,
   same: (wanted, present, nexthopId) =>
     sameTarget(wanted, present, nexthopId) && present.type === wanted.type &&
     present.protocol === wanted.protocol && present.prefSrc === wanted.prefSrc &&
     (wanted.family === 6 || present.scope === wanted.scope) && !present.metrics,
   encode: encodeRoute,
   list: (socket, { family }) =>
-    listRoutes(socket, { family, protocol: KNET_PROTOCOL, table: MAIN_TABLE }),
+    listRoutes(socket, { family, protocol: KNET_PROTOCOL, table: RT_TABLE_MAIN }),
   ours: ({ protocol, table, family }, scope) =>
-    protocol === KNET_PROTOCOL && table === MAIN_TABLE && family === scope.family,
+    protocol === KNET_PROTOCOL && table === RT_TABLE_MAIN && family === scope.family,
   groups: (family) => [family === 4 ? RTNLGRP.IPV4_ROUTE : RTNLGRP.IPV6_ROUTE],
   told: (event) => event.kind === "route" ? event.value : undefined,
   carrier: {
