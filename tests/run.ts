@@ -13,7 +13,7 @@ import { setUp } from "./setup.ts";
 import { compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
 import { whyNoLab } from "./support/skip.ts";
-import { addTally, runTests, type Tally } from "./support/tally.ts";
+import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
 import { ipvsHere } from "./support/vm_initrd.ts";
 import { runVmTests } from "./support/vm_tests.ts";
 
@@ -115,9 +115,18 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "compile":
       return await compileBinary(root);
     case "binary":
+      if (!hasBinary()) return couldNotStart("binary", "there is no dist/knet, see compile");
       return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
         KNET_BIN: binary,
       });
+  }
+}
+
+function hasBinary(): boolean {
+  try {
+    return Deno.statSync(binary).isFile;
+  } catch {
+    return false;
   }
 }
 
@@ -146,7 +155,11 @@ const seconds: string[] = [];
 for (const group of choice.groups) {
   const began = performance.now();
   console.log(`\n== ${group}`);
-  total = addTally(total, await runGroup(group, choice));
+  const tally = await runGroup(group, choice).catch((error) => {
+    console.error(error);
+    return couldNotStart(group, error);
+  });
+  total = addTally(total, tally);
   if (group === "vm" && vmDone !== undefined) {
     write(vmDone.output);
     seconds.push(`vm ${vmDone.seconds} s beside`);

@@ -15,6 +15,7 @@ import {
   type Outcome,
   words,
 } from "./exec.ts";
+import { mountOver, placesOfTests } from "./mount_over.ts";
 import { sleep, until } from "./wait.ts";
 
 const entry = new URL("../../cli/main.ts", import.meta.url).pathname;
@@ -301,11 +302,15 @@ export function networkOf(prefix: string): string {
   return `${[24, 16, 8, 0].map((bits) => Math.floor(base / 2 ** bits) % 256).join(".")}/${length}`;
 }
 
-/** The shell script that keeps the host's mount namespace: it ends with the test process, whose pipe it reads. */
+/**
+ * The shell script that keeps the host's mount namespace: it ends with the test process, whose pipe it reads.
+ *
+ * A minimal system has no /etc/machine-id that another could be mounted over: the host has a copy of /etc then.
+ */
 function holderScript(options: HostOptions, machineId: string): string {
   const root = options.root;
   return `set -e
-mount -t tmpfs -o mode=755 knet-lab /run
+${mountOver("/run", placesOfTests(), { options: "mode=755" }).join("\n")}
 mkdir -p /run/netns /run/host/data /run/shared /run/lock
 chmod 700 /run/host/data
 mount --bind /run/netns /run/netns && mount --make-shared /run/netns
@@ -313,7 +318,12 @@ mount --bind ${options.shared} /run/shared
 echo ${machineId} > /run/host/machine-id
 cat /proc/sys/kernel/random/uuid > /run/host/boot-id
 mount --bind /run/host/boot-id /proc/sys/kernel/random/boot_id
-if [ -e /etc/machine-id ]; then mount --bind /run/host/machine-id /etc/machine-id; fi
+if [ ! -e /etc/machine-id ]; then
+  cp -a /etc /run/host/etc
+  touch /run/host/etc/machine-id
+  mount --bind /run/host/etc /etc
+fi
+mount --bind /run/host/machine-id /etc/machine-id
 echo ${options.name} > /proc/sys/kernel/hostname
 ${
     root === undefined ? "" : `mount -t tmpfs -o mode=1777,noexec knet-lab ${root}/tmp
