@@ -6,7 +6,7 @@
 import { getLogger } from "@logtape/logtape";
 import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
-import { monotonicClock, wallClock } from "../base/clock.ts";
+import { monotonicClock, sleep, wallClock } from "../base/clock.ts";
 import { parsePrefix } from "../base/address.ts";
 import { type ClusterConfig, makeClusterConfig } from "../cluster/config.ts";
 import { reclaimVanished } from "../container/container.ts";
@@ -302,7 +302,7 @@ class Agent implements AsyncDisposable {
       if (!network.dirty) await this.#events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
       if (this.#stop.signal.aborted) break;
       // Changes come in bursts: what arrives within a few milliseconds is one change.
-      await new Promise((resolve) => setTimeout(resolve, SETTLE));
+      await sleep(SETTLE);
       this.#drain();
       const now = monotonicClock();
       if (now - lastTick >= TICK) {
@@ -316,7 +316,7 @@ class Agent implements AsyncDisposable {
       if (this.#underlayDirty) this.#checkUnderlay();
       if (network.dirty) {
         const wait = this.#lastFull + BREATH - monotonicClock();
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+        if (wait > 0) await sleep(wait);
         this.#drain();
         this.#reconcile("drift");
       } else if (network.firewallDirty) network.reconcileFirewall();

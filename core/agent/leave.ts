@@ -11,7 +11,7 @@ import { hasLibrary } from "../../ffi/load.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
 import { removeDevice } from "../kernel/devices.ts";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -104,7 +104,7 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
         remedy: "Run systemctl disable --now knet, then knet leave",
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
 }
 

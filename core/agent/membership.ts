@@ -6,7 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import type { Backend } from "../overlay/backend/backend.ts";
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, random } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
@@ -242,7 +242,7 @@ export class Membership {
     this.#own = lease;
     // Half of its TTL, with up to a tenth of jitter so that a cluster started at once does not renew at once.
     const ttl = this.#config!.leaseTtl * 1000;
-    this.#renewAt = monotonicClock() + ttl * (0.5 - Math.random() * 0.05);
+    this.#renewAt = monotonicClock() + ttl * (0.5 - random() * 0.05);
   }
 
   async #renew(): Promise<void> {

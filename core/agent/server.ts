@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { after } from "../base/clock.ts";
 import { removeIfPresent } from "../base/files.ts";
 import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
 import type { ServicesReport } from "../inspect/service_report.ts";
@@ -34,7 +35,7 @@ export function serveAgent(
     const { pathname } = new URL(request.url);
     if (request.method === "POST" && pathname === "/stop" && local) {
       // After the answer is out.
-      setTimeout(() => hooks.stop(), 20);
+      after(20, () => hooks.stop());
       return new Response("stopping\n");
     }
     if (request.method !== "GET") return new Response("Method not allowed\n", { status: 405 });

@@ -7,7 +7,6 @@
  * @module
  */
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { FileLock, holder } from "../../ffi/file_lock.ts";
 import {
   canonicalAddress,
@@ -16,6 +15,7 @@ import {
   prefixContains,
   prefixSize,
 } from "../base/address.ts";
+import { monotonicClock, random, sleep } from "../base/clock.ts";
 import { KnetError } from "../base/error.ts";
 import { fileVersion, readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 
@@ -99,11 +99,11 @@ const LOCK_DEADLINE = 60_000;
  */
 export async function lockBook(dataDir: string): Promise<FileLock> {
   Deno.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const deadline = performance.now() + LOCK_DEADLINE;
+  const deadline = monotonicClock() + LOCK_DEADLINE;
   for (;;) {
     const lock = FileLock.acquire(lockFile(dataDir));
     if (lock !== undefined) return lock;
-    if (performance.now() > deadline) {
+    if (monotonicClock() > deadline) {
       const pid = holder(lockFile(dataDir));
       throw new KnetError(
         `Cannot lock "${lockFile(dataDir)}": ${
@@ -113,7 +113,7 @@ export async function lockBook(dataDir: string): Promise<FileLock> {
       );
     }
     // At random, so that fifty who wait do not come in step.
-    await sleep(2 + Math.random() * 8);
+    await sleep(2 + random() * 8);
   }
 }
 

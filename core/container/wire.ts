@@ -15,7 +15,14 @@ import {
 import { withNetns } from "../../ffi/netns.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
-import { addLink, changeLink, deleteLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
+import {
+  addLink,
+  changeLink,
+  deleteLink,
+  getLink,
+  type Link,
+  listLinks,
+} from "../../ffi/rtnl/link.ts";
 import { addRoute, deleteRoute, listRoutes, type Route } from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
@@ -45,7 +52,20 @@ export function containerMac(address: string): string {
  * @throws {KnetError} if it is not there.
  */
 export function bridgeOf(rtnl: NetlinkSocket, name: string): Link {
-  const bridge = getLink(rtnl, name);
+  return needBridge(getLink(rtnl, name), name);
+}
+
+/** All links of the host by name, with one dump. */
+export function linksByName(rtnl: NetlinkSocket): ReadonlyMap<string, Link> {
+  return new Map(listLinks(rtnl).map((link) => [link.name, link]));
+}
+
+/**
+ * A link as the bridge that containers hang on.
+ *
+ * @throws {KnetError} if it is none.
+ */
+export function needBridge(bridge: Link | undefined, name: string): Link {
   if (bridge?.kind === "bridge") return bridge;
   const state = bridge === undefined ? "does not exist" : "is no bridge";
   throw new KnetError(`Cannot attach containers to "${name}": it ${state}`, {

@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { monotonicClock } from "../base/clock.ts";
+import { after, monotonicClock, type Timer } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { messageOf } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
@@ -71,7 +71,7 @@ export class SnapshotKeeper implements Disposable {
   readonly #make: () => Snapshot | undefined;
   readonly #warn: (sentence: string) => void;
   #next = -Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
 
   /**
    * @param make What to keep; undefined while there is nothing worth it.
@@ -92,7 +92,7 @@ export class SnapshotKeeper implements Disposable {
     if (this.#timer !== undefined) return;
     const wait = this.#next - monotonicClock();
     if (wait <= 0) this.write();
-    else this.#timer = setTimeout(() => this.write(), wait);
+    else this.#timer = after(wait, () => this.write());
   }
 
   /** Writes now. */
@@ -112,7 +112,7 @@ export class SnapshotKeeper implements Disposable {
 
   /** Forgets a write that is due. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 }
