@@ -96,22 +96,23 @@ export class KernelEntries implements Disposable {
    * @throws {NetlinkError} if the kernel refuses a dump, or sending fails as a whole.
    */
   converge(): Converged {
+    const before = this.#tables;
     this.read();
-    this.#widen();
+    this.#widen(before);
     const done = this.push();
     if (done.failures.length === 0) return done;
     // A number of ours that somebody else took, or a device that changed under our hands: look again, wider.
     const wide = { ...this.#scope, wide: true };
-    this.#tables = readTables(this.#kinds, this.#sockets, wide, this.#tables);
+    this.#tables = readTables(this.#kinds, this.#sockets, wide, before);
     return this.push();
   }
 
   /** Numbers are given out only in the knowledge of all that are taken, and an entry may be where the narrow look does not see it. */
-  #widen(): void {
+  #widen(before: Tables): void {
     const wide = { ...this.#scope, wide: true };
     for (const kind of this.#kinds) {
       if (kind.numbers === undefined || !this.#lacks(kind)) continue;
-      this.#tables.set(kind, readTable(kind, this.#sockets, wide, this.#tables));
+      this.#tables.set(kind, readTable(kind, this.#sockets, wide, before));
     }
   }
 

@@ -80,6 +80,21 @@ async function move(host: Host, address: string): Promise<void> {
 
 const far = (lab: Lab) => identityOf(lab.host(2));
 
+/** Sends what goes to host 2 to another port, or with another VNI. */
+async function divert(lab: Lab, how: string): Promise<void> {
+  const { mac, publicIp } = await far(lab);
+  await lab.host(1).run(
+    `bridge fdb replace ${mac} dev knet.1 dst ${publicIp} ${how} self permanent`,
+  );
+}
+
+/** Id of the next hop to host 2. */
+async function nexthopId(lab: Lab): Promise<number | undefined> {
+  const { vtep } = await far(lab);
+  const rows = await lab.host(1).json<NexthopRow[]>("ip -j nexthop show proto 107");
+  return rows.find((row) => row.gateway === vtep)?.id;
+}
+
 /** What the tunnel device's entries may suffer. */
 const OF_VXLAN: readonly Injury[] = [
   {
@@ -116,13 +131,33 @@ const OF_VXLAN: readonly Injury[] = [
     },
   },
   {
+    name: "the port of an FDB entry is changed",
+    inflict: (lab) => divert(lab, "port 4790"),
+  },
+  {
+    name: "the VNI of an FDB entry is changed",
+    inflict: (lab) => divert(lab, "vni 4711"),
+  },
+  {
+    name: "a next-hop object becomes a blackhole",
+    nexthops: true,
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip nexthop replace id ${await nexthopId(lab)} blackhole proto 107`);
+    },
+  },
+  {
+    name: "a next-hop object is led elsewhere",
+    nexthops: true,
+    inflict: async (lab) => {
+      const id = await nexthopId(lab);
+      await lab.host(1).run(`ip nexthop replace id ${id} via 198.51.100.7 dev f0 proto static`);
+    },
+  },
+  {
     name: "a next-hop object is deleted",
     nexthops: true,
     inflict: async (lab) => {
-      const { vtep } = await far(lab);
-      const rows = await lab.host(1).json<NexthopRow[]>("ip -j nexthop show proto 107");
-      const id = rows.find((row) => row.gateway === vtep)?.id;
-      await lab.host(1).run(`ip nexthop del id ${id}`);
+      await lab.host(1).run(`ip nexthop del id ${await nexthopId(lab)}`);
     },
   },
   {
