@@ -75,19 +75,25 @@ export class DocsLab implements AsyncDisposable {
     }
   }
 
-  /** Environment and working directory go on from block to block, as in one session of a shell. */
+  /**
+   * Environment and working directory go on from block to block, as in one session of a shell. The output goes to a file: what a
+   * block leaves running in the background would keep a pipe open.
+   */
   async #runOn(n: number, script: string): Promise<Outcome> {
     const host = this.#lab.host(n);
     const init = this.#inits[n - 1]!;
-    const session = `cd ${TREE}; [ ! -e /run/host/session ] || . /run/host/session
+    const output = "/run/host/output";
+    const session =
+      `exec > ${output} 2>&1; cd ${TREE}; [ ! -e /run/host/session ] || . /run/host/session
       trap '{ export -p; echo "cd $PWD"; } > /run/host/session' EXIT
       ${script}`;
     const enter = [...host.enter.slice(0, -1), `--pid=/proc/${init.pid}/ns/pid_for_children`];
     const environment = [`PATH=${Deno.env.get("PATH")}`, `HOME=${Deno.env.get("HOME")}`];
-    return await exec(
+    const { code } = await exec(
       [...enter, "--", "env", "-i", ...environment, "NO_COLOR=1", "bash", "-c", session],
       { check: false, ...LIMIT },
     );
+    return { code, stdout: await Deno.readTextFile(host.path(output)), stderr: "" };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
