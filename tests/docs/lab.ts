@@ -24,6 +24,14 @@ const PASSWORD = "PASSWORD";
 /** Directories of the machine that a host may write to without the machine's noticing. */
 const WRITABLE = ["/etc", "/usr", "/var", "/root", "/home", "/srv", "/opt"];
 
+/** Why this machine cannot lay one file system over another, or undefined when it can. */
+export async function whyNoOverlay(): Promise<string | undefined> {
+  const script = `mount -t tmpfs knet-docs /mnt && mkdir /mnt/up /mnt/work &&
+    mount -t overlay -o lowerdir=/etc,upperdir=/mnt/up,workdir=/mnt/work knet-docs /etc`;
+  const { code } = await exec(["unshare", "-m", "sh", "-c", script], { check: false });
+  return code === 0 ? undefined : "needs a kernel with overlayfs";
+}
+
 /** A lab of two hosts with Postgres for one page. */
 export class DocsLab implements AsyncDisposable {
   readonly #lab: Lab;

@@ -110,7 +110,7 @@ function has(help: string, option: string): boolean {
   return new RegExp(`${option.replace(/^--no-/, "--(?:no-)?")}\\b(?!-)`).test(help);
 }
 
-Deno.test("pages: every command and option of knet that is spoken of is there", async () => {
+Deno.test("pages: every command, option and variable of knet that is spoken of is there", async () => {
   const help = await allHelp();
   assert.ok(help.size > 25, "the commands were found in the help");
   const everything = [...help.values()].join("\n");
@@ -121,6 +121,8 @@ Deno.test("pages: every command and option of knet that is spoken of is there", 
       if (!["--flag", "--no-flag"].includes(option) && !has(everything, option)) {
         faults.push(`${page}: ${code}: no command has ${option}`);
       }
+    } else if (/^KNET_[A-Z_]+$/.test(code)) {
+      if (!everything.includes(code)) faults.push(`${page}: ${code}: no option takes it`);
     } else if (/^knet [a-zC-]/.test(code)) {
       const problem = fault(code, help);
       if (problem !== undefined) faults.push(`${page}: ${code}: ${problem}`);
