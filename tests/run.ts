@@ -2,8 +2,9 @@
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--filter TEXT]`.
  *
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
- * distribution's kernel in a virtual machine where the running one has none), e2e, compile and binary
- * (a short end-to-end set against `dist/knet`). `--binary` lets the whole end-to-end suite run against
+ * distribution's kernel in a virtual machine where the running one has none), e2e, compile, binary
+ * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
+ * `dist/knet`). `--binary` lets the whole end-to-end suite run against
  * `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
  *
@@ -43,7 +44,17 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
 ];
 
 // The binary first: what it carries is tried by unit tests, too.
-const GROUPS = ["compile", "unit", "doc", "store", "kernel", "vm", "e2e", "binary"] as const;
+const GROUPS = [
+  "compile",
+  "unit",
+  "doc",
+  "store",
+  "kernel",
+  "vm",
+  "e2e",
+  "binary",
+  "docs",
+] as const;
 type Group = (typeof GROUPS)[number];
 
 interface Choice {
@@ -119,6 +130,8 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
       return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
         KNET_BIN: binary,
       });
+    case "docs":
+      return await runTests(["tests/docs"], choice.filter);
   }
 }
 
