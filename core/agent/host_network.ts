@@ -16,7 +16,7 @@ import type { Underlay } from "../overlay/underlay.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
-import type { ServiceChanges } from "./membership.ts";
+import type { ServiceChanges } from "./membership_options.ts";
 import { Counters } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import type { Reconciled } from "../overlay/overlay.ts";

@@ -33,7 +33,7 @@ import {
   type Traffic,
 } from "../inspect/service_report.ts";
 import type { ServiceRow } from "../kernel/ipvs/shown_servers.ts";
-import type { ServiceChanges } from "./membership.ts";
+import type { ServiceChanges } from "./membership_options.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "service"]);

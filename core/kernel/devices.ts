@@ -16,6 +16,7 @@ import {
   addLink,
   changeLink,
   deleteLink,
+  getLink,
   type Link,
   type LinkChange,
   listLinks,
@@ -154,6 +155,7 @@ export interface EnsuredDevice {
 /**
  * Makes a device be as it should.
  *
+ * @param options.links The host's, if they have just been read.
  * @param options.keepOuter Leave a VXLAN device that is there its outer address and its underlay interface for now.
  * @throws {KnetError} if another device is in the way.
  * @throws {NetlinkError} if the kernel refuses.
@@ -161,10 +163,10 @@ export interface EnsuredDevice {
 export function ensureDevice(
   rtnl: NetlinkSocket,
   spec: DeviceSpec,
-  options: { readonly keepOuter?: boolean } = {},
+  options: { readonly keepOuter?: boolean; readonly links?: readonly Link[] } = {},
 ): EnsuredDevice {
   const changes: string[] = [];
-  const links = listLinks(rtnl);
+  const links = options.links ?? listLinks(rtnl);
   let todo = planDevice(spec, links);
   let deferred = false;
   let index: number;
@@ -228,7 +230,7 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
       addrGenMode: IN6_ADDR_GEN_MODE_NONE,
     }),
   });
-  const made = listLinks(rtnl).find((link) => link.name === spec.name);
+  const made = getLink(rtnl, spec.name);
   if (made === undefined) throw new KnetError(`Cannot use device "${spec.name}": it vanished`);
   const rest = planDevice(spec, [made]);
   if (rest.action === "change") changeLink(rtnl, made.index, rest.change);
@@ -237,7 +239,7 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
 
 /** Deletes a device if it is there. */
 export function removeDevice(rtnl: NetlinkSocket, name: string): boolean {
-  const link = listLinks(rtnl).find((candidate) => candidate.name === name);
+  const link = getLink(rtnl, name);
   if (link === undefined) return false;
   deleteLink(rtnl, link.index);
   return true;

@@ -9,6 +9,7 @@
 import { getLogger } from "@logtape/logtape";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { listAddresses } from "../../ffi/rtnl/address.ts";
+import { listLinks } from "../../ffi/rtnl/link.ts";
 import { formatPrefix, nthAddress, parsePrefix } from "../base/address.ts";
 import { deriveMac } from "../base/mac.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
@@ -191,10 +192,11 @@ export class Overlay implements AsyncDisposable {
     changes.push(...this.#accompany(backend, context, spec));
     // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
     // drop what comes from one that they do not know yet.
-    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true });
+    const links = listLinks(this.#rtnl);
+    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true, links });
     changes.push(...ensured?.changes ?? []);
     const device = ensured?.index ?? 0;
-    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge));
+    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge), { links });
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
     if (device !== this.#device) {
@@ -208,7 +210,7 @@ export class Overlay implements AsyncDisposable {
       changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
-    for (const name of removeStaleDevices(this.#rtnl, spec?.name)) {
+    for (const name of removeStaleDevices(this.#rtnl, spec?.name, links)) {
       changes.push(`removed ${name}, which another backend left`);
     }
     return { ...result, changes };
