@@ -4,13 +4,12 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
+import { sdNotify } from "../../ffi/notify.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
-import { monotonicClock, sleep, wallClock } from "../base/clock.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
 import { parsePrefix } from "../base/address.ts";
 import { type ClusterConfig, makeClusterConfig } from "../cluster/config.ts";
-import { reclaimVanished } from "../container/container.ts";
-import { KnetError, messageOf } from "../base/error.ts";
+import { KnetError } from "../base/error.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
 import type { StatusReport } from "../inspect/status.ts";
@@ -22,6 +21,7 @@ import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
+import { runLoop } from "./loop.ts";
 import { agentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { contextOf } from "./context.ts";
@@ -34,12 +34,6 @@ export type { AgentOptions } from "./agent_options.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-/** Milliseconds between two looks at what sends no notification. */
-const TICK = 1000;
-const SLOW_RESYNC = 60_000;
-/** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
-const BREATH = 150;
-const SETTLE = 10;
 /** How long `--once` waits for a store that is away. */
 const ONCE_PATIENCE = 10_000;
 
@@ -72,7 +66,6 @@ class Agent implements AsyncDisposable {
   #membership!: Membership;
   #config: ClusterConfig | undefined;
   #lease: Lease | undefined;
-  #underlayDirty = false;
   #lastFull = -Infinity;
 
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
@@ -164,7 +157,16 @@ class Agent implements AsyncDisposable {
     }, this.#options.listen);
     this.#tell();
     try {
-      await this.#loop();
+      await runLoop({
+        network,
+        underlay: this.#underlay,
+        events: this.#events,
+        dataDir: this.#options.dataDir,
+        signal: this.#stop.signal,
+        lastFull: () => this.#lastFull,
+        reconcile: (why) => this.#reconcile(why),
+        onUnderlay: (change) => this.#onUnderlay(change),
+      });
     } finally {
       this.#end();
       // On a reload knet join runs the next agent at once.
@@ -260,16 +262,13 @@ class Agent implements AsyncDisposable {
     this.#snapshots.touch();
   }
 
-  #checkUnderlay(): void {
-    this.#underlayDirty = false;
-    const change = this.#underlay.look();
-    if (change === undefined) return;
+  /** The underlay is another one, or has another address. */
+  #onUnderlay(change: "address" | "other"): void {
     this.#configure();
     this.#network.invalidate();
-    if (change === "address") {
-      log.info("Underlay address is {address} now", { address: this.#underlay.now.address });
-      this.#membership.refresh({ reset: true, renew: true });
-    }
+    if (change === "other") return;
+    log.info("Underlay address is {address} now", { address: this.#underlay.now.address });
+    this.#membership.refresh({ reset: true, renew: true });
   }
 
   #configure(): void {
@@ -286,53 +285,5 @@ class Agent implements AsyncDisposable {
     if (network.ready && !ready) sdNotify("READY=1");
     if (network.refusal !== undefined) this.#end();
     this.#tell();
-  }
-
-  #drain(): void {
-    const news = this.#events.read(this.#network.watched(this.#underlay.now));
-    if (news.underlay) this.#underlayDirty = true;
-    this.#network.note(news);
-  }
-
-  async #loop(): Promise<void> {
-    const network = this.#network;
-    const watchdog = watchdogInterval();
-    let lastTick = monotonicClock();
-    let lastNotify = -Infinity;
-    while (!this.#stop.signal.aborted) {
-      if (!network.dirty) await this.#events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
-      if (this.#stop.signal.aborted) break;
-      // Changes come in bursts: what arrives within a few milliseconds is one change.
-      await sleep(SETTLE);
-      this.#drain();
-      const now = monotonicClock();
-      if (now - lastTick >= TICK) {
-        lastTick = now;
-        this.#tick(now);
-      } else network.services.noteKernel();
-      if (watchdog !== undefined && now - lastNotify >= watchdog / 3) {
-        lastNotify = now;
-        sdNotify("WATCHDOG=1");
-      }
-      if (this.#underlayDirty) this.#checkUnderlay();
-      if (network.dirty) {
-        const wait = this.#lastFull + BREATH - monotonicClock();
-        if (wait > 0) await sleep(wait);
-        this.#drain();
-        this.#reconcile("drift");
-      } else if (network.firewallDirty) network.reconcileFirewall();
-      if (network.services.dirty) network.reconcileServices();
-    }
-  }
-
-  #tick(now: number): void {
-    this.#network.tick();
-    if (this.#network.problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
-      this.#network.invalidate();
-      this.#underlayDirty = true;
-      void reclaimVanished({ dataDir: this.#options.dataDir }).catch((error) =>
-        log.warn("{message}", { message: messageOf(error) })
-      );
-    }
   }
 }

@@ -1,4 +1,5 @@
 // A plan, carried out on the real kernel, leaves nothing to plan; what is not knet's stays as it was.
+// Longer than others: each attribute of each kind is changed by hand.
 import assert from "node:assert/strict";
 import { apply } from "../../core/kernel/apply.ts";
 import { plan } from "../../core/kernel/plan.ts";
