@@ -11,7 +11,7 @@ import { apply, type Failure } from "./apply.ts";
 import { contradicts, pollDrift } from "./drift.ts";
 import { KernelSockets, type Kind, type Scope, type Wish } from "./kind.ts";
 import { KINDS } from "./kinds/kinds.ts";
-import { carrierNumber, plan } from "./plan.ts";
+import { carrierNumbers, plan } from "./plan.ts";
 import { readTable, readTables, Tables } from "./tables.ts";
 import { Touched, Wishes } from "./wishes.ts";
 
@@ -155,7 +155,11 @@ export class KernelEntries implements Disposable {
     const key = kind.key(value);
     const present = key === undefined ? undefined : this.#tables.of(kind).entries.get(key);
     return present !== undefined &&
-      kind.same(value, present, carrierNumber(kind, value, this.#wishes, this.#tables));
+      kind.same(
+        value,
+        present,
+        carrierNumbers(kind, this.#wishes, this.#tables)?.(value),
+      );
   }
 
   /** How many there are of each kind. */

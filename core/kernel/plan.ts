@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Kind, Verb } from "./kind.ts";
+import type { Kind, Verb, Wish } from "./kind.ts";
 import type { Table, Tables } from "./tables.ts";
 import type { Touched, Wishes } from "./wishes.ts";
 
@@ -30,49 +30,64 @@ export function plan(
   const writes: Operation[] = [];
   const deletions: Operation[][] = [];
   /** Numbers that are given out here, by kind and key. */
-  const given = new Map<Kind, Map<string, number>>();
+  const given: Given = new Map();
   for (const kind of kinds) {
     const table = actual.of(kind);
     const wanted = wishes.of(kind);
+    const { numbers, overwrites } = kind;
     const gone: Operation[] = [];
     deletions.unshift(gone);
-    const free = kind.numbers && new NumberSource(kind.numbers.first, table.numbers);
-    if (touched === undefined) chooseAmongExtra(kind, table, wishes, actual);
-    for (const key of touched?.of(kind) ?? wanted.keys()) {
-      const wish = wanted.get(key)?.value;
+    const free = numbers && new NumberSource(numbers.first, table.numbers);
+    const numberOf = carrierNumbers(kind, wishes, actual, given);
+    if (table.extra.length > 0 && touched === undefined) {
+      chooseAmongExtra(kind, table, wanted, numberOf);
+    }
+    const fulfil = (wish: unknown, key: string) => {
       const present = table.entries.get(key);
-      if (wish === undefined) {
-        if (present !== undefined) gone.push({ verb: "delete", kind, value: present });
-        continue;
-      }
-      const carrier = carrierNumber(kind, wish, wishes, actual, given);
-      if (present !== undefined && kind.same(wish, present, carrier)) continue;
-      let value: unknown = wish;
-      if (kind.numbers !== undefined) {
-        const number = present === undefined ? free!.next() : kind.numbers.of(present);
-        value = kind.numbers.assign(wish, number);
+      const carrier = numberOf?.(wish);
+      if (present !== undefined && kind.same(wish, present, carrier)) return;
+      let value = wish;
+      if (numbers !== undefined) {
+        const number = present === undefined ? free!.next() : numbers.of(present);
+        value = numbers.assign(wish, number);
         if (present === undefined) note(given, kind, key, number);
       } else if (carrier !== undefined) value = kind.carrier!.assign(wish, carrier);
-      const verb = present !== undefined || kind.overwrites ? "replace" : "add";
+      const verb = present !== undefined || overwrites ? "replace" : "add";
       writes.push({ verb, kind, value });
+    };
+    if (touched !== undefined) {
+      for (const key of touched.of(kind)) {
+        const wish = wanted.get(key);
+        const present = table.entries.get(key);
+        if (wish !== undefined) fulfil(wish.value, key);
+        else if (present !== undefined) gone.push({ verb: "delete", kind, value: present });
+      }
+      continue;
     }
-    if (touched !== undefined) continue;
-    for (const [key, value] of table.entries) {
+    wanted.forEach(({ value }, key) => fulfil(value, key));
+    table.entries.forEach((value, key) => {
       if (!wanted.has(key)) gone.push({ verb: "delete", kind, value });
-    }
+    });
     for (const value of table.extra) gone.push({ verb: "delete", kind, value });
   }
   return writes.concat(...deletions);
 }
 
+type Given = Map<Kind, Map<string, number>>;
+
 /** Of several entries with one key the one that is right stays. */
-function chooseAmongExtra(kind: Kind, table: Table, wishes: Wishes, actual: Tables): void {
+function chooseAmongExtra(
+  kind: Kind,
+  table: Table,
+  wanted: ReadonlyMap<string, Wish>,
+  numberOf: NumberOf | undefined,
+): void {
   table.extra.forEach((entry, at) => {
     const key = kind.key(entry);
-    const wish = key === undefined ? undefined : wishes.of(kind).get(key)?.value;
+    const wish = key === undefined ? undefined : wanted.get(key)?.value;
     const present = key === undefined ? undefined : table.entries.get(key);
     if (wish === undefined || present === undefined) return;
-    const carrier = carrierNumber(kind, wish, wishes, actual, NOTHING_GIVEN);
+    const carrier = numberOf?.(wish);
     if (kind.same(wish, present, carrier) || !kind.same(wish, entry, carrier)) return;
     table.entries.set(key!, entry);
     table.extra[at] = present;
@@ -83,33 +98,36 @@ function chooseAmongExtra(kind: Kind, table: Table, wishes: Wishes, actual: Tabl
   });
 }
 
-const NOTHING_GIVEN: ReadonlyMap<Kind, ReadonlyMap<string, number>> = new Map();
+/** The number of what carries an entry; undefined for one that is not carried. */
+type NumberOf = (wanted: unknown) => number | undefined;
 
 /**
- * The number of what carries an entry, where something does that is wanted, too.
+ * Finds the numbers of what carries a kind's entries, where that is wanted, too.
  *
  * @param given Numbers of carriers that are still to be written.
+ * @returns undefined for a kind that nothing carries.
  */
-export function carrierNumber(
-  kind: Kind,
-  wanted: unknown,
+export function carrierNumbers(
+  { carrier }: Kind,
   wishes: Wishes,
   actual: Tables,
-  given: ReadonlyMap<Kind, ReadonlyMap<string, number>> = NOTHING_GIVEN,
-): number | undefined {
-  const { carrier } = kind;
-  const key = carrier?.key(wanted);
-  if (carrier === undefined || key === undefined || !wishes.of(carrier.kind).has(key)) {
-    return undefined;
-  }
-  const present = actual.of(carrier.kind).entries.get(key);
-  return present !== undefined
-    ? carrier.kind.numbers!.of(present)
-    : given.get(carrier.kind)?.get(key);
+  given?: Given,
+): NumberOf | undefined {
+  if (carrier === undefined) return undefined;
+  const { numbers } = carrier.kind;
+  const carriers = wishes.of(carrier.kind);
+  const present = actual.of(carrier.kind).entries;
+  const fresh = given?.get(carrier.kind);
+  return (wanted) => {
+    const key = carrier.key(wanted);
+    if (key === undefined || !carriers.has(key)) return undefined;
+    const held = present.get(key);
+    return held !== undefined ? numbers!.of(held) : fresh?.get(key);
+  };
 }
 
 function note(
-  given: Map<Kind, Map<string, number>>,
+  given: Given,
   kind: Kind,
   key: string,
   number: number,
@@ -136,13 +154,14 @@ class NumberSource {
 /** What the tables hold after an operation succeeded. */
 export function advance(tables: Tables, { verb, kind, value }: Operation): void {
   const table = tables.of(kind);
+  const { numbers } = kind;
   const key = kind.key(value);
-  const number = kind.numbers?.of(value);
   if (verb !== "delete") {
     if (key !== undefined) table.entries.set(key, value);
-    if (number !== undefined) table.numbers.set(number, key);
+    if (numbers !== undefined) table.numbers.set(numbers.of(value), key);
     return;
   }
+  const number = numbers?.of(value);
   const held = number === undefined ? key : table.numbers.get(number) ?? key;
   if (held !== undefined && table.entries.get(held) === value) table.entries.delete(held);
   if (number !== undefined) table.numbers.delete(number);

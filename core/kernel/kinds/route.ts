@@ -76,10 +76,16 @@ export const route: Kind<Route> = {
     kind: nexthop as Kind,
     key: ({ onlink, gateway }) => onlink ? gateway : undefined,
     of: ({ nexthopId }) => nexthopId,
-    assign: ({ gateway: _, ifindex: _2, ...entry }, nexthopId) => ({
-      ...entry,
+    assign: ({ family, dst, protocol, scope, table, type, flags }, nexthopId) => ({
+      family,
+      dst,
       nexthopId,
+      protocol,
+      scope,
+      table,
+      type,
       onlink: false,
+      flags,
     }),
   },
 };
