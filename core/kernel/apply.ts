@@ -36,30 +36,41 @@ export function apply(
   const failures: Failure[] = [];
   // One send's worth at a time: the bytes stay in the processor's cache, and nothing grows with the cluster.
   const batch = new Batch(BATCH_BYTES + (BATCH_BYTES >> 2));
-  let sending: Operation[] = [];
-  operations.forEach((operation, index) => {
+  let first = 0;
+  /** Indexes of those since `first` that could not be encoded. */
+  let left: number[] = [];
+  for (let index = 0; index < operations.length; index++) {
+    const operation = operations[index]!;
+    const { kind, verb, value } = operation;
     const { count } = batch;
     try {
-      operation.kind.encode(batch, operation.verb, operation.value);
-      sending.push(operation);
+      kind.encode(batch, verb, value);
     } catch (error) {
       if (batch.count > count) batch.drop();
+      left.push(index);
       failures.push({ operation, error: cannotEncode(operation, error) });
     }
     const next = operations[index + 1];
-    const full = batch.size >= BATCH_BYTES || next?.kind.channel !== operation.kind.channel;
-    if (sending.length === 0 || (!full && next !== undefined)) return;
-    const refused = sockets.of(operation.kind).send(batch);
+    if (next !== undefined && next.kind.channel === kind.channel && batch.size < BATCH_BYTES) {
+      continue;
+    }
+    const refused = batch.count === 0 ? [] : sockets.of(kind).send(batch);
     batch.clear();
-    let at = 0;
-    sending.forEach((done, place) => {
-      const error = refused[at]?.index === place ? refused[at++]!.error : undefined;
-      if (error === undefined || (done.verb === "delete" && GONE.has(error.code))) {
-        advance(tables, done);
-      } else failures.push({ operation: done, error });
+    const all = operations.slice(first, index + 1);
+    const sent = left.length === 0 ? all : all.filter((_, at) => !left.includes(first + at));
+    const failed = new Set<number>();
+    for (const { index: at, error } of refused) {
+      const operation = sent[at]!;
+      if (operation.verb === "delete" && GONE.has(error.code)) continue;
+      failures.push({ operation, error });
+      failed.add(at);
+    }
+    sent.forEach((done, at) => {
+      if (!failed.has(at)) advance(tables, done);
     });
-    sending = [];
-  });
+    first = index + 1;
+    left = [];
+  }
   withdraw(sockets, operations, failures, tables);
   return failures;
 }
