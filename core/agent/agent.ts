@@ -16,11 +16,12 @@ import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
+import { timedStore } from "../store/timed_store.ts";
+import { entryCounts } from "./entry_counts.ts";
 import { HostNetwork } from "./host_network.ts";
 import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership, type ServiceChanges } from "./membership.ts";
-import { agentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
@@ -77,8 +78,13 @@ class Agent implements AsyncDisposable {
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
     this.#options = options;
     this.#identity = identity;
-    this.#store = store;
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
+    const { metrics } = this.#network;
+    this.#store = timedStore(store, {
+      asked: (call, milliseconds) => metrics.storeAsked(call, milliseconds),
+      changed: () => metrics.heard("store"),
+      unchanged: () => metrics.heardNothing("store"),
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -143,12 +149,12 @@ class Agent implements AsyncDisposable {
     await using _server = serveAgent(this.#options.stateDir, {
       status: () => this.#report(),
       metrics: () =>
-        agentMetrics({
-          counters: network.counters,
+        network.metrics.text({
           ready: network.ready,
-          since: this.#since,
           membership: this.#membership,
-          overlay: network.overlay,
+          peers: network.overlay.peers,
+          entries: entryCounts(network.overlay),
+          tunnel: network.overlay.tunnel,
           containers: this.#report().containers,
           services: network.services.counts,
         }),

@@ -10,6 +10,7 @@ import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { threadId } from "../../ffi/thread.ts";
+import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
@@ -50,6 +51,8 @@ export interface KernelNews {
   readonly firewall: boolean;
   /** The kernel dropped notifications, which asks for everything. */
   readonly overrun: boolean;
+  /** When the first of it arrived, monotonic clock. */
+  readonly since?: number;
 }
 
 /** The sockets that the agent waits on. */
@@ -60,6 +63,8 @@ export class KernelEvents implements Disposable {
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
   readonly #thread = threadId();
+  /** When the first notification arrived that was not read yet. */
+  #since: number | undefined;
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
@@ -85,7 +90,8 @@ export class KernelEvents implements Disposable {
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
   async wait(timeoutMs: number): Promise<void> {
-    await this.#poll.wait(timeoutMs);
+    const ready = await this.#poll.wait(timeoutMs);
+    if (ready.length > 0) this.#since ??= monotonicClock();
   }
 
   /** Ends a wait. */
@@ -110,7 +116,10 @@ export class KernelEvents implements Disposable {
     const nft = this.#nft?.receive((message) => {
       if (!isOwnTransaction(message, this.#thread)) firewall = true;
     });
+    const since = this.#since ?? monotonicClock();
+    this.#since = undefined;
     return {
+      since,
       overlay,
       underlay,
       sysctl,

@@ -7,9 +7,11 @@
 import * as v from "valibot";
 import { KnetError, messageOf } from "../base/error.ts";
 import { parseShape, word } from "../base/shape.ts";
+import type { BackendType } from "../cluster/config.ts";
+import type { Via } from "../overlay/backend/backend.ts";
+import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { TIMEOUTS_SHAPE } from "../services/shape.ts";
 import type { RealServerReport, ServicesReport, Traffic } from "./service_report.ts";
-import type { StatusReport } from "./status.ts";
 
 /** Whether something is an object of numbers, and objects in it. */
 function holdsNumbers(value: unknown): boolean {
@@ -21,15 +23,14 @@ function holdsNumbers(value: unknown): boolean {
   return true;
 }
 
-type Peer = StatusReport["peers"][number];
-
-const STATUS: v.GenericSchema<unknown, StatusReport> = v.looseObject({
+/** What `StatusReport` describes; it does not import it, since that file reads by this shape. */
+const STATUS = v.looseObject({
   node: v.looseObject({
     id: v.string(),
     name: v.string(),
     publicIp: v.string(),
     subnet: v.string(),
-    backend: word<StatusReport["node"]["backend"]>(),
+    backend: word<BackendType>(),
     mtu: v.number(),
     device: v.string(),
     bridge: v.string(),
@@ -49,7 +50,7 @@ const STATUS: v.GenericSchema<unknown, StatusReport> = v.looseObject({
   }),
   store: v.looseObject({
     url: v.string(),
-    state: word<StatusReport["store"]["state"]>(),
+    state: word<"ok" | "away" | "unknown">(),
     detail: v.string(),
     revision: v.number(),
   }),
@@ -62,7 +63,7 @@ const STATUS: v.GenericSchema<unknown, StatusReport> = v.looseObject({
     route: v.boolean(),
     neighbour: v.boolean(),
     fdb: v.boolean(),
-    via: word<Peer["via"]>(),
+    via: word<Via>(),
     warning: v.exactOptional(v.string()),
   })),
   containers: v.array(v.looseObject({
@@ -73,7 +74,7 @@ const STATUS: v.GenericSchema<unknown, StatusReport> = v.looseObject({
   })),
   tunnel: v.exactOptional(v.looseObject({
     offloads: v.boolean(),
-    counters: v.custom<NonNullable<StatusReport["tunnel"]>["counters"]>(
+    counters: v.custom<TunnelStatus["counters"]>(
       holdsNumbers,
       "they are no counters",
     ),
@@ -140,7 +141,7 @@ function read<T>(schema: v.GenericSchema<unknown, T>, body: string): T {
  *
  * @throws {KnetError} if it is another thing.
  */
-export function readStatusReport(body: string): StatusReport {
+export function readStatusReport(body: string): v.InferOutput<typeof STATUS> {
   return read(STATUS, body);
 }
 
