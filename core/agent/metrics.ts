@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { monotonicClock, wallClock } from "../base/clock.ts";
 import { VERSION } from "../base/version.ts";
 import { isExpired } from "../cluster/allocate.ts";
@@ -13,6 +12,7 @@ import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
 import { registerProcessMetrics } from "./process_metrics.ts";
+import { Counter, Gauge, Histogram, Registry } from "./prom.ts";
 import { tunnelMetrics } from "./tunnel_metrics.ts";
 
 /** Kinds of drift, as far as they are told apart. */

@@ -6,9 +6,9 @@
  *
  * @module
  */
-import { Counter, Gauge, type Registry } from "prom-client";
 import { readLink, readSmallFile } from "../../ffi/file.ts";
 import { after, monotonicClock } from "../base/clock.ts";
+import { Counter, Gauge, type Registry } from "./prom.ts";
 
 /** USER_HZ: what the kernel counts processor time in towards programs, on all architectures that knet runs on. */
 const TICKS = 100;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Registry } from "prom-client";
+import { Registry } from "./prom.ts";
 import { mostOpenFiles, processorSeconds, registerProcessMetrics } from "./process_metrics.ts";
 
 Deno.test("processorSeconds() reads a program's times, whatever its name", () => {

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { Counter, Registry } from "prom-client";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { tunnelDrops } from "../overlay/udp/drops.ts";
+import { Counter, Registry } from "./prom.ts";
 
 /** Metrics of the packet loop in Prometheus' text format. */
 export async function tunnelMetrics({ counters }: TunnelStatus): Promise<string> {
