@@ -16,13 +16,13 @@ import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
+import { timedStore } from "../store/timed_store.ts";
 import { HostNetwork } from "./host_network.ts";
 import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { runLoop } from "./loop.ts";
-import { agentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
@@ -71,8 +71,13 @@ class Agent implements AsyncDisposable {
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
     this.#options = options;
     this.#identity = identity;
-    this.#store = store;
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
+    const { metrics } = this.#network;
+    this.#store = timedStore(store, {
+      asked: (call, milliseconds) => metrics.storeAsked(call, milliseconds),
+      changed: () => metrics.heard("store"),
+      unchanged: () => metrics.heardNothing("store"),
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -140,10 +145,8 @@ class Agent implements AsyncDisposable {
     await using _server = serveAgent(this.#options.stateDir, {
       status: () => this.#report(),
       metrics: () =>
-        agentMetrics({
-          counters: network.counters,
+        network.metrics.text({
           ready: network.ready,
-          since: this.#since,
           membership: this.#membership,
           peers: network.overlays.peers,
           entries: network.overlays.counts,

@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { monotonicClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -17,7 +18,7 @@ import type { Watched } from "./drift.ts";
 import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership_options.ts";
-import { Counters } from "./metrics.ts";
+import { AgentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import type { Reconciled } from "../overlay/overlay.ts";
 import { Overlays } from "../overlay/overlays.ts";
@@ -34,7 +35,7 @@ export class HostNetwork implements AsyncDisposable {
   readonly rtnl = openRtnl();
   readonly overlays: Overlays;
   readonly services: HostServices;
-  readonly counters = new Counters();
+  readonly metrics = new AgentMetrics();
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #firewall: HostFirewall;
@@ -124,7 +125,7 @@ export class HostNetwork implements AsyncDisposable {
 
   /** Takes what the kernel tells. */
   note(news: KernelNews): void {
-    this.counters.noticed(news);
+    this.metrics.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.firewall) this.#firewallDirty = true;
     if (news.sysctl) ensureForwarding();
@@ -170,8 +171,9 @@ export class HostNetwork implements AsyncDisposable {
     const addresses = this.#addresses.change(changed, removed);
     if (addresses.add.length + addresses.remove.length > 0) this.services.notePeers();
     try {
+      const start = monotonicClock();
       const done = this.overlays.changePeers(changed, removed);
-      this.counters.reconciled("peers", done);
+      this.metrics.reconciled("peers", done, monotonicClock() - start, ["store"]);
       if (done.failures.length > 0) this.#dirty = true;
       if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
     } catch (error) {
@@ -185,6 +187,7 @@ export class HostNetwork implements AsyncDisposable {
   changeServices(changes: ServiceChanges): void {
     this.services.note(changes);
     this.reconcileServices();
+    this.metrics.followed("store");
   }
 
   /** Virtual IPs and all that hangs on them. */
@@ -209,6 +212,7 @@ export class HostNetwork implements AsyncDisposable {
     this.#dirty = false;
     const state = this.#state;
     if (state === undefined) return;
+    const start = monotonicClock();
     let done: Reconciled;
     try {
       ensureForwarding();
@@ -224,7 +228,7 @@ export class HostNetwork implements AsyncDisposable {
       this.#fail(error);
       return;
     }
-    this.counters.reconciled(why, done);
+    this.metrics.reconciled(why, done, monotonicClock() - start);
     const [failure] = done.failures;
     this.#problem = failure?.error.message;
     if (failure !== undefined) {
@@ -242,7 +246,7 @@ export class HostNetwork implements AsyncDisposable {
 
   #fail(error: unknown): void {
     this.#problem = messageOf(error);
-    this.counters.failed();
+    this.metrics.failed();
     log.error("{message}", { message: this.#problem });
     if (!this.#ready && error instanceof KnetError) this.#refusal = error;
   }

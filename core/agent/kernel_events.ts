@@ -10,6 +10,7 @@ import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { threadId } from "../../ffi/thread.ts";
+import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import { KINDS } from "../kernel/kinds/kinds.ts";
@@ -52,6 +53,8 @@ export interface KernelNews {
   readonly firewall: boolean;
   /** The kernel dropped notifications, which asks for everything. */
   readonly overrun: boolean;
+  /** When the first of it arrived, monotonic clock. */
+  readonly since?: number;
 }
 
 /** Groups that tell of what knet programs, and of the underlay. */
@@ -73,6 +76,8 @@ export class KernelEvents implements Disposable {
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
   readonly #thread = threadId();
+  /** When the first notification arrived that was not read yet. */
+  #since: number | undefined;
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
@@ -93,7 +98,8 @@ export class KernelEvents implements Disposable {
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
   async wait(timeoutMs: number): Promise<void> {
-    await this.#poll.wait(timeoutMs);
+    const ready = await this.#poll.wait(timeoutMs);
+    if (ready.length > 0) this.#since ??= monotonicClock();
   }
 
   /** Ends a wait. */
@@ -118,7 +124,10 @@ export class KernelEvents implements Disposable {
     const nft = this.#nft?.receive((message) => {
       if (!isOwnTransaction(message, this.#thread)) firewall = true;
     });
+    const since = this.#since ?? monotonicClock();
+    this.#since = undefined;
     return {
+      since,
       overlay,
       underlay,
       sysctl,

@@ -5,14 +5,17 @@
  */
 import { after } from "../base/clock.ts";
 import { removeIfPresent } from "../base/files.ts";
-import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
 import type { ServicesReport } from "../inspect/service_report.ts";
 import { agentSocket, type StatusReport } from "../inspect/status.ts";
+
+/** Prometheus' text format. */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** What the server asks the agent. */
 export interface ServerHooks {
   status(): StatusReport;
-  metrics(): readonly Metric[];
+  /** In Prometheus' text format. */
+  metrics(): Promise<string>;
   /** Asked by `knet svc`; absent on a host without services. */
   services?(): ServicesReport;
   /** Undefined if all is well, else what is not. */
@@ -31,7 +34,7 @@ export function serveAgent(
   hooks: ServerHooks,
   listen?: string,
 ): AsyncDisposable {
-  const answer = (request: Request, local: boolean): Response => {
+  const answer = async (request: Request, local: boolean): Promise<Response> => {
     const { pathname } = new URL(request.url);
     if (request.method === "POST" && pathname === "/stop" && local) {
       // After the answer is out.
@@ -43,7 +46,7 @@ export function serveAgent(
       case "/status":
         return Response.json(hooks.status());
       case "/metrics":
-        return new Response(exposition(hooks.metrics()), {
+        return new Response(await hooks.metrics(), {
           headers: { "content-type": METRICS_TYPE },
         });
       case "/services":

@@ -143,7 +143,10 @@ export async function collectStatus(
   options: { readonly storeUrl: string; readonly stateDir: string; readonly dataDir: string },
 ): Promise<StatusReport> {
   const body = await askAgent(options.stateDir, "/status");
-  if (body !== undefined) return JSON.parse(body) as StatusReport;
+  if (body !== undefined) {
+    const { readStatusReport } = await import("./report_shape.ts");
+    return readStatusReport(body);
+  }
   const state = readNodeState(options.stateDir);
   if (state === undefined) {
     throw new KnetError("Cannot show the status: no agent runs and this host is in no cluster", {
