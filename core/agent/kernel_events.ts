@@ -4,6 +4,13 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { NETLINK_NETFILTER } from "../../ffi/linux/netlink.ts";
+import {
+  NFGENMSG,
+  NFNLGRP_NFTABLES,
+  NFT_MSG_NEWGEN,
+  NFTA_GEN_PROC_PID,
+} from "../../ffi/linux/nf_tables.ts";
 import { Attributes, type MessageView } from "../../ffi/netlink/message.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
@@ -18,14 +25,8 @@ import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-const NETLINK_NETFILTER = 12; // linux/netlink.h
-const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
 /** Bytes: a burst of a few thousand changes fits. */
 const RECEIVE_BUFFER = 16 << 20;
-
-const NFT_MSG_NEWGEN = 10 << 8 | 15; // NFNL_SUBSYS_NFTABLES, linux/netfilter/nf_tables.h
-const NFTA_GEN_PROC_PID = 2;
-const NFGENMSG = 4; // struct nfgenmsg
 
 const attributes = new Attributes();
 

@@ -6,6 +6,8 @@
 
 /** Protocol of links, addresses, routes, next hops and neighbours. */
 export const NETLINK_ROUTE = 0;
+/** Protocol of nftables. */
+export const NETLINK_NETFILTER = 12;
 /** Protocol of the families that are found by name. */
 export const NETLINK_GENERIC = 16;
 

@@ -151,7 +151,9 @@ export function removeVips(rtnl: NetlinkSocket, index: number, plan: VipsPlan): 
   for (const { family, address, prefixLength } of plan.removeAddresses) {
     encodeAddress(batch, "delete", { family, ifindex: index, address, prefixLength });
   }
-  send(rtnl, batch, new Set(["ESRCH", "EADDRNOTAVAIL", "ENODEV"]));
+  if (batch.count === 0) return;
+  const failure = rtnl.send(batch).find(({ error }) => !error.isGone);
+  if (failure !== undefined) throw failure.error;
 }
 
 /** What came of adding virtual IPs. */
@@ -212,10 +214,4 @@ export function addVips(
 
 function whole(address: string): number {
   return familyOf(address) === 4 ? 32 : 128;
-}
-
-function send(rtnl: NetlinkSocket, batch: Batch, harmless: ReadonlySet<string>): void {
-  if (batch.count === 0) return;
-  const failure = rtnl.send(batch).find(({ error }) => !harmless.has(error.code));
-  if (failure !== undefined) throw failure.error;
 }
