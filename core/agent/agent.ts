@@ -22,7 +22,7 @@ import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
-import { runLoop } from "./loop.ts";
+import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";

@@ -10,7 +10,7 @@ import { parseShape, word } from "../base/shape.ts";
 import type { BackendType } from "../cluster/config.ts";
 import type { Via } from "../overlay/backend/backend.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
-import { TIMEOUTS_SHAPE } from "../services/shape.ts";
+import { TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 import type { RealServerReport, ServicesReport, Traffic } from "./service_report.ts";
 
 /** Whether something is an object of numbers, and objects in it. */

@@ -8,7 +8,7 @@
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import { apply, type Failure } from "./apply.ts";
-import { contradicts, pollDrift } from "./drift.ts";
+import { contradicts, pollDrift } from "./entry_drift.ts";
 import { KernelSockets, type Kind, type Scope, type Wish } from "./kind.ts";
 import { KINDS } from "./kinds/kinds.ts";
 import { carrierNumbers, plan } from "./plan.ts";

@@ -12,9 +12,9 @@ import { messageOf } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
 import { parseShape } from "../base/shape.ts";
 import type { Lease } from "../cluster/lease.ts";
-import { CONFIG_SHAPE, LEASE_SHAPE } from "../cluster/shape.ts";
+import { CONFIG_SHAPE, LEASE_SHAPE } from "../cluster/cluster_shapes.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
-import { SERVICE_SHAPE, TIMEOUTS_SHAPE } from "../services/shape.ts";
+import { SERVICE_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 
 /** What is kept. */
 export interface Snapshot {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import { routeOf } from "../../ffi/rtnl/route.ts";
-import { contradicts } from "./drift.ts";
+import { contradicts } from "./entry_drift.ts";
 import { KNET_PROTOCOL, type Scope } from "./kind.ts";
 import { fdb as fdbKind, fdbEntry } from "./kinds/fdb.ts";
 import { KINDS } from "./kinds/kinds.ts";
