@@ -54,6 +54,7 @@ const NEEDS: readonly Need[] = [
     present: () => x86Only(() => command("linux.uml")),
     bench: true,
   },
+  { package: "time", present: () => command("time"), bench: true },
   { package: "iperf3", present: () => command("iperf3"), bench: true },
 ];
 

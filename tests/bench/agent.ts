@@ -23,6 +23,8 @@ export interface AgentResult {
   readonly ready: number;
   /** Resident memory some seconds after, MiB. */
   readonly resident: number;
+  /** Processor time until then, milliseconds. */
+  readonly processor: number;
   /** From a commit that moves one peer to its entry in the kernel. */
   readonly moved: number | undefined;
   readonly runs: Record<string, readonly number[]>;
@@ -31,12 +33,17 @@ export interface AgentResult {
 const MOVES = 11;
 const TIMEOUT = 60_000;
 
-/** Measures with each number of leases; needs the compiled binary. */
+/**
+ * Measures with each number of leases; needs the compiled binary.
+ *
+ * @param options.once Counts the first run, too, and moves no peers: for runs of several binaries in turn.
+ */
 export async function measureAgent(
   binary: string,
   sizes: readonly number[],
   runs: number,
   say: (text: string) => void,
+  options: { readonly once?: boolean } = {},
 ): Promise<AgentResult[]> {
   Deno.env.set("KNET_BIN", binary);
   await using lab = await Lab.create({ hosts: 1 });
@@ -53,13 +60,19 @@ export async function measureAgent(
       { env },
     );
     fillStore(file, peerLeases(size));
-    const times = { lastEntry: [] as number[], ready: [] as number[], resident: [] as number[] };
+    const times = {
+      lastEntry: [] as number[],
+      ready: [] as number[],
+      resident: [] as number[],
+      processor: [] as number[],
+    };
     let moved: number[] = [];
-    for (let run = 0; run <= runs; run++) {
+    for (let run = options.once ? 1 : 0; run <= runs; run++) {
       const { lastEntry, ready } = await start(host, env, size);
       await sleep(3000);
       const resident = residentMiB(host.agent!.pid);
-      if (run === runs && size > 0) moved = await measureMoves(host, file, size);
+      const processor = processorMs(host.agent!.pid);
+      if (run === runs && size > 0 && !options.once) moved = await measureMoves(host, file, size);
       await host.stop();
       await host.reboot();
       await host.sh("rm -rf /run/host/data/*");
@@ -68,12 +81,14 @@ export async function measureAgent(
       if (size > 0) times.lastEntry.push(lastEntry);
       times.ready.push(ready);
       times.resident.push(resident);
+      times.processor.push(processor);
     }
     results.push({
       leases: size,
       lastEntry: size > 0 ? median(times.lastEntry) : undefined,
       ready: median(times.ready),
       resident: median(times.resident),
+      processor: median(times.processor),
       moved: moved.length > 0 ? median(moved) : undefined,
       runs: { ...times, moved },
     });
@@ -144,6 +159,14 @@ async function measureMoves(host: Host, file: string, peers: number): Promise<nu
 function residentMiB(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s*(\d+)/.exec(status)?.[1]) / 1024;
+}
+
+/** Processor time of a process and its threads, in steps of 10 ms. */
+function processorMs(pid: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  // The name in brackets may hold blanks; utime and stime are the 14th and 15th field of proc(5).
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function exists(path: string): boolean {

@@ -18,14 +18,7 @@ export interface StartupResult {
 export async function measureStartup(binary: string, runs: number): Promise<StartupResult> {
   const folder = await Deno.makeTempDir({ prefix: "knet-bench-" });
   try {
-    const source = `${folder}/empty.ts`;
-    const empty = `${folder}/empty`;
-    await Deno.writeTextFile(source, "");
-    const { command, env } = compiler();
-    await exec([...command, "compile", "--no-check", "--no-code-cache", "-o", empty, source], {
-      env,
-      timeout: 300_000,
-    });
+    const empty = await compileEmpty(folder);
     const times = { version: [] as number[], empty: [] as number[] };
     for (let run = 0; run <= runs; run++) {
       const pair = [
@@ -39,6 +32,19 @@ export async function measureStartup(binary: string, runs: number): Promise<Star
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+}
+
+/** Compiles a program that does nothing, with the same runtime; returns its path. */
+export async function compileEmpty(folder: string): Promise<string> {
+  const source = `${folder}/empty.ts`;
+  const empty = `${folder}/empty`;
+  await Deno.writeTextFile(source, "");
+  const { command, env } = compiler();
+  await exec([...command, "compile", "--no-check", "--no-code-cache", "-o", empty, source], {
+    env,
+    timeout: 300_000,
+  });
+  return empty;
 }
 
 function timed(program: string, args: string[]): number {
