@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { tunnelDrops } from "../core/agent/tunnel_metrics.ts";
 import type { StatusReport } from "../core/inspect/status.ts";
+import { tunnelDrops } from "../core/overlay/udp/drops.ts";
 import { defineCommand } from "./command.ts";
 import { paint, pairs, print, printJson, relative, table } from "./output.ts";
 import type { Cell } from "./output.ts";

@@ -34,6 +34,7 @@ const report: StatusReport = {
       route: true,
       neighbour: true,
       fdb: true,
+      entries: { fdb: true, neighbour: true, nexthop: true, route: true },
       via: "vxlan",
     },
     {
@@ -45,6 +46,7 @@ const report: StatusReport = {
       route: true,
       neighbour: false,
       fdb: false,
+      entries: { route: true },
       via: "direct",
       warning: "not on this link",
     },

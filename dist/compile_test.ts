@@ -1,20 +1,28 @@
 import assert from "node:assert/strict";
-import { pruneLock } from "./compile.ts";
+import { embeddedFiles } from "./compile.ts";
 
-Deno.test("pruneLock() keeps what is reached without the packages of the tests", () => {
-  const lock = {
-    version: "5",
-    specifiers: { "npm:@scope/a@^1.0.0": "1.2.0", "npm:tester@2": "2.0.0", "npm:b@3": "3.0.0" },
-    npm: {
-      "@scope/a@1.2.0": { dependencies: ["shared"] },
-      "b@3.0.0": {},
-      "only-tester@1.0.0": {},
-      "shared@1.0.0": {},
-      "tester@2.0.0": { dependencies: ["only-tester", "shared"] },
-    },
-  };
-  const pruned = JSON.parse(pruneLock(JSON.stringify(lock), ["tester"]));
-  assert.deepEqual(pruned.specifiers, { "npm:@scope/a@^1.0.0": "1.2.0", "npm:b@3": "3.0.0" });
-  assert.deepEqual(Object.keys(pruned.npm), ["@scope/a@1.2.0", "b@3.0.0", "shared@1.0.0"]);
-  assert.equal(pruned.version, "5");
+Deno.test("embeddedFiles() reads the compiler's tree, files and folders alike", () => {
+  const said = `Compile file:///tmp/x/bundle/main.js to /tree/dist/knet
+
+Embedded Files
+
+knet
+├── bundle/* (1.03MB)
+├─┬ dist (760.25KB)
+│ └── lib/* (700KB)
+├── .deno_compile_node_modules/localhost/x/1.0.0/* (1KB)
+└── stray.txt (4B)
+
+Files: 1.78MB
+`;
+  assert.deepEqual(embeddedFiles(said), [
+    "bundle",
+    "dist",
+    ".deno_compile_node_modules",
+    "stray.txt",
+  ]);
+});
+
+Deno.test("embeddedFiles() takes no other output for the tree", () => {
+  assert.deepEqual(embeddedFiles("├── bundle/* (1.03MB)\n"), []);
 });

@@ -140,6 +140,16 @@ const ERRORS: readonly (readonly [number: number, name: string, text: string])[]
   [132, "ERFKILL", "Operation not possible due to RF-kill"],
 ];
 
+// Those that the code asks for by name.
+export const ENOENT = 2;
+export const EINTR = 4;
+export const EBADF = 9;
+export const EAGAIN = 11;
+export const EISDIR = 21;
+export const EINVAL = 22;
+export const ENOBUFS = 105;
+export const EINPROGRESS = 115;
+
 const BY_NUMBER = new Map(ERRORS.map((entry) => [entry[0], entry]));
 const BY_NAME = new Map(ERRORS.map((entry) => [entry[1], entry]));
 

@@ -4,38 +4,25 @@
  *
  * @module
  */
-import {
-  closeFile,
-  errno,
-  fileId,
-  libc,
-  O_CREAT,
-  O_RDONLY,
-  O_RDWR,
-  openFile,
-  prepareErrno,
-  readSmallFile,
-  SystemError,
-  writeFd,
-} from "./libc.ts";
+import { EAGAIN, EINTR, ENOENT } from "./errno.ts";
+import { fileId, openFile, OwnedFd, readSmallFile, writeFd } from "./file.ts";
+import { errno, libc, prepareErrno, SystemError } from "./libc.ts";
+import { O_CREAT, O_RDONLY, O_RDWR } from "./linux/fcntl.ts";
 
 /** sys/file.h */
 const LOCK_EX = 2;
 /** sys/file.h */
 const LOCK_NB = 4;
-const EAGAIN = 11;
-const ENOENT = 2;
-const EINTR = 4;
 
 /** A lock on a file, held until it is disposed of. The file stays: removing it would race with the next holder. */
 export class FileLock implements Disposable {
   /** The file that is locked. */
   readonly path: string;
-  #fd: number | undefined;
+  #file: OwnedFd | undefined;
 
-  private constructor(path: string, fd: number) {
+  private constructor(path: string, file: OwnedFd) {
     this.path = path;
-    this.#fd = fd;
+    this.#file = file;
   }
 
   /**
@@ -47,32 +34,25 @@ export class FileLock implements Disposable {
   static acquire(path: string): FileLock | undefined {
     prepareErrno();
     const c = libc();
-    const fd = openFile(path, O_RDWR | O_CREAT, 0o644);
-    try {
-      while (c.flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        const number = errno();
-        if (number === EINTR) continue;
-        if (number !== EAGAIN) throw new SystemError(number, "lock", path);
-        closeFile(fd);
-        return undefined;
-      }
-      c.ftruncate(fd, 0n);
-      writeFd(fd, new TextEncoder().encode(`${c.getpid()}\n`), path);
-    } catch (error) {
-      closeFile(fd);
-      throw error;
+    using file = new OwnedFd(openFile(path, O_RDWR | O_CREAT, 0o644));
+    const { fd } = file;
+    while (c.flock(fd, LOCK_EX | LOCK_NB) < 0) {
+      const number = errno();
+      if (number === EINTR) continue;
+      if (number !== EAGAIN) throw new SystemError(number, "lock", path);
+      return undefined;
     }
-    return new FileLock(path, fd);
+    c.ftruncate(fd, 0n);
+    writeFd(fd, new TextEncoder().encode(`${c.getpid()}\n`), path);
+    return new FileLock(path, new OwnedFd(file.release()));
   }
 
   /** Lets the lock go. Doing it twice does no harm. */
   [Symbol.dispose](): void {
-    const fd = this.#fd;
-    if (fd === undefined) return;
-    this.#fd = undefined;
+    using file = this.#file;
+    this.#file = undefined;
     // Emptied while the lock is still held, so that nobody reads the id of a process that is done.
-    libc().ftruncate(fd, 0n);
-    closeFile(fd);
+    if (file !== undefined) libc().ftruncate(file.fd, 0n);
   }
 }
 
@@ -88,14 +68,10 @@ export class FileLock implements Disposable {
 export function holder(path: string): number | undefined {
   let id: string;
   try {
-    const fd = openFile(path, O_RDONLY);
-    try {
-      const { major, minor, inode } = fileId(fd);
-      const hex = (value: number) => value.toString(16).padStart(2, "0");
-      id = `${hex(major)}:${hex(minor)}:${inode}`;
-    } finally {
-      closeFile(fd);
-    }
+    using file = new OwnedFd(openFile(path, O_RDONLY));
+    const { major, minor, inode } = fileId(file.fd);
+    const hex = (value: number) => value.toString(16).padStart(2, "0");
+    id = `${hex(major)}:${hex(minor)}:${inode}`;
   } catch (error) {
     if (error instanceof SystemError && error.errno === ENOENT) return undefined;
     throw error;

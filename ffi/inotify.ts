@@ -6,17 +6,10 @@
  *
  * @module
  */
-import { check, closeFile, cString, libc, O_CLOEXEC, O_NONBLOCK } from "./libc.ts";
+import { closeFile, OwnedFd } from "./file.ts";
+import { check, cString, libc, prepareErrno } from "./libc.ts";
+import { O_CLOEXEC, O_NONBLOCK } from "./linux/fcntl.ts";
 import { EventPoll } from "./poll.ts";
-
-const symbols = {
-  // int inotify_init1(int flags)
-  inotify_init1: { parameters: ["i32"], result: "i32" },
-  // int inotify_add_watch(int fd, const char *pathname, uint32_t mask)
-  inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-} as const;
-
-let opened: Deno.DynamicLibrary<typeof symbols>["symbols"] | undefined;
 
 // linux/inotify.h
 const IN_CLOSE_WRITE = 0x8;
@@ -33,20 +26,14 @@ const BUFFER = 4096;
  * @throws {SystemError} if the directory cannot be watched: it is not there, or the user has too many watches.
  */
 export function watchDirectory(path: string, onChange: () => void): Disposable {
-  opened ??= Deno.dlopen("libc.so.6", symbols).symbols;
-  const fd = check(opened.inotify_init1(O_CLOEXEC | O_NONBLOCK), "watch", path);
-  try {
-    const name = cString(path);
-    check(
-      opened.inotify_add_watch(fd, name, IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE),
-      "watch",
-      path,
-    );
-  } catch (error) {
-    closeFile(fd);
-    throw error;
-  }
+  prepareErrno();
+  const c = libc();
+  using opened = new OwnedFd(check(c.inotify_init1(O_CLOEXEC | O_NONBLOCK), "watch", path));
+  const { fd } = opened;
+  const events = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE;
+  check(c.inotify_add_watch(fd, cString(path), events), "watch", path);
   const poll = new EventPoll();
+  opened.release();
   poll.add(fd);
   let ended = false;
   const follow = async () => {

@@ -6,14 +6,10 @@
  *
  * @module
  */
+import { AF_INET, AF_INET6 } from "./linux/socket.ts";
 
 /** 4 for IPv4, 6 for IPv6. */
 export type Family = 4 | 6;
-
-/** AF_INET of sys/socket.h. */
-export const AF_INET = 2;
-/** AF_INET6 of sys/socket.h. */
-export const AF_INET6 = 10;
 
 /** The address family number that the kernel uses. */
 export function afOf(family: Family): number {

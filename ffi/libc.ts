@@ -1,8 +1,5 @@
 /**
- * The few functions of the C library that knet calls itself, and small files under /proc and /sys.
- *
- * Deno opens files under /proc, /sys and /dev only for programs that were granted everything; knet's
- * narrow permissions leave it the C library, which asks nobody.
+ * The functions of the C library that knet calls itself: one table of them, and what their failures become.
  *
  * The library is opened at the first call, never at import.
  *
@@ -54,32 +51,79 @@ const symbols = {
   __errno_location: { parameters: [], result: "pointer" },
   // void abort(void)
   abort: { parameters: [], result: "void" },
+  // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
+  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
+  // the same on a thread of Deno's own
+  pollAside: {
+    name: "poll",
+    parameters: ["buffer", "u64", "i32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // int bind(int fd, const struct sockaddr *addr, socklen_t len)
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int connect(int fd, const struct sockaddr *addr, socklen_t len)
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int getsockopt(int fd, int level, int optname, void *optval, socklen_t *optlen)
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // int setsockopt(int fd, int level, int optname, const void *optval, socklen_t optlen)
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  // ssize_t recv(int sockfd, void *buf, size_t len, int flags)
+  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  // ssize_t readv(int fd, const struct iovec *iov, int iovcnt)
+  // (no call here moves more than 64 KiB: the low half of the result is all of it, and no bigint)
+  readv: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // ssize_t writev(int fd, const struct iovec *iov, int iovcnt)
+  writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int sendmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags)
+  sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
+  // int recvmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout)
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  // int inotify_init1(int flags)
+  inotify_init1: { parameters: ["i32"], result: "i32" },
+  // int inotify_add_watch(int fd, const char *pathname, uint32_t mask)
+  inotify_add_watch: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // FILE *fdopen(int fd, const char *mode)
+  fdopen: { parameters: ["i32", "buffer"], result: "pointer" },
+  // int setvbuf(FILE *stream, char *buf, int mode, size_t size)
+  setvbuf: { parameters: ["pointer", "pointer", "i32", "usize"], result: "i32" },
+  // size_t fread(void *ptr, size_t size, size_t nmemb, FILE *stream)
+  fread: { parameters: ["buffer", "usize", "usize", "pointer"], result: "usize" },
+  // int ferror(FILE *stream)
+  ferror: { parameters: ["pointer"], result: "i32" },
+  // void clearerr(FILE *stream)
+  clearerr: { parameters: ["pointer"], result: "void" },
+  // int fclose(FILE *stream)
+  fclose: { parameters: ["pointer"], result: "i32" },
+  // pid_t gettid(void)
+  gettid: { parameters: [], result: "i32" },
+  // int malloc_trim(size_t pad)
+  // (glibc alone has it)
+  malloc_trim: { parameters: ["usize"], result: "i32" },
 } as const;
 
-type Libc = Deno.DynamicLibrary<typeof symbols>["symbols"];
+type Symbols = typeof symbols;
+type Libc = Readonly<Deno.DynamicLibrary<Symbols>["symbols"]>;
 
-let opened: Libc | undefined;
-
-/** The C library's functions, for the other files of ffi/. */
-export function libc(): Libc {
-  opened ??= Deno.dlopen("libc.so.6", symbols).symbols;
-  return opened;
+/** Looks a function up, and puts it in the place of the accessor that called for it. */
+function lookUp<Name extends keyof Symbols>(name: Name): Libc[Name] {
+  const found = Deno.dlopen("libc.so.6", { [name]: symbols[name] }).symbols as unknown as Libc;
+  Object.defineProperty(functions, name, { value: found[name] });
+  return found[name];
 }
 
-/** Constants of fcntl.h and sys/file.h, as they are on x86-64, arm64 and riscv64. */
-export const O_RDONLY = 0;
-/** fcntl.h */
-export const O_WRONLY = 1;
-/** fcntl.h */
-export const O_RDWR = 2;
-/** fcntl.h */
-export const O_CREAT = 0o100;
-/** fcntl.h */
-export const O_TRUNC = 0o1000;
-/** fcntl.h; arm64 and riscv64 have the same value. */
-export const O_CLOEXEC = 0o2000000;
-/** fcntl.h */
-export const O_NONBLOCK = 0o4000;
+const functions = {} as Libc;
+for (const name of Object.keys(symbols) as (keyof Symbols)[]) {
+  Object.defineProperty(functions, name, { configurable: true, get: () => lookUp(name) });
+}
+
+/**
+ * The C library's functions, for the other files of ffi/. Each is looked up at its first use: that takes 0.3 ms of processor time, and
+ * no program uses them all.
+ */
+export function libc(): Libc {
+  return functions;
+}
 
 /** What an operating system call answered with when it failed. */
 export class SystemError extends Error {
@@ -144,172 +188,9 @@ export function check(result: number, operation: string, path?: string): number 
 }
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /** A C string: UTF-8 with a terminating zero. */
 export function cString(text: string): Uint8Array<ArrayBuffer> {
   if (text.includes("\0")) throw new TypeError("Cannot pass text to C: it holds a NUL character");
   return encoder.encode(`${text}\0`);
-}
-
-const EINTR = 4;
-const ENOENT = 2;
-
-/**
- * Opens a file; O_CLOEXEC is always set.
- *
- * @returns the descriptor.
- * @throws {SystemError} if it cannot be opened.
- */
-export function openFile(path: string, flags: number, mode = 0): number {
-  prepareErrno();
-  const name = cString(path);
-  const c = libc();
-  for (;;) {
-    const fd = c.open(name, flags | O_CLOEXEC, mode);
-    if (fd >= 0) return fd;
-    const number = errno();
-    if (number !== EINTR) throw new SystemError(number, "open", path);
-  }
-}
-
-/** Closes a descriptor. Errors are of no use to anybody here and are not reported. */
-export function closeFile(fd: number): void {
-  libc().close(fd);
-}
-
-/**
- * Reads from a descriptor into `target`, once.
- *
- * @returns the number of bytes, 0 at the end.
- * @throws {SystemError} if the read fails.
- */
-export function readFd(fd: number, target: Uint8Array<ArrayBuffer>, path?: string): number {
-  prepareErrno();
-  const c = libc();
-  for (;;) {
-    const count = Number(c.read(fd, target, BigInt(target.length)));
-    if (count >= 0) return count;
-    const number = errno();
-    if (number !== EINTR) throw new SystemError(number, "read", path);
-  }
-}
-
-/**
- * Writes all bytes to a descriptor.
- *
- * @throws {SystemError} if a write fails.
- */
-export function writeFd(fd: number, bytes: Uint8Array<ArrayBuffer>, path?: string): void {
-  prepareErrno();
-  const c = libc();
-  let rest = bytes;
-  do {
-    const count = Number(c.write(fd, rest, BigInt(rest.length)));
-    if (count >= 0) {
-      rest = rest.subarray(count);
-      continue;
-    }
-    const number = errno();
-    if (number !== EINTR) throw new SystemError(number, "write", path);
-  } while (rest.length > 0);
-}
-
-/**
- * Reads a small file, of /proc or /sys for the most part.
- *
- * @returns its text, or undefined if there is no such file.
- * @throws {SystemError} if it exists and cannot be read.
- */
-export function readSmallFile(path: string): string | undefined {
-  let fd: number;
-  try {
-    fd = openFile(path, O_RDONLY);
-  } catch (error) {
-    if (error instanceof SystemError && error.errno === ENOENT) return undefined;
-    throw error;
-  }
-  try {
-    // Files of /proc have no size to ask for: read until nothing comes.
-    let bytes = new Uint8Array(4096);
-    let length = 0;
-    for (;;) {
-      if (length === bytes.length) {
-        const larger = new Uint8Array(bytes.length * 4);
-        larger.set(bytes);
-        bytes = larger;
-      }
-      const count = readFd(fd, bytes.subarray(length), path);
-      if (count === 0) return decoder.decode(bytes.subarray(0, length));
-      length += count;
-    }
-  } finally {
-    closeFile(fd);
-  }
-}
-
-/**
- * Writes a small file of /proc or /sys that exists already, in one write as the kernel wants it.
- *
- * @throws {SystemError} if it does not exist or refuses the text.
- */
-export function writeSmallFile(path: string, text: string): void {
-  const fd = openFile(path, O_WRONLY | O_TRUNC);
-  try {
-    writeFd(fd, encoder.encode(text), path);
-  } finally {
-    closeFile(fd);
-  }
-}
-
-/**
- * Where a symbolic link leads, those of /proc included.
- *
- * @returns its target, or undefined if there is no such link.
- * @throws {SystemError} if it cannot be read.
- */
-export function readLink(path: string): string | undefined {
-  prepareErrno();
-  const target = new Uint8Array(4096);
-  const name = cString(path);
-  const count = Number(libc().readlink(name, target, BigInt(target.length)));
-  if (count < 0) {
-    const number = errno();
-    if (number === ENOENT) return undefined;
-    throw new SystemError(number, "read link", path);
-  }
-  return decoder.decode(target.subarray(0, count));
-}
-
-/** Tells one file from every other on this host. */
-export interface FileId {
-  /** Major number of its device. */
-  readonly major: number;
-  /** Minor number of its device. */
-  readonly minor: number;
-  readonly inode: bigint;
-}
-
-/** linux/fcntl.h */
-const AT_EMPTY_PATH = 0x1000;
-/** linux/stat.h */
-const STATX_INO = 0x100;
-
-/**
- * Which file a descriptor has open.
- *
- * statx() rather than fstat(): its struct is laid out the same on all architectures.
- *
- * @throws {SystemError} if the descriptor is not open.
- */
-export function fileId(fd: number): FileId {
-  prepareErrno();
-  const buffer = new Uint8Array(256);
-  check(libc().statx(fd, cString(""), AT_EMPTY_PATH, STATX_INO, buffer), "identify a file");
-  const view = new DataView(buffer.buffer);
-  return {
-    inode: view.getBigUint64(32, true),
-    major: view.getUint32(136, true),
-    minor: view.getUint32(140, true),
-  };
 }

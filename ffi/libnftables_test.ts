@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { skip, whyNoLab } from "../tests/support/skip.ts";
-import { readSmallFile } from "./libc.ts";
+import { readSmallFile } from "./file.ts";
 import { Nftables, NftablesError } from "./libnftables.ts";
 import { hasLibrary } from "./load.ts";
 import { openNetns, withNetns } from "./netns.ts";

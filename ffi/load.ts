@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { closeFile } from "./libc.ts";
+import { closeFile } from "./file.ts";
 import { createMemfd } from "./memfd.ts";
 
 /** A library that {@linkcode openLibrary} knows, by the name it is loaded under. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { skip, whyNoLab } from "../tests/support/skip.ts";
-import { closeFile, libc, readSmallFile } from "./libc.ts";
+import { closeFile, readSmallFile } from "./file.ts";
+import { libc } from "./libc.ts";
 import { hasLibrary, libnlOrigin, MissingLibraryError, openLibrary } from "./load.ts";
 import { createMemfd } from "./memfd.ts";
 

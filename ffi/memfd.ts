@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { closeFile, cString, errno, libc, prepareErrno, SystemError, writeFd } from "./libc.ts";
+import { EINVAL } from "./errno.ts";
+import { OwnedFd, writeFd } from "./file.ts";
+import { cString, errno, libc, prepareErrno, SystemError } from "./libc.ts";
 
 /** linux/memfd.h */
 const MFD_CLOEXEC = 0x1;
 /** linux/memfd.h, since Linux 6.3: the file can never be made executable. */
 const MFD_NOEXEC_SEAL = 0x8;
-const EINVAL = 22;
 
 /**
  * Makes a file in memory with the given bytes.
@@ -34,11 +35,7 @@ export function createMemfd(name: string, bytes: Uint8Array<ArrayBuffer>): numbe
     fd = c.memfd_create(text, MFD_CLOEXEC);
     if (fd < 0) throw new SystemError(errno(), "create a file in memory", name);
   }
-  try {
-    writeFd(fd, bytes, name);
-  } catch (error) {
-    closeFile(fd);
-    throw error;
-  }
-  return fd;
+  using file = new OwnedFd(fd);
+  writeFd(fd, bytes, name);
+  return file.release();
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readSmallFile } from "./libc.ts";
+import { readSmallFile } from "./file.ts";
 
 /** One mount. */
 export interface Mount {

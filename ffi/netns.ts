@@ -7,24 +7,15 @@
  *
  * @module
  */
-import {
-  closeFile,
-  errno,
-  fileId,
-  libc,
-  O_NONBLOCK,
-  O_RDONLY,
-  openFile,
-  prepareErrno,
-  SystemError,
-} from "./libc.ts";
+import { EINVAL, ENOENT } from "./errno.ts";
+import { fileId, openFile, OwnedFd } from "./file.ts";
+import { errno, libc, prepareErrno, SystemError } from "./libc.ts";
+import { O_NONBLOCK, O_RDONLY } from "./linux/fcntl.ts";
 
 /** linux/sched.h */
 const CLONE_NEWNET = 0x40000000;
 /** linux/nsfs.h, _IO(0xb7, 0x3) */
 const NS_GET_NSTYPE = 0xb703n;
-const ENOENT = 2;
-const EINVAL = 22;
 
 /** An open network namespace. It lives at least as long as the descriptor. */
 export interface NetnsHandle extends Disposable {
@@ -45,12 +36,12 @@ export interface NetnsHandle extends Disposable {
 export function openNetns(namespace: string): NetnsHandle {
   if (namespace === "") throw new SystemError(ENOENT, "open a network namespace without a name");
   const { fd, path } = openCandidate(namespace);
+  using file = new OwnedFd(fd);
   prepareErrno();
   if (libc().ioctl(fd, NS_GET_NSTYPE, 0n) !== CLONE_NEWNET) {
-    closeFile(fd);
     throw new SystemError(EINVAL, "use as a network namespace", path);
   }
-  return handle(fd, path);
+  return new OpenNetns(file.release(), path);
 }
 
 function openCandidate(namespace: string): { fd: number; path: string } {
@@ -70,16 +61,10 @@ function openCandidate(namespace: string): { fd: number; path: string } {
   }
 }
 
-function handle(fd: number, path: string): NetnsHandle {
-  let closed = false;
-  return {
-    fd,
-    path,
-    [Symbol.dispose]() {
-      if (!closed) closeFile(fd);
-      closed = true;
-    },
-  };
+class OpenNetns extends OwnedFd implements NetnsHandle {
+  constructor(fd: number, readonly path: string) {
+    super(fd);
+  }
 }
 
 /**
@@ -108,7 +93,7 @@ export function newNetns(): NetnsHandle {
   if (c.unshare(CLONE_NEWNET) < 0) throw new SystemError(errno(), "make a network namespace");
   const path = "/proc/thread-self/ns/net";
   try {
-    return handle(openFile(path, O_RDONLY), path);
+    return new OpenNetns(openFile(path, O_RDONLY), path);
   } finally {
     if (c.setns(before, CLONE_NEWNET) < 0) giveUp(errno());
   }

@@ -121,7 +121,7 @@ inLab("withNetns() aborts the process when it cannot come back", async () => {
   const url = (name: string) => JSON.stringify(new URL(name, import.meta.url).href);
   const code = `
     import { openNetns, ownNetns, withNetns } from ${url("./netns.ts")};
-    import { closeFile } from ${url("./libc.ts")};
+    import { closeFile } from ${url("./file.ts")};
     const there = openNetns(${JSON.stringify(NAME)});
     withNetns(there.fd, () => closeFile(ownNetns()));
     console.log("still alive");

@@ -5,13 +5,10 @@
  *
  * @module
  */
-import { closeFile, libc } from "./libc.ts";
+import { OwnedFd } from "./file.ts";
+import { libc } from "./libc.ts";
+import { AF_UNIX, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_CLOEXEC, SOCK_DGRAM } from "./linux/socket.ts";
 
-const AF_UNIX = 1;
-/** SOCK_DGRAM | SOCK_CLOEXEC, sys/socket.h */
-const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
-/** MSG_NOSIGNAL | MSG_DONTWAIT, sys/socket.h */
-const FLAGS = 0x4000 | 0x40;
 /** Room for the path in struct sockaddr_un. */
 const PATH_BYTES = 108;
 
@@ -45,15 +42,13 @@ export function sdNotify(state: string): boolean {
   const address = name ? unixAddress(name) : undefined;
   if (address === undefined) return false;
   const c = libc();
-  const fd = c.socket(AF_UNIX, SOCK_DGRAM_CLOEXEC, 0);
+  const fd = c.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
-  try {
-    const bytes = new TextEncoder().encode(state);
-    const sent = c.sendto(fd, bytes, BigInt(bytes.length), FLAGS, address, address.length);
-    return Number(sent) === bytes.length;
-  } finally {
-    closeFile(fd);
-  }
+  using socket = new OwnedFd(fd);
+  const bytes = new TextEncoder().encode(state);
+  const flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+  const sent = c.sendto(socket.fd, bytes, BigInt(bytes.length), flags, address, address.length);
+  return Number(sent) === bytes.length;
 }
 
 /**

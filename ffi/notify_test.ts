@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { check, closeFile, libc } from "./libc.ts";
+import { closeFile } from "./file.ts";
+import { check, libc } from "./libc.ts";
 import { openLibrary } from "./load.ts";
 import { sdNotify, unixAddress, watchdogInterval } from "./notify.ts";
 

@@ -1,42 +1,40 @@
 /**
  * Calls that move packets: many datagrams a call, many pieces a packet, nothing allocated on the way.
  *
+ * Longer than others, since all four classes write the same few structures and stand on the same calls.
+ *
  * @module
  */
-import { errno, prepareErrno } from "./libc.ts";
+import { EINTR } from "./errno.ts";
+import { errno, libc, prepareErrno } from "./libc.ts";
+import { POLLFD, POLLIN } from "./linux/fcntl.ts";
+import {
+  AF_INET,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SOCKADDR_IN,
+  SOL_UDP,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from "./linux/socket.ts";
 import { addressOf, getPointer, setPointer } from "./memory.ts";
 
-const symbols = {
-  // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
-  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
-  // ssize_t readv(int fd, const struct iovec *iov, int iovcnt)
-  // (no call here moves more than 64 KiB: the low half of the result is all of it, and no bigint)
-  readv: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  // ssize_t writev(int fd, const struct iovec *iov, int iovcnt)
-  writev: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  // int sendmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags)
-  sendmmsg: { parameters: ["i32", "buffer", "u32", "i32"], result: "i32" },
-  // int recvmmsg(int fd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout)
-  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
-} as const;
-
-type PacketCalls = Deno.DynamicLibrary<typeof symbols>["symbols"];
+type PacketCalls = Pick<
+  ReturnType<typeof libc>,
+  "poll" | "readv" | "writev" | "sendmmsg" | "recvmmsg"
+>;
 
 let opened: PacketCalls | undefined;
 
-/** The calls; the library is opened at the first use. */
+/** The calls in an object of their own: what is called for every packet shall be found without an accessor on the way. */
 function calls(): PacketCalls {
   if (opened === undefined) {
     prepareErrno();
-    opened = Deno.dlopen("libc.so.6", symbols).symbols;
+    const { poll, readv, writev, sendmmsg, recvmmsg } = libc();
+    opened = { poll, readv, writev, sendmmsg, recvmmsg };
   }
   return opened;
 }
-
-/** errno.h */
-export const EAGAIN = 11;
-/** errno.h */
-export const EINTR = 4;
 
 /** Bytes of struct iovec (sys/uio.h). */
 const IOVEC = 16;
@@ -51,24 +49,9 @@ const MSG_IOVLEN = 24;
 const MSG_CONTROL = 32;
 const MSG_CONTROLLEN = 40;
 const MSG_LEN = 56;
-/** Bytes of struct sockaddr_in (netinet/in.h). */
-export const SOCKADDR_IN = 16;
-/** sys/socket.h */
-const MSG_DONTWAIT = 0x40;
-/** sys/socket.h */
-const MSG_NOSIGNAL = 0x4000;
-const AF_INET = 2;
-/** netinet/in.h, and UDP_SEGMENT and UDP_GRO of linux/udp.h. */
-const SOL_UDP = 17;
-const UDP_SEGMENT = 103;
-const UDP_GRO = 104;
 /** Bytes of a control message with a number in it, and of struct cmsghdr alone. */
 const CONTROL = 24;
 const CMSGHDR = 16;
-
-/** poll.h */
-export const POLLIN = 0x1;
-const POLLFD = 8;
 
 /** Waits for a fixed number of descriptors that may change. */
 export class PollSet {

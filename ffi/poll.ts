@@ -8,26 +8,13 @@
  *
  * @module
  */
-import { check, closeFile, libc, prepareErrno } from "./libc.ts";
-
-const symbols = {
-  // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
-  poll: { parameters: ["buffer", "u64", "i32"], result: "i32", nonblocking: true },
-} as const;
-
-let opened: Deno.DynamicLibrary<typeof symbols>["symbols"] | undefined;
+import { closeFile } from "./file.ts";
+import { check, libc, prepareErrno } from "./libc.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, POLLFD, POLLIN } from "./linux/fcntl.ts";
 
 /** What calls under way read and write. */
 const held = new Set<Uint8Array<ArrayBuffer>>();
 
-/** poll.h */
-const POLLIN = 0x1;
-/** sys/eventfd.h */
-const EFD_CLOEXEC = 0o2000000;
-/** sys/eventfd.h */
-const EFD_NONBLOCK = 0o4000;
-/** Bytes of struct pollfd: int fd, short events, short revents. */
-const POLLFD = 8;
 const LONGEST_MS = 0x7fffffff;
 const MOST_FAILURES = 100;
 
@@ -145,7 +132,6 @@ async function pollOnce(
   fds: readonly number[],
   timeout: number,
 ): Promise<{ count: number; ready: Set<number> }> {
-  opened ??= Deno.dlopen("libc.so.6", symbols).symbols;
   // An explicit ArrayBuffer: V8 may keep the bytes of a small typed array on its own heap and move them.
   const bytes = new Uint8Array(new ArrayBuffer(fds.length * POLLFD));
   const view = new DataView(bytes.buffer);
@@ -155,7 +141,7 @@ async function pollOnce(
   });
   held.add(bytes);
   try {
-    const count = await opened.poll(bytes, BigInt(fds.length), timeout);
+    const count = await libc().pollAside(bytes, BigInt(fds.length), timeout);
     const ready = fds.filter((_, index) => view.getInt16(index * POLLFD + 6, true) !== 0);
     return { count, ready: new Set(count > 0 ? ready : []) };
   } finally {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { closeFile, libc } from "./libc.ts";
+import { closeFile } from "./file.ts";
+import { libc } from "./libc.ts";
 import { EventPoll } from "./poll.ts";
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readSmallFile } from "./libc.ts";
+import { readSmallFile } from "./file.ts";
 
 /** Bit numbers of linux/capability.h for those that knet has a use for. */
 const BITS = {

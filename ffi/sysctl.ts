@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readSmallFile, writeSmallFile } from "./libc.ts";
+import { readSmallFile, writeSmallFile } from "./file.ts";
 
 /**
  * The name of a parameter: `net.ipv4.ip_forward`, or its parts

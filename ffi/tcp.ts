@@ -6,38 +6,28 @@
  *
  * @module
  */
+import { EINPROGRESS } from "./errno.ts";
 import { afOf, textFamily, writeAddress } from "./ip.ts";
-import { check, closeFile, errno, libc, prepareErrno, SystemError } from "./libc.ts";
+import { POLLFD, POLLOUT } from "./linux/fcntl.ts";
+import {
+  SO_ERROR,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOCKADDR_IN,
+  SOCKADDR_IN6,
+  SOL_SOCKET,
+} from "./linux/socket.ts";
+import { closeFile, OwnedFd } from "./file.ts";
+import { check, errno, libc, prepareErrno, SystemError } from "./libc.ts";
 
-const symbols = {
-  // int connect(int fd, const struct sockaddr *addr, socklen_t len)
-  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
-  // int getsockopt(int fd, int level, int optname, void *optval, socklen_t *optlen)
-  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
-  // int poll(struct pollfd *fds, nfds_t nfds, int timeout)
-  poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
-} as const;
-
-let opened: Deno.DynamicLibrary<typeof symbols>["symbols"] | undefined;
-const sockets = () => opened ??= Deno.dlopen("libc.so.6", symbols).symbols;
-
-/** SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, sys/socket.h */
-const SOCK_STREAM_NONBLOCK = 1 | 0o4000 | 0o2000000;
-/** asm-generic/socket.h */
-const SOL_SOCKET = 1;
-/** asm-generic/socket.h */
-const SO_ERROR = 4;
-/** errno.h */
-const EINPROGRESS = 115;
-/** poll.h */
-const POLLOUT = 0x4;
-/** Bytes of struct pollfd: int fd, short events, short revents. */
-const POLLFD = 8;
+/** What connecting without waiting begins with. */
+const SOCK_STREAM_NONBLOCK = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 /** A struct sockaddr_in (ip(7)) or sockaddr_in6 (ipv6(7)). */
 export function socketAddress(address: string, port: number): Uint8Array<ArrayBuffer> {
   const family = textFamily(address);
-  const bytes = new Uint8Array(family === 4 ? 16 : 28);
+  const bytes = new Uint8Array(family === 4 ? SOCKADDR_IN : SOCKADDR_IN6);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, afOf(family), true);
   view.setUint16(2, port);
@@ -55,15 +45,14 @@ export function socketAddress(address: string, port: number): Uint8Array<ArrayBu
  */
 export function beginConnection(to: Uint8Array<ArrayBuffer>): number {
   prepareErrno();
-  const fd = check(libc().socket(to[0]!, SOCK_STREAM_NONBLOCK, 0), "make a socket");
-  if (sockets().connect(fd, to, to.length) < 0) {
+  using socket = new OwnedFd(
+    check(libc().socket(to[0]!, SOCK_STREAM_NONBLOCK, 0), "make a socket"),
+  );
+  if (libc().connect(socket.fd, to, to.length) < 0) {
     const number = errno();
-    if (number !== EINPROGRESS) {
-      closeFile(fd);
-      throw new SystemError(number, "connect");
-    }
+    if (number !== EINPROGRESS) throw new SystemError(number, "connect");
   }
-  return fd;
+  return socket.release();
 }
 
 /** Which of some connections have come to be or have failed. Does not wait. */
@@ -74,7 +63,7 @@ export function connectionsDecided(fds: readonly number[]): number[] {
     view.setInt32(index * POLLFD, fds[index]!, true);
     view.setInt16(index * POLLFD + 4, POLLOUT, true);
   }
-  if (sockets().poll(bytes, BigInt(fds.length), 0) <= 0) return [];
+  if (libc().poll(bytes, BigInt(fds.length), 0) <= 0) return [];
   return fds.filter((_, index) => view.getInt16(index * POLLFD + 6, true) !== 0);
 }
 
@@ -83,7 +72,7 @@ const optionLength = new Uint8Array(new Uint32Array([4]).buffer);
 
 /** Why a decided connection failed; undefined if it has come to be. */
 export function connectionError(fd: number): SystemError | undefined {
-  sockets().getsockopt(fd, SOL_SOCKET, SO_ERROR, optionValue, optionLength);
+  libc().getsockopt(fd, SOL_SOCKET, SO_ERROR, optionValue, optionLength);
   const number = new DataView(optionValue.buffer).getInt32(0, true);
   return number === 0 ? undefined : new SystemError(number, "connect");
 }

@@ -6,16 +6,10 @@
  *
  * @module
  */
-import {
-  closeFile,
-  errno,
-  libc,
-  O_NONBLOCK,
-  O_RDWR,
-  openFile,
-  prepareErrno,
-  SystemError,
-} from "./libc.ts";
+import { openFile, OwnedFd } from "./file.ts";
+import { errno, libc, prepareErrno, SystemError } from "./libc.ts";
+import { O_NONBLOCK, O_RDWR } from "./linux/fcntl.ts";
+import { IFNAMSIZ, IFREQ } from "./linux/if.ts";
 import { addressOf } from "./memory.ts";
 
 // linux/if_tun.h; the numbers are those of asm-generic/ioctl.h, which x86-64, arm64 and riscv64 share.
@@ -31,9 +25,6 @@ const TUN_F_TSO4 = 0x02n;
 const TUN_F_TSO_ECN = 0x08n;
 const TUN_F_USO4 = 0x20n;
 const TUN_F_USO6 = 0x40n;
-/** sizeof(struct ifreq) and where its flags are (linux/if.h). */
-const IFREQ = 40;
-const IFNAMSIZ = 16;
 
 /** Bytes of struct virtio_net_hdr before each packet (linux/virtio_net.h). */
 export const VNET_HDR = 10;
@@ -65,34 +56,31 @@ export function openTun(name: string, options: { readonly offloads: boolean }): 
   if (bytes.length === 0 || bytes.length >= IFNAMSIZ) {
     throw new RangeError(`Cannot open the TUN device "${name}": its name is not 1 to 15 bytes`);
   }
-  const fd = openFile(TUN_PATH, O_RDWR | O_NONBLOCK);
-  try {
-    const request = new Uint8Array(new ArrayBuffer(IFREQ));
-    request.set(bytes);
-    const flags = IFF_TUN | IFF_NO_PI | (options.offloads ? IFF_VNET_HDR : 0);
-    new DataView(request.buffer).setInt16(IFNAMSIZ, flags, true);
-    ioctl(fd, TUNSETIFF, request, name);
-    let udpOffload = false;
-    if (options.offloads) {
-      const size = new Uint8Array(new Int32Array([VNET_HDR]).buffer);
-      ioctl(fd, TUNSETVNETHDRSZ, size, name);
-      udpOffload = setOffloads(fd, name);
-    }
-    ioctl(fd, TUNSETPERSIST, 1n, name);
-    let closed = false;
-    return {
-      name,
-      fd,
-      offloads: options.offloads,
-      udpOffload,
-      [Symbol.dispose]() {
-        if (!closed) closeFile(fd);
-        closed = true;
-      },
-    };
-  } catch (error) {
-    closeFile(fd);
-    throw error;
+  using file = new OwnedFd(openFile(TUN_PATH, O_RDWR | O_NONBLOCK));
+  const { fd } = file;
+  const request = new Uint8Array(new ArrayBuffer(IFREQ));
+  request.set(bytes);
+  const flags = IFF_TUN | IFF_NO_PI | (options.offloads ? IFF_VNET_HDR : 0);
+  new DataView(request.buffer).setInt16(IFNAMSIZ, flags, true); // The flags lie behind the name.
+  ioctl(fd, TUNSETIFF, request, name);
+  let udpOffload = false;
+  if (options.offloads) {
+    const size = new Uint8Array(new Int32Array([VNET_HDR]).buffer);
+    ioctl(fd, TUNSETVNETHDRSZ, size, name);
+    udpOffload = setOffloads(fd, name);
+  }
+  ioctl(fd, TUNSETPERSIST, 1n, name);
+  return new OpenTun(file.release(), name, options.offloads, udpOffload);
+}
+
+class OpenTun extends OwnedFd implements Tun {
+  constructor(
+    fd: number,
+    readonly name: string,
+    readonly offloads: boolean,
+    readonly udpOffload: boolean,
+  ) {
+    super(fd);
   }
 }
 

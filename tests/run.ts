@@ -2,8 +2,9 @@
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--filter TEXT]`.
  *
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
- * distribution's kernel in a virtual machine where the running one has none), e2e, compile and binary
- * (a short end-to-end set against `dist/knet`). `--binary` lets the whole end-to-end suite run against
+ * distribution's kernel in a virtual machine where the running one has none), e2e, compile, binary
+ * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
+ * `dist/knet`). `--binary` lets the whole end-to-end suite run against
  * `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
  *
@@ -13,7 +14,7 @@ import { setUp } from "./setup.ts";
 import { compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
 import { whyNoLab } from "./support/skip.ts";
-import { addTally, runTests, type Tally } from "./support/tally.ts";
+import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
 import { ipvsHere } from "./support/vm_initrd.ts";
 import { runVmTests } from "./support/vm_tests.ts";
 
@@ -43,7 +44,17 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
 ];
 
 // The binary first: what it carries is tried by unit tests, too.
-const GROUPS = ["compile", "unit", "doc", "store", "kernel", "vm", "e2e", "binary"] as const;
+const GROUPS = [
+  "compile",
+  "unit",
+  "doc",
+  "store",
+  "kernel",
+  "vm",
+  "e2e",
+  "binary",
+  "docs",
+] as const;
 type Group = (typeof GROUPS)[number];
 
 interface Choice {
@@ -115,9 +126,20 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "compile":
       return await compileBinary(root);
     case "binary":
+      if (!hasBinary()) return couldNotStart("binary", "there is no dist/knet, see compile");
       return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
         KNET_BIN: binary,
       });
+    case "docs":
+      return await runTests(["tests/docs"], choice.filter);
+  }
+}
+
+function hasBinary(): boolean {
+  try {
+    return Deno.statSync(binary).isFile;
+  } catch {
+    return false;
   }
 }
 
@@ -146,7 +168,11 @@ const seconds: string[] = [];
 for (const group of choice.groups) {
   const began = performance.now();
   console.log(`\n== ${group}`);
-  total = addTally(total, await runGroup(group, choice));
+  const tally = await runGroup(group, choice).catch((error) => {
+    console.error(error);
+    return couldNotStart(group, error);
+  });
+  total = addTally(total, tally);
   if (group === "vm" && vmDone !== undefined) {
     write(vmDone.output);
     seconds.push(`vm ${vmDone.seconds} s beside`);

@@ -47,6 +47,7 @@ const NEEDS: readonly Need[] = [
   { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
   { package: "zsh", present: () => command("zsh") },
   { package: "fish", present: () => command("fish") },
+  { package: "curl", present: () => command("curl") },
   { package: "openssl", present: () => command("openssl") },
   {
     package: "user-mode-linux",

@@ -40,7 +40,9 @@ export function warn(sentences: readonly string[]): void {
 export async function askServices(settings: Settings): Promise<ServicesReport | undefined> {
   const { askAgent } = await import("../../core/inspect/status.ts");
   const body = await askAgent(settings.stateDir, "/services");
-  return body === undefined ? undefined : JSON.parse(body) as ServicesReport;
+  if (body === undefined) return undefined;
+  const { readServicesReport } = await import("../../core/inspect/report_shape.ts");
+  return readServicesReport(body);
 }
 
 /**

@@ -4,23 +4,25 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
+import { sdNotify } from "../../ffi/notify.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
 import { monotonicClock, wallClock } from "../base/clock.ts";
-import type { ClusterConfig } from "../cluster/config.ts";
-import { reclaimVanished } from "../container/container.ts";
-import { KnetError, messageOf } from "../base/error.ts";
-import type { Lease } from "../cluster/lease.ts";
+import { parsePrefix } from "../base/address.ts";
+import { type ClusterConfig, makeClusterConfig } from "../cluster/config.ts";
+import { KnetError } from "../base/error.ts";
+import type { Family, Lease } from "../cluster/lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
+import { timedStore } from "../store/timed_store.ts";
 import { HostNetwork } from "./host_network.ts";
 import { HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
-import { Membership, type ServiceChanges } from "./membership.ts";
-import { agentMetrics } from "./metrics.ts";
+import { Membership } from "./membership.ts";
+import type { ServiceChanges } from "./membership_options.ts";
+import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
@@ -32,13 +34,6 @@ export type { AgentOptions } from "./agent_options.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-const FAMILY = 4;
-/** Milliseconds between two looks at what sends no notification. */
-const TICK = 1000;
-const SLOW_RESYNC = 60_000;
-/** Least time between two full reconciles, so that a fight with somebody does not take the processor. */
-const BREATH = 150;
-const SETTLE = 10;
 /** How long `--once` waits for a store that is away. */
 const ONCE_PATIENCE = 10_000;
 
@@ -71,14 +66,18 @@ class Agent implements AsyncDisposable {
   #membership!: Membership;
   #config: ClusterConfig | undefined;
   #lease: Lease | undefined;
-  #underlayDirty = false;
   #lastFull = -Infinity;
 
   constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
     this.#options = options;
     this.#identity = identity;
-    this.#store = store;
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
+    const { metrics } = this.#network;
+    this.#store = timedStore(store, {
+      asked: (call, milliseconds) => metrics.storeAsked(call, milliseconds),
+      changed: () => metrics.heard("store"),
+      unchanged: () => metrics.heardNothing("store"),
+    });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
       () => this.#snapshot(),
@@ -102,13 +101,16 @@ class Agent implements AsyncDisposable {
   async run(): Promise<void> {
     const network = this.#network;
     const { dataDir, iface, publicIp, once } = this.#options;
+    const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
+    const { network: clusterNetwork } = snapshot?.config ?? makeClusterConfig(this.#options.config);
+    const { family } = parsePrefix(clusterNetwork);
+    this.#events.follow(family);
     this.#underlay = new HostUnderlay(network.rtnl, {
-      family: FAMILY,
+      family,
       ...(iface !== undefined && { iface }),
       ...(publicIp !== undefined && { publicIp }),
     });
-    const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
-    this.#membership = this.#makeMembership(snapshot);
+    this.#membership = this.#makeMembership(family, snapshot);
     if (snapshot !== undefined) {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
@@ -126,7 +128,7 @@ class Agent implements AsyncDisposable {
       await Promise.race([this.#membership.joined, following]);
       if (network.refusal !== undefined) throw network.refusal;
       if (network.problem !== undefined) throw new KnetError(network.problem);
-      if (network.overlay.tunnel !== undefined) {
+      if (network.overlays.companion !== undefined) {
         log.warn(
           "No packet flows until knet join runs again: the packet loop ends with this command",
         );
@@ -143,12 +145,12 @@ class Agent implements AsyncDisposable {
     await using _server = serveAgent(this.#options.stateDir, {
       status: () => this.#report(),
       metrics: () =>
-        agentMetrics({
-          counters: network.counters,
+        network.metrics.text({
           ready: network.ready,
-          since: this.#since,
           membership: this.#membership,
-          overlay: network.overlay,
+          peers: network.overlays.peers,
+          entries: network.overlays.counts,
+          tunnel: network.overlays.companion?.status,
           containers: this.#report().containers,
           services: network.services.counts,
         }),
@@ -158,7 +160,16 @@ class Agent implements AsyncDisposable {
     }, this.#options.listen);
     this.#tell();
     try {
-      await this.#loop();
+      await runLoop({
+        network,
+        underlay: this.#underlay,
+        events: this.#events,
+        dataDir: this.#options.dataDir,
+        signal: this.#stop.signal,
+        lastFull: () => this.#lastFull,
+        reconcile: (why) => this.#reconcile(why),
+        onUnderlay: (change) => this.#onUnderlay(change),
+      });
     } finally {
       this.#end();
       // On a reload knet join runs the next agent at once.
@@ -192,21 +203,21 @@ class Agent implements AsyncDisposable {
   }
 
   #snapshot(): Snapshot | undefined {
-    const { ready, overlay, services } = this.#network;
+    const { ready, overlays, services } = this.#network;
     if (!ready || this.#config === undefined || this.#lease === undefined) return undefined;
-    const { peers } = overlay;
+    const { peers } = overlays;
     return { version: 1, config: this.#config, own: this.#lease, peers, ...services.remembered };
   }
 
-  #makeMembership(snapshot: Snapshot | undefined): Membership {
+  #makeMembership(family: Family, snapshot: Snapshot | undefined): Membership {
     const { config: wanted, bridge } = this.#options;
     const { rtnl } = this.#network;
     return new Membership({
       store: this.#store,
       identity: this.#identity,
-      family: FAMILY,
+      family,
       loadConfig: (store) =>
-        loadConfig(store, rtnl, FAMILY, { wanted, bridge, known: snapshot !== undefined }),
+        loadConfig(store, rtnl, family, { wanted, bridge, known: snapshot !== undefined }),
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay.now.publicIp,
       remembered: snapshot?.own,
@@ -254,16 +265,13 @@ class Agent implements AsyncDisposable {
     this.#snapshots.touch();
   }
 
-  #checkUnderlay(): void {
-    this.#underlayDirty = false;
-    const change = this.#underlay.look();
-    if (change === undefined) return;
+  /** The underlay is another one, or has another address. */
+  #onUnderlay(change: "address" | "other"): void {
     this.#configure();
     this.#network.invalidate();
-    if (change === "address") {
-      log.info("Underlay address is {address} now", { address: this.#underlay.now.address });
-      this.#membership.refresh({ reset: true, renew: true });
-    }
+    if (change === "other") return;
+    log.info("Underlay address is {address} now", { address: this.#underlay.now.address });
+    this.#membership.refresh({ reset: true, renew: true });
   }
 
   #configure(): void {
@@ -280,53 +288,5 @@ class Agent implements AsyncDisposable {
     if (network.ready && !ready) sdNotify("READY=1");
     if (network.refusal !== undefined) this.#end();
     this.#tell();
-  }
-
-  #drain(): void {
-    const news = this.#events.read(this.#network.watched(this.#underlay.now));
-    if (news.underlay) this.#underlayDirty = true;
-    this.#network.note(news);
-  }
-
-  async #loop(): Promise<void> {
-    const network = this.#network;
-    const watchdog = watchdogInterval();
-    let lastTick = monotonicClock();
-    let lastNotify = -Infinity;
-    while (!this.#stop.signal.aborted) {
-      if (!network.dirty) await this.#events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
-      if (this.#stop.signal.aborted) break;
-      // Changes come in bursts: what arrives within a few milliseconds is one change.
-      await new Promise((resolve) => setTimeout(resolve, SETTLE));
-      this.#drain();
-      const now = monotonicClock();
-      if (now - lastTick >= TICK) {
-        lastTick = now;
-        this.#tick(now);
-      } else network.services.noteKernel();
-      if (watchdog !== undefined && now - lastNotify >= watchdog / 3) {
-        lastNotify = now;
-        sdNotify("WATCHDOG=1");
-      }
-      if (this.#underlayDirty) this.#checkUnderlay();
-      if (network.dirty) {
-        const wait = this.#lastFull + BREATH - monotonicClock();
-        if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-        this.#drain();
-        this.#reconcile("drift");
-      } else if (network.firewallDirty) network.reconcileFirewall();
-      if (network.services.dirty) network.reconcileServices();
-    }
-  }
-
-  #tick(now: number): void {
-    this.#network.tick();
-    if (this.#network.problem !== undefined || now - this.#lastFull > SLOW_RESYNC) {
-      this.#network.invalidate();
-      this.#underlayDirty = true;
-      void reclaimVanished({ dataDir: this.#options.dataDir }).catch((error) =>
-        log.warn("{message}", { message: messageOf(error) })
-      );
-    }
   }
 }

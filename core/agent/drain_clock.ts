@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, random } from "../base/clock.ts";
 import type { Changes } from "../store/store.ts";
 
 /** Milliseconds over which the agents of a cluster spread: the first one sweeps, and the others learn of it. */
@@ -15,7 +15,7 @@ const BREATH = 30_000;
 export class DrainClock {
   /** When a service's next drain is over, by its name; monotonic clock. */
   readonly #over = new Map<string, number>();
-  readonly #delay = Math.random() * SPREAD;
+  readonly #delay = random() * SPREAD;
   #notBefore = -Infinity;
 
   /** Takes what changed in the store. */

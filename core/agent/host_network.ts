@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { monotonicClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -16,10 +17,11 @@ import type { Underlay } from "../overlay/underlay.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
-import type { ServiceChanges } from "./membership.ts";
-import { Counters } from "./metrics.ts";
+import type { ServiceChanges } from "./membership_options.ts";
+import { AgentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
-import { Overlay, type Reconciled } from "../overlay/overlay.ts";
+import type { Reconciled } from "../overlay/overlay.ts";
+import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 import { stateOf } from "./context.ts";
 import { HostServices } from "./host_services.ts";
@@ -31,9 +33,9 @@ const log = getLogger(["knet", "agent"]);
 export class HostNetwork implements AsyncDisposable {
   /** The socket that everything is programmed by. */
   readonly rtnl = openRtnl();
-  readonly overlay: Overlay;
+  readonly overlays: Overlays;
   readonly services: HostServices;
-  readonly counters = new Counters();
+  readonly metrics = new AgentMetrics();
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #firewall: HostFirewall;
@@ -63,14 +65,14 @@ export class HostNetwork implements AsyncDisposable {
       writeFirewall: () => this.reconcileFirewall(),
       onDirty,
     });
-    this.overlay = new Overlay(this.rtnl, options, () => {
+    this.overlays = new Overlays(this.rtnl, options, () => {
       this.#dirty = true;
       onDirty();
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.overlay.close();
+    await this.overlays[Symbol.asyncDispose]();
     this.services[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
     this.rtnl[Symbol.dispose]();
@@ -112,17 +114,18 @@ export class HostNetwork implements AsyncDisposable {
   /** What of the kernel's events is about this network on that underlay. */
   watched(underlay: Underlay): Watched {
     return {
-      device: { index: this.overlay.device, name: this.#state?.device },
-      bridge: { index: this.overlay.bridge, name: this.#options.bridge },
+      devices: this.overlays.devices,
+      names: new Set([this.#state?.device ?? this.#options.bridge, this.#options.bridge]),
+      bridge: this.#options.bridge,
       underlay,
-      tables: this.overlay.tables,
+      entries: this.overlays,
       port: this.rtnl.portId,
     };
   }
 
   /** Takes what the kernel tells. */
   note(news: KernelNews): void {
-    this.counters.noticed(news);
+    this.metrics.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.firewall) this.#firewallDirty = true;
     if (news.sysctl) ensureForwarding();
@@ -136,18 +139,29 @@ export class HostNetwork implements AsyncDisposable {
   /** What has to be done every second, because no notification tells of it. */
   tick(): void {
     ensureForwarding();
+    this.#poll();
     this.services.tick();
   }
 
-  /** Says what this host is; takes effect with the next reconcile. */
+  /** Kinds of entries that the kernel does not tell of. */
+  #poll(): void {
+    try {
+      const changed = this.overlays.poll();
+      if (changed.length > 0) this.#dirty = true;
+    } catch (error) {
+      log.debug("{message}", { message: messageOf(error) });
+    }
+  }
+
+  /** Says what this host is by one of its leases; takes effect with the next reconcile. */
   configure(context: BackendContext): void {
-    this.overlay.configure(context);
+    this.overlays.configure(context);
     this.#state = stateOf(context, this.#identity, this.#options);
   }
 
   /** Replaces all peers; takes effect with the next reconcile. */
   setPeers(peers: readonly Lease[]): void {
-    this.overlay.setPeers(peers);
+    this.overlays.setPeers(peers);
     this.#addresses.set(peers);
     this.services.notePeers();
   }
@@ -157,8 +171,9 @@ export class HostNetwork implements AsyncDisposable {
     const addresses = this.#addresses.change(changed, removed);
     if (addresses.add.length + addresses.remove.length > 0) this.services.notePeers();
     try {
-      const done = this.overlay.changePeers(changed, removed);
-      this.counters.reconciled("peers", done);
+      const start = monotonicClock();
+      const done = this.overlays.changePeers(changed, removed);
+      this.metrics.reconciled("peers", done, monotonicClock() - start, ["store"]);
       if (done.failures.length > 0) this.#dirty = true;
       if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
     } catch (error) {
@@ -172,12 +187,13 @@ export class HostNetwork implements AsyncDisposable {
   changeServices(changes: ServiceChanges): void {
     this.services.note(changes);
     this.reconcileServices();
+    this.metrics.followed("store");
   }
 
   /** Virtual IPs and all that hangs on them. */
   reconcileServices(): void {
     // Before the bridge is there, nothing could come back from a service.
-    if (this.#state === undefined || this.overlay.bridge === 0) return;
+    if (this.#state === undefined || this.overlays.devices.size === 0) return;
     this.services.configure(this.#state, this.#addresses);
     if (this.services.dirty) this.services.reconcile();
   }
@@ -185,7 +201,7 @@ export class HostNetwork implements AsyncDisposable {
   /** knet's nftables table and its rules in foreign chains. */
   reconcileFirewall(): void {
     this.#firewallDirty = false;
-    const context = this.overlay.context;
+    const [context] = this.overlays.contexts;
     if (context === undefined) return;
     const services = this.services.firewall;
     this.#firewall.reconcile(firewallDesired(context, this.#options, this.#addresses, services));
@@ -196,10 +212,11 @@ export class HostNetwork implements AsyncDisposable {
     this.#dirty = false;
     const state = this.#state;
     if (state === undefined) return;
+    const start = monotonicClock();
     let done: Reconciled;
     try {
       ensureForwarding();
-      done = this.overlay.reconcile();
+      done = this.overlays.reconcile();
       this.services.configure(state, this.#addresses);
       this.services.reconcile();
       this.reconcileFirewall();
@@ -211,7 +228,7 @@ export class HostNetwork implements AsyncDisposable {
       this.#fail(error);
       return;
     }
-    this.counters.reconciled(why, done);
+    this.metrics.reconciled(why, done, monotonicClock() - start);
     const [failure] = done.failures;
     this.#problem = failure?.error.message;
     if (failure !== undefined) {
@@ -229,7 +246,7 @@ export class HostNetwork implements AsyncDisposable {
 
   #fail(error: unknown): void {
     this.#problem = messageOf(error);
-    this.counters.failed();
+    this.metrics.failed();
     log.error("{message}", { message: this.#problem });
     if (!this.#ready && error instanceof KnetError) this.#refusal = error;
   }

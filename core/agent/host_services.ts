@@ -4,20 +4,13 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { IpvsService } from "../../ffi/genl/ipvs_service.ts";
 import type { Nftables } from "../../ffi/libnftables.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import type { ServiceSets } from "../kernel/firewall/firewall.ts";
 import type { NodeState } from "../cluster/node_state.ts";
-import {
-  PROTOCOLS,
-  type Service,
-  type ServiceTimeouts,
-  type VirtualServer,
-  virtualServerKey,
-} from "../services/service.ts";
+import { type Service, type ServiceTimeouts, virtualServerKey } from "../services/service.ts";
 import { realServersOf } from "../container/real_servers.ts";
 import { ServiceMonitor } from "../health/monitor.ts";
 import {
@@ -26,14 +19,9 @@ import {
   type ServiceHost,
   type ServicesReconciled,
 } from "../kernel/ipvs/kernel_services.ts";
-import {
-  type KernelVirtualServer,
-  reportServices,
-  type ServicesReport,
-  type Traffic,
-} from "../inspect/service_report.ts";
-import type { ServiceRow } from "../kernel/ipvs/shown_servers.ts";
-import type { ServiceChanges } from "./membership.ts";
+import { reportServices, type ServicesReport } from "../inspect/service_report.ts";
+import { foreignOf, kernelOf, keyOf, trafficOf } from "./service_view.ts";
+import type { ServiceChanges } from "./membership_options.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "service"]);
@@ -252,52 +240,4 @@ export class HostServices implements Disposable {
       return server && connections.get(virtualServerKey(server))?.get(realServer);
     });
   }
-}
-
-function keyOf(service: IpvsService): string {
-  if (!("address" in service)) return "";
-  const protocol = ({ 6: "tcp", 17: "udp", 132: "sctp" } as const)[service.protocol];
-  const at: Pick<VirtualServer, "address" | "port" | "protocol"> = {
-    address: service.address,
-    port: service.port,
-    protocol: protocol ?? "tcp",
-  };
-  return virtualServerKey(at);
-}
-
-function trafficOf({ stats }: IpvsService): Traffic {
-  return {
-    connections: stats.connections,
-    inPackets: stats.inPackets,
-    outPackets: stats.outPackets,
-    inBytes: stats.inBytes,
-    outBytes: stats.outBytes,
-    rates: {
-      connections: stats.connectionRate,
-      inPackets: stats.inPacketRate,
-      outPackets: stats.outPacketRate,
-      inBytes: stats.inByteRate,
-      outBytes: stats.outByteRate,
-    },
-  };
-}
-
-function kernelOf(
-  row: ServiceRow | undefined,
-  traffic: ReadonlyMap<string, Traffic>,
-): KernelVirtualServer | undefined {
-  if (row?.state !== "ok" || !row.vip) return undefined;
-  const realServers = [...row.realServers].map(([key, one]) =>
-    [key, { ...one, persistent: 0 }] as const
-  );
-  const own = traffic.get(row.key);
-  return { realServers: new Map(realServers), ...(own && { traffic: own }) };
-}
-
-function foreignOf({ key }: ServiceRow): ServicesReport["foreign"][number] {
-  const [address = "", port, protocol] = key.split(" ");
-  const known = PROTOCOLS.find((name) => name === protocol);
-  return known === undefined
-    ? { address: "", port: 0, protocol: "fwmark", fwmark: Number(port) }
-    : { address, port: Number(port), protocol: known };
 }

@@ -9,7 +9,7 @@ import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
 import { messageOf } from "../base/error.ts";
-import { MAIN_TABLE } from "../kernel/tables.ts";
+import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 import { chooseUnderlay, type Underlay, type UnderlayChoice } from "../overlay/underlay.ts";
 
 const log = getLogger(["knet", "agent"]);
@@ -58,7 +58,7 @@ export class HostUnderlay {
       {
         links: listLinks(this.#rtnl),
         addresses: listAddresses(this.#rtnl),
-        routes: listRoutes(this.#rtnl, { family: this.#choice.family, table: MAIN_TABLE }),
+        routes: listRoutes(this.#rtnl, { family: this.#choice.family, table: RT_TABLE_MAIN }),
       },
       this.#choice,
       current,

@@ -4,25 +4,29 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { NETLINK_NETFILTER } from "../../ffi/linux/netlink.ts";
+import {
+  NFGENMSG,
+  NFNLGRP_NFTABLES,
+  NFT_MSG_NEWGEN,
+  NFTA_GEN_PROC_PID,
+} from "../../ffi/linux/nf_tables.ts";
 import { Attributes, type MessageView } from "../../ffi/netlink/message.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { EventPoll } from "../../ffi/poll.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
 import { threadId } from "../../ffi/thread.ts";
+import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
+import type { Family } from "../cluster/lease.ts";
+import { KINDS } from "../kernel/kinds/kinds.ts";
 import { driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const log = getLogger(["knet", "agent"]);
 
-const NETLINK_NETFILTER = 12; // linux/netlink.h
-const NFNLGRP_NFTABLES = 7; // linux/netfilter/nfnetlink.h
 /** Bytes: a burst of a few thousand changes fits. */
 const RECEIVE_BUFFER = 16 << 20;
-
-const NFT_MSG_NEWGEN = 10 << 8 | 15; // NFNL_SUBSYS_NFTABLES, linux/netfilter/nf_tables.h
-const NFTA_GEN_PROC_PID = 2;
-const NFGENMSG = 4; // struct nfgenmsg
 
 const attributes = new Attributes();
 
@@ -50,6 +54,19 @@ export interface KernelNews {
   readonly firewall: boolean;
   /** The kernel dropped notifications, which asks for everything. */
   readonly overrun: boolean;
+  /** When the first of it arrived, monotonic clock. */
+  readonly since?: number;
+}
+
+/** Groups that tell of what knet programs, and of the underlay. */
+function groupsOf(family: Family): Set<number> {
+  const { LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE, IPV6_ROUTE, IPV4_NETCONF } = RTNLGRP;
+  return new Set([
+    LINK,
+    IPV4_NETCONF,
+    ...(family === 4 ? [IPV4_IFADDR, IPV4_ROUTE] : [IPV6_IFADDR, IPV6_ROUTE]),
+    ...KINDS.flatMap((kind) => kind.groups?.(family) ?? []),
+  ]);
 }
 
 /** The sockets that the agent waits on. */
@@ -60,32 +77,30 @@ export class KernelEvents implements Disposable {
   readonly #poll = new EventPoll();
   readonly #links = new LinkMemory();
   readonly #thread = threadId();
+  /** When the first notification arrived that was not read yet. */
+  #since: number | undefined;
 
   /** Subscribes; what happens from now on is not missed. */
   constructor() {
-    for (
-      const group of [
-        RTNLGRP.LINK,
-        RTNLGRP.NEIGH,
-        RTNLGRP.IPV4_IFADDR,
-        RTNLGRP.IPV4_ROUTE,
-        RTNLGRP.IPV4_NETCONF,
-        RTNLGRP.NEXTHOP,
-      ]
-    ) {
+    this.#poll.add(this.#rtnl.fd);
+    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
+  }
+
+  /** Subscribes to what concerns a family; what happens from now on is not missed. */
+  follow(family: Family): void {
+    for (const group of groupsOf(family)) {
       try {
         this.#rtnl.joinGroup(group);
       } catch (error) {
         log.debug("{message}", { message: messageOf(error) }); // Kernels before 5.3 have no next-hop group.
       }
     }
-    this.#poll.add(this.#rtnl.fd);
-    if (this.#nft !== undefined) this.#poll.add(this.#nft.fd);
   }
 
   /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
   async wait(timeoutMs: number): Promise<void> {
-    await this.#poll.wait(timeoutMs);
+    const ready = await this.#poll.wait(timeoutMs);
+    if (ready.length > 0) this.#since ??= monotonicClock();
   }
 
   /** Ends a wait. */
@@ -110,7 +125,10 @@ export class KernelEvents implements Disposable {
     const nft = this.#nft?.receive((message) => {
       if (!isOwnTransaction(message, this.#thread)) firewall = true;
     });
+    const since = this.#since ?? monotonicClock();
+    this.#since = undefined;
     return {
+      since,
       overlay,
       underlay,
       sysctl,

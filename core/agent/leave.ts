@@ -11,8 +11,7 @@ import { hasLibrary } from "../../ffi/load.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
-import { apply } from "../kernel/apply.ts";
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
 import { removeDevice } from "../kernel/devices.ts";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -22,11 +21,12 @@ import type { Family } from "../cluster/lease.ts";
 import { storedNodeId } from "../cluster/node_identity.ts";
 import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
 import { readNodeState, removeNodeState } from "../cluster/node_state.ts";
-import { plan } from "../kernel/plan.ts";
 import { removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent } from "../inspect/status.ts";
 import { openStore } from "../store/open.ts";
-import { emptyDesired, readTables } from "../kernel/tables.ts";
+import { KernelEntries } from "../kernel/entries.ts";
+import type { Kind } from "../kernel/kind.ts";
+import { route } from "../kernel/kinds/route.ts";
 
 /** What to leave. */
 export interface LeaveOptions {
@@ -104,7 +104,7 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
         remedy: "Run systemctl disable --now knet, then knet leave",
       });
     }
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await sleep(50);
   }
 }
 
@@ -128,8 +128,10 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
     }
   }
   for (const family of [4, 6] satisfies Family[]) {
-    const tables = readTables(rtnl, family, undefined, { nexthopObjects: false });
-    apply(rtnl, plan(emptyDesired(), tables, { nexthopObjects: false }), tables);
+    // Those on the overlay's device go with it.
+    using entries = new KernelEntries(rtnl, { kinds: [route as Kind] });
+    entries.scope = { family, device: undefined };
+    entries.converge();
   }
   for (const name of [state?.device, state?.bridge]) {
     if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);

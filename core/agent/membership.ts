@@ -5,65 +5,19 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import type { Backend } from "../overlay/backend/backend.ts";
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, random } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
-import type { NodeIdentity } from "../cluster/node_identity.ts";
-import type { Changes, Store } from "../store/store.ts";
 import { DrainClock } from "./drain_clock.ts";
+import type { MembershipOptions, StoreHealth } from "./membership_options.ts";
+import { Pruner } from "./pruner.ts";
 import { peerKey } from "../overlay/overlay.ts";
 import { backoff, Wake } from "./wake.ts";
 
 const log = getLogger(["knet", "membership"]);
 
-/** How the store is doing, for status. */
-export interface StoreHealth {
-  readonly state: "ok" | "away" | "unknown";
-  readonly detail: string;
-}
-
-/** What of the services has changed. */
-export type ServiceChanges = Pick<
-  Changes,
-  "full" | "services" | "removedServices" | "timeouts" | "now"
->;
-
-/** What membership hands over. */
-export interface MembershipEvents {
-  /** This host's lease was granted, renewed with changes, or replaced by another one (`before`). */
-  onLease(lease: Lease, config: ClusterConfig, before: Lease | undefined): void;
-  /** Everything there is, this host's own lease left out. */
-  onAllPeers(peers: readonly Lease[]): void;
-  /** Only what changed; `removed` are keys of `peerKey`. */
-  onSomePeers(changed: readonly Lease[], removed: readonly string[]): void;
-  /** Services or timeouts have changed; with `full`, these are all that there are. */
-  onServices?(changes: ServiceChanges): void;
-  /** The store is back or away, or something needs the administrator's eye. */
-  onHealth(): void;
-}
-
-/** What membership is made of. */
-export interface MembershipOptions {
-  readonly store: Store;
-  readonly identity: NodeIdentity;
-  readonly family: Family;
-  /** Finds the configuration, writing it if this is the first host; called until it succeeds once. */
-  readonly loadConfig: (store: Store) => Promise<ClusterConfig>;
-  readonly backendOf: (config: ClusterConfig) => Backend;
-  /** This host's public address now; undefined while the underlay has none. */
-  readonly publicIp: () => string | undefined;
-  /** Lease that the snapshot remembers. */
-  readonly remembered: Lease | undefined;
-  /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
-  readonly patience?: number;
-  readonly events: MembershipEvents;
-}
-
 const SLOW_POLL = 60_000;
-const DAY = 86_400_000;
-const PRUNE_AFTER = 7 * DAY;
 
 /** Follows the store until aborted. */
 export class Membership {
@@ -77,9 +31,7 @@ export class Membership {
   #takenOver: Lease | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
-  /** Since when the store has been there without a break, on the monotonic clock. */
-  #unbrokenSince: number | undefined;
-  #pruneAt = Infinity;
+  readonly #pruner = new Pruner();
   readonly #drains = new DrainClock();
   readonly #joined = Promise.withResolvers<void>();
 
@@ -143,7 +95,7 @@ export class Membership {
           joined = true;
         } else if (monotonicClock() >= this.#renewAt) await this.#renew();
         await this.#pull();
-        if (monotonicClock() >= this.#pruneAt) await this.#prune();
+        if (this.#pruner.due) await this.#pruner.prune(store);
         if (monotonicClock() >= this.#drains.due) {
           this.#drains.swept();
           await store.sweepDrained();
@@ -151,8 +103,7 @@ export class Membership {
         }
         failures = 0;
         this.#setHealth({ state: "ok", detail: store.location });
-        this.#unbrokenSince ??= monotonicClock();
-        if (this.#pruneAt === Infinity) this.#pruneAt = monotonicClock() + PRUNE_AFTER;
+        this.#pruner.answered();
         this.#joined.resolve();
         const untilNext = Math.min(this.#renewAt, this.#drains.due) - monotonicClock();
         await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilNext, 10)), signal);
@@ -162,8 +113,7 @@ export class Membership {
           this.#joined.reject(error);
           throw error;
         }
-        this.#unbrokenSince = undefined;
-        this.#pruneAt = Infinity;
+        this.#pruner.broke();
         this.#setHealth({ state: "away", detail: messageOf(error) });
         events.onHealth();
         // A store that answers with a refusal is asked less often than one that does not answer.
@@ -242,7 +192,7 @@ export class Membership {
     this.#own = lease;
     // Half of its TTL, with up to a tenth of jitter so that a cluster started at once does not renew at once.
     const ttl = this.#config!.leaseTtl * 1000;
-    this.#renewAt = monotonicClock() + ttl * (0.5 - Math.random() * 0.05);
+    this.#renewAt = monotonicClock() + ttl * (0.5 - random() * 0.05);
   }
 
   async #renew(): Promise<void> {
@@ -320,24 +270,6 @@ export class Membership {
       ) {
         await this.#acquire();
       }
-    }
-  }
-
-  /** Seven days without a break and without a renewal: such a node does not come back by itself. */
-  async #prune(): Promise<void> {
-    this.#pruneAt = monotonicClock() + DAY;
-    const since = this.#unbrokenSince;
-    if (since === undefined || monotonicClock() - since < PRUNE_AFTER) return;
-    const { leases, now } = await this.#options.store.listLeases();
-    const silent = leases.filter((lease) =>
-      !lease.reserved && lease.expires < now && lease.renewed < now - PRUNE_AFTER
-    ).map((lease) => lease.nodeId);
-    if (silent.length === 0) return;
-    for (const lease of await this.#options.store.pruneLeases(silent)) {
-      log.warn("Pruned the lease of {name} ({subnet}): not renewed for seven days", {
-        name: lease.nodeName,
-        subnet: lease.subnet,
-      });
     }
   }
 }

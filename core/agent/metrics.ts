@@ -1,149 +1,40 @@
 /**
- * The agent's metrics, in Prometheus' text format (version 0.0.4).
- *
- * Written by hand: the package prom-client takes 65 ms to load and 20 MB to hold, a fifth of what the
- * whole agent may take, for what are thirty lines here.
+ * The agent's metrics, in Prometheus' text format (prom-client).
  *
  * @module
  */
-import { isExpired } from "../cluster/allocate.ts";
-import { wallClock } from "../base/clock.ts";
-import type { StatusReport } from "../inspect/status.ts";
-import type { Tables } from "../kernel/tables.ts";
-import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
 import { VERSION } from "../base/version.ts";
+import { isExpired } from "../cluster/allocate.ts";
+import type { StatusReport } from "../inspect/status.ts";
+import type { Lease } from "../cluster/lease.ts";
+import type { EntryCount } from "../kernel/entries.ts";
+import type { Reconciled } from "../overlay/overlay.ts";
+import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
-import type { Overlay, Reconciled } from "../overlay/overlay.ts";
+import { registerProcessMetrics } from "./process_metrics.ts";
+import { Counter, Gauge, Histogram, Registry } from "./prom.ts";
 import { tunnelMetrics } from "./tunnel_metrics.ts";
-
-/** One family of metrics. */
-export interface Metric {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "gauge";
-  /** A number, or one for each set of labels. */
-  readonly value: number | readonly Sample[];
-}
-
-/** One value with its labels. */
-export type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
-
-/** Content type of {@linkcode exposition}. */
-export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-/** Writes metrics as Prometheus reads them. */
-export function exposition(metrics: readonly Metric[]): string {
-  const lines: string[] = [];
-  for (const { name, help, type, value } of metrics) {
-    const text = help.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
-    lines.push(`# HELP ${name} ${text}`, `# TYPE ${name} ${type}`);
-    const samples: readonly Sample[] = typeof value === "number" ? [[{}, value]] : value;
-    for (const [labels, number] of samples) {
-      const pairs = Object.entries(labels).map(([label, word]) =>
-        `${label}="${escapeLabel(word)}"`
-      );
-      lines.push(
-        `${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${formatNumber(number)}`,
-      );
-    }
-  }
-  return lines.join("\n") + "\n";
-}
-
-function formatNumber(number: number): string {
-  return Number.isFinite(number) || Number.isNaN(number)
-    ? String(number)
-    : number > 0
-    ? "+Inf"
-    : "-Inf";
-}
-
-function escapeLabel(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
-}
 
 /** Kinds of drift, as far as they are told apart. */
 const DRIFT = ["overlay", "underlay", "sysctl", "firewall"] as const;
 
-/** What the agent counts. */
-export class Counters {
-  readonly #reconciles = new Map<string, number>();
-  readonly #drift = new Map<string, number>(DRIFT.map((what) => [what, 0]));
-  #operations = 0;
-  #refused = 0;
-  #overruns = 0;
-  #errors = 0;
-  #lastError = 0;
+/** Seconds: from what an idle reconcile takes to what a large cluster's first one does. */
+const WORK_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-  /** The kernel was made to be as it should, or tried to. */
-  reconciled(cause: string, done: Pick<Reconciled, "operations" | "failures">): void {
-    this.#reconciles.set(cause, (this.#reconciles.get(cause) ?? 0) + 1);
-    this.#operations += done.operations;
-    this.#refused += done.failures.length;
-    if (done.failures.length > 0) this.failed();
-  }
-
-  /** Something went wrong. */
-  failed(): void {
-    this.#errors++;
-    this.#lastError = wallClock();
-  }
-
-  /** The kernel told of something. */
-  noticed(news: KernelNews): void {
-    for (const what of DRIFT) {
-      if (news[what]) this.#drift.set(what, this.#drift.get(what)! + 1);
-    }
-    if (news.overrun) this.#overruns++;
-  }
-
-  /** The counters as metrics. */
-  metrics(): Metric[] {
-    const counter = (name: string, help: string, value: Metric["value"]): Metric => ({
-      name: `knet_${name}`,
-      help,
-      type: "counter",
-      value,
-    });
-    const by = (label: string, counts: ReadonlyMap<string, number>): Sample[] =>
-      [...counts].map(([word, count]) => [{ [label]: word }, count]);
-    return [
-      counter(
-        "reconciles_total",
-        "Times the kernel was reconciled.",
-        by("cause", this.#reconciles),
-      ),
-      counter("operations_total", "Changes of entries sent to the kernel.", this.#operations),
-      counter("operations_refused_total", "Of these, refused by the kernel.", this.#refused),
-      counter(
-        "drift_events_total",
-        "Times the kernel told of a change to what is knet's.",
-        by("what", this.#drift),
-      ),
-      counter("overruns_total", "Times the kernel dropped notifications.", this.#overruns),
-      counter("errors_total", "Reconciles that failed, wholly or in part.", this.#errors),
-      {
-        name: "knet_last_error_timestamp_seconds",
-        help: "When the last of them was; 0 for never.",
-        type: "gauge",
-        value: this.#lastError / 1000,
-      },
-    ];
-  }
-}
+/** Where an event came from that the kernel's state follows. */
+export type EventSource = "store" | "kernel";
 
 /** What the gauges are read from. */
 export interface MetricFacts {
-  readonly counters: Counters;
   readonly ready: boolean;
-  /** Milliseconds since the epoch. */
-  readonly since: number;
   readonly membership: Pick<Membership, "health" | "revision" | "renewals" | "own">;
-  readonly overlay: Pick<Overlay, "peers" | "desired"> & {
-    readonly tables: Tables;
-    readonly tunnel?: TunnelStatus | undefined;
-  };
+  /** Leases of the other hosts. */
+  readonly peers: readonly Lease[];
+  /** Entries of each kind in the kernel. */
+  readonly entries: readonly EntryCount[];
+  readonly tunnel?: TunnelStatus | undefined;
   readonly containers: StatusReport["containers"];
   readonly services: {
     /** Virtual servers that the kernel shall have. */
@@ -155,81 +46,199 @@ export interface MetricFacts {
   };
 }
 
-/** All metrics of the agent. */
-export function agentMetrics(facts: MetricFacts): Metric[] {
-  const { membership, overlay, containers } = facts;
-  const { tables, desired } = overlay;
-  const now = wallClock();
-  const gauge = (name: string, help: string, value: Metric["value"]): Metric => ({
-    name,
-    help,
-    type: "gauge",
-    value,
-  });
-  const sizes = (of: {
-    routes: { size: number };
-    neighbours: { size: number };
-    fdb: { size: number };
-  }, nexthops: number): Sample[] => [
-    [{ kind: "route" }, of.routes.size],
-    [{ kind: "nexthop" }, nexthops],
-    [{ kind: "neighbour" }, of.neighbours.size],
-    [{ kind: "fdb" }, of.fdb.size],
-  ];
-  const own = membership.own;
-  return [
-    gauge("knet_build_info", "1, with the version.", [[{ version: VERSION }, 1]]),
-    gauge("knet_ready", "1 once this host is programmed.", facts.ready ? 1 : 0),
-    gauge("knet_peers", "Other hosts of the cluster.", overlay.peers.length),
-    gauge(
-      "knet_peers_expired",
-      "Of these, with an expired lease.",
-      overlay.peers.filter((peer) => isExpired(peer, now)).length,
-    ),
-    gauge("knet_entries", "Entries in the kernel.", sizes(tables, tables.nexthops.size)),
-    gauge(
+/** What the agent counts and times, and the gauges beside it. */
+export class AgentMetrics {
+  readonly #registry = new Registry();
+  /** When the first event came that the kernel has not followed yet, on the monotonic clock. */
+  readonly #waiting = new Map<EventSource, number>();
+  readonly #gauges = new Map<string, Gauge>();
+
+  readonly #reconciles: Counter;
+  readonly #operations: Counter;
+  readonly #refused: Counter;
+  readonly #drift: Counter;
+  readonly #overruns: Counter;
+  readonly #errors: Counter;
+  readonly #renewals: Counter;
+  readonly #messages: Counter;
+  readonly #reconcileTime: Histogram;
+  readonly #storeTime: Histogram;
+  readonly #eventTime: Histogram;
+
+  /** @param since When the agent started, milliseconds since the epoch. */
+  constructor(since: number = wallClock()) {
+    // The order here is the order in the text.
+    this.#gauge("knet_build_info", "1, with the version.", "version");
+    this.#gauge("knet_ready", "1 once this host is programmed.");
+    this.#gauge("knet_peers", "Other hosts of the cluster.");
+    this.#gauge("knet_peers_expired", "Of these, with an expired lease.");
+    this.#gauge("knet_entries", "Entries in the kernel.", "kind");
+    this.#gauge(
       "knet_entries_wanted",
       "Entries that should be in the kernel; next-hop objects where it has them.",
-      sizes(desired, desired.gateways.size),
-    ),
-    ...facts.counters.metrics(),
-    ...tunnelMetrics(overlay.tunnel),
-    gauge("knet_store_up", "1 if the store answers.", membership.health.state === "ok" ? 1 : 0),
-    gauge("knet_store_revision", "The store's revision that this host has.", membership.revision),
-    gauge(
+      "kind",
+    );
+    this.#reconciles = this.#counter("reconciles", "Times the kernel was reconciled.", "cause");
+    this.#operations = this.#counter("operations", "Changes of entries sent to the kernel.");
+    this.#refused = this.#counter("operations_refused", "Of these, refused by the kernel.");
+    this.#drift = this.#counter(
+      "drift_events",
+      "Times the kernel told of a change to what is knet's.",
+      "what",
+    );
+    for (const what of DRIFT) this.#drift.inc({ what }, 0);
+    this.#overruns = this.#counter("overruns", "Times the kernel dropped notifications.");
+    this.#errors = this.#counter("errors", "Reconciles that failed, wholly or in part.");
+    this.#gauge("knet_last_error_timestamp_seconds", "When the last of them was; 0 for never.");
+    this.#reconcileTime = this.#histogram(
+      "reconcile_duration",
+      "Time that a reconcile took.",
+      "cause",
+    );
+    this.#eventTime = this.#histogram(
+      "event_to_kernel",
+      "Time from an event of the store or the kernel until the kernel was as it asks.",
+      "source",
+    );
+    this.#storeTime = this.#histogram("store_call_duration", "Time that a store took.", "call");
+    this.#gauge("knet_store_up", "1 if the store answers.");
+    this.#gauge("knet_store_revision", "The store's revision that this host has.");
+    this.#gauge(
       "knet_lease_expires_timestamp_seconds",
       "When this host's lease expires; +Inf for a reservation, 0 without a lease.",
-      own === undefined ? 0 : own.reserved ? Infinity : own.expires / 1000,
-    ),
-    {
-      name: "knet_lease_renewals_total",
-      help: "Renewals of this host's lease.",
-      type: "counter",
-      value: membership.renewals,
-    },
-    gauge("knet_services", "Services that this host shall have.", facts.services.count),
-    gauge("knet_checks", "Real servers that this host checks.", facts.services.checks),
-    {
-      name: "knet_ipvs_messages_total",
-      help: "Generic netlink messages sent to IPVS, requests for dumps among them.",
-      type: "counter",
-      value: facts.services.messages,
-    },
-    gauge("knet_containers", "Attached interfaces of containers.", containers.length),
-    gauge(
+    );
+    this.#renewals = this.#counter("lease_renewals", "Renewals of this host's lease.");
+    this.#gauge("knet_services", "Services that this host shall have.");
+    this.#gauge("knet_checks", "Real servers that this host checks.");
+    this.#messages = this.#counter(
+      "ipvs_messages",
+      "Generic netlink messages sent to IPVS, requests for dumps among them.",
+    );
+    this.#gauge("knet_containers", "Attached interfaces of containers.");
+    this.#gauge(
       "knet_containers_stranded",
       "Of these, with an address of a subnet that is not this host's any more.",
-      containers.filter(({ stranded }) => stranded).length,
-    ),
-    gauge(
-      "process_resident_memory_bytes",
-      "Resident memory of the agent.",
-      Deno.memoryUsage().rss,
-    ),
-    gauge(
-      "process_start_time_seconds",
-      "When the agent started, since the epoch.",
-      facts.since / 1000,
-    ),
-  ];
+    );
+    registerProcessMetrics(this.#registry, since);
+  }
+
+  #gauge(name: string, help: string, ...labelNames: string[]): void {
+    const registers = [this.#registry];
+    this.#gauges.set(name, new Gauge({ name, help, labelNames, registers }));
+  }
+
+  #counter(name: string, help: string, ...labelNames: string[]): Counter {
+    const registers = [this.#registry];
+    return new Counter({ name: `knet_${name}_total`, help, labelNames, registers });
+  }
+
+  #histogram(name: string, help: string, ...labelNames: string[]): Histogram {
+    return new Histogram({
+      name: `knet_${name}_seconds`,
+      help,
+      labelNames,
+      buckets: WORK_BUCKETS,
+      registers: [this.#registry],
+    });
+  }
+
+  /**
+   * The kernel was made to be as it should, or tried to.
+   *
+   * @param milliseconds What it took.
+   * @param sources Whose events it followed.
+   */
+  reconciled(
+    cause: string,
+    done: Pick<Reconciled, "operations" | "failures">,
+    milliseconds: number,
+    sources: readonly EventSource[] = ["store", "kernel"],
+  ): void {
+    this.#reconciles.inc({ cause });
+    this.#reconcileTime.observe({ cause }, milliseconds / 1000);
+    this.#operations.inc(done.operations);
+    this.#refused.inc(done.failures.length);
+    if (done.failures.length > 0) this.failed();
+    else this.followed(...sources);
+  }
+
+  /** Something went wrong. */
+  failed(): void {
+    this.#errors.inc();
+    this.#gauges.get("knet_last_error_timestamp_seconds")!.set(wallClock() / 1000);
+  }
+
+  /** The kernel told of something. */
+  noticed(news: KernelNews): void {
+    for (const what of DRIFT) if (news[what]) this.#drift.inc({ what });
+    if (news.overrun) this.#overruns.inc();
+    if (news.overlay) this.heard("kernel", news.since);
+  }
+
+  /**
+   * Something happened that the kernel may have to follow.
+   *
+   * @param since When, on the monotonic clock; now if absent.
+   */
+  heard(source: EventSource, since: number = monotonicClock()): void {
+    if (!this.#waiting.has(source)) this.#waiting.set(source, since);
+  }
+
+  /** It was nothing. */
+  heardNothing(source: EventSource): void {
+    this.#waiting.delete(source);
+  }
+
+  /** The kernel is as these events ask. */
+  followed(...sources: readonly EventSource[]): void {
+    for (const source of sources) {
+      const since = this.#waiting.get(source);
+      if (since === undefined) continue;
+      this.#waiting.delete(source);
+      this.#eventTime.observe({ source }, (monotonicClock() - since) / 1000);
+    }
+  }
+
+  /** The store was asked. */
+  storeAsked(call: string, milliseconds: number): void {
+    this.#storeTime.observe({ call }, milliseconds / 1000);
+  }
+
+  /** All metrics as Prometheus reads them. */
+  async text(facts: MetricFacts): Promise<string> {
+    const { membership, entries, containers, services } = facts;
+    const now = wallClock();
+    const set = (name: string, value: number, labels: Record<string, string> = {}) =>
+      this.#gauges.get(`knet_${name}`)!.set(labels, value);
+    set("build_info", 1, { version: VERSION });
+    set("ready", facts.ready ? 1 : 0);
+    set("peers", facts.peers.length);
+    set("peers_expired", facts.peers.filter((peer) => isExpired(peer, now)).length);
+    for (const { kind, present, wanted } of entries) {
+      set("entries", present, { kind });
+      set("entries_wanted", wanted, { kind });
+    }
+    const { own } = membership;
+    set("store_up", membership.health.state === "ok" ? 1 : 0);
+    set("store_revision", membership.revision);
+    set(
+      "lease_expires_timestamp_seconds",
+      own === undefined ? 0 : own.reserved ? Infinity : own.expires / 1000,
+    );
+    set("services", services.count);
+    set("checks", services.checks);
+    set("containers", containers.length);
+    set("containers_stranded", containers.filter(({ stranded }) => stranded).length);
+    for (
+      const [counter, total] of [
+        [this.#renewals, membership.renewals],
+        [this.#messages, services.messages],
+      ] as const
+    ) {
+      counter.reset();
+      counter.inc(total);
+    }
+    const text = await this.#registry.metrics();
+    return facts.tunnel === undefined ? text : `${text}\n${await tunnelMetrics(facts.tunnel)}`;
+  }
 }

@@ -1,81 +1,131 @@
 import assert from "node:assert/strict";
-import { agentMetrics, Counters, exposition } from "./metrics.ts";
-import { emptyDesired, emptyTables } from "../kernel/tables.ts";
+import { giveClock } from "../base/clock.ts";
+import { makeCounters, readCounters } from "../overlay/udp/counters.ts";
+import { AgentMetrics, type MetricFacts } from "./metrics.ts";
 
 const quiet = { overlay: false, underlay: false, sysctl: false, firewall: false, overrun: false };
 
-Deno.test("exposition() writes what Prometheus reads", () => {
-  const text = exposition([
-    { name: "a_total", help: "Line one\nand \\ two.", type: "counter", value: 3 },
-    {
-      name: "b",
-      help: "B.",
-      type: "gauge",
-      value: [[{ k: 'x"y\n\\', l: "z" }, 1.5], [{}, Infinity]],
-    },
-    { name: "c_total", help: "None yet.", type: "counter", value: [] },
-  ]);
-  assert.equal(
-    text,
-    `# HELP a_total Line one\\nand \\\\ two.
-# TYPE a_total counter
-a_total 3
-# HELP b B.
-# TYPE b gauge
-b{k="x\\"y\\n\\\\",l="z"} 1.5
-b +Inf
-# HELP c_total None yet.
-# TYPE c_total counter
-`,
-  );
-});
+const FACTS: MetricFacts = {
+  ready: false,
+  membership: {
+    health: { state: "away", detail: "" },
+    revision: 0,
+    renewals: 3,
+    own: undefined,
+  },
+  peers: [],
+  entries: [
+    { kind: "route", present: 1, wanted: 2 },
+    { kind: "nexthop", present: 0, wanted: 0 },
+  ],
+  containers: [{ netns: 'a"b', ifname: "eth0", address: "10.244.1.2", stranded: true }],
+  services: { count: 2, messages: 7, checks: 5 },
+};
 
-Deno.test("Counters counts reconciles by cause, operations, refusals, drift and overruns", () => {
-  const counters = new Counters();
-  counters.reconciled("store", { operations: 8, failures: [] });
-  counters.reconciled("drift", { operations: 1, failures: [] });
-  counters.reconciled("drift", { operations: 2, failures: [{} as never] });
-  counters.noticed({ ...quiet, overlay: true });
-  counters.noticed({ ...quiet, overlay: true, firewall: true, overrun: true });
-  const text = exposition(counters.metrics());
-  for (
-    const line of [
-      'knet_reconciles_total{cause="store"} 1',
-      'knet_reconciles_total{cause="drift"} 2',
-      "knet_operations_total 11",
-      "knet_operations_refused_total 1",
-      'knet_drift_events_total{what="overlay"} 2',
-      'knet_drift_events_total{what="firewall"} 1',
-      'knet_drift_events_total{what="sysctl"} 0',
-      "knet_overruns_total 1",
-      "knet_errors_total 1",
-    ]
-  ) assert.ok(text.split("\n").includes(line), `${line} in\n${text}`);
+function holds(text: string, ...lines: string[]): void {
+  for (const line of lines) assert.ok(text.split("\n").includes(line), `${line} in\n${text}`);
+}
+
+Deno.test("AgentMetrics counts reconciles by cause, operations, refusals, drift and overruns", async () => {
+  const metrics = new AgentMetrics();
+  metrics.reconciled("store", { operations: 8, failures: [] }, 30);
+  metrics.reconciled("drift", { operations: 1, failures: [] }, 2);
+  metrics.reconciled("drift", { operations: 2, failures: [{} as never] }, 4);
+  metrics.noticed({ ...quiet, overlay: true });
+  metrics.noticed({ ...quiet, overlay: true, firewall: true, overrun: true });
+  const text = await metrics.text(FACTS);
+  holds(
+    text,
+    'knet_reconciles_total{cause="store"} 1',
+    'knet_reconciles_total{cause="drift"} 2',
+    "knet_operations_total 11",
+    "knet_operations_refused_total 1",
+    'knet_drift_events_total{what="overlay"} 2',
+    'knet_drift_events_total{what="firewall"} 1',
+    'knet_drift_events_total{what="sysctl"} 0',
+    "knet_overruns_total 1",
+    "knet_errors_total 1",
+    'knet_reconcile_duration_seconds_bucket{le="0.025",cause="store"} 0',
+    'knet_reconcile_duration_seconds_bucket{le="0.05",cause="store"} 1',
+    'knet_reconcile_duration_seconds_count{cause="drift"} 2',
+  );
   assert.match(text, /^knet_last_error_timestamp_seconds 1\d{9}/m);
 });
 
-Deno.test("agentMetrics() shows a host without lease and store", () => {
-  const metrics = agentMetrics({
-    counters: new Counters(),
-    ready: false,
-    since: 5000,
-    membership: {
-      health: { state: "away", detail: "" },
-      revision: 0,
-      renewals: 0,
-      own: undefined,
-    },
-    overlay: { peers: [], desired: emptyDesired(), tables: emptyTables() },
-    containers: [],
-    services: { count: 2, messages: 7, checks: 5 },
+Deno.test("AgentMetrics.text() shows a host without lease and store", async () => {
+  const text = await new AgentMetrics(5000).text(FACTS);
+  holds(
+    text,
+    "knet_ready 0",
+    "knet_store_up 0",
+    "knet_lease_expires_timestamp_seconds 0",
+    'knet_entries{kind="nexthop"} 0',
+    'knet_entries{kind="route"} 1',
+    'knet_entries_wanted{kind="route"} 2',
+    "knet_ipvs_messages_total 7",
+    "knet_lease_renewals_total 3",
+    "knet_containers_stranded 1",
+    "knet_errors_total 0",
+    "knet_last_error_timestamp_seconds 0",
+    "process_start_time_seconds 5",
+  );
+  assert.match(
+    text,
+    /^# HELP knet_build_info 1, with the version\.\n# TYPE knet_build_info gauge\n/,
+  );
+  assert.doesNotMatch(text, /knet_tunnel/);
+  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name, type]) => [name!, type]);
+  assert.equal(new Set(types.map(([name]) => name)).size, types.length, "a family comes once");
+  for (const [name, type] of types) {
+    assert.equal(name!.endsWith("_total"), type === "counter", name);
+  }
+});
+
+Deno.test("AgentMetrics.text() shows totals as they are now, and the packet loop's where there is one", async () => {
+  const metrics = new AgentMetrics();
+  await metrics.text(FACTS);
+  const counters = makeCounters();
+  const text = await metrics.text({
+    ...FACTS,
+    membership: { ...FACTS.membership, renewals: 4, own: { reserved: true } as never },
+    tunnel: { offloads: true, counters: readCounters(counters) },
   });
-  const text = exposition(metrics);
-  assert.match(text, /^knet_store_up 0$/m);
-  assert.match(text, /^knet_lease_expires_timestamp_seconds 0$/m);
-  assert.match(text, /^knet_entries\{kind="nexthop"\} 0$/m);
-  assert.match(text, /^knet_ipvs_messages_total 7$/m);
-  assert.match(text, /^process_start_time_seconds 5$/m);
-  const names = metrics.map(({ name }) => name);
-  assert.equal(new Set(names).size, names.length, "a family comes once");
-  for (const { name, type } of metrics) assert.equal(name.endsWith("_total"), type === "counter");
+  holds(
+    text,
+    "knet_lease_renewals_total 4",
+    "knet_lease_expires_timestamp_seconds +Inf",
+    'knet_tunnel_packets_total{direction="out"} 0',
+  );
+  assert.ok(text.endsWith("\n"));
+});
+
+Deno.test("AgentMetrics times from the first event to the kernel that follows it", async () => {
+  let now = 1000;
+  const clock = { monotonic: () => now, wall: () => now, random: () => 0, uuid: () => "" };
+  const metrics = new AgentMetrics();
+  {
+    using _given = giveClock({ ...clock, after: () => ({ cancel() {} }) });
+    metrics.heard("store");
+    metrics.noticed({ ...quiet, overlay: true, since: 700 });
+    now += 40;
+    metrics.heard("store");
+    metrics.reconciled("drift", { operations: 0, failures: [{} as never] }, 1); // Failed: it goes on.
+    now += 20;
+    metrics.reconciled("peers", { operations: 2, failures: [] }, 1, ["store"]);
+    now += 40;
+    metrics.reconciled("drift", { operations: 2, failures: [] }, 1);
+    metrics.heard("store");
+    metrics.heardNothing("store");
+    now += 5000;
+    metrics.reconciled("drift", { operations: 0, failures: [] }, 1);
+    metrics.storeAsked("renewLease", 3);
+  }
+  holds(
+    await metrics.text(FACTS),
+    'knet_event_to_kernel_seconds_sum{source="store"} 0.06',
+    'knet_event_to_kernel_seconds_count{source="store"} 1',
+    'knet_event_to_kernel_seconds_sum{source="kernel"} 0.4',
+    'knet_event_to_kernel_seconds_count{source="kernel"} 1',
+    'knet_store_call_duration_seconds_bucket{le="0.005",call="renewLease"} 1',
+  );
 });

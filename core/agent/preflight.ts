@@ -19,7 +19,8 @@ import {
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import type { Store } from "../store/store.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../kernel/kind.ts";
+import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 
 /**
  * Checks the privileges.
@@ -90,7 +91,7 @@ function refuseOverlap(
   bridge: string,
 ): void {
   const links = listLinks(rtnl);
-  for (const route of listRoutes(rtnl, { family, table: MAIN_TABLE })) {
+  for (const route of listRoutes(rtnl, { family, table: RT_TABLE_MAIN })) {
     const name = links.find((link) => link.index === route.ifindex)?.name ?? "";
     if (
       route.dst.endsWith("/0") || route.protocol === KNET_PROTOCOL || name === bridge ||

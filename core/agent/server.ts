@@ -3,15 +3,19 @@
  *
  * @module
  */
+import { after } from "../base/clock.ts";
 import { removeIfPresent } from "../base/files.ts";
-import { exposition, type Metric, METRICS_TYPE } from "./metrics.ts";
 import type { ServicesReport } from "../inspect/service_report.ts";
 import { agentSocket, type StatusReport } from "../inspect/status.ts";
+
+/** Prometheus' text format. */
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
 /** What the server asks the agent. */
 export interface ServerHooks {
   status(): StatusReport;
-  metrics(): readonly Metric[];
+  /** In Prometheus' text format. */
+  metrics(): Promise<string>;
   /** Asked by `knet svc`; absent on a host without services. */
   services?(): ServicesReport;
   /** Undefined if all is well, else what is not. */
@@ -30,11 +34,11 @@ export function serveAgent(
   hooks: ServerHooks,
   listen?: string,
 ): AsyncDisposable {
-  const answer = (request: Request, local: boolean): Response => {
+  const answer = async (request: Request, local: boolean): Promise<Response> => {
     const { pathname } = new URL(request.url);
     if (request.method === "POST" && pathname === "/stop" && local) {
       // After the answer is out.
-      setTimeout(() => hooks.stop(), 20);
+      after(20, () => hooks.stop());
       return new Response("stopping\n");
     }
     if (request.method !== "GET") return new Response("Method not allowed\n", { status: 405 });
@@ -42,7 +46,7 @@ export function serveAgent(
       case "/status":
         return Response.json(hooks.status());
       case "/metrics":
-        return new Response(exposition(hooks.metrics()), {
+        return new Response(await hooks.metrics(), {
           headers: { "content-type": METRICS_TYPE },
         });
       case "/services":

@@ -12,7 +12,7 @@ import { peerStatus, type StatusReport } from "../inspect/status.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { HostNetwork } from "./host_network.ts";
 import type { Membership } from "./membership.ts";
-import type { Overlay } from "../overlay/overlay.ts";
+import type { Overlays } from "../overlay/overlays.ts";
 
 /** What the report is made from. */
 export interface ReportFacts {
@@ -30,7 +30,7 @@ export interface ReportFacts {
   /** Without its password. */
   readonly storeUrl: string;
   readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
-    readonly overlay: Pick<Overlay, "paths" | "tables" | "tunnel">;
+    readonly overlays: Pick<Overlays, "paths" | "holds" | "companion">;
   };
 }
 
@@ -39,7 +39,7 @@ export interface SentenceFacts {
   readonly lease: Pick<Lease, "subnet"> | undefined;
   readonly membership: Pick<Membership, "health" | "takenOver">;
   readonly network: Pick<HostNetwork, "ready" | "problem"> & {
-    readonly overlay: Pick<Overlay, "peers">;
+    readonly overlays: Pick<Overlays, "peers">;
   };
 }
 
@@ -51,16 +51,17 @@ export function sentenceOf({ lease, membership, network }: SentenceFacts): strin
     return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
   }
   if (health.state === "away") return `waiting for the store: ${health.detail}`;
-  return network.ready ? `${lease?.subnet}, ${network.overlay.peers.length} peers` : "joining";
+  return network.ready ? `${lease?.subnet}, ${network.overlays.peers.length} peers` : "joining";
 }
 
 /** Makes the report. */
 export function reportStatus(facts: ReportFacts): StatusReport {
   const { identity, lease, network } = facts;
-  const { state, overlay } = network;
+  const { state, overlays } = network;
   const { health, revision, notifying } = facts.membership;
   const subnet = lease?.subnet ?? "";
   const now = wallClock();
+  const tunnel = overlays.companion?.status;
   return {
     node: {
       id: identity.nodeId,
@@ -91,8 +92,10 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       detail: health.state === "ok" ? notifying : health.detail,
       revision,
     },
-    peers: overlay.paths.map(({ lease, path }) => peerStatus(lease, path, overlay.tables, now)),
-    ...(overlay.tunnel !== undefined && { tunnel: overlay.tunnel }),
+    peers: overlays.paths.map(({ lease, path }) =>
+      peerStatus(lease, path, (wish) => overlays.holds(wish, lease.family), now)
+    ),
+    ...(tunnel !== undefined && { tunnel }),
     containers: listContainers(facts.dataDir).map((record) => ({
       netns: record.netns,
       ifname: record.ifname,

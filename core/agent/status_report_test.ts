@@ -18,7 +18,7 @@ Deno.test("sentenceOf() says what needs an eye before how it goes", () => {
     sentenceOf({
       lease,
       membership: { health, takenOver },
-      network: { ready, problem, overlay: { peers } },
+      network: { ready, problem, overlays: { peers } },
     });
   assert.equal(says(ok), "10.244.1.0/24, 1 peers");
   assert.equal(says(ok, { ready: false }), "joining");

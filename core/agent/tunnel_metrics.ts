@@ -3,61 +3,44 @@
  *
  * @module
  */
-import type { CounterName } from "../overlay/udp/counters.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
-import type { Metric, Sample } from "./metrics.ts";
+import { tunnelDrops } from "../overlay/udp/drops.ts";
+import { Counter, Registry } from "./prom.ts";
 
-/** What a packet was dropped for, by counter: which way it went, and the reason. */
-const DROPS: readonly (readonly [CounterName, "out" | "in", string])[] = [
-  ["outMalformed", "out", "malformed"],
-  ["outNoPeer", "out", "no_peer"],
-  ["outExpired", "out", "ttl_expired"],
-  ["outTooBig", "out", "too_big"],
-  ["outRefused", "out", "refused"],
-  ["inUnknownPeer", "in", "unknown_peer"],
-  ["inMalformed", "in", "malformed"],
-  ["inSpoofed", "in", "spoofed"],
-  ["inNotOurs", "in", "not_ours"],
-  ["inTooBig", "in", "too_big"],
-  ["inRefused", "in", "refused"],
-];
-
-/** Packets dropped: `[direction, reason, count]`, zeros too. */
-export function tunnelDrops({ counters }: TunnelStatus): [string, string, number][] {
-  return DROPS.map(([name, direction, reason]) => [direction, reason, counters[name]]);
-}
-
-/** Metrics of the packet loop, none where there is none. */
-export function tunnelMetrics(tunnel: TunnelStatus | undefined): Metric[] {
-  if (tunnel === undefined) return [];
-  const { counters } = tunnel;
-  const counter = (name: string, help: string, value: Metric["value"]): Metric => ({
-    name: `knet_tunnel_${name}_total`,
-    help,
-    type: "counter",
-    value,
-  });
-  const both = (out: number, back: number): Sample[] => [
-    [{ direction: "out" }, out],
-    [{ direction: "in" }, back],
-  ];
-  return [
-    counter(
-      "packets",
-      "Packets that the packet loop passed on.",
-      both(counters.sentPackets, counters.receivedPackets),
-    ),
-    counter("bytes", "Their bytes.", both(counters.sentBytes, counters.receivedBytes)),
-    counter(
-      "calls",
-      "System calls that this took, each for one bundle or more.",
-      both(counters.sendCalls, counters.deliverCalls),
-    ),
-    counter(
-      "dropped",
-      "Packets that the packet loop dropped.",
-      tunnelDrops(tunnel).map(([direction, reason, count]) => [{ direction, reason }, count]),
-    ),
-    counter("icmp_sent", "ICMP errors sent to the senders of dropped packets.", counters.icmpSent),
-  ];
+/** Metrics of the packet loop in Prometheus' text format. */
+export async function tunnelMetrics({ counters }: TunnelStatus): Promise<string> {
+  const registry = new Registry();
+  const counter = (name: string, help: string, ...labelNames: string[]) =>
+    new Counter({ name: `knet_tunnel_${name}_total`, help, labelNames, registers: [registry] });
+  const both = (of: Counter, out: number, back: number) => {
+    of.inc({ direction: "out" }, out);
+    of.inc({ direction: "in" }, back);
+  };
+  both(
+    counter("packets", "Packets that the packet loop passed on.", "direction"),
+    counters.sentPackets,
+    counters.receivedPackets,
+  );
+  both(
+    counter("bytes", "Their bytes.", "direction"),
+    counters.sentBytes,
+    counters.receivedBytes,
+  );
+  both(
+    counter("calls", "System calls that this took, each for one bundle or more.", "direction"),
+    counters.sendCalls,
+    counters.deliverCalls,
+  );
+  const dropped = counter(
+    "dropped",
+    "Packets that the packet loop dropped.",
+    "direction",
+    "reason",
+  );
+  for (const [direction, reason, count] of tunnelDrops({ counters })) {
+    dropped.inc({ direction, reason }, count);
+  }
+  counter("icmp_sent", "ICMP errors sent to the senders of dropped packets.")
+    .inc(counters.icmpSent);
+  return await registry.metrics();
 }

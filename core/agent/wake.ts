@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { after, random } from "../base/clock.ts";
 
 /** One sleeper, any number of wakers. A call of `notify` while nobody sleeps shortens the next sleep to nothing. */
 export class Wake {
@@ -23,13 +24,9 @@ export class Wake {
   async sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
     if (!this.#pending && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        // A timer above 2^31 ms fires at once.
-        const timer = setTimeout(
-          () => done(),
-          Math.min(Math.max(milliseconds, 0), 2 ** 31 - 1),
-        );
+        const timer = after(milliseconds, () => done());
         const done = () => {
-          clearTimeout(timer);
+          timer.cancel();
           signal.removeEventListener("abort", done);
           this.#resolve = undefined;
           resolve();
@@ -51,5 +48,5 @@ export class Wake {
  */
 export function backoff(attempt: number, limit = 4000): number {
   const whole = Math.min(250 * 2 ** Math.min(attempt, 16), limit);
-  return whole * (0.5 + Math.random() / 2);
+  return whole * (0.5 + random() / 2);
 }

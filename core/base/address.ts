@@ -1,8 +1,12 @@
 /**
  * Addresses and prefixes as the administrator writes them, and arithmetic on them. IPv4 and IPv6 go through the same code.
  *
+ * Reading and comparing is ipaddr.js's. What it understands beyond the one way to write an address is refused here: octal and
+ * hexadecimal numbers, addresses of fewer parts, zones.
+ *
  * @module
  */
+import ipaddr from "ipaddr.js";
 import { type Family, formatAddress, parseAddress, textFamily } from "../../ffi/ip.ts";
 
 /** A network: an address whose bits behind the length are zero. */
@@ -11,6 +15,8 @@ export interface Prefix {
   readonly address: string;
   readonly length: number;
 }
+
+type Parsed = ipaddr.IPv4 | ipaddr.IPv6;
 
 /** Bits of an address. */
 export function addressBits(family: Family): number {
@@ -22,6 +28,31 @@ export function familyOf(text: string): Family {
   return textFamily(text);
 }
 
+function refuse(text: string): SyntaxError {
+  // inet_aton() reads 010 as eight, inet_pton() refuses it; people mean ten.
+  const zeros = /(?:^|[:.])0\d+\.|\.0\d+$/.test(text);
+  const state = zeros ? "a number has leading zeros" : "it is neither IPv4 nor IPv6";
+  return new SyntaxError(`Cannot read the address "${text}": ${state}`);
+}
+
+function parse(text: string): Parsed {
+  let address: Parsed;
+  try {
+    if (textFamily(text) === 4) {
+      address = ipaddr.IPv4.parse(text);
+      // A number in another notation is written otherwise than it was read.
+      if (address.toString() === text) return address;
+    } else if (text.includes(".")) {
+      // ipaddr.js takes ::1.2.3.4 for ::ffff:1.2.3.4.
+      address = ipaddr.fromByteArray([...parseAddress(text)]);
+      if (!/[:.]0\d/.test(text.slice(text.lastIndexOf(":")))) return address;
+    } else if (!text.includes("%")) return ipaddr.IPv6.parse(text);
+  } catch {
+    // Refused, like what fell through.
+  }
+  throw refuse(text);
+}
+
 /**
  * The one way to write an address.
  *
@@ -31,16 +62,24 @@ export function canonicalAddress(text: string): string {
   if (text.includes("/")) {
     throw new SyntaxError(`Cannot read the address "${text}": it has a prefix length`);
   }
-  // inet_aton() reads 010 as eight, inet_pton() refuses it; people mean ten.
-  if (/(?:^|[:.])0\d+\.|\.0\d+$/.test(text)) {
-    throw new SyntaxError(`Cannot read the address "${text}": a number has leading zeros`);
-  }
-  return formatAddress(parseAddress(text), 0, textFamily(text));
+  return parse(text).toString();
 }
 
-/** An address as a number. */
+/**
+ * An address as a number; a prefix length behind a slash is passed over.
+ *
+ * @throws {SyntaxError} if the text is no address.
+ */
 export function addressToNumber(address: string): bigint {
-  return parseAddress(address).reduce((number, byte) => number * 256n + BigInt(byte), 0n);
+  const slash = address.indexOf("/");
+  return toNumber(parse(slash < 0 ? address : address.slice(0, slash)));
+}
+
+function toNumber(address: Parsed): bigint {
+  if (!("octets" in address)) {
+    return address.parts.reduce((number, part) => number << 16n | BigInt(part), 0n);
+  }
+  return BigInt(address.octets.reduce((number, octet) => number * 256 + octet, 0));
 }
 
 /**
@@ -84,13 +123,10 @@ export function parsePrefix(text: string): Prefix {
       `Cannot read the network "${text}": the length is over ${addressBits(family)}`,
     );
   }
-  const number = addressToNumber(address);
-  const network = mask(number, family, length);
-  if (network !== number) {
+  const network = networkOf(address, length);
+  if (network !== `${address}/${length}`) {
     throw new RangeError(
-      `Cannot use the network "${text}": it has host bits set; ${
-        numberToAddress(network, family)
-      }/${length} is the network`,
+      `Cannot use the network "${text}": it has host bits set; ${network} is the network`,
     );
   }
   return { family, address, length };
@@ -107,32 +143,52 @@ export function networkOf(address: string, length: number): string {
   return `${numberToAddress(mask(addressToNumber(address), family, length), family)}/${length}`;
 }
 
+/** A prefix or single address; bits behind the length may be set. */
+function network(from: string | Prefix): { family: Family; address: Parsed; length: number } {
+  if (typeof from !== "string") {
+    return { family: from.family, address: parse(from.address), length: from.length };
+  }
+  const family = familyOf(from);
+  const slash = from.indexOf("/");
+  if (slash < 0) return { family, address: parse(from), length: addressBits(family) };
+  const length = Number(from.slice(slash + 1));
+  if (!(length >= 0 && length <= addressBits(family))) {
+    throw new SyntaxError(`Cannot read the network "${from}": it is not ADDRESS/LENGTH`);
+  }
+  return { family, address: parse(from.slice(0, slash)), length };
+}
+
 /** First and last address of a prefix or single address, as numbers. */
-function range(text: string): { family: Family; first: bigint; last: bigint } {
-  const family = familyOf(text);
-  const slash = text.indexOf("/");
-  const length = slash < 0 ? addressBits(family) : Number(text.slice(slash + 1));
-  const first = mask(addressToNumber(text), family, length);
+function range(from: string | Prefix): { family: Family; first: bigint; last: bigint } {
+  const { family, address, length } = network(from);
+  const first = mask(toNumber(address), family, length);
   return { family, first, last: first + (1n << BigInt(addressBits(family) - length)) - 1n };
+}
+
+/** Whether the first bits of two addresses of one family are the same. */
+function sameBits(a: Parsed, b: Parsed, bits: number): boolean {
+  // Both overloads do the same; TypeScript wants to know which.
+  return (a as ipaddr.IPv6).match(b as ipaddr.IPv6, bits);
 }
 
 /** Whether an address or prefix lies inside a network. */
 export function prefixContains(outer: string | Prefix, inner: string): boolean {
-  const o = range(typeof outer === "string" ? outer : formatPrefix(outer));
-  const i = range(inner);
-  return o.family === i.family && o.first <= i.first && i.last <= o.last;
+  const o = network(outer);
+  const i = network(inner);
+  return o.family === i.family && o.length <= i.length &&
+    sameBits(o.address, i.address, o.length);
 }
 
 /** Whether two networks share an address. */
 export function prefixesOverlap(a: string, b: string): boolean {
-  const x = range(a);
-  const y = range(b);
-  return x.family === y.family && x.first <= y.last && y.first <= x.last;
+  const x = network(a);
+  const y = network(b);
+  return x.family === y.family && sameBits(x.address, y.address, Math.min(x.length, y.length));
 }
 
 /** How many addresses a network has. */
 export function prefixSize(prefix: string | Prefix): bigint {
-  const { first, last } = range(typeof prefix === "string" ? prefix : formatPrefix(prefix));
+  const { first, last } = range(prefix);
   return last - first + 1n;
 }
 
@@ -142,10 +198,10 @@ export function prefixSize(prefix: string | Prefix): bigint {
  * @throws {RangeError} if it has not so many.
  */
 export function nthAddress(prefix: string | Prefix, n: number | bigint): string {
-  const text = typeof prefix === "string" ? prefix : formatPrefix(prefix);
-  const { family, first, last } = range(text);
+  const { family, first, last } = range(prefix);
   const number = first + BigInt(n);
   if (number < first || number > last) {
+    const text = typeof prefix === "string" ? prefix : formatPrefix(prefix);
     throw new RangeError(`Cannot find address ${n} of ${text}: it has ${last - first + 1n}`);
   }
   return numberToAddress(number, family);

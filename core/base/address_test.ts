@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { formatAddress, parseAddress } from "../../ffi/ip.ts";
 import {
   addressBits,
   addressToNumber,
@@ -46,6 +47,58 @@ Deno.test("canonicalAddress() refuses leading zeros, which some read as octal", 
     assert.throws(() => canonicalAddress(text), SyntaxError, text);
   }
   assert.equal(canonicalAddress("10.0.0.1"), "10.0.0.1");
+});
+
+Deno.test("canonicalAddress() refuses every other way to write an address", () => {
+  const others = [
+    "10.1",
+    "1",
+    "0x10.1.1.1",
+    "167772161",
+    " 10.0.0.1",
+    "10.0.0.1 ",
+    "10.0.0.256",
+    "1.2.3.4.5",
+  ];
+  const others6 = [
+    "::1%eth0",
+    "fe80::1%1",
+    "1::2::3",
+    "12345::",
+    "1:2:3:4:5:6:7:8:9",
+    "1:2:3:4:5:6:7",
+  ];
+  const mixed = [
+    "::1.2.3",
+    "::ffff:010.2.3.4",
+    "::ffff:1.02.3.4",
+    "::ffff:1.2.3.256",
+    "a.1.1.1",
+    "1::1.2.3.4:5",
+  ];
+  for (const text of ["", ":", "x", ...others, ...others6, ...mixed]) {
+    assert.throws(() => canonicalAddress(text), SyntaxError, text);
+    assert.throws(() => addressToNumber(text), SyntaxError, text);
+    assert.throws(() => prefixContains("10.0.0.0/8", text), SyntaxError, text);
+  }
+});
+
+Deno.test("canonicalAddress() reads the dotted end of an IPv6 address", () => {
+  assert.equal(canonicalAddress("::1.2.3.4"), "::102:304");
+  assert.equal(canonicalAddress("::FFFF:1.2.3.4"), "::ffff:102:304");
+  assert.equal(canonicalAddress("1:2:3:4:5:6:1.2.3.4"), "1:2:3:4:5:6:102:304");
+});
+
+Deno.test("canonicalAddress() writes an address as the kernel's bytes are written", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom(0, 0, 1, 0xfff), { minLength: 8, maxLength: 8 }),
+      (groups) => {
+        const text = groups.map((group) => group.toString(16)).join(":");
+        assert.equal(canonicalAddress(text), formatAddress(parseAddress(text), 0, 6));
+      },
+    ),
+  );
 });
 
 Deno.test("parsePrefix() and formatPrefix() undo each other", () => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as v from "valibot";
 import {
   addressBits,
   addressToNumber,
@@ -15,6 +16,7 @@ import {
   prefixSize,
 } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
+import { parseShape } from "../base/shape.ts";
 
 /** The way packets travel between hosts. */
 export type BackendType = "vxlan" | "host-gw" | "udp";
@@ -232,33 +234,36 @@ function canonicalText(option: string, text: string): string {
   }
 }
 
+const NET_CONF = v.looseObject({
+  Network: v.string(),
+  SubnetLen: v.optional(v.number()),
+  SubnetMin: v.optional(v.string()),
+  SubnetMax: v.optional(v.string()),
+  Backend: v.optional(v.looseObject({
+    Type: v.optional(v.string()),
+    VNI: v.optional(v.number()),
+    Port: v.optional(v.number()),
+    DirectRouting: v.optional(v.boolean()),
+    MTU: v.optional(v.number()),
+  })),
+}, ({ path, message }) => path === undefined ? "it has no Network" : message);
+
 /**
  * The request that flannel's net-conf.json stands for; the first subnet is skipped as flannel does.
  *
  * @throws {KnetError} exit code 2 if the text is none, or names what knet does not have.
  */
 export function configFromFlannel(text: string): ClusterConfig {
-  let conf: {
-    Network?: string;
-    SubnetLen?: number;
-    SubnetMin?: string;
-    SubnetMax?: string;
-    Backend?: { Type?: string; VNI?: number; Port?: number; DirectRouting?: boolean; MTU?: number };
-  };
+  let conf: v.InferOutput<typeof NET_CONF>;
   try {
-    conf = JSON.parse(text);
+    conf = parseShape(NET_CONF, text);
   } catch (error) {
+    const remedy = "Give the net-conf.json that flannel uses";
+    if (error instanceof TypeError) throw wrong("flannel's configuration", error.message, remedy);
     throw new KnetError(`Cannot read flannel's configuration: ${messageOf(error)}`, {
       exitCode: 2,
-      remedy: "Give the net-conf.json that flannel uses",
+      remedy,
     });
-  }
-  if (conf === null || typeof conf !== "object" || conf.Network === undefined) {
-    throw wrong(
-      "flannel's configuration",
-      "it has no Network",
-      "Give the net-conf.json that flannel uses",
-    );
   }
   const { Type = "udp", VNI, Port, DirectRouting, MTU } = conf.Backend ?? {};
   const request: ClusterRequest = {

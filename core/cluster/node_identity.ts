@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { readSmallFile } from "../../ffi/libc.ts";
+import { readSmallFile } from "../../ffi/file.ts";
+import { randomId } from "../base/clock.ts";
 import { KnetError } from "../base/error.ts";
 import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 
@@ -80,7 +81,7 @@ export function nodeIdentity(
   const agentFile = join(options.dataDir, "agent-id");
   let agentId = readTextIfPresent(agentFile)?.trim();
   if (!agentId) {
-    agentId = randomUUID();
+    agentId = randomId();
     writeFileAtomically(agentFile, `${agentId}\n`, 0o600, 0o700);
   }
   const nodeName = checkNodeWord("node name", options.nodeName ?? Deno.hostname());

@@ -5,8 +5,12 @@
  * @module
  */
 import { join } from "node:path";
+import { getLogger } from "@logtape/logtape";
+import * as v from "valibot";
 import type { BackendType } from "./config.ts";
+import { messageOf } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
+import { parseShape, word } from "../base/shape.ts";
 
 /** This host's place in the cluster as the agent last programmed it. */
 export interface NodeState {
@@ -31,6 +35,24 @@ export interface NodeState {
   readonly iface: string;
 }
 
+const log = getLogger(["knet", "node"]);
+
+const STATE_SHAPE: v.GenericSchema<unknown, NodeState> = v.looseObject({
+  nodeId: v.string(),
+  nodeName: v.string(),
+  network: v.string(),
+  serviceNetwork: v.string(),
+  subnet: v.string(),
+  gateway: v.string(),
+  mtu: v.number(),
+  bridge: v.string(),
+  ipMasq: v.boolean(),
+  backend: word<BackendType>(),
+  device: v.exactOptional(v.string()),
+  publicIp: v.string(),
+  iface: v.string(),
+});
+
 const stateFile = (stateDir: string) => join(stateDir, "node.json");
 const envFile = (stateDir: string) => join(stateDir, "subnet.env");
 
@@ -39,9 +61,11 @@ export function readNodeState(stateDir: string): NodeState | undefined {
   const text = readTextIfPresent(stateFile(stateDir));
   if (text === undefined) return undefined;
   try {
-    return JSON.parse(text) as NodeState;
-  } catch {
-    return undefined; // Written atomically, so only a foreign hand can have broken it: the agent writes it anew.
+    return parseShape(STATE_SHAPE, text);
+  } catch (error) {
+    // Written atomically, so only a foreign hand can have broken it: the agent writes it anew.
+    log.warn("{message}", { message: `Cannot use "${stateFile(stateDir)}": ${messageOf(error)}` });
+    return undefined;
   }
 }
 

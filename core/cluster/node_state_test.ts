@@ -23,8 +23,13 @@ Deno.test("writeNodeState() writes both files, and only when they have something
     assert.equal(inode(), before);
     writeNodeState(folder, sampleState({ ipMasq: false }));
     assert.match(Deno.readTextFileSync(join(folder, "subnet.env")), /FLANNEL_IPMASQ=false/);
-    Deno.writeTextFileSync(join(folder, "node.json"), "{");
-    assert.equal(readNodeState(folder), undefined);
+    for (const text of ["{", "null", "{}", JSON.stringify({ ...sampleState(), mtu: "1450" })]) {
+      Deno.writeTextFileSync(join(folder, "node.json"), text);
+      assert.equal(readNodeState(folder), undefined, text);
+    }
+    const newer = { ...sampleState(), colour: "red" };
+    Deno.writeTextFileSync(join(folder, "node.json"), JSON.stringify(newer));
+    assert.deepEqual(readNodeState(folder), newer);
     removeNodeState(folder);
     removeNodeState(folder);
     assert.deepEqual([...Deno.readDirSync(folder)], []);

@@ -7,7 +7,7 @@
  * @module
  */
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import * as v from "valibot";
 import { FileLock, holder } from "../../ffi/file_lock.ts";
 import {
   canonicalAddress,
@@ -16,8 +16,10 @@ import {
   prefixContains,
   prefixSize,
 } from "../base/address.ts";
-import { KnetError } from "../base/error.ts";
+import { monotonicClock, random, sleep } from "../base/clock.ts";
+import { KnetError, messageOf } from "../base/error.ts";
 import { fileVersion, readTextIfPresent, writeFileAtomically } from "../base/files.ts";
+import { checkShape, parseShape } from "../base/shape.ts";
 
 /** One attached interface of a container. */
 export interface ContainerRecord {
@@ -34,10 +36,21 @@ export interface ContainerRecord {
   readonly hostIfname: string;
 }
 
-interface Book {
-  readonly bootId: string;
-  readonly containers: readonly ContainerRecord[];
-}
+const BOOK = v.looseObject({
+  bootId: v.exactOptional(v.string()),
+  containers: v.array(v.unknown()),
+});
+
+const RECORDS: v.GenericSchema<unknown, { containers: ContainerRecord[] }> = v.looseObject({
+  containers: v.array(v.looseObject({
+    netns: v.string(),
+    netnsId: v.string(),
+    ifname: v.string(),
+    address: v.string(),
+    prefixLength: v.number(),
+    hostIfname: v.string(),
+  })),
+});
 
 /** Where the book is and which boot it must be of. */
 export interface BookPlace {
@@ -65,19 +78,22 @@ export function bookVersion(dataDir: string): string {
 
 /** Parses the book's text; `path` is for the error's message. */
 export function parseBook(text: string, bootId: string, path: string): ContainerRecord[] {
-  let book: Partial<Book> | null;
   try {
-    book = JSON.parse(text) as Partial<Book> | null;
-  } catch {
-    book = null;
-  }
-  if (book === null || typeof book !== "object" || !Array.isArray(book.containers)) {
+    const book = parseShape(BOOK, text);
+    // What an earlier boot left is not looked at.
+    return book.bootId === bootId ? checkShape(RECORDS, book).containers : [];
+  } catch (error) {
     // Going on with an empty book would give out addresses that are in use.
-    throw new KnetError(`Cannot read the containers' addresses: "${path}" is not what knet wrote`, {
-      remedy: `Detach this host's containers or reboot, then remove "${path}"`,
-    });
+    throw new KnetError(
+      `Cannot read the containers' addresses: "${path}" is not what knet wrote: ${
+        messageOf(error)
+      }`,
+      {
+        remedy: `Detach this host's containers or reboot, then remove "${path}"`,
+        cause: error,
+      },
+    );
   }
-  return book.bootId === bootId ? [...book.containers] : [];
 }
 
 /** Writes who is attached. The caller holds the lock. */
@@ -85,7 +101,7 @@ export function writeBook(
   { dataDir, bootId }: BookPlace,
   containers: readonly ContainerRecord[],
 ): void {
-  const book: Book = { bootId, containers };
+  const book = { bootId, containers };
   writeFileAtomically(bookFile(dataDir), JSON.stringify(book, null, 2) + "\n", 0o600, 0o700);
 }
 
@@ -99,11 +115,11 @@ const LOCK_DEADLINE = 60_000;
  */
 export async function lockBook(dataDir: string): Promise<FileLock> {
   Deno.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  const deadline = performance.now() + LOCK_DEADLINE;
+  const deadline = monotonicClock() + LOCK_DEADLINE;
   for (;;) {
     const lock = FileLock.acquire(lockFile(dataDir));
     if (lock !== undefined) return lock;
-    if (performance.now() > deadline) {
+    if (monotonicClock() > deadline) {
       const pid = holder(lockFile(dataDir));
       throw new KnetError(
         `Cannot lock "${lockFile(dataDir)}": ${
@@ -113,7 +129,7 @@ export async function lockBook(dataDir: string): Promise<FileLock> {
       );
     }
     // At random, so that fifty who wait do not come in step.
-    await sleep(2 + Math.random() * 8);
+    await sleep(2 + random() * 8);
   }
 }
 

@@ -92,6 +92,15 @@ Deno.test("parseBook() stops at what knet did not write rather than give out add
   }
 });
 
+Deno.test("parseBook() names what a record lacks, and does not look at those of an earlier boot", () => {
+  const text = JSON.stringify({ bootId: "a", containers: [record, { ...record, address: 7 }] });
+  refused(() => parseBook(text, "a", "/x"), 1, /not what knet wrote: containers\.1\.address is 7/);
+  assert.deepEqual(parseBook(text, "b", "/x"), []);
+  const newer = { ...record, labels: { app: "web" } };
+  const book = JSON.stringify({ bootId: "a", containers: [newer], version: 2 });
+  assert.deepEqual(parseBook(book, "a", "/x"), [newer]);
+});
+
 Deno.test("tryLockBook() gives the lock to one at a time", () => {
   const dataDir = Deno.makeTempDirSync();
   try {

@@ -24,6 +24,7 @@ import {
   containerMac,
   farEndIntact,
   hostIfname,
+  linksByName,
   makeWire,
   removeHostEnd,
   type WireEnds,
@@ -157,7 +158,8 @@ function findAddress(
   try {
     return { address: choose(book), rest: book };
   } catch (error) {
-    const rest = book.filter((record) => !isVanished(rtnl, record));
+    const links = linksByName(rtnl);
+    const rest = book.filter((record) => !isVanished(record, links));
     if (!(error instanceof KnetError) || rest.length === book.length) throw error;
     return { address: choose(rest), rest };
   }

@@ -35,7 +35,7 @@ export function openContainer(netns: string): NetnsHandle & { readonly id: strin
       remedy: "Name the namespace of a container, which has interfaces of its own",
     });
   }
-  return { ...handle, id };
+  return Object.assign(handle, { id });
 }
 
 const STATES: Record<string, readonly [state: string, remedy: string]> = {

@@ -20,7 +20,7 @@ import {
   writeBook,
 } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
-import { bridgeOf, farEndIntact, makeWire, readdress, setFarMtu } from "./wire.ts";
+import { farEndIntact, linksByName, makeWire, needBridge, readdress, setFarMtu } from "./wire.ts";
 
 /** What became of the containers when the subnet changed. */
 export interface RenumberResult {
@@ -137,7 +137,7 @@ export interface RepairOptions {
  * Puts containers back in order: onto the bridge (deleting a bridge lets its ports go), up, with the
  * right MTU; and makes the wire anew where it was deleted while the namespace lives.
  *
- * Synchronous and quick if nothing is wrong: one request for each container.
+ * Synchronous, and quick if nothing is wrong: one dump of links for all containers.
  *
  * @returns sentences for the log: empty if all was right.
  */
@@ -146,11 +146,12 @@ export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): s
   const place = { dataDir, bootId: options.bootId ?? currentBootId() };
   const book = readBook(place);
   if (book.length === 0) return [];
-  const bridge = bridgeOf(rtnl, state.bridge);
+  const links = linksByName(rtnl);
+  const bridge = needBridge(links.get(state.bridge), state.bridge);
   const done: string[] = [];
   for (const record of book) {
     try {
-      const sentence = repairOne(rtnl, bridge, record, options);
+      const sentence = repairOne(rtnl, bridge, links.get(record.hostIfname), record, options);
       if (sentence !== undefined) done.push(sentence);
     } catch (error) {
       done.push(`could not repair container "${record.netns}": ${messageOf(error)}`);
@@ -162,11 +163,11 @@ export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): s
 function repairOne(
   rtnl: NetlinkSocket,
   bridge: Link,
+  host: Link | undefined,
   record: ContainerRecord,
   options: RepairOptions,
 ): string | undefined {
   const { state } = options;
-  const host = getLink(rtnl, record.hostIfname);
   if (host === undefined) return remake(rtnl, bridge, record, options);
   const change = {
     ...(host.master === bridge.index ? {} : { master: bridge.index }),

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
-import { getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
+import { linksByName } from "./wire.ts";
 
 /**
  * Whether a container is gone for good.
@@ -16,9 +15,14 @@ import { reopen } from "./namespace.ts";
  * A namespace may live on without its name, held by a process; but it takes its interfaces with it when
  * it dies, and a veth takes its other end. So the host's end tells, and only where that is missing, which
  * somebody may have deleted, does the name count.
+ *
+ * @param links The host's, by name.
  */
-export function isVanished(rtnl: NetlinkSocket, record: ContainerRecord): boolean {
-  if (getLink(rtnl, record.hostIfname) !== undefined) return false;
+export function isVanished(
+  record: ContainerRecord,
+  links: { has(hostIfname: string): boolean },
+): boolean {
+  if (links.has(record.hostIfname)) return false;
   const handle = reopen(record);
   handle?.[Symbol.dispose]();
   return handle === undefined;
@@ -35,10 +39,15 @@ export async function reclaimVanished(
   const place = { dataDir: options.dataDir, bootId: options.bootId ?? currentBootId() };
   // Looked at without the lock first: there is nearly always nothing to do.
   using rtnl = openRtnl();
-  if (!readBook(place).some((record) => isVanished(rtnl, record))) return [];
+  const seen = readBook(place);
+  if (seen.length === 0) return [];
+  const links = linksByName(rtnl);
+  if (!seen.some((record) => isVanished(record, links))) return [];
   using _lock = await lockBook(place.dataDir);
   const book = readBook(place);
-  const vanished = book.filter((record) => isVanished(rtnl, record));
+  // Between the two looks others may have attached.
+  const now = linksByName(rtnl);
+  const vanished = book.filter((record) => isVanished(record, now));
   if (vanished.length > 0) {
     writeBook(place, book.filter((record) => !vanished.includes(record)));
   }

@@ -5,10 +5,24 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { IN6_ADDR_GEN_MODE_NONE } from "../../ffi/linux/if_link.ts";
+import {
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RTN_UNICAST,
+  RTPROT_BOOT,
+} from "../../ffi/linux/rtnetlink.ts";
 import { withNetns } from "../../ffi/netns.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
-import { addLink, changeLink, deleteLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
+import {
+  addLink,
+  changeLink,
+  deleteLink,
+  getLink,
+  type Link,
+  listLinks,
+} from "../../ffi/rtnl/link.ts";
 import { addRoute, deleteRoute, listRoutes, type Route } from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
@@ -18,13 +32,6 @@ import type { Family } from "../cluster/lease.ts";
 import { deriveMac } from "../base/mac.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import type { ContainerRecord } from "./addresses.ts";
-
-const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
-const RT_TABLE_MAIN = 254; // linux/rtnetlink.h
-const RT_SCOPE_UNIVERSE = 0;
-const RTPROT_BOOT = 3;
-const RTN_UNICAST = 1;
-const IFF_UP = 1; // linux/if.h
 
 /** Name of the veth's end on the host: the same for the same interface of the same namespace. */
 export function hostIfname(netnsId: string, ifname: string): string {
@@ -45,7 +52,20 @@ export function containerMac(address: string): string {
  * @throws {KnetError} if it is not there.
  */
 export function bridgeOf(rtnl: NetlinkSocket, name: string): Link {
-  const bridge = getLink(rtnl, name);
+  return needBridge(getLink(rtnl, name), name);
+}
+
+/** All links of the host by name, with one dump. */
+export function linksByName(rtnl: NetlinkSocket): ReadonlyMap<string, Link> {
+  return new Map(listLinks(rtnl).map((link) => [link.name, link]));
+}
+
+/**
+ * A link as the bridge that containers hang on.
+ *
+ * @throws {KnetError} if it is none.
+ */
+export function needBridge(bridge: Link | undefined, name: string): Link {
   if (bridge?.kind === "bridge") return bridge;
   const state = bridge === undefined ? "does not exist" : "is no bridge";
   throw new KnetError(`Cannot attach containers to "${name}": it ${state}`, {
@@ -101,7 +121,7 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
       throw new KnetError(`Cannot use interface "${record.hostIfname}": it vanished`);
     }
     // A bridge port needs no IPv6 address, and one would be announced on the containers' network.
-    changeLink(rtnl, host.index, { addrGenMode: ADDR_GEN_MODE_NONE });
+    changeLink(rtnl, host.index, { addrGenMode: IN6_ADDR_GEN_MODE_NONE });
     changeLink(rtnl, host.index, { master: bridge.index, up: true });
     loWasDown = withNetns(netnsFd, () => equip(record, state));
   } catch (error) {
@@ -152,7 +172,7 @@ function setLoopback(up: boolean, socket?: NetlinkSocket): boolean {
   const inside = socket ?? openRtnl();
   try {
     const lo = getLink(inside, "lo");
-    if (lo === undefined || ((lo.flags & IFF_UP) !== 0) === up) return false;
+    if (lo === undefined || lo.up === up) return false;
     changeLink(inside, lo.index, { up });
     return true;
   } finally {

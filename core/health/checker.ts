@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { monotonicClock } from "../base/clock.ts";
+import { after, monotonicClock, random, type Timer } from "../base/clock.ts";
 import type { Check } from "../services/service.ts";
 import { Heap } from "./due_queue.ts";
 import { httpProbe } from "./http_probe.ts";
@@ -73,7 +73,7 @@ export class Checker implements Disposable {
   /** What is left of `CheckerOptions.down`: of a check that ended here, an earlier life knows nothing any more. */
   readonly #down: Set<string>;
   #stopped = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
   #timerDue = Infinity;
   #inFlight = 0;
   #started = 0;
@@ -126,7 +126,7 @@ export class Checker implements Disposable {
       target: { address, port, ...(check.type === "http" && { path: check.path }) },
       check,
       health: { ...UNKNOWN, up: !(down || wasDown), known: false, detail: "" },
-      due: monotonicClock() + Math.random() * check.interval,
+      due: monotonicClock() + random() * check.interval,
       wanted: true,
     };
     this.#entries.set(key, entry);
@@ -145,7 +145,7 @@ export class Checker implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
     for (const key of [...this.#entries.keys()]) this.remove(key);
     for (let flight = this.#flights.pop(); flight !== undefined; flight = this.#flights.pop()) {
@@ -165,9 +165,9 @@ export class Checker implements Disposable {
       this.#flights.first?.due ?? Infinity,
     );
     if (due === Infinity || (this.#timer !== undefined && this.#timerDue <= due)) return;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timerDue = due;
-    this.#timer = setTimeout(() => this.#run(), Math.max(TICK, Math.ceil(due - monotonicClock())));
+    this.#timer = after(Math.max(TICK, Math.ceil(due - monotonicClock())), () => this.#run());
   }
 
   #run(): void {
@@ -203,7 +203,7 @@ export class Checker implements Disposable {
   #land(entry: Entry, began: number, { passed, detail }: ProbeResult): void {
     this.#note(entry, passed, detail);
     // A twentieth of jitter keeps those apart that a common halt brought together.
-    const delay = nextDelay(entry.health, entry.check) * (0.975 + Math.random() * 0.05);
+    const delay = nextDelay(entry.health, entry.check) * (0.975 + random() * 0.05);
     entry.due = Math.max(began + delay, monotonicClock());
     this.#queue.push(entry);
   }

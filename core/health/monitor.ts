@@ -5,7 +5,7 @@
  */
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
-import { monotonicClock } from "../base/clock.ts";
+import { after, monotonicClock, type Timer } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import { virtualServerOf } from "../services/virtual_server.ts";
 import { Drains } from "./drains.ts";
@@ -52,8 +52,8 @@ export class ServiceMonitor implements Disposable {
   readonly #drains: Drains;
   readonly #checker: Checker;
   #timeouts: ServiceTimeouts = NO_TIMEOUTS;
-  #drainTimer: ReturnType<typeof setTimeout> | undefined;
-  #memoryTimer: ReturnType<typeof setTimeout> | undefined;
+  #drainTimer: Timer | undefined;
+  #memoryTimer: Timer | undefined;
   /** What is written, so that it is not written again. */
   #memory = "";
   #disposed = false;
@@ -152,7 +152,7 @@ export class ServiceMonitor implements Disposable {
 
   [Symbol.dispose](): void {
     if (this.#disposed) return;
-    clearTimeout(this.#drainTimer);
+    this.#drainTimer?.cancel();
     // Checks that end now say nothing any more, and what they said is what is kept.
     if (this.#memoryTimer !== undefined) this.#writeMemory();
     this.#disposed = true;
@@ -241,20 +241,19 @@ export class ServiceMonitor implements Disposable {
   }
 
   #armDrains(): void {
-    clearTimeout(this.#drainTimer);
+    this.#drainTimer?.cancel();
     const { next } = this.#drains;
     if (next === undefined || this.#disposed) return;
-    const wait = Math.max(0, Math.ceil(next - monotonicClock()));
-    this.#drainTimer = setTimeout(() => this.#endDrains(), Math.min(wait, 2 ** 31 - 1));
+    this.#drainTimer = after(Math.ceil(next - monotonicClock()), () => this.#endDrains());
   }
 
   #remember(): void {
     if (this.#disposed) return;
-    this.#memoryTimer ??= setTimeout(() => this.#writeMemory(), MEMORY_DELAY);
+    this.#memoryTimer ??= after(MEMORY_DELAY, () => this.#writeMemory());
   }
 
   #writeMemory(): void {
-    clearTimeout(this.#memoryTimer);
+    this.#memoryTimer?.cancel();
     this.#memoryTimer = undefined;
     const memory = {
       version: 1,

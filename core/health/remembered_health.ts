@@ -4,8 +4,10 @@
  *
  * @module
  */
+import * as v from "valibot";
 import { messageOf } from "../base/error.ts";
 import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
+import { parseShape } from "../base/shape.ts";
 import type { FinishedDrain } from "./drains.ts";
 
 /** What is kept. */
@@ -17,6 +19,12 @@ export interface ServiceMemory {
   readonly down: readonly string[];
 }
 
+const MEMORY: v.GenericSchema<unknown, ServiceMemory> = v.looseObject({
+  version: v.literal(1, ({ received }) => `unknown version ${received}`),
+  drained: v.array(v.tuple([v.string(), v.string(), v.number()])),
+  down: v.array(v.string()),
+});
+
 /** Nothing remembered. */
 export const NO_MEMORY: ServiceMemory = { version: 1, drained: [], down: [] };
 
@@ -25,12 +33,7 @@ export function readMemory(path: string, warn: (sentence: string) => void): Serv
   try {
     const text = readTextIfPresent(path);
     if (text === undefined) return NO_MEMORY;
-    const memory = JSON.parse(text) as ServiceMemory;
-    if (memory.version !== 1) throw new TypeError(`unknown version ${memory.version}`);
-    if (!Array.isArray(memory.drained) || !Array.isArray(memory.down)) {
-      throw new TypeError("it has no lists");
-    }
-    return memory;
+    return parseShape(MEMORY, text);
   } catch (error) {
     warn(`Cannot use "${path}": ${messageOf(error)}`);
     return NO_MEMORY;

@@ -12,6 +12,7 @@ import {
   endConnection,
   socketAddress,
 } from "../../ffi/tcp.ts";
+import { after, type Timer } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import { failed, LATE, PASSED, type Probe, type ProbeResult } from "./probe.ts";
 
@@ -20,7 +21,7 @@ const TICK = 5;
 
 /** Ends of the looks under way, by their descriptors. */
 const open = new Map<number, (result: ProbeResult) => void>();
-let timer: ReturnType<typeof setTimeout> | undefined;
+let timer: Timer | undefined;
 
 function judge(error: unknown): ProbeResult {
   return error instanceof SystemError
@@ -34,7 +35,7 @@ function tick(): void {
     const error = connectionError(fd);
     end(fd, error === undefined ? PASSED : judge(error));
   }
-  if (open.size > 0) timer ??= setTimeout(tick, TICK);
+  if (open.size > 0) timer ??= after(TICK, tick);
 }
 
 function end(fd: number, result: ProbeResult): void {
@@ -43,7 +44,7 @@ function end(fd: number, result: ProbeResult): void {
   open.delete(fd);
   endConnection(fd);
   if (open.size === 0) {
-    clearTimeout(timer);
+    timer?.cancel();
     timer = undefined;
   }
   done(result);
@@ -61,7 +62,7 @@ export const tcpProbe: Probe = ({ address, port }, done) => {
   }
   open.set(fd, done);
   // Sooner than a later tick: most are decided within the first millisecond.
-  timer ??= setTimeout(tick, 1);
+  timer ??= after(1, tick);
   let given = false;
   return () => {
     // The number of the descriptor may be another's by then.

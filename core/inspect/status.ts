@@ -11,7 +11,7 @@ import type { BackendType } from "../cluster/config.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { readNodeState } from "../cluster/node_state.ts";
-import type { Tables } from "../kernel/tables.ts";
+import type { Wish } from "../kernel/kind.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 
 /** One stable JSON document. */
@@ -71,31 +71,36 @@ export interface PeerStatus {
   readonly route: boolean;
   readonly neighbour: boolean;
   readonly fdb: boolean;
+  /** Whether each entry that leads to it is there as it should be, by the name of its kind. */
+  readonly entries: Readonly<Record<string, boolean>>;
   readonly via: Via;
   /** Why it cannot be reached. */
   readonly warning?: string;
 }
 
-/** Compares a peer with the kernel's tables. */
+/**
+ * Compares a peer with the kernel's tables.
+ *
+ * @param holds Whether an entry is there as it should be.
+ */
 export function peerStatus(
   lease: Lease,
   { via, entries, shared, warning }: PeerPath,
-  tables: Tables,
+  holds: (wish: Wish) => boolean,
   now: number,
 ): PeerStatus {
-  const { route = shared, neighbour, fdb } = entries;
-  const held = route && tables.routes.get(route.dst);
+  const wanted = entries.length === 0 && shared !== undefined ? [shared] : entries;
+  const held = Object.fromEntries(wanted.map((wish) => [wish.kind.name, holds(wish)]));
   return {
     name: lease.nodeName,
     nodeId: lease.nodeId,
     subnet: lease.subnet,
     publicIp: lease.publicIp,
     expired: isExpired(lease, now),
-    route: route !== undefined && held !== undefined &&
-      (route.byNexthop || (held.gateway === route.gateway && held.ifindex === route.ifindex)),
-    neighbour: neighbour !== undefined &&
-      tables.neighbours.get(neighbour.dst)?.mac === neighbour.mac,
-    fdb: fdb !== undefined && tables.fdb.get(fdb.mac)?.dst === fdb.dst,
+    route: held["route"] ?? false,
+    neighbour: held["neighbour"] ?? false,
+    fdb: held["fdb"] ?? false,
+    entries: held,
     via,
     ...(warning !== undefined && { warning }),
   };
@@ -138,7 +143,10 @@ export async function collectStatus(
   options: { readonly storeUrl: string; readonly stateDir: string; readonly dataDir: string },
 ): Promise<StatusReport> {
   const body = await askAgent(options.stateDir, "/status");
-  if (body !== undefined) return JSON.parse(body) as StatusReport;
+  if (body !== undefined) {
+    const { readStatusReport } = await import("./report_shape.ts");
+    return readStatusReport(body);
+  }
   const state = readNodeState(options.stateDir);
   if (state === undefined) {
     throw new KnetError("Cannot show the status: no agent runs and this host is in no cluster", {
@@ -150,7 +158,9 @@ export async function collectStatus(
     { listLinks },
     { listAddresses },
     { listRoutes },
-    { MAIN_TABLE, readTables },
+    { RT_TABLE_MAIN },
+    { KernelEntries },
+    { kindsOf },
     { openStore, redactUrl },
     { listContainers },
     { NO_PATH },
@@ -161,7 +171,9 @@ export async function collectStatus(
     import("../../ffi/rtnl/link.ts"),
     import("../../ffi/rtnl/address.ts"),
     import("../../ffi/rtnl/route.ts"),
-    import("../kernel/tables.ts"),
+    import("../../ffi/linux/rtnetlink.ts"),
+    import("../kernel/entries.ts"),
+    import("../kernel/kinds/kinds.ts"),
     import("../store/open.ts"),
     import("../container/container.ts"),
     import("../overlay/backend/backend.ts"),
@@ -193,14 +205,16 @@ export async function collectStatus(
   const own = leases.find((lease) => lease.nodeId === state.nodeId);
   const peers = leases.filter((lease) => lease !== own);
   const family = own?.family ?? 4;
-  const tables = readTables(rtnl, family, device, { nexthopObjects: false });
+  using entries = new KernelEntries(rtnl, { kinds: kindsOf(rtnl) });
+  entries.scope = { family, device };
+  entries.read();
   let pathOf = (_peer: Lease): PeerPath => NO_PATH;
   if (config !== undefined) {
     try {
       const underlay = chooseUnderlay({
         links,
         addresses: listAddresses(rtnl),
-        routes: listRoutes(rtnl, { family, table: MAIN_TABLE }),
+        routes: listRoutes(rtnl, { family, table: RT_TABLE_MAIN }),
       }, { family, iface: state.iface, publicIp: state.publicIp });
       const backend = backendOf(config.backend);
       const context = {
@@ -218,6 +232,8 @@ export async function collectStatus(
       warnings.push(messageOf(error));
     }
   }
+  const paths = peers.map((peer): [Lease, PeerPath] => [peer, pathOf(peer)]);
+  for (const [, path] of paths) entries.wishes.add(path.entries);
   return {
     node: {
       id: state.nodeId,
@@ -237,7 +253,7 @@ export async function collectStatus(
     },
     agent: { running: false, ready: false, state: "not running" },
     store,
-    peers: peers.map((peer) => peerStatus(peer, pathOf(peer), tables, now)),
+    peers: paths.map(([peer, path]) => peerStatus(peer, path, (wish) => entries.holds(wish), now)),
     containers: listContainers(options.dataDir).map(({ netns, ifname, address }) => ({
       netns,
       ifname,

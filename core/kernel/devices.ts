@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { IN6_ADDR_GEN_MODE_NONE } from "../../ffi/linux/if_link.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import {
   addAddress,
@@ -15,6 +16,7 @@ import {
   addLink,
   changeLink,
   deleteLink,
+  getLink,
   type Link,
   type LinkChange,
   listLinks,
@@ -52,8 +54,6 @@ export type DevicePlan =
   | { readonly action: "create" }
   | { readonly action: "replace"; readonly index: number; readonly why: string };
 
-const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
-
 /**
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
@@ -88,8 +88,10 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
     if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
   }
   const ownAddressesOnly = spec.kind === "vxlan" || spec.kind === "tun";
-  if (ownAddressesOnly && (present.addrGenMode ?? ADDR_GEN_MODE_NONE) !== ADDR_GEN_MODE_NONE) {
-    change.addrGenMode = ADDR_GEN_MODE_NONE;
+  if (
+    ownAddressesOnly && (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
+  ) {
+    change.addrGenMode = IN6_ADDR_GEN_MODE_NONE;
   }
   if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
@@ -153,6 +155,7 @@ export interface EnsuredDevice {
 /**
  * Makes a device be as it should.
  *
+ * @param options.links The host's, if they have just been read.
  * @param options.keepOuter Leave a VXLAN device that is there its outer address and its underlay interface for now.
  * @throws {KnetError} if another device is in the way.
  * @throws {NetlinkError} if the kernel refuses.
@@ -160,10 +163,10 @@ export interface EnsuredDevice {
 export function ensureDevice(
   rtnl: NetlinkSocket,
   spec: DeviceSpec,
-  options: { readonly keepOuter?: boolean } = {},
+  options: { readonly keepOuter?: boolean; readonly links?: readonly Link[] } = {},
 ): EnsuredDevice {
   const changes: string[] = [];
-  const links = listLinks(rtnl);
+  const links = options.links ?? listLinks(rtnl);
   let todo = planDevice(spec, links);
   let deferred = false;
   let index: number;
@@ -224,10 +227,10 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
     // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
     ...(spec.vxlan && {
       vxlan: { ...spec.vxlan, learning: false },
-      addrGenMode: ADDR_GEN_MODE_NONE,
+      addrGenMode: IN6_ADDR_GEN_MODE_NONE,
     }),
   });
-  const made = listLinks(rtnl).find((link) => link.name === spec.name);
+  const made = getLink(rtnl, spec.name);
   if (made === undefined) throw new KnetError(`Cannot use device "${spec.name}": it vanished`);
   const rest = planDevice(spec, [made]);
   if (rest.action === "change") changeLink(rtnl, made.index, rest.change);
@@ -236,7 +239,7 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
 
 /** Deletes a device if it is there. */
 export function removeDevice(rtnl: NetlinkSocket, name: string): boolean {
-  const link = listLinks(rtnl).find((candidate) => candidate.name === name);
+  const link = getLink(rtnl, name);
   if (link === undefined) return false;
   deleteLink(rtnl, link.index);
   return true;

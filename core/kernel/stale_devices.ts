@@ -18,11 +18,16 @@ export function staleDevices(links: readonly Link[], keep: string | undefined): 
 /**
  * Deletes what another backend has left, its entries with it.
  *
+ * @param links The host's, if they have just been read.
  * @returns Names of the devices.
  * @throws {NetlinkError}
  */
-export function removeStaleDevices(rtnl: NetlinkSocket, keep: string | undefined): string[] {
-  const stale = staleDevices(listLinks(rtnl), keep);
+export function removeStaleDevices(
+  rtnl: NetlinkSocket,
+  keep: string | undefined,
+  links: readonly Link[] = listLinks(rtnl),
+): string[] {
+  const stale = staleDevices(links, keep);
   for (const { index } of stale) deleteLink(rtnl, index);
   return stale.map(({ name }) => name);
 }

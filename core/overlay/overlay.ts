@@ -1,35 +1,34 @@
 /**
- * The kernel side of the agent: devices and peers' entries, as they should be and as knet believes they
- * are. Everything here is synchronous: between two awaits of the agent the kernel is in one piece.
+ * One family's overlay of this host: devices and peers' entries, as they should be and as knet believes they are. Made once for each
+ * lease of the host.
+ *
+ * Everything here is synchronous: between two awaits of the agent the kernel is in one piece.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { listAddresses } from "../../ffi/rtnl/address.ts";
-import { nexthopsSupported } from "../../ffi/rtnl/nexthop.ts";
+import { listLinks } from "../../ffi/rtnl/link.ts";
 import { formatPrefix, nthAddress, parsePrefix } from "../base/address.ts";
-import { apply, type Failure } from "../kernel/apply.ts";
-import { type Backend, type BackendContext, NO_PATH, type PeerPath } from "./backend/backend.ts";
-import { backendOf } from "./backend/backends.ts";
-import { type DeviceSpec, type EnsuredDevice, ensureDevice } from "../kernel/devices.ts";
-import type { Lease } from "../cluster/lease.ts";
 import { deriveMac } from "../base/mac.ts";
-import { plan } from "../kernel/plan.ts";
+import type { Family, Lease } from "../cluster/lease.ts";
+import type { Failure } from "../kernel/apply.ts";
+import { type DeviceSpec, type EnsuredDevice, ensureDevice } from "../kernel/devices.ts";
+import { KernelEntries } from "../kernel/entries.ts";
+import type { Kind } from "../kernel/kind.ts";
+import { kindsOf } from "../kernel/kinds/kinds.ts";
+import { nexthop } from "../kernel/kinds/nexthop.ts";
 import { removeStaleDevices } from "../kernel/stale_devices.ts";
-import { DataPlane, type TunnelStatus } from "./udp/data_plane.ts";
-import { ensureTunnel, tunnelPeers } from "./udp/tunnel.ts";
+import { Touched } from "../kernel/wishes.ts";
 import {
-  type Desired,
-  emptyDesired,
-  emptyTables,
-  nothingTouched,
-  readTables,
-  type Tables,
-  type Touched,
-  unwant,
-  want,
-} from "../kernel/tables.ts";
+  type Backend,
+  type BackendContext,
+  type Companion,
+  NO_PATH,
+  type PeerPath,
+} from "./backend/backend.ts";
+import { backendOf } from "./backend/backends.ts";
 
 const log = getLogger(["knet", "overlay"]);
 
@@ -53,6 +52,11 @@ export function peerKey(lease: Pick<Lease, "nodeId" | "family">): string {
   return `${lease.nodeId}/${lease.family}`;
 }
 
+/** The family that a key of {@linkcode peerKey} names. */
+export function familyOfKey(key: string): Family {
+  return key.endsWith("/6") ? 6 : 4;
+}
+
 /** The bridge's address: the first host address of the subnet. */
 export function gatewayOf(subnet: string): string {
   return nthAddress(subnet, 1);
@@ -72,11 +76,23 @@ export function bridgeSpec(context: BackendContext, bridge: string): DeviceSpec 
   };
 }
 
-/** This host's part of the overlay. */
-export class Overlay {
+/** How an overlay is made. */
+export interface OverlayOptions {
+  /** Name of the bridge that containers hang on. */
+  readonly bridge: string;
+  /** Never use next-hop objects, as on kernels before 5.3. */
+  readonly plainRoutes: boolean;
+  /** Kinds of entries; absent: all of knet's that the kernel has. */
+  readonly kinds?: readonly Kind[];
+}
+
+/** One family's overlay. */
+export class Overlay implements AsyncDisposable {
+  /** The peers' entries in the kernel. */
+  readonly entries: KernelEntries;
   readonly #rtnl: NetlinkSocket;
   readonly #bridge: string;
-  readonly #nexthopObjects: boolean;
+  readonly #onBroken: () => void;
   #context: BackendContext | undefined;
   #backend: Backend | undefined;
   #device = 0;
@@ -84,25 +100,16 @@ export class Overlay {
   #peers = new Map<string, Peer>();
   /** What was said of a peer, so that it is said once. */
   readonly #warned = new Map<string, string>();
-  /** The packet loop, for the backend that has one. */
-  #plane: DataPlane | undefined;
-  readonly #onTunnelBroken: () => void;
-  #desired: Desired = emptyDesired();
-  #tables: Tables = emptyTables();
+  #companion: Companion | undefined;
 
-  /**
-   * @param options.plainRoutes Never use next-hop objects, as on kernels before 5.3.
-   * @param onTunnelBroken Called when the packet loop ended or its device is gone: a reconcile mends it.
-   */
-  constructor(
-    rtnl: NetlinkSocket,
-    options: { bridge: string; plainRoutes: boolean },
-    onTunnelBroken: () => void = () => {},
-  ) {
+  /** @param onBroken Called when what runs beside the kernel ended: a reconcile mends it. */
+  constructor(rtnl: NetlinkSocket, options: OverlayOptions, onBroken: () => void = () => {}) {
     this.#rtnl = rtnl;
-    this.#onTunnelBroken = onTunnelBroken;
+    this.#onBroken = onBroken;
     this.#bridge = options.bridge;
-    this.#nexthopObjects = !options.plainRoutes && nexthopsSupported(rtnl);
+    const kinds = options.kinds ?? kindsOf(rtnl);
+    const without = options.plainRoutes ? [nexthop as Kind] : [];
+    this.entries = new KernelEntries(rtnl, { kinds, without });
   }
 
   /** Index of the backend's device, 0 where it has none or it is not made yet. */
@@ -125,18 +132,9 @@ export class Overlay {
   get paths(): Peer[] {
     return [...this.#peers.values()];
   }
-  /** What knet believes is in the kernel. */
-  get tables(): Tables {
-    return this.#tables;
-  }
-  /** What should be in the kernel. */
-  get desired(): Desired {
-    return this.#desired;
-  }
-
-  /** What the packet loop has counted, where there is one. */
-  get tunnel(): TunnelStatus | undefined {
-    return this.#plane?.status;
+  /** What runs beside the kernel, where the backend has such a thing. */
+  get companion(): Pick<Companion, "status"> | undefined {
+    return this.#companion;
   }
 
   /** Says what this host is; takes effect with the next reconcile. */
@@ -161,7 +159,7 @@ export class Overlay {
    * @throws {NetlinkError} if sending fails as a whole.
    */
   changePeers(changed: readonly Lease[], removed: readonly string[]): Reconciled {
-    const touched = nothingTouched();
+    const touched = new Touched();
     for (const key of removed) {
       this.#dropPeer(key, touched);
       this.#warned.delete(key);
@@ -171,14 +169,14 @@ export class Overlay {
     for (const lease of changed) {
       const path = this.#path(lease);
       this.#peers.set(peerKey(lease), { lease, path });
-      want(this.#desired, path.entries, touched);
+      this.entries.wishes.add(path.entries, touched);
     }
-    this.#plane?.setPeers(tunnelPeers(this.peers));
-    return this.#push(touched);
+    this.#companion?.setPeers(this.peers);
+    return { ...this.entries.push(touched), changes: [] };
   }
 
   /**
-   * Makes the kernel be as it should: devices, addresses, and with one dump all peers' entries.
+   * Makes the kernel be as it should: devices, addresses, and with one dump of each kind all peers' entries.
    *
    * @throws {NetlinkError} if the kernel refuses a device or a dump.
    * @throws {KnetError} if another device is in the way.
@@ -191,75 +189,63 @@ export class Overlay {
     }
     const changes: string[] = [];
     const spec = backend.device(context);
-    if (spec?.kind === "tun") {
-      this.#plane ??= new DataPlane((why) => {
-        log.warn("The packet loop has to be mended: {why}", { why });
-        this.#onTunnelBroken();
-      });
-      changes.push(...ensureTunnel(this.#rtnl, this.#plane, context, spec));
-      this.#plane.setPeers(tunnelPeers(this.peers));
-    }
+    changes.push(...this.#accompany(backend, context, spec));
     // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
     // drop what comes from one that they do not know yet.
-    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true });
+    const links = listLinks(this.#rtnl);
+    const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true, links });
     changes.push(...ensured?.changes ?? []);
     const device = ensured?.index ?? 0;
-    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge));
+    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge), { links });
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
     if (device !== this.#device) {
       this.#device = device;
       this.#rebuild();
     }
-    let result = this.#converge(false);
-    if (result.failures.length > 0) {
-      // An id of ours that somebody else took, or a device that changed under our hands: look again, wider.
-      result = this.#converge(true);
-    }
+    this.entries.scope = { family: context.family, device: device || undefined };
+    const result = this.entries.converge();
     // And not before they can know it, as long as the one that they know is still there.
     if (spec !== undefined && ensured?.deferred && (context.announced || !this.#owns(ensured))) {
       changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
-    for (const name of removeStaleDevices(this.#rtnl, spec?.name)) {
+    for (const name of removeStaleDevices(this.#rtnl, spec?.name, links)) {
       changes.push(`removed ${name}, which another backend left`);
     }
     return { ...result, changes };
   }
 
-  /** Whether the outer address that a device still has is one of this host's. */
+  /** Whether an outer address that a device still has is one of this host's. */
   #owns({ outer }: EnsuredDevice): boolean {
     return listAddresses(this.#rtnl).some(({ address }) => address === outer);
   }
 
-  /** Stops the packet loop, if there is one. Devices and entries stay. */
-  async close(): Promise<void> {
-    await this.#plane?.[Symbol.asyncDispose]();
-    this.#plane = undefined;
+  /** Makes run what the backend has run beside the kernel, and end what another one had. */
+  #accompany(backend: Backend, context: BackendContext, spec: DeviceSpec | undefined): string[] {
+    if (this.#companion !== undefined && this.#companion.backend !== backend.type) {
+      void this.#companion[Symbol.asyncDispose]();
+      this.#companion = undefined;
+    }
+    if (backend.companion === undefined) return [];
+    this.#companion ??= backend.companion(this.#rtnl, this.#onBroken);
+    const changes = this.#companion.ensure(context, spec);
+    this.#companion.setPeers(this.peers);
+    return changes;
   }
 
-  #converge(allNexthops: boolean): Reconciled {
-    const family = this.#context!.family;
-    this.#tables = readTables(this.#rtnl, family, this.#device || undefined, {
-      nexthopObjects: this.#nexthopObjects,
-      allNexthops,
-    });
-    return this.#push();
-  }
-
-  #push(touched?: Touched): Reconciled {
-    const operations = plan(this.#desired, this.#tables, {
-      nexthopObjects: this.#nexthopObjects,
-    }, touched);
-    const failures = apply(this.#rtnl, operations, this.#tables);
-    return { operations: operations.length, changes: [], failures };
+  /** Stops what runs beside the kernel. Devices and entries stay. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#companion?.[Symbol.asyncDispose]();
+    this.#companion = undefined;
+    this.entries[Symbol.dispose]();
   }
 
   #dropPeer(key: string, touched: Touched): void {
     const peer = this.#peers.get(key);
     if (peer === undefined) return;
     this.#peers.delete(key);
-    unwant(this.#desired, peer.path.entries, touched);
+    this.entries.wishes.remove(peer.path.entries, touched);
   }
 
   #path(lease: Lease): PeerPath {
@@ -284,17 +270,18 @@ export class Overlay {
   }
 
   #rebuild(): void {
-    this.#desired = emptyDesired();
+    this.entries.clear();
+    const { wishes } = this.entries;
     // Without its device the entries would lead nowhere: reconcile() makes it, and comes here again.
     const context = this.#context;
     if (context === undefined) return;
     if (this.#device === 0 && this.#backend?.device(context) !== undefined) return;
     const shared = this.#backend?.shared?.(context, this.#device);
-    if (shared !== undefined) want(this.#desired, { route: shared });
+    if (shared !== undefined) wishes.add([shared]);
     for (const [key, { lease }] of this.#peers) {
       const path = this.#path(lease);
       this.#peers.set(key, { lease, path });
-      want(this.#desired, path.entries);
+      wishes.add(path.entries);
     }
   }
 }

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { RTN_UNICAST } from "../../ffi/linux/rtnetlink.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Route } from "../../ffi/rtnl/route.ts";
 import { networkOf, prefixContains } from "../base/address.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../kernel/kind.ts";
+import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 
 /** A network around the underlay interface. */
 export interface Nearby {
@@ -15,7 +17,6 @@ export interface Nearby {
   readonly direct: boolean;
 }
 
-const RTN_UNICAST = 1; // linux/rtnetlink.h
 const IFA_F_NOPREFIXROUTE = 0x200; // linux/if_addr.h
 
 /** Whether a route says that its destination is on an interface's link. */
@@ -50,7 +51,7 @@ export function nearbyOf(
     if ((flags & IFA_F_NOPREFIXROUTE) === 0) direct.add(networkOf(address, prefixLength));
   }
   const others = routes.filter((route) =>
-    route.family === family && route.table === MAIN_TABLE && route.protocol !== KNET_PROTOCOL &&
+    route.family === family && route.table === RT_TABLE_MAIN && route.protocol !== KNET_PROTOCOL &&
     !route.dst.endsWith("/0")
   );
   for (const route of others) if (isDirect(route, ifindex)) direct.add(route.dst);
@@ -78,7 +79,7 @@ export function concernsLink(
   underlay: { readonly ifindex: number; readonly nearby: readonly Nearby[] },
   route: Route,
 ): boolean {
-  if (route.protocol === KNET_PROTOCOL || route.table !== MAIN_TABLE) return false;
+  if (route.protocol === KNET_PROTOCOL || route.table !== RT_TABLE_MAIN) return false;
   return isDirect(route, underlay.ifindex) ||
     underlay.nearby.some(({ prefix, direct }) => direct && isPartOf(route.dst, prefix));
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { RTN_BLACKHOLE } from "../../ffi/linux/rtnetlink.ts";
 import { type InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import { type Route, routeOf } from "../../ffi/rtnl/route.ts";
 import { concernsLink, nearbyOf, onSameLink } from "./same_link.ts";
@@ -55,7 +56,7 @@ Deno.test("onSameLink() leaves out what a more specific route leads elsewhere", 
     const away of [
       route("192.168.2.128/25", { gateway: "192.168.2.1" }),
       route("192.168.2.128/25", { ifindex: 3 }),
-      route("192.168.2.128/25", { type: 6 }), // RTN_BLACKHOLE
+      route("192.168.2.128/25", { type: RTN_BLACKHOLE }),
     ]
   ) {
     assert.equal(reaches(own, [away], "192.168.2.102"), true);

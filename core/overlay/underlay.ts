@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { IFA_F_SECONDARY } from "../../ffi/linux/if_addr.ts";
+import { RT_SCOPE_UNIVERSE, RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
 import type { Route } from "../../ffi/rtnl/route.ts";
@@ -40,10 +42,6 @@ export interface UnderlayFacts {
   readonly addresses: readonly InterfaceAddress[];
   readonly routes: readonly Route[];
 }
-
-const RT_SCOPE_UNIVERSE = 0; // linux/rtnetlink.h
-const RT_TABLE_MAIN = 254;
-const IFA_F_SECONDARY = 0x01; // linux/if_addr.h
 
 /**
  * Chooses interface and address by flannel's rules: `--iface` by name, address or pattern, else the interface of `--public-ip`,

@@ -5,48 +5,18 @@
  */
 import { gt } from "drizzle-orm";
 import * as v from "valibot";
+import { CONFIG_SHAPE } from "../cluster/cluster_shapes.ts";
 import { type ClusterConfig, differences } from "../cluster/config.ts";
 import { isUntaken } from "../cluster/allocate.ts";
 import { KnetError } from "../base/error.ts";
 import { liveLeases } from "./leases.ts";
 import { raiseRevision } from "./revision.ts";
-import {
-  addressText,
-  asWritten,
-  checkRow,
-  count,
-  jsonOf,
-  portNumber,
-  prefixText,
-} from "./row_check.ts";
+import { asWritten, checkRow, jsonOf } from "./row_check.ts";
 import { configTable } from "./schema.ts";
 import { refuseNetworkOfServices } from "./services.ts";
 import type { Transaction } from "./transaction.ts";
 
-const mtu = v.optional(count);
-
-/** A newer knet may have added to it, so what is unknown stays. */
-const SHAPE = v.object({
-  document: jsonOf(asWritten(v.object({
-    network: prefixText,
-    subnetLen: count,
-    subnetMin: addressText,
-    subnetMax: addressText,
-    serviceNetwork: prefixText,
-    leaseTtl: v.pipe(v.number(), v.gtValue(0)),
-    backend: v.variant("type", [
-      v.object({
-        type: v.literal("vxlan"),
-        vni: count,
-        port: portNumber,
-        directRouting: v.boolean(),
-        mtu,
-      }),
-      v.object({ type: v.literal("host-gw"), mtu }),
-      v.object({ type: v.literal("udp"), port: portNumber, mtu }),
-    ]),
-  }))),
-});
+const SHAPE = v.object({ document: jsonOf(asWritten(CONFIG_SHAPE)) });
 
 /**
  * The configuration; undefined if there is none, or none above the revision `since`.
@@ -61,7 +31,7 @@ export async function readConfig(
     .where(gt(configTable.revision, since));
   if (row === undefined) return undefined;
   const { value, problem } = checkRow(SHAPE, row, "cluster configuration");
-  if (problem === undefined) return value.document as ClusterConfig;
+  if (problem === undefined) return value.document;
   throw new KnetError(
     `Cannot use the cluster configuration in the store: ${problem.state}`,
     { exitCode: 4, remedy: "Install a newer knet on this host, or correct the row in knet_config" },

@@ -25,7 +25,10 @@ function backendDataBeside(request: LeaseRequest, others: readonly Lease[]): Bac
   }
 }
 
-const sameData = (a: BackendData, b: BackendData) => JSON.stringify(a) === JSON.stringify(b);
+function sameData(a: BackendData, b: BackendData): boolean {
+  const text = (data: BackendData) => JSON.stringify(Object.entries(data).sort());
+  return text(a) === text(b);
+}
 
 /**
  * See `Store.acquireLease`.

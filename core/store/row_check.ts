@@ -6,6 +6,7 @@
  */
 import * as v from "valibot";
 import { canonicalAddress, parsePrefix } from "../base/address.ts";
+import { faultOf } from "../base/shape.ts";
 import type { RowProblem } from "../services/service_store.ts";
 
 export type { RowProblem };
@@ -51,10 +52,8 @@ export function asWritten<Schema extends v.GenericSchema>(schema: Schema) {
   return v.pipe(
     v.custom<v.InferOutput<Schema>>(() => true),
     v.rawCheck(({ dataset, addIssue }) => {
-      const [issue] = v.safeParse(schema, dataset.value).issues ?? [];
-      if (issue === undefined) return;
-      const place = v.getDotPath(issue);
-      addIssue({ message: place === null ? issue.message : `${place}: ${issue.message}` });
+      const [issue] = v.safeParse(schema, dataset.value, { abortEarly: true }).issues ?? [];
+      if (issue !== undefined) addIssue({ message: faultOf(issue) });
     }),
   );
 }
@@ -72,10 +71,7 @@ export function checkRow<Schema extends v.GenericSchema>(
 ): Checked<v.InferOutput<Schema>> {
   const result = v.safeParse(schema, row, { abortEarly: true, abortPipeEarly: true });
   if (result.success) return { value: result.output };
-  const [issue] = result.issues;
-  const path = v.getDotPath(issue);
-  const message = issue.message;
-  return { problem: { what, state: path === null ? message : `${path}: ${message}` } };
+  return { problem: { what, state: faultOf(result.issues[0]) } };
 }
 
 /** Values of the rows that fit; problems of the others are added to `problems`. */

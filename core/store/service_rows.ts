@@ -6,21 +6,19 @@
 import { getTableColumns } from "drizzle-orm";
 import * as v from "valibot";
 import { familyOf } from "../base/address.ts";
+import { word } from "../base/shape.ts";
 import {
   compareDestinations,
   type Destination,
-  FORWARDS,
-  MASQUERADES,
-  ON_EMPTY,
-  PROTOCOLS,
-  SCHEDULER_FLAGS,
-  SCHEDULERS,
+  type SchedulerFlag,
   type Service,
   SERVICE_DEFAULTS,
   type ServiceTimeouts,
 } from "../services/service.ts";
+import { CHECK_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 import {
   addressText,
+  asWritten,
   type Checked,
   checkRow,
   count,
@@ -41,26 +39,20 @@ export type ServiceRow = Omit<typeof serviceTable.$inferSelect, "deleted">;
 /** A destination's row as it comes. */
 export type DestinationRow = typeof destinationTable.$inferSelect;
 
-const PACE = { interval: count, timeout: count, rise: count, fall: count };
-
-/** What stands in the column `options`: all of a service that no query asks for. An older knet did not know of all of it. */
+/**
+ * What stands in the column `options`: all of a service that no query asks for. An older knet did not know of all of it;
+ * words that only a newer one has pass: the kernel refuses them one by one.
+ */
 const OPTIONS = v.object({
-  scheduler: v.optional(v.picklist(SCHEDULERS), SERVICE_DEFAULTS.scheduler),
-  schedulerFlags: v.optional(v.array(v.picklist(SCHEDULER_FLAGS)), []),
-  forward: v.optional(v.picklist(FORWARDS), SERVICE_DEFAULTS.forward),
+  scheduler: v.optional(word<Service["scheduler"]>(), SERVICE_DEFAULTS.scheduler),
+  schedulerFlags: v.optional(v.array(word<SchedulerFlag>()), []),
+  forward: v.optional(word<Service["forward"]>(), SERVICE_DEFAULTS.forward),
   persistent: v.optional(count, SERVICE_DEFAULTS.persistent),
   persistenceNetmask: v.optional(count),
   onePacket: v.optional(v.boolean(), SERVICE_DEFAULTS.onePacket),
-  masquerade: v.optional(v.picklist(MASQUERADES), SERVICE_DEFAULTS.masquerade),
-  check: v.optional(
-    v.variant("type", [
-      v.object({ type: v.literal("none") }),
-      v.object({ type: v.literal("tcp"), ...PACE }),
-      v.object({ type: v.literal("http"), path: v.string(), ...PACE }),
-    ]),
-    { type: "none" },
-  ),
-  onEmpty: v.optional(v.picklist(ON_EMPTY), SERVICE_DEFAULTS.onEmpty),
+  masquerade: v.optional(word<Service["masquerade"]>(), SERVICE_DEFAULTS.masquerade),
+  check: v.optional(CHECK_SHAPE, { type: "none" }),
+  onEmpty: v.optional(word<Service["onEmpty"]>(), SERVICE_DEFAULTS.onEmpty),
   drainTimeout: v.optional(count, SERVICE_DEFAULTS.drainTimeout),
 });
 
@@ -70,7 +62,7 @@ const SERVICE = v.object({
   name: v.string(),
   vip: addressText,
   port: portNumber,
-  protocol: v.picklist(PROTOCOLS),
+  protocol: word<Service["protocol"]>(),
   options: jsonOf(OPTIONS),
   revision: count,
 });
@@ -85,9 +77,7 @@ const DESTINATION = v.object({
   drainUntil: count,
 });
 
-const TIMEOUTS = v.object({
-  document: jsonOf(v.object({ tcp: count, tcpfin: count, udp: count })),
-});
+const TIMEOUTS = v.object({ document: jsonOf(asWritten(TIMEOUTS_SHAPE)) });
 
 /** A service's row. */
 export function rowOfService(

@@ -5,12 +5,16 @@
  * @module
  */
 import { join } from "node:path";
-import { monotonicClock } from "../base/clock.ts";
+import * as v from "valibot";
+import { after, monotonicClock, type Timer } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { messageOf } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
+import { parseShape } from "../base/shape.ts";
 import type { Lease } from "../cluster/lease.ts";
+import { CONFIG_SHAPE, LEASE_SHAPE } from "../cluster/cluster_shapes.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
+import { SERVICE_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 
 /** What is kept. */
 export interface Snapshot {
@@ -24,6 +28,18 @@ export interface Snapshot {
   readonly timeouts?: ServiceTimeouts;
 }
 
+const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(
+  {
+    version: v.literal(1, ({ received }) => `unknown version ${received}`),
+    config: CONFIG_SHAPE,
+    own: LEASE_SHAPE,
+    peers: v.array(LEASE_SHAPE, "it has no peers"),
+    services: v.exactOptional(v.array(SERVICE_SHAPE)),
+    timeouts: v.exactOptional(TIMEOUTS_SHAPE),
+  },
+  ({ expected, message }) => expected === '"config"' ? "it has no configuration" : message,
+);
+
 const pathIn = (dataDir: string) => join(dataDir, "snapshot.json");
 
 /** Reads the snapshot; undefined if there is none or it makes no sense. */
@@ -35,11 +51,8 @@ export function readSnapshot(
   const text = readTextIfPresent(pathIn(dataDir));
   if (text === undefined) return undefined;
   try {
-    const snapshot = JSON.parse(text) as Snapshot;
-    if (snapshot.version !== 1) throw new TypeError(`unknown version ${snapshot.version}`);
+    const snapshot = parseShape(SNAPSHOT, text);
     if (snapshot.own.nodeId !== nodeId) throw new TypeError("it is another node's");
-    if (snapshot.config?.backend === undefined) throw new TypeError("it has no configuration");
-    if (!Array.isArray(snapshot.peers)) throw new TypeError("it has no peers");
     return snapshot;
   } catch (error) {
     warn(`Cannot use "${pathIn(dataDir)}": ${messageOf(error)}`);
@@ -71,7 +84,7 @@ export class SnapshotKeeper implements Disposable {
   readonly #make: () => Snapshot | undefined;
   readonly #warn: (sentence: string) => void;
   #next = -Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: Timer | undefined;
 
   /**
    * @param make What to keep; undefined while there is nothing worth it.
@@ -92,7 +105,7 @@ export class SnapshotKeeper implements Disposable {
     if (this.#timer !== undefined) return;
     const wait = this.#next - monotonicClock();
     if (wait <= 0) this.write();
-    else this.#timer = setTimeout(() => this.write(), wait);
+    else this.#timer = after(wait, () => this.write());
   }
 
   /** Writes now. */
@@ -112,7 +125,7 @@ export class SnapshotKeeper implements Disposable {
 
   /** Forgets a write that is due. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#timer = undefined;
   }
 }

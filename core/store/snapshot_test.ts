@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import fc from "fast-check";
 import { sampleConfig, sampleLease } from "../../tests/support/samples.ts";
+import { anyServices } from "../../tests/support/services.ts";
+import { NO_TIMEOUTS } from "../services/service.ts";
 import { readSnapshot, removeSnapshot, type Snapshot, writeSnapshot } from "./snapshot.ts";
 
 const snapshot: Snapshot = {
@@ -29,6 +32,25 @@ Deno.test("readSnapshot() gives back what writeSnapshot() kept", () => {
   }
 });
 
+Deno.test("readSnapshot() takes what an older knet and a newer one wrote", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const { own } = snapshot;
+    const newer = { ...snapshot, more: 1, peers: [{ ...own, backend: "carrier", colour: "red" }] };
+    for (const written of [snapshot, { ...newer, services: [], timeouts: NO_TIMEOUTS }]) {
+      Deno.writeTextFileSync(join(folder, "snapshot.json"), JSON.stringify(written));
+      assert.deepEqual(readSnapshot(folder, "n1", (why) => assert.fail(why)), written);
+    }
+    const services = fc.sample(anyServices(), 20);
+    for (const some of services) {
+      writeSnapshot(folder, { ...snapshot, services: some });
+      assert.deepEqual(readSnapshot(folder, "n1", (why) => assert.fail(why))?.services, some);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
 Deno.test("readSnapshot() warns of what makes no sense and goes on without", () => {
   const folder = Deno.makeTempDirSync();
   try {
@@ -41,6 +63,12 @@ Deno.test("readSnapshot() warns of what makes no sense and goes on without", () 
       [JSON.stringify({ ...snapshot, own: sampleLease({ nodeId: "n9" }) }), /another node's/],
       [JSON.stringify({ ...snapshot, peers: {} }), /it has no peers/],
       [JSON.stringify({ ...snapshot, config: undefined }), /it has no configuration/],
+      [
+        JSON.stringify({ ...snapshot, peers: [{ ...snapshot.own, subnet: 7 }] }),
+        /peers\.0\.subnet is 7, not string/,
+      ],
+      [JSON.stringify({ ...snapshot, services: [{}] }), /it has no services\.0\.name/],
+      [JSON.stringify({ ...snapshot, timeouts: { tcp: 1 } }), /it has no timeouts\.tcpfin/],
     ];
     for (const [text, pattern] of broken) {
       Deno.writeTextFileSync(join(folder, "snapshot.json"), text);

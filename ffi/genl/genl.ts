@@ -8,8 +8,6 @@ import { libnl, libnlError } from "../libnl.ts";
 import { libnlGenl } from "../libnl_genl.ts";
 import type { Batch } from "../netlink/batch.ts";
 
-/** NETLINK_GENERIC of linux/netlink.h. */
-export const NETLINK_GENERIC = 16;
 /** Bytes of struct genlmsghdr. */
 export const GENL_HDRLEN = 4;
 

@@ -5,10 +5,11 @@
  *
  * @module
  */
-import { Batch, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from "../netlink/batch.ts";
+import { NETLINK_GENERIC, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import { Batch } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import { type BatchFailure, NetlinkSocket } from "../netlink/socket.ts";
-import { GENL_HDRLEN, genlHeader, NETLINK_GENERIC, resolveFamily } from "./genl.ts";
+import { GENL_HDRLEN, genlHeader, resolveFamily } from "./genl.ts";
 
 const IPVS_GENL_NAME = "IPVS";
 const IPVS_GENL_VERSION = 1;

@@ -6,17 +6,9 @@
  */
 import { Buffer } from "node:buffer";
 import { type Family, formatAddress, parseAddress } from "../ip.ts";
-import {
-  closeFile,
-  cString,
-  errno,
-  libc,
-  O_RDONLY,
-  openFile,
-  prepareErrno,
-  SystemError,
-} from "../libc.ts";
-import { openLibrary } from "../load.ts";
+import { closeFile, openFile } from "../file.ts";
+import { cString, errno, libc, prepareErrno, SystemError } from "../libc.ts";
+import { O_RDONLY } from "../linux/fcntl.ts";
 
 /** A real server as the file shows it. */
 export interface ProcDest {
@@ -60,25 +52,8 @@ export interface ProcService {
 
 const PATH = "/proc/thread-self/net/ip_vs";
 
-const symbols = {
-  // FILE *fdopen(int fd, const char *mode)
-  fdopen: { parameters: ["i32", "buffer"], result: "pointer" },
-  // int setvbuf(FILE *stream, char *buf, int mode, size_t size)
-  setvbuf: { parameters: ["pointer", "pointer", "i32", "usize"], result: "i32" },
-  // size_t fread(void *ptr, size_t size, size_t nmemb, FILE *stream)
-  fread: { parameters: ["buffer", "usize", "usize", "pointer"], result: "usize" },
-  // int ferror(FILE *stream)
-  ferror: { parameters: ["pointer"], result: "i32" },
-  // void clearerr(FILE *stream)
-  clearerr: { parameters: ["pointer"], result: "void" },
-  // int fclose(FILE *stream)
-  fclose: { parameters: ["pointer"], result: "i32" },
-} as const;
-
 /** stdio.h: nothing is kept in the stream, so that each reading is the kernel's. */
 const _IONBF = 2;
-
-const stdio = () => openLibrary("libc.so.6", symbols);
 
 /**
  * The file, kept open: it shows the network namespace in which it was opened, whichever the thread is in later.
@@ -97,13 +72,13 @@ export class IpvsProc implements Disposable {
   private constructor(fd: number) {
     this.#fd = fd;
     prepareErrno();
-    this.#stream = stdio().fdopen(fd, cString("r"));
+    this.#stream = libc().fdopen(fd, cString("r"));
     if (this.#stream === null) {
       const error = new SystemError(errno(), "open", PATH);
       closeFile(fd);
       throw error;
     }
-    stdio().setvbuf(this.#stream, null, _IONBF, 0n);
+    libc().setvbuf(this.#stream, null, _IONBF, 0n);
   }
 
   /**
@@ -125,7 +100,7 @@ export class IpvsProc implements Disposable {
     [this.#bytes, this.#before] = [this.#before, this.#bytes];
     this.#beforeLength = this.#length;
     this.#length = 0;
-    const { clearerr, fread, ferror } = stdio();
+    const { clearerr, fread, ferror } = libc();
     libc().lseek(this.#fd, 0n, 0);
     clearerr(this.#stream);
     for (;;) {
@@ -154,7 +129,7 @@ export class IpvsProc implements Disposable {
 
   /** Closes the file. */
   [Symbol.dispose](): void {
-    if (this.#stream !== null) stdio().fclose(this.#stream);
+    if (this.#stream !== null) libc().fclose(this.#stream);
     this.#stream = null;
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress } from "../ip.ts";
-import { type Batch, NLA_F_NESTED, NLM_F_REQUEST } from "../netlink/batch.ts";
+import { NLA_F_NESTED, NLM_F_REQUEST } from "../linux/netlink.ts";
+import type { Batch } from "../netlink/batch.ts";
 import type { Attributes } from "../netlink/message.ts";
 import { IPVS_CMD, IPVS_CMD_ATTR, type IpvsSocket } from "./ipvs.ts";
 import { decodeStats, type IpvsStats } from "./ipvs_stats.ts";

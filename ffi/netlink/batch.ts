@@ -4,27 +4,27 @@
  * @module
  */
 import { writeAddress, writeMac } from "../ip.ts";
+import {
+  NLA_HDRLEN,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  NLM_F_REQUEST,
+  NLMSG_HDRLEN,
+} from "../linux/netlink.ts";
 
-/** Bytes of struct nlmsghdr (linux/netlink.h). */
-export const NLMSG_HDRLEN = 16;
-/** Bytes of struct nlattr. */
-const NLA_HDRLEN = 4;
-/** NLM_F_REQUEST of linux/netlink.h. */
-export const NLM_F_REQUEST = 0x001;
-/** NLM_F_ACK */
-export const NLM_F_ACK = 0x004;
-/** NLM_F_ROOT | NLM_F_MATCH */
-export const NLM_F_DUMP = 0x300;
-/** NLM_F_REPLACE */
-export const NLM_F_REPLACE = 0x100;
-/** NLM_F_EXCL */
-export const NLM_F_EXCL = 0x200;
-/** NLM_F_CREATE */
-export const NLM_F_CREATE = 0x400;
-/** NLM_F_APPEND */
-export const NLM_F_APPEND = 0x800;
-/** NLA_F_NESTED */
-export const NLA_F_NESTED = 0x8000;
+export {
+  NLA_F_NESTED,
+  NLM_F_ACK,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  NLM_F_REQUEST,
+  NLMSG_HDRLEN,
+} from "../linux/netlink.ts";
 
 const encoder = new TextEncoder();
 
@@ -127,6 +127,14 @@ export class Batch {
     view.setUint32(at + 8, 0, true);
     view.setUint32(at + 12, 0, true);
     this.#at = at + NLMSG_HDRLEN;
+  }
+
+  /** Takes back the last message, also one that was begun and not ended. */
+  drop(): void {
+    const start = this.#starts.pop();
+    if (start === undefined) return;
+    this.#describe.pop();
+    this.#at = start;
   }
 
   /** Closes the message. */

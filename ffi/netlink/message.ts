@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { NLMSG_HDRLEN } from "./batch.ts";
+import { NLMSG_HDRLEN } from "../linux/netlink.ts";
 
 /** One received message; reused for the next one, so copy what is kept. */
 export interface MessageView {

@@ -5,6 +5,9 @@
  */
 import { errnoName, errnoText } from "../errno.ts";
 
+/** What the kernel answers when it is to delete what is not there; the device may have taken its entries with it. */
+const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
+
 /**
  * A request that the kernel refused, made from the raw nlmsgerr: libnl's own codes fold several errnos into one.
  */
@@ -34,5 +37,10 @@ export class NetlinkError extends Error {
     this.code = code;
     this.operation = operation;
     this.kernelMessage = kernelMessage;
+  }
+
+  /** Whether the object was not there; to a deletion that is no failure. */
+  get isGone(): boolean {
+    return GONE.has(this.code);
   }
 }

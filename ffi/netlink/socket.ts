@@ -4,40 +4,35 @@
  *
  * @module
  */
-import { errno, SystemError } from "../libc.ts";
-import { errnoName } from "../errno.ts";
+import { EAGAIN, EINTR, ENOBUFS } from "../errno.ts";
+import { errno, libc, SystemError } from "../libc.ts";
 import { libnl, libnlError } from "../libnl.ts";
-import { openLibrary } from "../load.ts";
-import { Batch, NLM_F_ACK, NLMSG_HDRLEN } from "./batch.ts";
+import {
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_GET_STRICT_CHK,
+  NLM_F_ACK,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_HDRLEN,
+  NLMSGERR_ATTR_MSG,
+} from "../linux/netlink.ts";
+import {
+  MSG_DONTWAIT,
+  MSG_TRUNC,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from "../linux/socket.ts";
+import { Batch } from "./batch.ts";
 import { NetlinkError } from "./netlink_error.ts";
 import { Attributes, type MessageView, messageView, walkMessages } from "./message.ts";
-
-const socketSymbols = {
-  // ssize_t recv(int sockfd, void *buf, size_t len, int flags)
-  recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
-  // int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen)
-  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
-} as const;
-
-// linux/netlink.h
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
-const NLM_F_DUMP_INTR = 0x10;
-const NLM_F_CAPPED = 0x100;
-const NLM_F_ACK_TLVS = 0x200;
-const NLMSGERR_ATTR_MSG = 1;
-const SOL_NETLINK = 270; // sys/socket.h
-const NETLINK_CAP_ACK = 10;
-const NETLINK_EXT_ACK = 11;
-const NETLINK_GET_STRICT_CHK = 12;
-// asm-generic/socket.h
-const SOL_SOCKET = 1;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const MSG_DONTWAIT = 0x40;
-const MSG_TRUNC = 0x20;
 
 const SEND_BYTES = 256 * 1024;
 const RECEIVE_BYTES = 256 * 1024;
@@ -133,7 +128,7 @@ export class NetlinkSocket implements Disposable {
 
   /** Bytes received into the buffer; throws with the errno. */
   #receive(flags: number): number {
-    const { recv } = openLibrary("libc.so.6", socketSymbols);
+    const { recv } = libc();
     if (this.#buffer.length === 0) this.#buffer = new Uint8Array(RECEIVE_BYTES);
     while (true) {
       const length = Number(
@@ -141,7 +136,7 @@ export class NetlinkSocket implements Disposable {
       );
       if (length >= 0) return Math.min(length, this.#buffer.length);
       const code = errno();
-      if (errnoName(code) !== "EINTR") throw new SystemError(code, "receive from the kernel");
+      if (code !== EINTR) throw new SystemError(code, "receive from the kernel");
     }
   }
 
@@ -250,7 +245,7 @@ export class NetlinkSocket implements Disposable {
       }
       if (!interrupted) return;
       if (attempt === DUMP_TRIES) {
-        throw new NetlinkError(4, batch.describe(0), `interrupted by changes ${attempt} times`);
+        throw new NetlinkError(EINTR, batch.describe(0), `interrupted by changes ${attempt} times`);
       }
       options.restart?.();
     }
@@ -268,11 +263,11 @@ export class NetlinkSocket implements Disposable {
       try {
         length = this.#receive(MSG_DONTWAIT);
       } catch (error) {
-        if (error instanceof SystemError && error.code === "ENOBUFS") {
+        if (error instanceof SystemError && error.errno === ENOBUFS) {
           overrun = true;
           continue;
         }
-        if (error instanceof SystemError && error.code === "EAGAIN") return { overrun };
+        if (error instanceof SystemError && error.errno === EAGAIN) return { overrun };
         throw error;
       }
       walkMessages(this.#buffer, length, this.#message, onMessage);
@@ -281,8 +276,7 @@ export class NetlinkSocket implements Disposable {
 }
 
 function setOption(fd: number, level: number, option: number, value: number): boolean {
-  const { setsockopt } = openLibrary("libc.so.6", socketSymbols);
-  return setsockopt(fd, level, option, new Int32Array([value]), 4) === 0;
+  return libc().setsockopt(fd, level, option, new Int32Array([value]), 4) === 0;
 }
 
 /** Reads a struct nlmsgerr and the extended acknowledgement behind it. */

@@ -4,10 +4,23 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import {
+  IFA_ADDRESS,
+  IFA_BROADCAST,
+  IFA_F_NODAD,
+  IFA_F_NOPREFIXROUTE,
+  IFA_F_PERMANENT,
+  IFA_FLAGS,
+  IFA_LABEL,
+  IFA_LOCAL,
+  IFADDRMSG,
+} from "../linux/if_addr.ts";
+import { RTM } from "../linux/rtnetlink.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM } from "./rtnl.ts";
 
 /** One address of an interface. */
 export interface InterfaceAddress {
@@ -46,16 +59,6 @@ export interface AddressSpec {
   /** The kernel makes no route of the prefix. */
   readonly noprefixroute?: boolean;
 }
-
-const IFADDRMSG = 8;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
-const IFA_LABEL = 3;
-const IFA_BROADCAST = 4;
-const IFA_FLAGS = 8;
-const IFA_F_NODAD = 0x02;
-const IFA_F_PERMANENT = 0x80;
-const IFA_F_NOPREFIXROUTE = 0x200;
 
 /** Writes a message that adds or deletes an address. */
 export function encodeAddress(batch: Batch, verb: "add" | "delete", spec: AddressSpec): void {
@@ -115,7 +118,7 @@ export function decodeAddress(message: MessageView): InterfaceAddress | undefine
   const at = local >= 0 ? local : a.at(IFA_ADDRESS, bytes);
   if (at < 0) return undefined;
   const flags = a.u32(IFA_FLAGS) ?? data[offset + 2]!;
-  const address: { -readonly [key in keyof InterfaceAddress]: InterfaceAddress[key] } = {
+  const address: Mutable<InterfaceAddress> = {
     family,
     ifindex: view.getUint32(offset + 4, true),
     address: formatAddress(data, at, family),

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { RTM } from "../linux/rtnetlink.ts";
 import type { MessageView } from "../netlink/message.ts";
 import { decodeAddress, type InterfaceAddress } from "./address.ts";
 import { decodeFdb, type FdbEntry } from "./fdb.ts";
@@ -10,7 +11,6 @@ import { decodeLink, type Link } from "./link.ts";
 import { decodeNeighbour, type Neighbour } from "./neighbour.ts";
 import { decodeNexthop, type Nexthop } from "./nexthop.ts";
 import { decodeRoute, type Route } from "./route.ts";
-import { RTM } from "./rtnl.ts";
 
 /** What an event is about. */
 export type About =

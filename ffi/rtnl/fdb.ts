@@ -4,14 +4,29 @@
  * @module
  */
 import { formatAddress, formatMac } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import {
+  NDA_DST,
+  NDA_IFINDEX,
+  NDA_LLADDR,
+  NDA_MASTER,
+  NDA_PORT,
+  NDA_VLAN,
+  NDA_VNI,
+  NDMSG,
+  NTF_SELF,
+  NUD_NOARP,
+  NUD_PERMANENT,
+} from "../linux/neighbour.ts";
+import { RTM } from "../linux/rtnetlink.ts";
+import { AF_BRIDGE } from "../linux/socket.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { neighbourHeader } from "./neighbour.ts";
-import { RTM } from "./rtnl.ts";
 
-/** AF_BRIDGE of sys/socket.h. */
-export const AF_BRIDGE = 7;
+export { AF_BRIDGE } from "../linux/socket.ts";
 
 /** One forwarding entry. */
 export interface FdbEntry {
@@ -25,6 +40,8 @@ export interface FdbEntry {
   readonly vni?: number;
   /** UDP port, if it is not the device's. */
   readonly port?: number;
+  /** Index of the device that the outer packet leaves by, if it is given. */
+  readonly via?: number;
   /** Index of the bridge. */
   readonly master?: number;
   /** VLAN id (bridges). */
@@ -40,17 +57,6 @@ export type FdbSpec =
   & Pick<FdbEntry, "ifindex" | "mac">
   & Partial<Omit<FdbEntry, "ifindex" | "mac" | "master">>;
 
-const NUD_NOARP_PERMANENT = 0xc0;
-const NTF_SELF = 0x02;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NDA_VLAN = 5;
-const NDA_PORT = 6;
-const NDA_VNI = 7;
-const NDA_IFINDEX = 8;
-const NDA_MASTER = 9;
-const NDMSG = 12;
-
 /** Writes a message that adds, replaces, appends or deletes a forwarding entry. */
 export function encodeFdb(batch: Batch, verb: WriteVerb, entry: FdbEntry): void {
   batch.begin(
@@ -64,6 +70,7 @@ export function encodeFdb(batch: Batch, verb: WriteVerb, entry: FdbEntry): void 
   if (entry.vlan !== undefined) batch.attrU16(NDA_VLAN, entry.vlan);
   if (entry.port !== undefined) batch.attrU16be(NDA_PORT, entry.port);
   if (entry.vni !== undefined) batch.attrU32(NDA_VNI, entry.vni);
+  if (entry.via !== undefined) batch.attrU32(NDA_IFINDEX, entry.via);
   batch.end();
 }
 
@@ -76,7 +83,7 @@ export function decodeFdb(message: MessageView): FdbEntry | undefined {
   const a = attributes.parse(data, view, offset + NDMSG, end);
   const mac = a.at(NDA_LLADDR, 6);
   if (mac < 0) return undefined;
-  const entry: { -readonly [key in keyof FdbEntry]: FdbEntry[key] } = {
+  const entry: Mutable<FdbEntry> = {
     ifindex: view.getUint32(offset + 4, true),
     mac: formatMac(data, mac),
     state: view.getUint16(offset + 8, true),
@@ -88,6 +95,8 @@ export function decodeFdb(message: MessageView): FdbEntry | undefined {
   if (vni !== undefined) entry.vni = vni;
   const port = a.u16be(NDA_PORT);
   if (port !== undefined) entry.port = port;
+  const via = a.u32(NDA_IFINDEX);
+  if (via !== undefined) entry.via = via;
   const master = a.u32(NDA_MASTER);
   if (master !== undefined) entry.master = master;
   const vlan = a.u16(NDA_VLAN);
@@ -116,7 +125,7 @@ export function listFdb(socket: NetlinkSocket, filter: { readonly ifindex: numbe
 
 function write(socket: NetlinkSocket, verb: WriteVerb, spec: FdbSpec): void {
   const batch = new Batch(128);
-  encodeFdb(batch, verb, { state: NUD_NOARP_PERMANENT, flags: NTF_SELF, ...spec });
+  encodeFdb(batch, verb, { state: NUD_NOARP | NUD_PERMANENT, flags: NTF_SELF, ...spec });
   socket.request(batch);
 }
 

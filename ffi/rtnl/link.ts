@@ -1,211 +1,33 @@
 /**
- * Links: network devices (struct ifinfomsg, linux/if_link.h).
+ * Links: making, changing, deleting, listing and finding network devices.
  *
  * @module
  */
-import { formatAddress, formatMac } from "../ip.ts";
-import {
-  Batch,
-  NLA_F_NESTED,
-  NLM_F_CREATE,
-  NLM_F_DUMP,
-  NLM_F_EXCL,
-  NLM_F_REQUEST,
-} from "../netlink/batch.ts";
+import { IFNAMSIZ } from "../linux/if.ts";
+import { IFLA_EXT_MASK, IFLA_IFNAME } from "../linux/if_link.ts";
+import { NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import { RTEXT_FILTER_SKIP_STATS, RTM } from "../linux/rtnetlink.ts";
+import { Batch } from "../netlink/batch.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
-import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM } from "./rtnl.ts";
+import {
+  decodeLink,
+  encodeLink,
+  encodeLinkChange,
+  type Link,
+  type LinkChange,
+  linkHeader,
+  type LinkSpec,
+} from "./link_message.ts";
 
-/** What makes a link a VXLAN device. */
-export interface VxlanInfo {
-  /** VXLAN network identifier. */
-  readonly vni: number;
-  /** UDP destination port. */
-  readonly port: number;
-  /** Source address of the outer packets. */
-  readonly local?: string;
-  /** Index of the underlay interface. */
-  readonly link?: number;
-  /** It learns from the packets that arrive which VTEP has which MAC address. */
-  readonly learning: boolean;
-  /** Takes its VNI from each packet's metadata. */
-  readonly external?: boolean;
-}
-
-/** One link. */
-export interface Link {
-  /** The kernel's number for it. */
-  readonly index: number;
-  /** As `ip link` shows it. */
-  readonly name: string;
-  /** Empty if it has none. */
-  readonly mac: string;
-  /** Bytes. */
-  readonly mtu: number;
-  /** IFF_ bits of linux/if.h. */
-  readonly flags: number;
-  /** IFF_UP: the administrator wants it up. */
-  readonly up: boolean;
-  /** IFF_LOWER_UP: there is a carrier. */
-  readonly carrier: boolean;
-  /** Absent for physical devices. */
-  readonly kind?: string;
-  /** Index of the bridge or bond that it is a port of. */
-  readonly master?: number;
-  /** Index of the link below or the other end. */
-  readonly link?: number;
-  /** Id of the namespace that `link` is in. */
-  readonly linkNetns?: number;
-  /** IN6_ADDR_GEN_MODE_ number. */
-  readonly addrGenMode?: number;
-  /** Present if `kind` is `vxlan`. */
-  readonly vxlan?: VxlanInfo;
-}
-
-/** A link to make. */
-export interface LinkSpec {
-  /** At most 15 bytes. */
-  readonly name: string;
-  /** `vxlan`, `bridge`, `veth`, `dummy`, or what else the kernel makes. */
-  readonly kind: string;
-  /** Absent: a random one. */
-  readonly mac?: string;
-  /** Bytes. */
-  readonly mtu?: number;
-  /** Set it up at once. */
-  readonly up?: boolean;
-  /** Index of the bridge that it becomes a port of. */
-  readonly master?: number;
-  /** IN6_ADDR_GEN_MODE_ number; 1 for no IPv6 link-local address. */
-  readonly addrGenMode?: number;
-  /** Needed if `kind` is `vxlan`. */
-  readonly vxlan?: VxlanInfo;
-  /** The other end of a veth pair. */
-  readonly peer?: {
-    readonly name: string;
-    readonly mac?: string;
-    readonly mtu?: number;
-    /** Descriptor of the namespace that it is made in. */
-    readonly netns?: number;
-  };
-  /** Descriptor of the namespace that it is made in. */
-  readonly netns?: number;
-}
-
-/** What to change of a link. */
-export interface LinkChange {
-  /** The new name. */
-  readonly name?: string;
-  /** The new MAC address; the kernel deletes all permanent neighbours with the old one. */
-  readonly mac?: string;
-  /** Bytes. */
-  readonly mtu?: number;
-  /** Set it up or down. */
-  readonly up?: boolean;
-  /** 0 takes it out of its bridge. */
-  readonly master?: number;
-  /** Descriptor of the namespace that it moves to. */
-  readonly netns?: number;
-  /** IN6_ADDR_GEN_MODE_ number. */
-  readonly addrGenMode?: number;
-  /** What the kernel changes of a VXLAN device in place. */
-  readonly vxlan?: { readonly local?: string; readonly link?: number };
-}
-
-const IFINFOMSG = 16;
-const IFF_UP = 0x1;
-const IFF_LOWER_UP = 0x10000;
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINK = 5;
-const IFLA_MASTER = 10;
-const IFLA_LINKINFO = 18;
-const IFLA_AF_SPEC = 26;
-const IFLA_NET_NS_FD = 28;
-const IFLA_EXT_MASK = 29;
-const IFLA_LINK_NETNSID = 37;
-const RTEXT_FILTER_SKIP_STATS = 8;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-const VETH_INFO_PEER = 1; // linux/veth.h
-const IFLA_VXLAN_ID = 1;
-const IFLA_VXLAN_LINK = 3;
-const IFLA_VXLAN_LOCAL = 4;
-const IFLA_VXLAN_LEARNING = 7;
-const IFLA_VXLAN_PORT = 15;
-const IFLA_VXLAN_LOCAL6 = 17;
-const IFLA_VXLAN_COLLECT_METADATA = 25;
-const IFLA_INET6_ADDR_GEN_MODE = 8;
-const AF_INET6 = 10;
-
-function header(batch: Batch, index: number, flags: number, change: number): void {
-  batch.u8(0);
-  batch.u8(0);
-  batch.u16(0);
-  batch.u32(index);
-  batch.u32(flags);
-  batch.u32(change);
-}
-
-function common(
-  batch: Batch,
-  link: Pick<LinkChange, "name" | "mac" | "mtu" | "master" | "netns" | "addrGenMode">,
-): void {
-  if (link.name !== undefined) batch.attrString(IFLA_IFNAME, link.name);
-  if (link.mac !== undefined) batch.attrMac(IFLA_ADDRESS, link.mac);
-  if (link.mtu !== undefined) batch.attrU32(IFLA_MTU, link.mtu);
-  if (link.master !== undefined) batch.attrU32(IFLA_MASTER, link.master);
-  if (link.netns !== undefined) batch.attrU32(IFLA_NET_NS_FD, link.netns);
-  if (link.addrGenMode !== undefined) {
-    const families = batch.beginNest(IFLA_AF_SPEC | NLA_F_NESTED);
-    const inet6 = batch.beginNest(AF_INET6 | NLA_F_NESTED);
-    batch.attrU8(IFLA_INET6_ADDR_GEN_MODE, link.addrGenMode);
-    batch.endNest(inet6);
-    batch.endNest(families);
-  }
-}
-
-function vxlanData(batch: Batch, vxlan: Partial<VxlanInfo>): void {
-  const data = batch.beginNest(IFLA_INFO_DATA | NLA_F_NESTED);
-  if (vxlan.vni !== undefined) batch.attrU32(IFLA_VXLAN_ID, vxlan.vni);
-  if (vxlan.link !== undefined) batch.attrU32(IFLA_VXLAN_LINK, vxlan.link);
-  if (vxlan.local !== undefined) {
-    batch.attrAddress(
-      vxlan.local.includes(":") ? IFLA_VXLAN_LOCAL6 : IFLA_VXLAN_LOCAL,
-      vxlan.local,
-    );
-  }
-  if (vxlan.learning !== undefined) batch.attrU8(IFLA_VXLAN_LEARNING, vxlan.learning ? 1 : 0);
-  if (vxlan.port !== undefined) batch.attrU16be(IFLA_VXLAN_PORT, vxlan.port);
-  batch.endNest(data);
-}
-
-/** Writes a message that makes a link; `addrGenMode` is passed over, see {@linkcode addLink}. */
-export function encodeLink(batch: Batch, spec: LinkSpec): void {
-  batch.begin(
-    RTM.NEWLINK,
-    NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
-    () => `add ${spec.kind} device "${spec.name}"`,
-  );
-  const { addrGenMode: _, up, ...atOnce } = spec;
-  header(batch, 0, up ? IFF_UP : 0, up ? IFF_UP : 0);
-  common(batch, atOnce);
-  const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
-  batch.attrString(IFLA_INFO_KIND, spec.kind);
-  if (spec.vxlan !== undefined) vxlanData(batch, spec.vxlan);
-  if (spec.peer !== undefined) {
-    const data = batch.beginNest(IFLA_INFO_DATA | NLA_F_NESTED);
-    const peer = batch.beginNest(VETH_INFO_PEER | NLA_F_NESTED);
-    header(batch, 0, 0, 0);
-    common(batch, spec.peer);
-    batch.endNest(peer);
-    batch.endNest(data);
-  }
-  batch.endNest(info);
-  batch.end();
-}
+export {
+  decodeLink,
+  encodeLink,
+  type Link,
+  type LinkChange,
+  type LinkSpec,
+  type VxlanInfo,
+} from "./link_message.ts";
 
 /**
  * Makes a link.
@@ -241,21 +63,7 @@ function setAddrGenMode(socket: NetlinkSocket, index: number, addrGenMode: numbe
  */
 export function changeLink(socket: NetlinkSocket, index: number, change: LinkChange): void {
   const batch = new Batch(1024);
-  const { up, vxlan } = change;
-  batch.begin(
-    RTM.NEWLINK,
-    NLM_F_REQUEST,
-    () => `change ${Object.keys(change).join(", ")} of device #${index}`,
-  );
-  header(batch, index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
-  common(batch, change);
-  if (vxlan !== undefined) {
-    const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
-    batch.attrString(IFLA_INFO_KIND, "vxlan");
-    vxlanData(batch, vxlan);
-    batch.endNest(info);
-  }
-  batch.end();
+  encodeLinkChange(batch, index, change);
   socket.request(batch);
 }
 
@@ -267,57 +75,9 @@ export function changeLink(socket: NetlinkSocket, index: number, change: LinkCha
 export function deleteLink(socket: NetlinkSocket, index: number): void {
   const batch = new Batch(64);
   batch.begin(RTM.DELLINK, NLM_F_REQUEST, () => `delete device #${index}`);
-  header(batch, index, 0, 0);
+  linkHeader(batch, index, 0, 0);
   batch.end();
   socket.request(batch);
-}
-
-/** Reads a link; undefined if the message is none or a bridge's note about a port. */
-export function decodeLink(message: MessageView): Link | undefined {
-  const { data, view, offset, end } = message;
-  if (end - offset < IFINFOMSG || data[offset] !== 0) return undefined;
-  const a = new Attributes().parse(data, view, offset + IFINFOMSG, end);
-  const flags = view.getUint32(offset + 8, true);
-  const mac = a.length(IFLA_ADDRESS) === 6 ? formatMac(data, a.at(IFLA_ADDRESS)) : "";
-  const link: { -readonly [key in keyof Link]: Link[key] } = {
-    index: view.getInt32(offset + 4, true),
-    name: a.string(IFLA_IFNAME) ?? "",
-    mac,
-    mtu: a.u32(IFLA_MTU) ?? 0,
-    flags,
-    up: (flags & IFF_UP) !== 0,
-    carrier: (flags & IFF_LOWER_UP) !== 0,
-  };
-  const master = a.u32(IFLA_MASTER);
-  if (master !== undefined) link.master = master;
-  const below = a.u32(IFLA_LINK);
-  if (below !== undefined) link.link = below;
-  const netns = a.u32(IFLA_LINK_NETNSID);
-  if (netns !== undefined) link.linkNetns = netns;
-  const mode = a.nested(IFLA_AF_SPEC)?.nested(AF_INET6)?.u8(IFLA_INET6_ADDR_GEN_MODE);
-  if (mode !== undefined) link.addrGenMode = mode;
-  const info = a.nested(IFLA_LINKINFO);
-  const kind = info?.string(IFLA_INFO_KIND);
-  if (kind !== undefined) link.kind = kind;
-  const vxlan = kind === "vxlan" ? info!.nested(IFLA_INFO_DATA) : undefined;
-  if (vxlan !== undefined) link.vxlan = decodeVxlan(vxlan);
-  return link;
-}
-
-function decodeVxlan(a: Attributes): VxlanInfo {
-  const vxlan: { -readonly [key in keyof VxlanInfo]: VxlanInfo[key] } = {
-    vni: a.u32(IFLA_VXLAN_ID) ?? 0,
-    port: a.u16be(IFLA_VXLAN_PORT) ?? 0,
-    learning: (a.u8(IFLA_VXLAN_LEARNING) ?? 0) !== 0,
-  };
-  const local4 = a.at(IFLA_VXLAN_LOCAL, 4);
-  const local6 = a.at(IFLA_VXLAN_LOCAL6, 16);
-  if (local4 >= 0) vxlan.local = formatAddress(a.data, local4, 4);
-  else if (local6 >= 0) vxlan.local = formatAddress(a.data, local6, 6);
-  const link = a.u32(IFLA_VXLAN_LINK);
-  if (link) vxlan.link = link;
-  if (a.u8(IFLA_VXLAN_COLLECT_METADATA)) vxlan.external = true;
-  return vxlan;
 }
 
 /**
@@ -332,7 +92,7 @@ export function listLinks(
   const links: Link[] = [];
   socket.dump((batch) => {
     batch.begin(RTM.GETLINK, NLM_F_REQUEST | NLM_F_DUMP, () => "list links");
-    header(batch, 0, 0, 0);
+    linkHeader(batch, 0, 0, 0);
     batch.attrU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     batch.end();
   }, (message) => {
@@ -345,7 +105,43 @@ export function listLinks(
   return links;
 }
 
-/** Finds a link by name or index. */
+/**
+ * Finds a link by name or index, by asking for that one alone: a host of many containers has many links.
+ *
+ * @returns undefined if there is none; alternative names (`altname` of `ip link`) do not count.
+ * @throws {NetlinkError}
+ */
 export function getLink(socket: NetlinkSocket, nameOrIndex: string | number): Link | undefined {
-  return listLinks(socket).find((link) => link.name === nameOrIndex || link.index === nameOrIndex);
+  const [name, index] = typeof nameOrIndex === "string"
+    ? [nameOrIndex, 0]
+    : [undefined, nameOrIndex];
+  // What no link can have, the kernel refuses with other errors than that there is none.
+  if (name === undefined ? index <= 0 : !isLinkName(name)) return undefined;
+  let found: Link | undefined;
+  try {
+    // Not a dump, but answered alike: one link, then the acknowledgement that was asked for.
+    socket.dump((batch) => {
+      batch.begin(
+        RTM.GETLINK,
+        NLM_F_REQUEST | NLM_F_ACK,
+        () => `find device ${name === undefined ? `#${index}` : `"${name}"`}`,
+      );
+      linkHeader(batch, index, 0, 0);
+      if (name !== undefined) batch.attrString(IFLA_IFNAME, name);
+      batch.attrU32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+      batch.end();
+    }, (message) => {
+      if (message.type === RTM.NEWLINK) found = decodeLink(message);
+    });
+  } catch (error) {
+    if (error instanceof NetlinkError && error.code === "ENODEV") return undefined;
+    throw error;
+  }
+  // The kernel (5.5 and newer) takes an alternative name for a name.
+  return name === undefined || found?.name === name ? found : undefined;
+}
+
+function isLinkName(name: string): boolean {
+  const bytes = new TextEncoder().encode(name).length;
+  return bytes > 0 && bytes < IFNAMSIZ && !name.includes("\0");
 }

@@ -4,10 +4,20 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, formatMac, textFamily } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import {
+  NDA_DST,
+  NDA_IFINDEX,
+  NDA_LLADDR,
+  NDA_PROTOCOL,
+  NDMSG,
+  NUD_PERMANENT,
+} from "../linux/neighbour.ts";
+import { RTM } from "../linux/rtnetlink.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM } from "./rtnl.ts";
 
 /** One neighbour. */
 export interface Neighbour {
@@ -31,13 +41,6 @@ export interface Neighbour {
 export type NeighbourSpec =
   & Pick<Neighbour, "ifindex" | "dst">
   & Partial<Omit<Neighbour, "ifindex" | "dst">>;
-
-const NUD_PERMANENT = 0x80;
-const NDA_DST = 1;
-const NDA_LLADDR = 2;
-const NDA_IFINDEX = 8;
-const NDA_PROTOCOL = 12;
-const NDMSG = 12;
 
 /** Writes a struct ndmsg. */
 export function neighbourHeader(
@@ -85,7 +88,7 @@ export function decodeNeighbour(message: MessageView): Neighbour | undefined {
   const a = attributes.parse(data, view, offset + NDMSG, end);
   const dst = a.at(NDA_DST, family === 4 ? 4 : 16);
   if (dst < 0) return undefined;
-  const neighbour: { -readonly [key in keyof Neighbour]: Neighbour[key] } = {
+  const neighbour: Mutable<Neighbour> = {
     family,
     ifindex: view.getUint32(offset + 4, true),
     dst: formatAddress(data, dst, family),

@@ -4,11 +4,14 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import { NHA_BLACKHOLE, NHA_GATEWAY, NHA_GROUP, NHA_ID, NHA_OIF, NHMSG } from "../linux/nexthop.ts";
+import { RTM, RTNH_F_ONLINK, RTPROT_STATIC } from "../linux/rtnetlink.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
 /** One next hop. */
 export interface Nexthop {
@@ -34,14 +37,6 @@ export interface Nexthop {
 
 /** A next hop to write. The family is the gateway's, IPv4 without one; the protocol static. */
 export type NexthopSpec = Pick<Nexthop, "id"> & Partial<Omit<Nexthop, "id" | "group" | "flags">>;
-
-const RTPROT_STATIC = 4; // linux/rtnetlink.h
-const NHA_ID = 1;
-const NHA_GROUP = 2;
-const NHA_BLACKHOLE = 4;
-const NHA_OIF = 5;
-const NHA_GATEWAY = 6;
-const NHMSG = 8; // struct nhmsg
 
 function header(batch: Batch, family: number, protocol: number, flags: number): void {
   batch.u32(family | protocol << 16); // A byte each: family, scope, protocol, reserved.
@@ -79,7 +74,7 @@ export function decodeNexthop(message: MessageView): Nexthop | undefined {
   if (id === undefined) return undefined;
   const family = familyOfAf(data[offset]!) ?? 4;
   const flags = view.getUint32(offset + 4, true);
-  const nexthop: { -readonly [key in keyof Nexthop]: Nexthop[key] } = {
+  const nexthop: Mutable<Nexthop> = {
     id,
     family,
     protocol: data[offset + 2]!,

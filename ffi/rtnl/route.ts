@@ -4,10 +4,36 @@
  * @module
  */
 import { afOf, type Family, familyOfAf, formatAddress, textFamily } from "../ip.ts";
-import { Batch, NLM_F_DUMP, NLM_F_REQUEST, verbFlags, type WriteVerb } from "../netlink/batch.ts";
+import { NLM_F_DUMP, NLM_F_REQUEST } from "../linux/netlink.ts";
+import {
+  RT_SCOPE_LINK,
+  RT_SCOPE_NOWHERE,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_MAIN,
+  RT_TABLE_UNSPEC,
+  RTA_DST,
+  RTA_GATEWAY,
+  RTA_METRICS,
+  RTA_MULTIPATH,
+  RTA_NH_ID,
+  RTA_OIF,
+  RTA_PREFSRC,
+  RTA_PRIORITY,
+  RTA_TABLE,
+  RTM,
+  RTM_F_CLONED,
+  RTMSG,
+  RTN_UNICAST,
+  RTN_UNSPEC,
+  RTNH_F_ONLINK,
+  RTPROT_STATIC,
+  RTPROT_UNSPEC,
+} from "../linux/rtnetlink.ts";
+import type { Mutable } from "../mutable.ts";
+import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
+import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { RTM, RTNH_F_ONLINK } from "./rtnl.ts";
 
 /** One route. */
 export interface Route {
@@ -29,6 +55,10 @@ export interface Route {
   readonly table: number;
   /** RTN_ number. */
   readonly type: number;
+  /** Type of service that it is for; absent: all. */
+  readonly tos?: number;
+  /** It has metrics of its own, such as an MTU, which are not listed here. */
+  readonly metrics?: boolean;
   /** Metric. */
   readonly priority?: number;
   /** The gateway is on the link although no address says so. */
@@ -52,19 +82,6 @@ export interface RouteFilter {
   /** 254 is the main table. */
   readonly table?: number;
 }
-
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_GATEWAY = 5;
-const RTA_PRIORITY = 6;
-const RTA_PREFSRC = 7;
-const RTA_MULTIPATH = 9;
-const RTA_TABLE = 15;
-const RTA_NH_ID = 30;
-const RT_TABLE_UNSPEC = 0;
-const RT_SCOPE_NOWHERE = 255;
-const RTM_F_CLONED = 0x200;
-const RTMSG = 12;
 
 function describe(verb: WriteVerb, route: Route): string {
   const via = route.nexthopId !== undefined
@@ -141,7 +158,7 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
     const at = a.at(type, bytes);
     return at < 0 ? undefined : formatAddress(data, at, family);
   };
-  const route: { -readonly [key in keyof Route]: Route[key] } = {
+  const route: Mutable<Route> = {
     family,
     dst: `${address(RTA_DST) ?? (family === 4 ? "0.0.0.0" : "::")}/${data[offset + 1]}`,
     protocol: data[offset + 5]!,
@@ -161,7 +178,9 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
   if (priority !== undefined) route.priority = priority;
   const prefSrc = address(RTA_PREFSRC);
   if (prefSrc !== undefined) route.prefSrc = prefSrc;
+  if (a.at(RTA_METRICS) >= 0) route.metrics = true;
   if (a.at(RTA_MULTIPATH) >= 0) route.multipath = true;
+  if (data[offset + 3] !== 0) route.tos = data[offset + 3]!;
   return route;
 }
 
@@ -172,29 +191,35 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
  */
 export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Route[] {
   const routes: Route[] = [];
-  socket.dump((batch) => {
-    batch.begin(RTM.GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, () => "list routes");
-    header(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, {
-      table: RT_TABLE_UNSPEC,
-      protocol: filter.protocol ?? 0,
-      scope: 0,
-      type: 0,
-      flags: 0,
-    });
-    if (filter.table !== undefined) batch.attrU32(RTA_TABLE, filter.table);
-    if (filter.ifindex !== undefined) batch.attrU32(RTA_OIF, filter.ifindex);
-    batch.end();
-  }, (message) => {
-    const route = message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined;
-    // Kernels without strict checking (before 4.20) send everything.
-    if (
-      route !== undefined &&
-      (filter.family === undefined || route.family === filter.family) &&
-      (filter.protocol === undefined || route.protocol === filter.protocol) &&
-      (filter.table === undefined || route.table === filter.table) &&
-      (filter.ifindex === undefined || route.ifindex === filter.ifindex)
-    ) routes.push(route);
-  }, { restart: () => routes.length = 0 });
+  try {
+    socket.dump((batch) => {
+      batch.begin(RTM.GETROUTE, NLM_F_REQUEST | NLM_F_DUMP, () => "list routes");
+      header(batch, filter.family === undefined ? 0 : afOf(filter.family), 0, {
+        table: RT_TABLE_UNSPEC,
+        protocol: filter.protocol ?? 0,
+        scope: 0,
+        type: 0,
+        flags: 0,
+      });
+      if (filter.table !== undefined) batch.attrU32(RTA_TABLE, filter.table);
+      if (filter.ifindex !== undefined) batch.attrU32(RTA_OIF, filter.ifindex);
+      batch.end();
+    }, (message) => {
+      const route = message.type === RTM.NEWROUTE ? decodeRoute(message) : undefined;
+      // Kernels without strict checking (before 4.20) send everything.
+      if (
+        route !== undefined &&
+        (filter.family === undefined || route.family === filter.family) &&
+        (filter.protocol === undefined || route.protocol === filter.protocol) &&
+        (filter.table === undefined || route.table === filter.table) &&
+        (filter.ifindex === undefined || route.ifindex === filter.ifindex)
+      ) routes.push(route);
+    }, { restart: () => routes.length = 0 });
+  } catch (error) {
+    // A table without any route may not be there yet.
+    const empty = error instanceof NetlinkError && error.code === "ENOENT";
+    if (!empty || filter.table === undefined) throw error;
+  }
   return routes;
 }
 
@@ -205,13 +230,13 @@ export type RouteSpec = Partial<Route> & Pick<Route, "dst">;
 export function routeOf(route: RouteSpec): Route {
   return {
     family: textFamily(route.dst),
-    protocol: 4, // RTPROT_STATIC
+    protocol: RTPROT_STATIC,
     scope: route.gateway === undefined && route.nexthopId === undefined &&
         textFamily(route.dst) === 4
-      ? 253 // RT_SCOPE_LINK
-      : 0,
-    table: 254,
-    type: 1, // RTN_UNICAST
+      ? RT_SCOPE_LINK
+      : RT_SCOPE_UNIVERSE,
+    table: RT_TABLE_MAIN,
+    type: RTN_UNICAST,
     onlink: false,
     flags: 0,
     ...route,
@@ -268,6 +293,6 @@ export function replaceRoute(socket: NetlinkSocket, route: RouteSpec): void {
  * @throws {NetlinkError} ESRCH if there is none.
  */
 export function deleteRoute(socket: NetlinkSocket, route: RouteSpec): void {
-  // RTPROT_UNSPEC and RTN_UNSPEC: any.
-  one(socket, "delete", routeOf({ protocol: 0, type: 0, ...route }));
+  const any = { protocol: RTPROT_UNSPEC, type: RTN_UNSPEC };
+  one(socket, "delete", routeOf({ ...any, ...route }));
 }

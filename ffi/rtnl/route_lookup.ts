@@ -4,10 +4,10 @@
  * @module
  */
 import { afOf, textFamily } from "../ip.ts";
-import { NLM_F_ACK, NLM_F_REQUEST } from "../netlink/batch.ts";
+import { NLM_F_ACK, NLM_F_REQUEST } from "../linux/netlink.ts";
+import { RTA_DST, RTA_IIF, RTA_SRC, RTM, RTM_F_FIB_MATCH } from "../linux/rtnetlink.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { decodeAnyRoute, type Route } from "./route.ts";
-import { RTM } from "./rtnl.ts";
 
 /** The packet that is asked about. */
 export interface RouteLookup {
@@ -20,11 +20,6 @@ export interface RouteLookup {
   /** The entry of the routing table that decides, in place of the route that was made of it. Linux 4.13 and newer. */
   readonly entry?: boolean;
 }
-
-const RTA_DST = 1;
-const RTA_SRC = 2;
-const RTA_IIF = 3;
-const RTM_F_FIB_MATCH = 0x2000;
 
 /**
  * Looks a route up as the kernel does for a packet.

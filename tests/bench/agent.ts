@@ -7,7 +7,7 @@ import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { openNetns, withNetns } from "../../ffi/netns.ts";
 import { decodeFdb } from "../../ffi/rtnl/fdb.ts";
 import { openRtnl, RTM, RTNLGRP } from "../../ffi/rtnl/rtnl.ts";
-import { KNET_PROTOCOL } from "../../core/kernel/tables.ts";
+import { KNET_PROTOCOL } from "../../core/kernel/kind.ts";
 import type { Host } from "../support/host.ts";
 import { Lab } from "../support/lab.ts";
 import { median, sleep } from "../support/wait.ts";

@@ -6,7 +6,10 @@
 import { Overlay } from "../../core/overlay/overlay.ts";
 import { apply } from "../../core/kernel/apply.ts";
 import { plan } from "../../core/kernel/plan.ts";
-import { emptyDesired, readTables, type Tables } from "../../core/kernel/tables.ts";
+import { KernelSockets } from "../../core/kernel/kind.ts";
+import { KINDS } from "../../core/kernel/kinds/kinds.ts";
+import { readTables, type Tables } from "../../core/kernel/tables.ts";
+import { Wishes } from "../../core/kernel/wishes.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { openNetns, withNetns } from "../../ffi/netns.ts";
 import { getLink } from "../../ffi/rtnl/link.ts";
@@ -76,21 +79,18 @@ export class Field implements AsyncDisposable {
 
   /** What is in the kernel now. */
   tables(): Tables {
-    return readTables(this.rtnl, 4, this.overlay.device, { nexthopObjects: true });
+    const scope = { family: 4, device: this.overlay.device } as const;
+    return readTables(KINDS, new KernelSockets(this.rtnl), scope);
   }
 
   /** Deletes all entries of peers, and says how many there were of each kind. */
-  clear(): { routes: number; nexthops: number; neighbours: number; fdb: number } {
+  clear(): Record<string, number> {
     const tables = this.tables();
-    const { routes, nexthops, neighbours, fdb } = tables;
-    const counts = {
-      routes: routes.size,
-      nexthops: nexthops.size,
-      neighbours: neighbours.size,
-      fdb: fdb.size,
-    };
-    const operations = plan(emptyDesired(), tables, { nexthopObjects: true });
-    const [failure] = apply(this.rtnl, operations, tables);
+    const counts = Object.fromEntries(
+      KINDS.map((kind) => [kind.name, tables.of(kind).entries.size]),
+    );
+    const operations = plan(new Wishes(), tables, KINDS);
+    const [failure] = apply(new KernelSockets(this.rtnl), operations, tables);
     if (failure !== undefined) throw failure.error;
     return counts;
   }
@@ -103,7 +103,7 @@ export class Field implements AsyncDisposable {
    */
   async empty(peers: number, nexthops: boolean): Promise<void> {
     const counts = this.clear();
-    const wanted = { routes: peers, nexthops: nexthops ? peers : 0, neighbours: peers, fdb: peers };
+    const wanted = { fdb: peers, neighbour: peers, nexthop: nexthops ? peers : 0, route: peers };
     if (JSON.stringify(counts) !== JSON.stringify(wanted)) {
       throw new Error(`Programmed ${JSON.stringify(counts)} and not ${JSON.stringify(wanted)}`);
     }

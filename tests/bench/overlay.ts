@@ -71,7 +71,7 @@ if (Deno.uid() !== 0) {
   printError("Cannot measure: making network namespaces needs root");
   Deno.exit(3);
 }
-if (needsBinary && compile(binary) !== 0) Deno.exit(1);
+if (needsBinary && await compile(binary) !== 0) Deno.exit(1);
 
 const document: Record<string, unknown> = { environment: environment() };
 if (parts.includes("entries")) {

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { encodeOperation } from "../../core/kernel/apply.ts";
 import { type ClusterConfig, makeClusterConfig } from "../../core/cluster/config.ts";
 import type { Lease } from "../../core/cluster/lease.ts";
 import { deriveMac } from "../../core/base/mac.ts";
 import { plan } from "../../core/kernel/plan.ts";
-import { type Desired, emptyTables } from "../../core/kernel/tables.ts";
+import { KINDS } from "../../core/kernel/kinds/kinds.ts";
+import { Tables } from "../../core/kernel/tables.ts";
+import type { Wishes } from "../../core/kernel/wishes.ts";
 import { Batch, NLM_F_ACK } from "../../ffi/netlink/batch.ts";
 
 /** The cluster that they are in: big enough for 65,536 subnets. */
@@ -83,10 +84,10 @@ export function iproute2Batches(leases: readonly Lease[], nexthopObjects: boolea
 }
 
 /** The messages that knet sends for these, laid out as limit.c reads them. */
-export function limitBytes(desired: Desired): Uint8Array<ArrayBuffer> {
+export function limitBytes(wishes: Wishes): Uint8Array<ArrayBuffer> {
   const batch = new Batch();
-  for (const operation of plan(desired, emptyTables(), { nexthopObjects: true })) {
-    encodeOperation(batch, operation);
+  for (const { kind, verb, value } of plan(wishes, new Tables(), KINDS)) {
+    kind.encode(batch, verb, value);
   }
   const parts: Uint8Array[] = [];
   for (let first = 0; first < batch.count;) {

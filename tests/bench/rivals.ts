@@ -7,7 +7,10 @@ import { apply } from "../../core/kernel/apply.ts";
 import { vxlan } from "../../core/overlay/backend/vxlan.ts";
 import type { Lease } from "../../core/cluster/lease.ts";
 import { plan } from "../../core/kernel/plan.ts";
-import { type Desired, emptyDesired, emptyTables, want } from "../../core/kernel/tables.ts";
+import { KernelSockets } from "../../core/kernel/kind.ts";
+import { KINDS } from "../../core/kernel/kinds/kinds.ts";
+import { Tables } from "../../core/kernel/tables.ts";
+import { Wishes } from "../../core/kernel/wishes.ts";
 import type { Field } from "./field.ts";
 import { iproute2Batches, limitBytes } from "./peers.ts";
 
@@ -20,24 +23,25 @@ export interface Rival {
 }
 
 /** What should be there for these peers, with the maps that the agent holds. */
-export function desiredOf(field: Field, leases: readonly Lease[]): Desired {
-  const desired = emptyDesired();
+export function wishesOf(field: Field, leases: readonly Lease[]): Wishes {
+  const wishes = new Wishes();
   const { context, device } = field.overlay;
-  for (const lease of leases) want(desired, vxlan.peer(context!, device, lease).entries);
-  return desired;
+  for (const lease of leases) wishes.add(vxlan.peer(context!, device, lease).entries);
+  return wishes;
 }
 
 /** knet's plan and send. */
 export function knetRival(field: Field, leases: readonly Lease[]): Rival {
-  const desired = desiredOf(field, leases);
+  const wishes = wishesOf(field, leases);
+  const sockets = new KernelSockets(field.rtnl);
   return {
     name: "knet",
     nexthops: true,
     run: () => {
-      const tables = emptyTables();
+      const tables = new Tables();
       const start = performance.now();
-      const operations = plan(desired, tables, { nexthopObjects: true });
-      const failures = apply(field.rtnl, operations, tables);
+      const operations = plan(wishes, tables, KINDS);
+      const failures = apply(sockets, operations, tables);
       const took = performance.now() - start;
       if (failures.length > 0) throw failures[0]!.error;
       return took;
@@ -76,7 +80,7 @@ export function limitRival(
   program: string,
 ): Rival {
   const file = `${folder}/limit.bytes`;
-  const bytes = limitBytes(desiredOf(field, leases));
+  const bytes = limitBytes(wishesOf(field, leases));
   return {
     name: "limit",
     nexthops: true,

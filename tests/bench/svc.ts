@@ -155,7 +155,7 @@ if (guest && ipvsHere()) {
 }
 await setUp("bench");
 const compiled = choice.parts.some((one) => FAST.includes(one));
-if (compiled && compile(`${root}dist/knet`) !== 0) Deno.exit(1);
+if (compiled && await compile(`${root}dist/knet`) !== 0) Deno.exit(1);
 let result = ipvsHere() ? await measure(choice) : await measureElsewhere(choice.parts);
 if (result === undefined) Deno.exit(0);
 if (!ipvsHere() && choice.parts.includes("agent")) {

@@ -1,5 +1,5 @@
 /**
- * The picture of services in the README: how the two ways grow with the number of services.
+ * The picture of services of docs/performance.md: how the two ways grow with the number of services.
  *
  * @module
  */

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { readSmallFile } from "../../ffi/libc.ts";
+import { readSmallFile } from "../../ffi/file.ts";
 import type { Host } from "../support/host.ts";
 import { Lab } from "../support/lab.ts";
 import { median, sleep, until } from "../support/wait.ts";

@@ -60,7 +60,7 @@ async function withAgent(
     },
     services: report,
     notReady: () => undefined,
-    metrics: () => [],
+    metrics: () => Promise.resolve(""),
     stop: () => {},
   });
   await run(at);

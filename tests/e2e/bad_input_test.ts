@@ -1,5 +1,6 @@
 /**
  * Acceptance 8: what cannot be is refused, each with its own message and exit status.
+ * Longer than others: one case for each mistake.
  *
  * @module
  */

@@ -10,7 +10,7 @@ import { assertFullMesh, containersOf, startCluster } from "../support/cluster.t
 import type { Container } from "../support/container.ts";
 import { exec } from "../support/exec.ts";
 import { forgedDatagram, forgeLine } from "../support/forge.ts";
-import { DOCKER_RULES } from "../support/injuries.ts";
+import { DOCKER_RULES } from "../support/foreigners.ts";
 import { OUTSIDE } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { sleep, until } from "../support/wait.ts";

@@ -8,13 +8,8 @@ import assert from "node:assert/strict";
 import { type BackendCase, BACKENDS, vxlanCase } from "../support/backend.ts";
 import { flows, NETWORK } from "../support/cluster.ts";
 import { lockDatabase } from "../support/database_lock.ts";
-import {
-  addForeigners,
-  firewallOf,
-  foreigners,
-  injuriesOf,
-  type Injury,
-} from "../support/injuries.ts";
+import { addForeigners, firewallOf, foreigners } from "../support/foreigners.ts";
+import { injuriesOf, type Injury } from "../support/injuries.ts";
 import type { Lab } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { median, ms, report, until } from "../support/wait.ts";

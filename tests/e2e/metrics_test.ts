@@ -65,7 +65,28 @@ test("metrics say what the host holds, and count what happens", async (lab) => {
     const more = (name: string) => (after.get(name) ?? 0) - (before.get(name) ?? 0);
     return more('knet_drift_events_total{what="overlay"}') >= 1 &&
       more('knet_reconciles_total{cause="drift"}') >= 1 && more("knet_operations_total") >= 1 &&
-      more("knet_lease_renewals_total") >= 1;
+      more("knet_lease_renewals_total") >= 1 &&
+      more('knet_reconcile_duration_seconds_count{cause="drift"}') >= 1 &&
+      more('knet_event_to_kernel_seconds_count{source="kernel"}') >= 1 &&
+      more('knet_store_call_duration_seconds_count{call="renewLease"}') >= 1;
+  });
+});
+
+test("metrics time how soon the kernel follows a change of the store", async (lab) => {
+  const host = lab.host(1);
+  const [sum, count] = ["sum", "count"].map((part) =>
+    `knet_event_to_kernel_seconds_${part}{source="store"}`
+  ) as [string, string];
+  const before = await metrics(host);
+  await lab.host(2).knet("lease reserve 10.244.77.0/24 --public-ip 192.168.2.77");
+  await until("the new peer is timed", async () => {
+    const after = await metrics(host);
+    const times = (after.get(count) ?? 0) - (before.get(count) ?? 0);
+    const seconds = (after.get(sum) ?? 0) - (before.get(sum) ?? 0);
+    if (times === 0) return false;
+    report(`the kernel followed a change of the store after ${(seconds / times).toFixed(3)} s`);
+    assert.ok(seconds / times < 5, `${seconds} s, ${times} times`);
+    return true;
   });
 });
 

@@ -2,8 +2,16 @@
 import assert from "node:assert/strict";
 import { apply } from "../../core/kernel/apply.ts";
 import { plan } from "../../core/kernel/plan.ts";
-import { emptyDesired, emptyTables, readTables, want } from "../../core/kernel/tables.ts";
+import { KernelSockets, type Kind, wish } from "../../core/kernel/kind.ts";
+import { fdb, fdbEntry } from "../../core/kernel/kinds/fdb.ts";
+import { KINDS } from "../../core/kernel/kinds/kinds.ts";
+import { neighbour, permanentNeighbour } from "../../core/kernel/kinds/neighbour.ts";
+import { nexthop, onlinkNexthop } from "../../core/kernel/kinds/nexthop.ts";
+import { knetRoute, route } from "../../core/kernel/kinds/route.ts";
+import { readTables, Tables } from "../../core/kernel/tables.ts";
+import { Wishes } from "../../core/kernel/wishes.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
+import { listFdb } from "../../ffi/rtnl/fdb.ts";
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { inNewNamespace } from "../support/namespace.ts";
@@ -25,7 +33,7 @@ Deno.test("apply() names what was refused in any of its sends and notes what was
     const device = getLink(rtnl, "knet.7")!.index;
     changeLink(rtnl, device, { up: true });
     addAddress(rtnl, { ifindex: device, address: "10.0.0.0", prefixLength: 32 });
-    const desired = emptyDesired();
+    const wishes = new Wishes();
     const refused: string[] = [];
     for (let n = 1; n <= PEERS; n++) {
       const gateway = `10.${n >> 8}.${n & 255}.0`;
@@ -34,34 +42,69 @@ Deno.test("apply() names what was refused in any of its sends and notes what was
       // The neighbour of every hundredth peer names a device that is not there.
       const lost = n % 100 === 50;
       if (lost) refused.push(gateway);
-      want(desired, {
-        route: {
-          family: 4,
-          dst: `${gateway}/24`,
-          gateway,
-          ifindex: device,
-          onlink: true,
-          byNexthop: true,
-        },
-        neighbour: { family: 4, ifindex: lost ? MISSING_DEVICE : device, dst: gateway, mac },
-        fdb: { ifindex: device, mac, dst: "192.168.9.2" },
-      });
+      const claim = { since: n, owner: "" };
+      wishes.add([
+        wish(fdb, fdbEntry(device, mac, "192.168.9.2"), claim),
+        wish(
+          neighbour,
+          permanentNeighbour(4, lost ? MISSING_DEVICE : device, gateway, mac),
+          claim,
+        ),
+        wish(nexthop, onlinkNexthop(4, gateway, device), claim),
+        wish(
+          route,
+          knetRoute({ family: 4, dst: `${gateway}/24`, gateway, ifindex: device, onlink: true }),
+          claim,
+        ),
+      ]);
     }
-    const tables = emptyTables();
-    const options = { nexthopObjects: true };
-    const failures = apply(rtnl, plan(desired, tables, options), tables);
+    const tables = new Tables();
+    const sockets = new KernelSockets(rtnl);
+    const failures = apply(sockets, plan(wishes, tables, KINDS), tables);
     assert.deepEqual(
-      failures.map(({ operation, error }) => [
-        operation.kind === "neighbour" ? operation.value.dst : operation.kind,
-        error.code,
-      ]),
+      failures.map(({ operation: { kind, value }, error }) => [kind.key(value), error.code]),
       refused.map((gateway) => [gateway, "ENODEV"]),
     );
-    const dumped = readTables(rtnl, 4, device, options);
-    for (const kind of ["routes", "nexthops", "neighbours", "fdb"] as const) {
-      const keys = [...tables[kind].keys()];
-      assert.equal(keys.length, dumped[kind].size, kind);
-      assert.deepEqual(keys.filter((key) => !dumped[kind].has(key)), [], kind);
+    const dumped = readTables(KINDS, sockets, { family: 4, device });
+    for (const kind of KINDS) {
+      const keys = [...tables.of(kind).entries.keys()];
+      const there = dumped.of(kind).entries;
+      assert.equal(keys.length, there.size, kind.name);
+      assert.deepEqual(keys.filter((key) => !there.has(key)), [], kind.name);
     }
-    assert.equal(dumped.neighbours.size, PEERS - refused.length);
+    assert.equal(dumped.of(neighbour).entries.size, PEERS - refused.length);
+  }));
+
+Deno.test("apply() makes of what cannot be encoded the failure of that one operation", () =>
+  inNewNamespace(() => {
+    using rtnl = openRtnl();
+    addLink(rtnl, {
+      name: "knet.7",
+      kind: "vxlan",
+      up: true,
+      vxlan: { vni: 7, port: 8472, learning: false },
+    });
+    const device = getLink(rtnl, "knet.7")!.index;
+    const entry = (mac: string, dst: string) =>
+      ({ verb: "add", kind: fdb as Kind, value: fdbEntry(device, mac, dst) }) as const;
+    const good = [
+      entry("02:00:00:00:00:01", "192.168.9.1"),
+      entry("02:00:00:00:00:03", "192.168.9.3"),
+    ] as const;
+    for (const bad of [entry("02:00:00:00:00:02", "nowhere"), entry("no mac", "192.168.9.2")]) {
+      for (const order of [[bad, ...good], [good[0], bad, good[1]], [...good, bad]]) {
+        const tables = new Tables();
+        const failures = apply(new KernelSockets(rtnl), order, tables);
+        assert.deepEqual(failures.map(({ operation }) => operation), [bad]);
+        assert.match(failures[0]!.error.message, /^Cannot add fdb (02:00:00:00:00:02|no mac): /);
+        assert.equal(tables.of(fdb).entries.size, 2);
+        const there = listFdb(rtnl, { ifindex: device }).map(({ dst }) => dst).sort();
+        assert.deepEqual(there, ["192.168.9.1", "192.168.9.3"]);
+        apply(
+          new KernelSockets(rtnl),
+          good.map((one) => ({ ...one, verb: "delete" as const })),
+          tables,
+        );
+      }
+    }
   }));

@@ -1,15 +1,15 @@
 // What the agent makes of the kernel's notifications of its own and of others' changes.
 import assert from "node:assert/strict";
 import { KernelEvents } from "../../core/agent/kernel_events.ts";
-import { emptyTables } from "../../core/kernel/tables.ts";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { inNewNamespace } from "../support/namespace.ts";
 
 const watched = {
-  device: { index: 0, name: undefined },
-  bridge: { index: 0, name: "knet0" },
+  devices: new Set<number>(),
+  names: new Set(["knet0"]),
+  bridge: "knet0",
   underlay: { ifindex: 0, nearby: [] },
-  tables: emptyTables(),
+  entries: { contradicts: () => false },
   port: 0,
 };
 

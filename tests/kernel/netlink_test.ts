@@ -68,6 +68,43 @@ Deno.test("addLink() makes a veth pair, a bridge, and a port of it", () =>
     assert.equal(getLink(rtnl, "br"), undefined);
   }));
 
+Deno.test("getLink() finds one link by its name or its index", () =>
+  inNewNamespace(() => {
+    using rtnl = openRtnl();
+    addLink(rtnl, { name: "dotted.name-xyz", kind: "bridge" });
+    const byName = getLink(rtnl, "dotted.name-xyz")!;
+    assert.equal(byName.kind, "bridge");
+    assert.deepEqual(getLink(rtnl, byName.index), byName);
+    assert.deepEqual(listLinks(rtnl).find((link) => link.index === byName.index), byName);
+  }));
+
+Deno.test("getLink() finds nothing by what no link has", () =>
+  inNewNamespace(() => {
+    using rtnl = openRtnl();
+    for (const none of ["nowhere", "", "sixteen-bytes-xx", "lo\0", "ä".repeat(8), 4711, 0, -1]) {
+      assert.equal(getLink(rtnl, none), undefined, `${none}`);
+    }
+  }));
+
+Deno.test("getLink() passes alternative names over", () =>
+  inNewNamespace(() => {
+    using rtnl = openRtnl();
+    addLink(rtnl, { name: "br", kind: "bridge" });
+    const { index } = getLink(rtnl, "br")!;
+    const batch = new Batch(128);
+    const [newLinkProperty, propertyList, alternativeName] = [108, 52, 53]; // linux/rtnetlink.h, linux/if_link.h
+    batch.begin(newLinkProperty, 0xe01, () => "give the bridge an alternative name"); // request, create, excl, append
+    for (const word of [0, index, 0, 0]) batch.u32(word);
+    const nest = batch.beginNest(propertyList | 0x8000);
+    batch.attrString(alternativeName, "bridge-of-many-names");
+    batch.attrString(alternativeName, "other");
+    batch.endNest(nest);
+    batch.end();
+    rtnl.request(batch);
+    assert.equal(getLink(rtnl, "other"), undefined);
+    assert.equal(getLink(rtnl, "br")?.index, index);
+  }));
+
 for (
   const [family, host, length, peer, network] of [
     [4, "10.9.0.1", 24, "10.9.1.0", "10.9.1.0/24"],

@@ -14,7 +14,7 @@ import { overlayMtu } from "../../core/overlay/backend/backends.ts";
 import { type BackendConfig, makeClusterConfig } from "../../core/cluster/config.ts";
 import type { Lease } from "../../core/cluster/lease.ts";
 import { deriveMac } from "../../core/base/mac.ts";
-import { KNET_PROTOCOL } from "../../core/kernel/tables.ts";
+import { KNET_PROTOCOL } from "../../core/kernel/kind.ts";
 import { inNewNamespace } from "../support/namespace.ts";
 import { ms, report } from "../support/wait.ts";
 

@@ -1,23 +1,44 @@
 // A plan, carried out on the real kernel, leaves nothing to plan; what is not knet's stays as it was.
+// Longer than others: each attribute of each kind is changed by hand.
 import assert from "node:assert/strict";
 import { apply } from "../../core/kernel/apply.ts";
 import { plan } from "../../core/kernel/plan.ts";
 import {
-  type Desired,
-  emptyDesired,
-  FIRST_NEXTHOP_ID,
+  KernelSockets,
+  type Kind,
   KNET_PROTOCOL,
-  readTables,
-  type Tables,
-  want,
-} from "../../core/kernel/tables.ts";
+  type Scope,
+  wish,
+} from "../../core/kernel/kind.ts";
+import { fdb as fdbKind, fdbEntry } from "../../core/kernel/kinds/fdb.ts";
+import { KINDS } from "../../core/kernel/kinds/kinds.ts";
+import {
+  neighbour as neighbourKind,
+  permanentNeighbour,
+} from "../../core/kernel/kinds/neighbour.ts";
+import {
+  FIRST_NEXTHOP_ID,
+  nexthop as nexthopKind,
+  onlinkNexthop,
+} from "../../core/kernel/kinds/nexthop.ts";
+import { knetRoute, route as routeKind } from "../../core/kernel/kinds/route.ts";
+import { readTables, type Tables } from "../../core/kernel/tables.ts";
+import { Wishes } from "../../core/kernel/wishes.ts";
 import { Batch } from "../../ffi/netlink/batch.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
-import { encodeFdb } from "../../ffi/rtnl/fdb.ts";
+import { encodeFdb, type FdbEntry } from "../../ffi/rtnl/fdb.ts";
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
-import { encodeNeighbour } from "../../ffi/rtnl/neighbour.ts";
-import { encodeNexthop, listNexthops } from "../../ffi/rtnl/nexthop.ts";
-import { addRoute, deleteRoute, encodeRoute, listRoutes, routeOf } from "../../ffi/rtnl/route.ts";
+import { encodeNeighbour, type Neighbour } from "../../ffi/rtnl/neighbour.ts";
+import { encodeNexthop, listNexthops, type Nexthop } from "../../ffi/rtnl/nexthop.ts";
+import {
+  addRoute,
+  deleteRoute,
+  encodeRoute,
+  listRoutes,
+  replaceRoute,
+  type Route,
+  routeOf,
+} from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { inNewNamespace } from "../support/namespace.ts";
@@ -52,39 +73,51 @@ const gatewayOf = (family: Family, n: number) =>
   family === 4 ? `10.244.${n}.0` : `fd00:0:0:${n.toString(16)}::`;
 const subnetOf = (family: Family, n: number) => `${gatewayOf(family, n)}/${family === 4 ? 24 : 64}`;
 
-function desiredOf(family: Family, ifindex: number, ...peers: number[]): Desired {
-  const desired = emptyDesired();
+function wishesOf(
+  family: Family,
+  ifindex: number,
+  without: readonly Kind[],
+  ...peers: number[]
+): Wishes {
+  const wishes = new Wishes(without);
   for (const n of peers) {
     const gateway = gatewayOf(family, n);
+    const dst = subnetOf(family, n);
     const mac = `02:00:00:00:01:${n.toString(16).padStart(2, "0")}`;
-    want(desired, {
-      route: { family, dst: subnetOf(family, n), gateway, ifindex, onlink: true, byNexthop: true },
-      neighbour: { family, ifindex, dst: gateway, mac },
-      fdb: { ifindex, mac, dst: family === 4 ? `192.168.9.${n}` : `fd09::${n.toString(16)}` },
-    });
+    const vtep = family === 4 ? `192.168.9.${n}` : `fd09::${n.toString(16)}`;
+    const claim = { since: n, owner: "" };
+    wishes.add([
+      wish(fdbKind, fdbEntry(ifindex, mac, vtep), claim),
+      wish(neighbourKind, permanentNeighbour(family, ifindex, gateway, mac), claim),
+      wish(nexthopKind, onlinkNexthop(family, gateway, ifindex), claim),
+      wish(routeKind, knetRoute({ family, dst, gateway, ifindex, onlink: true }), claim),
+    ]);
   }
-  return desired;
+  return wishes;
 }
 
 for (const family of [4, 6] as const) {
   for (const nexthopObjects of [true, false]) {
     const how = `IPv${family}, ${nexthopObjects ? "next-hop objects" : "plain routes"}`;
-    const options = { nexthopObjects };
+    const without = nexthopObjects ? [] : [nexthopKind as Kind];
 
     /** Plans and applies; whatever was wrong, a second look finds nothing. */
-    const settle = (rtnl: NetlinkSocket, index: number, desired: Desired): number => {
-      const tables: Tables = readTables(rtnl, family, index, options);
-      const operations = plan(desired, tables, options);
-      assert.deepEqual(apply(rtnl, operations, tables), []);
-      const after = readTables(rtnl, family, index, options);
-      assert.deepEqual(plan(desired, after, options), [], "something is left to do");
+    const settle = (
+      rtnl: NetlinkSocket,
+      index: number,
+      wishes: Wishes,
+      before?: Tables,
+    ): number => {
+      const sockets = new KernelSockets(rtnl);
+      const scope: Scope = { family, device: index, wide: true };
+      const tables: Tables = readTables(KINDS, sockets, scope, before);
+      const operations = plan(wishes, tables, KINDS);
+      assert.deepEqual(apply(sockets, operations, tables), []);
+      const after = readTables(KINDS, sockets, scope);
+      assert.deepEqual(plan(wishes, after, KINDS), [], "something is left to do");
       // What cannot be right is deleted once and not looked at again before the next dump.
-      for (const found of Object.values(tables.extra)) found.length = 0;
-      assert.deepEqual(
-        plan(desired, tables, options),
-        [],
-        "the tables in mind are not the kernel's",
-      );
+      for (const kind of KINDS) tables.of(kind).extra.length = 0;
+      assert.deepEqual(plan(wishes, tables, KINDS), [], "the tables in mind are not the kernel's");
       return operations.length;
     };
 
@@ -100,13 +133,13 @@ for (const family of [4, 6] as const) {
           protocol: 186,
         });
         addRoute(rtnl, foreign);
-        const all = desiredOf(family, index, 1, 2, 3);
+        const all = wishesOf(family, index, without, 1, 2, 3);
         assert.equal(settle(rtnl, index, all), nexthopObjects ? 12 : 9);
         assert.equal(
-          settle(rtnl, index, desiredOf(family, index, 1, 3, 4)),
+          settle(rtnl, index, wishesOf(family, index, without, 1, 3, 4)),
           nexthopObjects ? 8 : 6,
         );
-        assert.equal(settle(rtnl, index, emptyDesired()), nexthopObjects ? 12 : 9);
+        assert.equal(settle(rtnl, index, new Wishes()), nexthopObjects ? 12 : 9);
         const left = listRoutes(rtnl, { family, protocol: 186 });
         assert.deepEqual(left.map((route) => route.dst), [foreign.dst]);
       }));
@@ -115,12 +148,12 @@ for (const family of [4, 6] as const) {
       inNewNamespace(() => {
         using rtnl = openRtnl();
         const index = device(rtnl, family);
-        const all = desiredOf(family, index, 1, 2, 3);
+        const all = wishesOf(family, index, without, 1, 2, 3);
         settle(rtnl, index, all);
-        const tables = () => readTables(rtnl, family, index, options);
-        const route = () => tables().routes.get(subnetOf(family, 2))!;
-        const neighbour = tables().neighbours.get(gatewayOf(family, 2))!;
-        const fdb = tables().fdb.get("02:00:00:00:01:02")!;
+        const tables = () => readTables(KINDS, new KernelSockets(rtnl), { family, device: index });
+        const route = () => tables().of(routeKind).entries.get(subnetOf(family, 2))!;
+        const neighbour = tables().of(neighbourKind).entries.get(gatewayOf(family, 2))!;
+        const fdb = tables().of(fdbKind).entries.get("02:00:00:00:01:02")!;
         const send = (write: (batch: Batch) => void) => {
           const batch = new Batch();
           write(batch);
@@ -155,9 +188,70 @@ for (const family of [4, 6] as const) {
         );
         assert.equal(settle(rtnl, index, all), 1);
         if (nexthopObjects) {
-          const hop = tables().nexthops.get(gatewayOf(family, 2))!;
+          const hop = tables().of(nexthopKind).entries.get(gatewayOf(family, 2))!;
           send((batch) => encodeNexthop(batch, "delete", hop));
           assert.equal(settle(rtnl, index, all), 2, "the kernel took the route along");
+        }
+        const change = (what: readonly object[], one: object, write: (changed: object) => void) => {
+          for (const how of what) {
+            const before = tables();
+            write({ ...one, ...how });
+            // A route is shown as what its next hop is.
+            const operations = "blackhole" in how ? 2 : 1;
+            assert.equal(settle(rtnl, index, all, before), operations, JSON.stringify(how));
+          }
+        };
+        // Every attribute that knet sets, changed by hand.
+        change(
+          [{ port: 4789 }, { vni: 9 }, { via: 1 }],
+          fdb,
+          (changed) => send((batch) => encodeFdb(batch, "replace", changed as FdbEntry)),
+        );
+        change(
+          [{ state: 0x02 }],
+          neighbour,
+          (changed) => send((batch) => encodeNeighbour(batch, "replace", changed as Neighbour)),
+        );
+        const far = family === 4 ? "10.244.0.77" : "fd00::77";
+        addAddress(rtnl, {
+          ifindex: index,
+          address: far,
+          prefixLength: family === 4 ? 32 : 128,
+        });
+        const plain = knetRoute({
+          family,
+          dst: subnetOf(family, 2),
+          gateway: gatewayOf(family, 2),
+          ifindex: index,
+          onlink: true,
+        });
+        change(
+          [{ prefSrc: far }, { gateway: gatewayOf(family, 3) }],
+          plain,
+          (changed) => replaceRoute(rtnl, changed as Route),
+        );
+        const blackhole = { family, dst: plain.dst, type: 6, protocol: KNET_PROTOCOL } as const;
+        deleteRoute(rtnl, route());
+        addRoute(rtnl, blackhole);
+        assert.equal(settle(rtnl, index, all), 1, "a blackhole in the place of a route");
+        if (nexthopObjects) {
+          const hop = tables().of(nexthopKind).entries.get(gatewayOf(family, 2))!;
+          const { gateway: _, ifindex: _2, ...nowhere } = hop;
+          changeLink(rtnl, 1, { up: true }); // A blackhole is on lo.
+          change(
+            [{ ...hop, gateway: gatewayOf(family, 3) }, { ...hop, protocol: 4 }, {
+              ...nowhere,
+              onlink: false,
+              blackhole: true,
+            }],
+            {},
+            (changed) => send((batch) => encodeNexthop(batch, "replace", changed as Nexthop)),
+          );
+          // Without a memory the number is another's; all the same no packet is lost for long.
+          send((batch) =>
+            encodeNexthop(batch, "replace", { ...nowhere, onlink: false, blackhole: true })
+          );
+          settle(rtnl, index, all);
         }
         changeLink(rtnl, index, { mac: "02:00:00:00:00:08" });
         settle(rtnl, index, all);
@@ -190,12 +284,14 @@ for (const family of [4, 6] as const) {
         routeOf({ dst: family === 4 ? "10.77.0.0/16" : "fd77::/48", nexthopId: other.id }),
       );
       rtnl.request(batch);
-      const desired = desiredOf(family, index, 1, 2, 3);
-      const options = { nexthopObjects: true, allNexthops: true };
-      const tables = readTables(rtnl, family, index, options);
-      assert.ok(tables.takenIds.has(other.id));
-      assert.deepEqual(apply(rtnl, plan(desired, tables, options), tables), []);
-      assert.deepEqual(plan(desired, readTables(rtnl, family, index, options), options), []);
+      const wishes = wishesOf(family, index, [], 1, 2, 3);
+      const sockets = new KernelSockets(rtnl);
+      const narrowly: Scope = { family, device: index };
+      const widely: Scope = { ...narrowly, wide: true };
+      const tables = readTables(KINDS, sockets, widely);
+      assert.ok(tables.of(nexthopKind).numbers.has(other.id));
+      assert.deepEqual(apply(sockets, plan(wishes, tables, KINDS), tables), []);
+      assert.deepEqual(plan(wishes, readTables(KINDS, sockets, widely), KINDS), []);
       const ids = listNexthops(rtnl).map((hop) => [hop.id, hop.protocol]);
       assert.deepEqual(ids, [
         [FIRST_NEXTHOP_ID, 107],
@@ -205,19 +301,20 @@ for (const family of [4, 6] as const) {
       ]);
       // Without looking at all next hops the id collides: a failure that says so. A wider look puts all right.
       const hop = listNexthops(rtnl).find((hop) => hop.id === FIRST_NEXTHOP_ID + 1);
-      const blind = { nexthopObjects: true };
-      const narrow = readTables(rtnl, family, index, blind);
-      assert.ok(!narrow.takenIds.has(other.id));
+      const narrow = readTables(KINDS, sockets, narrowly);
+      assert.ok(!narrow.of(nexthopKind).numbers.has(other.id));
       const batch2 = new Batch();
       encodeNexthop(batch2, "add", { ...other, id: FIRST_NEXTHOP_ID + 4 });
       rtnl.request(batch2);
-      const more = desiredOf(family, index, 1, 2, 3, 4, 5);
-      const failures = apply(rtnl, plan(more, narrow, blind), narrow);
-      assert.ok(failures.some((f) => f.operation.kind === "nexthop" && f.error.code === "EEXIST"));
+      const more = wishesOf(family, index, [], 1, 2, 3, 4, 5);
+      const failures = apply(sockets, plan(more, narrow, KINDS), narrow);
+      assert.ok(
+        failures.some((f) => f.operation.kind.name === "nexthop" && f.error.code === "EEXIST"),
+      );
       assert.ok(!listRoutes(rtnl, { family }).some((r) => r.dst === subnetOf(family, 4)));
-      const wide = readTables(rtnl, family, index, options);
-      assert.deepEqual(apply(rtnl, plan(more, wide, options), wide), []);
-      assert.deepEqual(plan(more, readTables(rtnl, family, index, options), options), []);
+      const wide = readTables(KINDS, sockets, widely);
+      assert.deepEqual(apply(sockets, plan(more, wide, KINDS), wide), []);
+      assert.deepEqual(plan(more, readTables(KINDS, sockets, widely), KINDS), []);
       assert.deepEqual(listNexthops(rtnl).find((hop) => hop.id === other.id), hop);
       assert.equal(listNexthops(rtnl).find((hop) => hop.id === other.id)?.protocol, 186);
     }));

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import v8 from "node:v8";
 import vm from "node:vm";
-import { openFile } from "../../ffi/libc.ts";
+import { openFile } from "../../ffi/file.ts";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { openNetns } from "../../ffi/netns.ts";

@@ -1,6 +1,7 @@
 // How an agent learns of services, on both engines: whole at first, then what changed, each soon after the commit.
 import assert from "node:assert/strict";
-import { Membership, type ServiceChanges } from "../../core/agent/membership.ts";
+import { Membership } from "../../core/agent/membership.ts";
+import type { ServiceChanges } from "../../core/agent/membership_options.ts";
 import { backendOf } from "../../core/overlay/backend/backends.ts";
 import { monotonicClock } from "../../core/base/clock.ts";
 import {

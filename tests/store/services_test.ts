@@ -1,4 +1,5 @@
 // The contract for services, both engines.
+// Longer than others: the contract of one table, on each engine.
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { Destination, Service } from "../../core/services/service.ts";

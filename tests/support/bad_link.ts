@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { EAGAIN, Pieces, PollSet } from "../../ffi/packet_io.ts";
+import { EAGAIN } from "../../ffi/errno.ts";
+import { Pieces, PollSet } from "../../ffi/packet_io.ts";
 import { addressOf } from "../../ffi/memory.ts";
 import { openTun } from "../../ffi/tun.ts";
 import type { Lab } from "./lab.ts";

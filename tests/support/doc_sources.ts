@@ -4,11 +4,14 @@
  * @module
  */
 
-/** Sources under the project's folders, and the README, that have a fenced block of TypeScript. */
+/** Sources under the project's folders, the README and the manual's pages that have a fenced block of TypeScript. */
 export async function docSources(root: string): Promise<string[]> {
   const found: string[] = [];
   for (const name of ["mod.ts", "README.md"]) await consider(root, name, found);
   for (const folder of ["ffi", "core", "cli"]) await walk(root, folder, found);
+  for await (const { name } of Deno.readDir(`${root}docs`)) {
+    if (name.endsWith(".md")) await consider(root, `docs/${name}`, found);
+  }
   return found;
 }
 

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import type { BackendCase } from "./backend.ts";
 import { NETWORK } from "./cluster.ts";
+import { DOCKER_RULES, FOREIGN_TABLE } from "./foreigners.ts";
 import type { Host } from "./host.ts";
 import { type Lab, ROUTER } from "./lab.ts";
 import { sleep } from "./wait.ts";
@@ -22,53 +23,6 @@ export interface Injury {
   readonly needsStore?: true;
 }
 
-/** FORWARD as Docker leaves it: it drops, and DOCKER-USER is where others may put their rules. */
-export const DOCKER_RULES = `
-  iptables -w -P FORWARD DROP
-  iptables -w -N DOCKER-USER
-  iptables -w -A FORWARD -j DOCKER-USER
-`;
-
-const FOREIGN_TABLE = `nft 'table inet other { chain c { tcp dport 4711 accept; }; }'`;
-
-/** Things on host 1 that are not knet's, one of them with a next-hop id out of knet's range. */
-export async function addForeigners(host: Host): Promise<void> {
-  await host.sh(`
-    ip link add f0 type veth peer name f1
-    ip link set f0 addrgenmode none up
-    ip link set f1 addrgenmode none up
-    ip addr add 198.51.100.1/24 dev f0
-    ip route add 198.51.101.0/24 via 198.51.100.2 dev f0 proto static
-    ip nexthop add id 4711 via 198.51.100.4 dev f0
-    ip nexthop add id ${0x6b6e0000} via 198.51.100.5 dev f0
-    ip nexthop add id ${0x6b6e0002} via 198.51.100.6 dev f0
-    ip route add 198.51.103.0/24 nhid 4711
-    ip route add 198.51.104.0/24 nhid ${0x6b6e0002}
-    ip neigh add 198.51.100.9 lladdr 02:00:00:00:00:09 dev f0 nud permanent
-    ${FOREIGN_TABLE}
-    ${DOCKER_RULES}`);
-}
-
-/** The same things as text. */
-export async function foreigners(host: Host): Promise<string> {
-  const { stdout } = await host.sh(`
-    ip -4 route show dev f0 | sort
-    ip nexthop show dev f0 | sort
-    ip neigh show dev f0 nud permanent
-    nft list table inet other
-    iptables -w -S FORWARD`);
-  return stdout;
-}
-
-/** knet's own firewall on a host, however its sets are ordered. */
-export async function firewallOf(host: Host): Promise<string> {
-  const { stdout } = await host.sh(`
-    nft list tables | grep -w knet | while read -r word family name; do nft -s list table $family $name; done
-    iptables -w -S | grep -- '--comment .*knet' || true
-    sysctl -n net.ipv4.ip_forward`);
-  return stdout.split(/[\s,]+/).sort().join(" ");
-}
-
 async function move(host: Host, address: string): Promise<void> {
   await host.sh(`
     ip addr del ${host.address}/24 dev eth0
@@ -79,6 +33,21 @@ async function move(host: Host, address: string): Promise<void> {
 }
 
 const far = (lab: Lab) => identityOf(lab.host(2));
+
+/** Sends what goes to host 2 to another port, or with another VNI. */
+async function divert(lab: Lab, how: string): Promise<void> {
+  const { mac, publicIp } = await far(lab);
+  await lab.host(1).run(
+    `bridge fdb replace ${mac} dev knet.1 dst ${publicIp} ${how} self permanent`,
+  );
+}
+
+/** Id of the next hop to host 2. */
+async function nexthopId(lab: Lab): Promise<number | undefined> {
+  const { vtep } = await far(lab);
+  const rows = await lab.host(1).json<NexthopRow[]>("ip -j nexthop show proto 107");
+  return rows.find((row) => row.gateway === vtep)?.id;
+}
 
 /** What the tunnel device's entries may suffer. */
 const OF_VXLAN: readonly Injury[] = [
@@ -116,13 +85,33 @@ const OF_VXLAN: readonly Injury[] = [
     },
   },
   {
+    name: "the port of an FDB entry is changed",
+    inflict: (lab) => divert(lab, "port 4790"),
+  },
+  {
+    name: "the VNI of an FDB entry is changed",
+    inflict: (lab) => divert(lab, "vni 4711"),
+  },
+  {
+    name: "a next-hop object becomes a blackhole",
+    nexthops: true,
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip nexthop replace id ${await nexthopId(lab)} blackhole proto 107`);
+    },
+  },
+  {
+    name: "a next-hop object is led elsewhere",
+    nexthops: true,
+    inflict: async (lab) => {
+      const id = await nexthopId(lab);
+      await lab.host(1).run(`ip nexthop replace id ${id} via 198.51.100.7 dev f0 proto static`);
+    },
+  },
+  {
     name: "a next-hop object is deleted",
     nexthops: true,
     inflict: async (lab) => {
-      const { vtep } = await far(lab);
-      const rows = await lab.host(1).json<NexthopRow[]>("ip -j nexthop show proto 107");
-      const id = rows.find((row) => row.gateway === vtep)?.id;
-      await lab.host(1).run(`ip nexthop del id ${id}`);
+      await lab.host(1).run(`ip nexthop del id ${await nexthopId(lab)}`);
     },
   },
   {

@@ -6,7 +6,8 @@
  */
 import { type BackendCase, vxlanCase } from "./backend.ts";
 import { exec, type ExecOptions, type Outcome, words } from "./exec.ts";
-import { Host, type HostOptions } from "./host.ts";
+import type { HostOptions } from "./host_script.ts";
+import { Host } from "./host.ts";
 import { labPrefix, sweep } from "./names.ts";
 import { type LabPostgres, startLabPostgres } from "./lab_postgres.ts";
 

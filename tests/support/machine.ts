@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { quote } from "./mount_over.ts";
 
 /** How a command is run. */
 export interface VmOptions {
@@ -28,14 +29,11 @@ export interface VmOutcome {
   readonly console: string;
 }
 
-/** Where guest and host exchange files, in the guest. */
-export const SHARE = "/mnt";
-
 /**
  * Starts the machine and waits for its end.
  *
  * @param line program and arguments that are the machine.
- * @param share the folder that the guest has at {@linkcode SHARE}.
+ * @param share the folder where guest and host exchange files.
  * @throws {Error} after the time-out, with what was printed until then.
  */
 export async function runMachine(
@@ -78,11 +76,13 @@ export async function runMachine(
 /**
  * What the guest does once its file systems are there.
  *
+ * @param share where the guest has the folder in which guest and host exchange files.
  * @param slowness how many times longer than on a machine of its own everything may take there.
  */
 export function guestCommands(
   command: readonly string[],
   options: VmOptions,
+  share: string,
   slowness: number,
 ): string[] {
   const env: Record<string, string> = {
@@ -96,8 +96,8 @@ export function guestCommands(
   return [
     ...Object.entries(env).map(([name, value]) => `export ${name}=${quote(value)}`),
     `cd ${quote(options.cwd ?? Deno.cwd())}`,
-    `${command.map(quote).join(" ")} > ${SHARE}/output 2>&1 < /dev/null`,
-    `echo $? > ${SHARE}/status`,
+    `${command.map(quote).join(" ")} > ${share}/output 2>&1 < /dev/null`,
+    `echo $? > ${share}/status`,
     "sync",
     // Without an init there is nobody to ask for an orderly end.
     "echo o > /proc/sysrq-trigger",
@@ -131,10 +131,6 @@ class Tail {
     this.text += text;
     this.#onText?.(text);
   }
-}
-
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 /** Why this is no place for any such machine; undefined if it is one. */

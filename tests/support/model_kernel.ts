@@ -5,7 +5,13 @@
  * @module
  */
 import type { Operation } from "../../core/kernel/plan.ts";
-import { sortTables, type Tables } from "../../core/kernel/tables.ts";
+import type { Family } from "../../core/cluster/lease.ts";
+import { type Kind, KNET_PROTOCOL, type Verb } from "../../core/kernel/kind.ts";
+import { fdb } from "../../core/kernel/kinds/fdb.ts";
+import { neighbour } from "../../core/kernel/kinds/neighbour.ts";
+import { nexthop } from "../../core/kernel/kinds/nexthop.ts";
+import { route } from "../../core/kernel/kinds/route.ts";
+import { sortEntries, Tables } from "../../core/kernel/tables.ts";
 import type { FdbEntry } from "../../ffi/rtnl/fdb.ts";
 import type { Neighbour } from "../../ffi/rtnl/neighbour.ts";
 import type { Nexthop } from "../../ffi/rtnl/nexthop.ts";
@@ -19,8 +25,16 @@ export class ModelKernel {
   fdb: FdbEntry[] = [];
 
   /** What a dump would show of it. */
-  read(device: number): Tables {
-    return sortTables(this, device);
+  read(device: number, family: Family = 4): Tables {
+    const tables = new Tables();
+    const scope = { family, device };
+    const read = <T>(kind: Kind<T>, dump: readonly T[]) =>
+      tables.set(kind, sortEntries(kind, dump, scope));
+    read(fdb, this.fdb);
+    read(neighbour, this.neighbours);
+    read(nexthop, this.nexthops);
+    read(route, this.routes.filter(({ protocol }) => protocol === KNET_PROTOCOL));
+    return tables;
   }
 
   /**
@@ -29,37 +43,37 @@ export class ModelKernel {
    * @throws {Error} with the errno's name if the kernel would refuse.
    */
   do(operation: Operation): void {
-    const { verb } = operation;
-    switch (operation.kind) {
-      case "route": {
-        const { value } = operation;
-        if (
-          verb !== "delete" && value.nexthopId !== undefined &&
-          !this.nexthops.some((hop) => hop.id === value.nexthopId)
-        ) throw new Error("EINVAL: no such next hop");
-        const same = (route: Route) =>
-          route.dst === value.dst && route.table === value.table &&
-          (route.priority ?? 0) === (value.priority ?? 0);
-        this.routes = put(this.routes, verb, value, same);
-        return;
-      }
-      case "nexthop": {
-        const { value } = operation;
-        this.nexthops = put(this.nexthops, verb, value, (hop) => hop.id === value.id);
-        if (verb === "delete") {
-          this.routes = this.routes.filter((route) => route.nexthopId !== value.id);
-        }
-        return;
-      }
-      case "neighbour": {
-        const { value } = operation;
-        this.neighbours = put(this.neighbours, verb, value, (one) => one.dst === value.dst);
-        return;
-      }
-      case "fdb": {
-        const { value } = operation;
-        this.fdb = put(this.fdb, verb, value, (one) => one.mac === value.mac);
-      }
+    const { verb, value } = operation;
+    if (is(operation, route)) this.#doRoute(verb, value as Route);
+    else if (is(operation, nexthop)) this.#doNexthop(verb, value as Nexthop);
+    else if (is(operation, neighbour)) {
+      const one = value as Neighbour;
+      this.neighbours = put(this.neighbours, verb, one, ({ dst }) => dst === one.dst);
+    } else {
+      const one = value as FdbEntry;
+      this.fdb = put(this.fdb, verb, one, ({ mac }) => mac === one.mac);
+    }
+  }
+
+  #doRoute(verb: Verb, value: Route): void {
+    if (
+      verb !== "delete" && value.nexthopId !== undefined &&
+      !this.nexthops.some((hop) => hop.id === value.nexthopId)
+    ) throw new Error("EINVAL: no such next hop");
+    this.routes = put(
+      this.routes,
+      verb,
+      value,
+      (one) =>
+        one.dst === value.dst && one.table === value.table &&
+        (one.priority ?? 0) === (value.priority ?? 0),
+    );
+  }
+
+  #doNexthop(verb: Verb, value: Nexthop): void {
+    this.nexthops = put(this.nexthops, verb, value, (hop) => hop.id === value.id);
+    if (verb === "delete") {
+      this.routes = this.routes.filter((one) => one.nexthopId !== value.id);
     }
   }
 
@@ -80,9 +94,14 @@ export class ModelKernel {
   }
 }
 
+/** Whether an operation is about entries of a kind. */
+export function is<T>(operation: Operation, kind: Kind<T>): operation is Operation<T> {
+  return operation.kind === kind as Kind;
+}
+
 function put<T>(
   entries: readonly T[],
-  verb: Operation["verb"],
+  verb: Verb,
   value: T,
   same: (entry: T) => boolean,
 ): T[] {

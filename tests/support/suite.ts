@@ -5,7 +5,7 @@
  * @module
  */
 import { Lab, type LabOptions } from "./lab.ts";
-import { whyNoLab } from "./skip.ts";
+import { skip, whyNoLab } from "./skip.ts";
 
 /** How a suite is built. */
 export interface SuiteOptions extends LabOptions {
@@ -47,11 +47,17 @@ export function labSuite(
   options: SuiteOptions,
 ): (name: string, fn: (lab: Lab) => Promise<void>) => void {
   const owner = {};
+  // Told once, by the first test; the others would only say it again.
+  let broken = false;
   if (!hooked) Deno.test.afterAll(endActive);
   hooked = true;
   return (name, fn) =>
     rootTest(name, async () => {
-      const lab = await labOf(owner, options);
+      if (broken) return skip(name, "its lab could not be built, see the first test of this file");
+      const lab = await labOf(owner, options).catch((error) => {
+        broken = true;
+        throw error;
+      });
       try {
         await fn(lab);
       } catch (error) {

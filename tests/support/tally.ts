@@ -12,6 +12,13 @@ export interface Tally {
   readonly notes: readonly string[];
 }
 
+/** The tally of tests that could not begin: one failure, with its reason. */
+export function couldNotStart(what: string, reason: unknown): Tally {
+  const text = reason instanceof Error ? reason.message : `${reason}`;
+  const [first = ""] = text.trim().split("\n");
+  return { passed: 0, failed: 1, skipped: 0, notes: [`FAILED ${what} could not start: ${first}`] };
+}
+
 /** Sum of two tallies. */
 export function addTally(a: Tally, b: Tally): Tally {
   return {
@@ -28,11 +35,13 @@ const COLOURS = new RegExp(String.raw`\u001b\[[0-9;]*m`, "g");
  * Counts the lines of one `deno test`.
  *
  * A test that prints a SKIPPED line ends as passed for Deno; it is counted as skipped instead. A run
- * that fails without a failed test (a module that does not load) counts as one failure.
+ * that fails without a failed test (a module that does not load) counts as one failure, whose reason is
+ * the last error that was printed.
  */
 export function tallyOf(lines: readonly string[], code: number): Tally {
   const notes: string[] = [];
   let passed = 0, failed = 0, ignored = 0, skipped = 0;
+  let error = "see above";
   for (const coloured of lines) {
     const line = coloured.replaceAll(COLOURS, "");
     const summary = /^(?:ok|FAILED) \| (\d+) passed.*?\| (\d+) failed/.exec(line);
@@ -43,6 +52,8 @@ export function tallyOf(lines: readonly string[], code: number): Tally {
     } else if (line.startsWith("SKIPPED ")) {
       skipped++;
       notes.push(line);
+    } else if (line.startsWith("error: ")) {
+      error = line.slice("error: ".length);
     } else if (line.startsWith("report: ")) {
       notes.push(line);
     } else if (/ \.\.\. FAILED \(/.test(line) && !line.startsWith(" ")) {
@@ -51,7 +62,7 @@ export function tallyOf(lines: readonly string[], code: number): Tally {
   }
   if (code !== 0 && failed === 0) {
     failed = 1;
-    notes.push("FAILED a test module did not load, see above");
+    notes.push(`FAILED a test module did not load: ${error}`);
   }
   return { passed: Math.max(0, passed - skipped), failed, skipped: skipped + ignored, notes };
 }
@@ -67,16 +78,25 @@ export async function runTests(
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
     stdout: "piped",
-    stderr: "inherit",
+    stderr: "piped",
   }).spawn();
-  const lines: string[] = [];
-  let rest = "";
-  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-    await Deno.stdout.write(new TextEncoder().encode(text));
-    const parts = (rest + text).split("\n");
-    rest = parts.pop() ?? "";
-    lines.push(...parts);
+  const [lines, errors] = await Promise.all([
+    passOn(child.stdout, (bytes) => Deno.stdout.writeSync(bytes)),
+    passOn(child.stderr, (bytes) => Deno.stderr.writeSync(bytes)),
+  ]);
+  return tallyOf([...lines, ...errors], (await child.status).code);
+}
+
+/** Hands a stream's text on as it comes; returns its lines. */
+async function passOn(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  write: (bytes: Uint8Array) => void,
+): Promise<string[]> {
+  const encoder = new TextEncoder();
+  let all = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    write(encoder.encode(text));
+    all += text;
   }
-  if (rest !== "") lines.push(rest);
-  return tallyOf(lines, (await child.status).code);
+  return all.split("\n");
 }

@@ -1,6 +1,6 @@
 /** @module */
 import assert from "node:assert/strict";
-import { tallyOf } from "./tally.ts";
+import { couldNotStart, tallyOf } from "./tally.ts";
 
 Deno.test("tallyOf() reads Deno's summary line, colours and steps included", () => {
   const lines = [
@@ -21,6 +21,23 @@ Deno.test("tallyOf() counts a SKIPPED line as skipped, not as passed", () => {
 
 Deno.test("tallyOf() counts a module that does not load as one failure", () => {
   assert.equal(tallyOf([], 1).failed, 1);
+});
+
+Deno.test("tallyOf() says why a module did not load", () => {
+  const lines = ["\u001b[31merror\u001b[0m: Import 'file:///tests/vm' failed."];
+  assert.deepEqual(tallyOf(lines, 1).notes, [
+    "FAILED a test module did not load: Import 'file:///tests/vm' failed.",
+  ]);
+});
+
+Deno.test("couldNotStart() is one failure with the first line of its reason", () => {
+  const error = new Error("Cannot start a virtual machine: needs QEMU\nand more");
+  assert.deepEqual(couldNotStart("vm", error), {
+    passed: 0,
+    failed: 1,
+    skipped: 0,
+    notes: ["FAILED vm could not start: Cannot start a virtual machine: needs QEMU"],
+  });
 });
 
 Deno.test("tallyOf() names failed tests once, without their steps", () => {

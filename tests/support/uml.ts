@@ -13,12 +13,14 @@ import {
   machineProblem,
   runMachine,
   runs,
-  SHARE,
   type VmOptions,
   type VmOutcome,
 } from "./machine.ts";
+import { mountOver, placesOfTests } from "./mount_over.ts";
 
 const UML = "linux.uml";
+/** Where guest and host exchange files, in the guest, whose root cannot be written to. */
+const SHARE = "/run/share";
 const MODULES = "/usr/lib/uml/modules";
 
 /** Why there is no such kernel here; undefined if there is one. */
@@ -68,10 +70,13 @@ function init(share: string, command: readonly string[], options: VmOptions): st
     "mount -t sysfs sysfs /sys",
     "mkdir -p /dev/pts /dev/shm",
     "mount -t devpts devpts /dev/pts",
+    ...["/run", "/tmp", "/dev/shm", "/lib/modules"].flatMap((place) =>
+      mountOver(place, [options.cwd ?? Deno.cwd(), ...placesOfTests()])
+    ),
+    `mkdir ${SHARE}`,
     `mount -t hostfs -o ${share} hostfs ${SHARE}`,
-    "for place in /run /tmp /dev/shm /lib/modules; do mount -t tmpfs tmpfs $place; done",
     `cp -a ${MODULES}/. /lib/modules/`,
     "ip link set lo up",
-    ...guestCommands(command, options, 2),
+    ...guestCommands(command, options, SHARE, 2),
   ].join("\n") + "\n";
 }

@@ -10,13 +10,15 @@ import {
   machineProblem,
   runMachine,
   runs,
-  SHARE,
   type VmOptions,
   type VmOutcome,
 } from "./machine.ts";
+import { mountOver, placesOfTests } from "./mount_over.ts";
 import { initrdProblem, makeInitrd, newestKernel } from "./vm_initrd.ts";
 
 const QEMU = "qemu-system-x86_64";
+/** Where guest and host exchange files, in the guest, whose root can be written to. */
+const SHARE = "/knet-share";
 /** Why no machine can be started here; undefined if one can. */
 export function vmProblem(): string | undefined {
   const problem = machineProblem();
@@ -70,10 +72,14 @@ function runScript(command: readonly string[], options: VmOptions): string {
   return [
     "busybox mkdir -p /dev/pts /dev/shm",
     "busybox mount -t devpts devpts /dev/pts",
-    "for place in /run /tmp /dev/shm; do busybox mount -t tmpfs tmpfs $place; done",
+    ...["/run", "/tmp", "/dev/shm"].flatMap((place) =>
+      mountOver(place, [options.cwd ?? Deno.cwd(), ...placesOfTests()], {
+        command: "busybox mount",
+      })
+    ),
     "echo 1 > /proc/sys/kernel/sysrq",
     "busybox ip link set lo up",
     // An emulated processor is that many times slower, and deadlines that much longer.
-    ...guestCommands(command, options, 9),
+    ...guestCommands(command, options, SHARE, 9),
   ].join("\n") + "\n";
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { runTests, type Tally, tallyOf } from "./tally.ts";
+import { addTally, couldNotStart, runTests, type Tally, tallyOf } from "./tally.ts";
 import { runInVm, vmProblem } from "./vm.ts";
 import { ipvsHere } from "./vm_initrd.ts";
 
@@ -28,6 +28,12 @@ export async function runVmTests(
     timeout: LIMIT,
     onOutput: print,
   });
-  if (code === undefined) console.error(said);
-  return tallyOf(output.split("\n"), code ?? 1);
+  if (code === undefined) {
+    console.error(said);
+    return addTally(
+      tallyOf(output.split("\n"), 0),
+      couldNotStart(folder, "the virtual machine ended before the tests did"),
+    );
+  }
+  return tallyOf(output.split("\n"), code);
 }

@@ -1,4 +1,5 @@
 // One host's services on a real kernel: programming, drift, ownership, removal.
+// Longer than others: one story of one kernel, which takes long to start.
 import assert from "node:assert/strict";
 import { checkFirewall } from "../../core/kernel/firewall/firewall.ts";
 import { SCHEDULERS } from "../../core/services/service.ts";

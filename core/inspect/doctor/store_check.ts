@@ -4,7 +4,7 @@
  * @module
  */
 import { isExpired } from "../../cluster/allocate.ts";
-import { wallClock } from "../../base/clock.ts";
+import { after, wallClock } from "../../base/clock.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
@@ -65,14 +65,14 @@ function absentDatabase(url: string): string | undefined {
 
 async function notified(store: Store): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>();
-  const timer = setTimeout(() => resolve("poll: changes are not notified"), NOTIFY_PATIENCE);
+  const timer = after(NOTIFY_PATIENCE, () => resolve("poll: changes are not notified"));
   const subscription = store.subscribe(() => {}, (state, detail) => {
     resolve(state === "notify" ? detail : `${state}: ${detail}`);
   });
   try {
     return await promise;
   } finally {
-    clearTimeout(timer);
+    timer.cancel();
     subscription[Symbol.dispose]();
   }
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readSmallFile } from "../../../ffi/libc.ts";
+import { readSmallFile } from "../../../ffi/file.ts";
+import { RTN_UNICAST } from "../../../ffi/linux/rtnetlink.ts";
 import { listAddresses } from "../../../ffi/rtnl/address.ts";
 import { type Link, listLinks } from "../../../ffi/rtnl/link.ts";
 import { listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
@@ -15,11 +16,10 @@ import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { onSameLink } from "../../overlay/same_link.ts";
-import { KNET_PROTOCOL, MAIN_TABLE } from "../../kernel/tables.ts";
+import { KNET_PROTOCOL } from "../../kernel/kind.ts";
+import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
 import { chooseUnderlay, type Underlay } from "../../overlay/underlay.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
-
-const RTN_UNICAST = 1; // linux/rtnetlink.h
 
 /** Other devices that own the cluster's VNI and port. Pure. */
 export function vxlanRivals(links: readonly Link[], config: ClusterConfig): Link[] {
@@ -39,7 +39,8 @@ export function overlappingRoutes(
 ): Route[] {
   const name = (route: Route) => links.find((link) => link.index === route.ifindex)?.name ?? "";
   return routes.filter((route) =>
-    !route.dst.endsWith("/0") && route.protocol !== KNET_PROTOCOL && route.table === MAIN_TABLE &&
+    !route.dst.endsWith("/0") && route.protocol !== KNET_PROTOCOL &&
+    route.table === RT_TABLE_MAIN &&
     route.type === RTN_UNICAST && !/^(knet|cni)/.test(name(route)) &&
     prefixesOverlap(route.dst, network)
   );
@@ -107,7 +108,7 @@ function findUnderlay(state: NodeState | undefined): Underlay {
   const tables = {
     links: listLinks(rtnl),
     addresses: listAddresses(rtnl),
-    routes: listRoutes(rtnl, { table: MAIN_TABLE }),
+    routes: listRoutes(rtnl, { table: RT_TABLE_MAIN }),
   };
   const iface = state?.iface;
   return chooseUnderlay(tables, { family: 4, ...(iface !== undefined && { iface }) });
@@ -122,7 +123,7 @@ function rpFilter(underlay: Underlay | undefined, config: ClusterConfig | undefi
   const strict = names.filter((name) => Math.max(value("all"), value(name)) === 1);
   if (strict.length === 0) return ok("not strict");
   using rtnl = openRtnl();
-  const roots = listRoutes(rtnl, { family: 4, table: MAIN_TABLE }).filter(({ dst }) =>
+  const roots = listRoutes(rtnl, { family: 4, table: RT_TABLE_MAIN }).filter(({ dst }) =>
     dst === "0.0.0.0/0"
   );
   const ways = new Set(roots.map(({ ifindex }) => ifindex)).size;

@@ -4,6 +4,16 @@
  *
  * @module
  */
+import {
+  NUD_DELAY,
+  NUD_FAILED,
+  NUD_INCOMPLETE,
+  NUD_NOARP,
+  NUD_PERMANENT,
+  NUD_PROBE,
+  NUD_REACHABLE,
+  NUD_STALE,
+} from "../../../ffi/linux/neighbour.ts";
 import type { Neighbour } from "../../../ffi/rtnl/neighbour.ts";
 import type { Route } from "../../../ffi/rtnl/route.ts";
 
@@ -47,22 +57,16 @@ export function routeText(route: Route, device: string): string {
   return words.join(" ");
 }
 
-/** NUD_ bits of linux/neighbour.h. */
 const STATES: readonly (readonly [bit: number, name: string])[] = [
-  [0x80, "PERMANENT"],
-  [0x40, "NOARP"],
-  [0x02, "REACHABLE"],
-  [0x04, "STALE"],
-  [0x08, "DELAY"],
-  [0x10, "PROBE"],
-  [0x20, "FAILED"],
-  [0x01, "INCOMPLETE"],
+  [NUD_PERMANENT, "PERMANENT"],
+  [NUD_NOARP, "NOARP"],
+  [NUD_REACHABLE, "REACHABLE"],
+  [NUD_STALE, "STALE"],
+  [NUD_DELAY, "DELAY"],
+  [NUD_PROBE, "PROBE"],
+  [NUD_FAILED, "FAILED"],
+  [NUD_INCOMPLETE, "INCOMPLETE"],
 ];
-
-/** NUD_PERMANENT of linux/neighbour.h */
-export const NUD_PERMANENT = 0x80;
-/** NUD_FAILED of linux/neighbour.h */
-export const NUD_FAILED = 0x20;
 
 /** A neighbour in iproute2's words. */
 export function neighbourText(neighbour: Neighbour, device: string): string {

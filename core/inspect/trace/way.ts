@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NUD_FAILED, NUD_PERMANENT } from "../../../ffi/linux/neighbour.ts";
 import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { listFdb } from "../../../ffi/rtnl/fdb.ts";
@@ -11,16 +12,8 @@ import { listNeighbours } from "../../../ffi/rtnl/neighbour.ts";
 import type { Route } from "../../../ffi/rtnl/route.ts";
 import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
 import type { Lease } from "../../cluster/lease.ts";
-import { KNET_PROTOCOL } from "../../kernel/tables.ts";
-import {
-  broken,
-  fine,
-  neighbourText,
-  NUD_FAILED,
-  NUD_PERMANENT,
-  routeText,
-  type TraceStep,
-} from "./step.ts";
+import { KNET_PROTOCOL } from "../../kernel/kind.ts";
+import { broken, fine, neighbourText, routeText, type TraceStep } from "./step.ts";
 
 const AGENT = "The agent puts it back: knet join (knet status shows whether one runs)";
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { readSmallFile } from "../../../ffi/libc.ts";
+import { readSmallFile } from "../../../ffi/file.ts";
 import { type Nftables, NftablesError, type NftablesOptions } from "../../../ffi/libnftables.ts";
 import { familyOf } from "../../base/address.ts";
 import { checkForward, forwardRemoval, readRules } from "./forward.ts";

@@ -30,9 +30,6 @@ export function encodeServiceOperation(
   else encodeDest(socket, batch, verb, server, operation.dest);
 }
 
-// What is gone already need not be deleted.
-const GONE = new Set(["ESRCH", "ENOENT"]);
-
 /**
  * Sends the operations.
  *
@@ -50,7 +47,7 @@ export function applyServices(
   const refused = new Set<string>();
   for (const { index, error } of socket.send(batch)) {
     const operation = operations[index]!;
-    if (operation.verb === "delete" && GONE.has(error.code)) continue;
+    if (operation.verb === "delete" && error.isGone) continue;
     if (operation.kind === "dest" && refused.has(operation.server.key)) continue;
     if (operation.kind === "server" && operation.verb === "add") refused.add(operation.server.key);
     failures.push({ operation, error });

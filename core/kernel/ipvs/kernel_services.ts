@@ -2,6 +2,8 @@
  * Services in this host's kernel: virtual IPs, virtual servers, real servers, masquerading, kernel parameters. Level-triggered, and
  * synchronous: between two awaits of the caller the kernel is in one piece.
  *
+ * Longer than others: what comes and what goes has one order over all of them, and that is to be read in one place.
+ *
  * @module
  */
 import { MissingFamilyError } from "../../../ffi/genl/genl.ts";
@@ -25,6 +27,7 @@ import {
   type ServicesDesired,
   type VirtualServer,
 } from "../../services/service.ts";
+import { meetForeign, placeServers } from "./place_servers.ts";
 import { planServices } from "./plan_servers.ts";
 import {
   explain,
@@ -310,45 +313,32 @@ export class KernelServices implements Disposable {
     { known, deep }: { readonly known: boolean; readonly deep: boolean },
     problems: string[],
   ): Map<string, KernelServer> {
-    const wanted = new Map<string, KernelServer>();
-    const taken = this.#takenAddresses(desired, host);
-    this.#peerVips = new Set(
-      desired.virtualServers.map(({ address }) => address).filter((vip) => host.peers.has(vip)),
-    );
-    for (const server of desired.virtualServers) {
-      const whose = taken.has(server.address)
-        ? "this host"
-        : this.#peerVips.has(server.address)
-        ? "another host"
-        : undefined;
-      if (whose === undefined) wanted.set(this.#kernel(server).key, this.#kernel(server));
-      else {
-        const state = `${server.address} is an address of ${whose}`;
-        problems.push(`Service "${server.service}" is left out: ${state}`);
-      }
-    }
+    const kernelOf = (server: VirtualServer) => this.#kernel(server);
+    const placed = placeServers(desired.virtualServers, {
+      kernelOf,
+      taken: this.#takenAddresses(desired, host),
+      peers: host.peers,
+    });
+    const { wanted } = placed;
+    this.#peerVips = placed.peerVips;
     if (!known) mirror.read(this.#record.record.servers, wanted, deep);
     else {
       const fresh = [...wanted.values()].filter(({ key }) => !mirror.servers.has(key));
       if (fresh.length > 0) mirror.lookFor(fresh);
     }
-    const blocked = new Set<string>();
-    const adopted = new Map(this.#record.record.servers);
     // Without a record, a virtual IP on knet's own device tells whose a virtual server is.
     const bound = this.#record.isEmpty && mirror.foreign.size > 0 ? this.#vips.bound() : undefined;
-    for (const server of desired.virtualServers) {
-      const { key } = this.#kernel(server);
-      if (!wanted.has(key) || !mirror.foreign.has(key)) continue;
-      if (this.#options.adopt?.(server) || bound?.has(server.address)) adopted.set(key, UNSEEN);
-      else {
-        blocked.add(key);
-        wanted.delete(key);
-        const state = `the kernel has a virtual server at ${key} that is not knet's`;
-        problems.push(`Service "${server.service}" is left out: ${state}`);
-      }
-    }
-    this.#blocked = blocked;
-    if (adopted.size > this.#record.record.servers.size) {
+    const met = meetForeign(desired.virtualServers, wanted, {
+      kernelOf,
+      foreign: mirror.foreign,
+      adopts: (server) => this.#options.adopt?.(server) || bound?.has(server.address) === true,
+    });
+    for (const key of met.blocked) wanted.delete(key);
+    this.#blocked = met.blocked;
+    problems.push(...placed.problems, ...met.problems);
+    const { servers } = this.#record.record;
+    const adopted = new Map([...servers, ...met.adopted.map((key) => [key, UNSEEN] as const)]);
+    if (adopted.size > servers.size) {
       this.#record.save({ servers: adopted });
       mirror.read(adopted, wanted, deep);
     }

@@ -5,7 +5,11 @@
  * @module
  */
 import { join } from "node:path";
+import { getLogger } from "@logtape/logtape";
+import * as v from "valibot";
+import { messageOf } from "../../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../../base/files.ts";
+import { parseShape } from "../../base/shape.ts";
 import { hiddenPart, type KernelServer } from "./kernel_server.ts";
 import { NO_TIMEOUTS, type ServiceTimeouts } from "../../services/service.ts";
 
@@ -35,6 +39,23 @@ export const EMPTY_RECORD: ServiceRecord = {
   containers: [],
 };
 
+const log = getLogger(["knet", "service"]);
+
+const TIMEOUTS: v.GenericSchema<unknown, Partial<ServiceTimeouts>> = v.looseObject({
+  tcp: v.exactOptional(v.number()),
+  tcpfin: v.exactOptional(v.number()),
+  udp: v.exactOptional(v.number()),
+});
+
+const RECORD = v.looseObject({
+  bootId: v.string(),
+  servers: v.record(v.string(), v.string()),
+  timeouts: v.exactOptional(TIMEOUTS),
+  timeoutsBefore: v.exactOptional(TIMEOUTS),
+  sysctls: v.record(v.string(), v.string()),
+  containers: v.array(v.string()),
+});
+
 const fileOf = (dataDir: string) => join(dataDir, "kernel-services.json");
 
 /** Reads the file; nothing made if there is none, or if it is of an earlier boot: the kernel forgot everything then. */
@@ -46,16 +67,19 @@ export function readRecord(dataDir: string, bootId: string): ServiceRecord {
 /** Parses the file's text. What is no record counts as none: nothing is removed then. */
 export function parseRecord(text: string, bootId: string): ServiceRecord {
   try {
-    const parsed = JSON.parse(text);
+    const parsed = parseShape(RECORD, text);
     if (parsed.bootId !== bootId) return EMPTY_RECORD;
     return {
-      servers: new Map(Object.entries(parsed.servers).map(([key, word]) => [key, String(word)])),
+      servers: new Map(Object.entries(parsed.servers)),
       timeouts: { ...NO_TIMEOUTS, ...parsed.timeouts },
       timeoutsBefore: { ...NO_TIMEOUTS, ...parsed.timeoutsBefore },
-      sysctls: new Map(Object.entries(parsed.sysctls).map(([key, word]) => [key, String(word)])),
-      containers: parsed.containers.map(String),
+      sysctls: new Map(Object.entries(parsed.sysctls)),
+      containers: parsed.containers,
     };
-  } catch {
+  } catch (error) {
+    log.warn("{message}", {
+      message: `Cannot read which virtual servers are knet's, none is removed: ${messageOf(error)}`,
+    });
     return EMPTY_RECORD;
   }
 }

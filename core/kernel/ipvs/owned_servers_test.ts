@@ -52,7 +52,8 @@ Deno.test("RecordKeeper writes again what could not be written", async () => {
 });
 
 Deno.test("parseRecord() takes what is no record for none", () => {
-  for (const text of ["", "{", "null", '{"bootId":"b"}', '{"bootId":"b","servers":7}']) {
+  const strange = '{"bootId":"b","servers":{"a":[1]},"sysctls":{},"containers":[]}';
+  for (const text of ["", "{", "null", '{"bootId":"b"}', '{"bootId":"b","servers":7}', strange]) {
     assert.deepEqual(parseRecord(text, "b"), EMPTY_RECORD, text);
   }
 });

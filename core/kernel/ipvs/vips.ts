@@ -3,6 +3,13 @@
  *
  * @module
  */
+import { IN6_ADDR_GEN_MODE_NONE } from "../../../ffi/linux/if_link.ts";
+import {
+  RT_SCOPE_HOST,
+  RT_SCOPE_UNIVERSE,
+  RT_TABLE_LOCAL,
+  RTN_LOCAL,
+} from "../../../ffi/linux/rtnetlink.ts";
 import { Batch } from "../../../ffi/netlink/batch.ts";
 import type { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
@@ -15,16 +22,10 @@ import {
 import { addLink, changeLink, deleteLink, getLink } from "../../../ffi/rtnl/link.ts";
 import { encodeRoute, listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
 import { familyOf } from "../../base/address.ts";
-import { KNET_PROTOCOL } from "../tables.ts";
+import { KNET_PROTOCOL } from "../kind.ts";
 
 /** The device that holds the virtual IPs on a host. */
 export const VIP_DEVICE = "knet-ipvs0";
-
-const ADDR_GEN_MODE_NONE = 1; // IN6_ADDR_GEN_MODE_NONE, linux/if_link.h
-const RT_TABLE_LOCAL = 255; // linux/rtnetlink.h
-const RT_SCOPE_UNIVERSE = 0;
-const RT_SCOPE_HOST = 254;
-const RTN_LOCAL = 2;
 
 /** Virtual IPs as they should be. */
 export interface VipsDesired {
@@ -127,7 +128,13 @@ export function ensureVipDevice(
   }
   if (link === undefined) {
     // A dummy device answers no ARP: the kernel makes it with NOARP.
-    addLink(rtnl, { name: device, kind: "dummy", mac, addrGenMode: ADDR_GEN_MODE_NONE, up: true });
+    addLink(rtnl, {
+      name: device,
+      kind: "dummy",
+      mac,
+      addrGenMode: IN6_ADDR_GEN_MODE_NONE,
+      up: true,
+    });
     link = getLink(rtnl, device)!;
     changes.push(`created ${device}`);
   } else if (!link.up) {
@@ -144,7 +151,9 @@ export function removeVips(rtnl: NetlinkSocket, index: number, plan: VipsPlan): 
   for (const { family, address, prefixLength } of plan.removeAddresses) {
     encodeAddress(batch, "delete", { family, ifindex: index, address, prefixLength });
   }
-  send(rtnl, batch, new Set(["ESRCH", "EADDRNOTAVAIL", "ENODEV"]));
+  if (batch.count === 0) return;
+  const failure = rtnl.send(batch).find(({ error }) => !error.isGone);
+  if (failure !== undefined) throw failure.error;
 }
 
 /** What came of adding virtual IPs. */
@@ -205,10 +214,4 @@ export function addVips(
 
 function whole(address: string): number {
   return familyOf(address) === 4 ? 32 : 128;
-}
-
-function send(rtnl: NetlinkSocket, batch: Batch, harmless: ReadonlySet<string>): void {
-  if (batch.count === 0) return;
-  const failure = rtnl.send(batch).find(({ error }) => !harmless.has(error.code));
-  if (failure !== undefined) throw failure.error;
 }

@@ -14,22 +14,25 @@
 import type { Lease } from "../../cluster/lease.ts";
 import { onSameLink } from "../same_link.ts";
 import type { Underlay } from "../underlay.ts";
-import { type Backend, NO_PATH, type PeerPath } from "./backend.ts";
+import { wish } from "../../kernel/kind.ts";
+import { knetRoute, route } from "../../kernel/kinds/route.ts";
+import { type Backend, claimOf, NO_PATH, type PeerPath } from "./backend.ts";
 
 /** The plain route to a peer on the same link. */
 export function directPath(underlay: Underlay, peer: Lease): PeerPath {
   return {
     via: "direct",
-    entries: {
-      route: {
+    entries: [wish(
+      route,
+      knetRoute({
         family: peer.family,
         dst: peer.subnet,
         gateway: peer.publicIp,
         ifindex: underlay.ifindex,
         onlink: false,
-        byNexthop: false,
-      },
-    },
+      }),
+      claimOf(peer),
+    )],
   };
 }
 
@@ -45,7 +48,7 @@ export const hostGw: Backend = {
     if (onSameLink(underlay, peer.publicIp)) return directPath(underlay, peer);
     return {
       via: "none",
-      entries: {},
+      entries: [],
       warning: `${peer.publicIp} is not on the link of ${underlay.name} (${
         onLinkNetworks(underlay)
       }), so host-gw has no route to it: put the host on the same link, or use the backend vxlan`,

@@ -11,7 +11,9 @@
  * @module
  */
 import { formatPrefix, parsePrefix } from "../../base/address.ts";
-import type { WantedRoute } from "../../kernel/tables.ts";
+import { OWN_CLAIM, type Wish, wish } from "../../kernel/kind.ts";
+import { knetRoute, route } from "../../kernel/kinds/route.ts";
+import { makeTunnel } from "../udp/tunnel.ts";
 import { type Backend, type BackendContext, NO_PATH } from "./backend.ts";
 
 const UDP_HEADER = 8;
@@ -19,8 +21,9 @@ const UDP_HEADER = 8;
 /** Name of the TUN device. */
 export const UDP_DEVICE = "knet.tun0";
 
-function shared({ config, family }: BackendContext, device: number): WantedRoute {
-  return { family, dst: config.network, ifindex: device, onlink: false, byNexthop: false };
+function shared({ config, family }: BackendContext, device: number): Wish {
+  const target = { family, dst: config.network, ifindex: device, onlink: false };
+  return wish(route, knetRoute(target), OWN_CLAIM);
 }
 
 /** The udp backend. */
@@ -41,8 +44,9 @@ export const udp: Backend = {
 
   peer(context, device, peer) {
     if (peer.agentId === "") return NO_PATH; // A reservation that nobody has taken yet.
-    return { via: "udp", entries: {}, shared: shared(context, device) };
+    return { via: "udp", entries: [], shared: shared(context, device) };
   },
 
   shared,
+  companion: makeTunnel,
 };

@@ -17,7 +17,12 @@ import { formatPrefix, parsePrefix } from "../../base/address.ts";
 import type { BackendConfig, VxlanConfig } from "../../cluster/config.ts";
 import { deriveMac } from "../../base/mac.ts";
 import { onSameLink } from "../same_link.ts";
-import { type Backend, NO_PATH } from "./backend.ts";
+import { wish } from "../../kernel/kind.ts";
+import { fdb, fdbEntry } from "../../kernel/kinds/fdb.ts";
+import { neighbour, permanentNeighbour } from "../../kernel/kinds/neighbour.ts";
+import { nexthop, onlinkNexthop } from "../../kernel/kinds/nexthop.ts";
+import { knetRoute, route } from "../../kernel/kinds/route.ts";
+import { type Backend, claimOf, NO_PATH } from "./backend.ts";
 import { directPath } from "./host_gw.ts";
 
 const ETHERNET = 14;
@@ -66,13 +71,19 @@ export const vxlan: Backend = {
     const { family, subnet } = peer;
     // Leases hold canonical prefixes.
     const gateway = subnet.slice(0, subnet.indexOf("/"));
+    const claim = claimOf(peer);
     return {
       via: "vxlan",
-      entries: {
-        route: { family, dst: subnet, gateway, ifindex: device, onlink: true, byNexthop: true },
-        neighbour: { family, ifindex: device, dst: gateway, mac },
-        fdb: { ifindex: device, mac, dst: peer.publicIp },
-      },
+      entries: [
+        wish(fdb, fdbEntry(device, mac, peer.publicIp), claim),
+        wish(neighbour, permanentNeighbour(family, device, gateway, mac), claim),
+        wish(nexthop, onlinkNexthop(family, gateway, device), claim),
+        wish(
+          route,
+          knetRoute({ family, dst: subnet, gateway, ifindex: device, onlink: true }),
+          claim,
+        ),
+      ],
     };
   },
 };

@@ -30,25 +30,49 @@ Deno.test("vxlan.peer() gives the entries of the packet's walk", () => {
     publicIp: "192.168.2.103",
     backendData: { vni: 1, mac: "92:8d:c4:85:16:ad" },
   });
-  assert.deepEqual(vxlan.peer(context, 7, peer), {
-    via: "vxlan",
-    entries: {
+  const { via, entries } = vxlan.peer(context, 7, peer);
+  assert.equal(via, "vxlan");
+  assert.deepEqual(
+    Object.fromEntries(entries.map(({ kind, value }) => [kind.name, value])),
+    {
+      fdb: { ifindex: 7, mac: "92:8d:c4:85:16:ad", dst: "192.168.2.103", state: 0xc0, flags: 2 },
+      neighbour: {
+        family: 4,
+        ifindex: 7,
+        dst: "172.26.1.0",
+        mac: "92:8d:c4:85:16:ad",
+        state: 0x80,
+        flags: 0,
+      },
+      nexthop: {
+        id: 0,
+        family: 4,
+        gateway: "172.26.1.0",
+        ifindex: 7,
+        protocol: 107,
+        onlink: true,
+        flags: 0,
+      },
       route: {
         family: 4,
         dst: "172.26.1.0/24",
         gateway: "172.26.1.0",
         ifindex: 7,
         onlink: true,
-        byNexthop: true,
+        protocol: 107,
+        scope: 0,
+        table: 254,
+        type: 1,
+        flags: 0,
       },
-      neighbour: { family: 4, ifindex: 7, dst: "172.26.1.0", mac: "92:8d:c4:85:16:ad" },
-      fdb: { ifindex: 7, mac: "92:8d:c4:85:16:ad", dst: "192.168.2.103" },
     },
-  });
+  );
+  const claim = { since: peer.acquired, owner: peer.nodeId };
+  for (const wish of entries) assert.deepEqual(wish.claim, claim);
 });
 
 Deno.test("vxlan.peer() leads nowhere for a reservation that nobody took", () => {
-  assert.deepEqual(vxlan.peer(context, 7, sampleLease({ backendData: {} })).entries, {});
+  assert.deepEqual(vxlan.peer(context, 7, sampleLease({ backendData: {} })).entries, []);
 });
 
 Deno.test("vxlan.device() carries the subnet's first address alone, and never learns", () => {

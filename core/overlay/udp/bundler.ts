@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { Outbox, SOCKADDR_IN } from "../../../ffi/packet_io.ts";
+import { SOCKADDR_IN } from "../../../ffi/linux/socket.ts";
+import { Outbox } from "../../../ffi/packet_io.ts";
 import { COUNTER } from "./counters.ts";
 import { NOBODY } from "./routes.ts";
 

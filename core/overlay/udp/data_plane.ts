@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { check, closeFile, libc, prepareErrno } from "../../../ffi/libc.ts";
+import { closeFile } from "../../../ffi/file.ts";
+import { check, libc, prepareErrno } from "../../../ffi/libc.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } from "../../../ffi/linux/fcntl.ts";
 import { openTun, type Tun } from "../../../ffi/tun.ts";
 import { type DatagramSocket, openIcmp, openUdp } from "../../../ffi/udp_socket.ts";
 import { addressToNumber } from "../../base/address.ts";
@@ -34,10 +36,6 @@ export interface TunnelStatus {
   readonly counters: Readonly<Record<CounterName, number>>;
 }
 
-// sys/eventfd.h
-const EFD_SEMAPHORE = 1;
-const EFD_CLOEXEC = 0o2000000;
-const EFD_NONBLOCK = 0o4000;
 /** Some 80 bundles each way: what two hosts exchange in a few milliseconds. */
 const SOCKET_BUFFER = 8 << 20;
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);

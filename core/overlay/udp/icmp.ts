@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { Outbox, SOCKADDR_IN, writeSockaddr } from "../../../ffi/packet_io.ts";
+import { SOCKADDR_IN } from "../../../ffi/linux/socket.ts";
+import { Outbox, writeSockaddr } from "../../../ffi/packet_io.ts";
 import { COUNTER } from "./counters.ts";
 import type { PacketMemory } from "./packet_memory.ts";
 import { FRAGMENT_OFFSET, headerLength, IP, PROTOCOL } from "./packet.ts";

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { Pieces, POLLIN, PollSet } from "../../../ffi/packet_io.ts";
+import { POLLIN } from "../../../ffi/linux/fcntl.ts";
+import { Pieces, PollSet } from "../../../ffi/packet_io.ts";
 import { addressOf } from "../../../ffi/memory.ts";
 import { IcmpAnswerer } from "./icmp.ts";
 import { Inward } from "./inward.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { closeFile, O_WRONLY, openFile } from "../../../ffi/libc.ts";
+import { closeFile, openFile } from "../../../ffi/file.ts";
+import { O_WRONLY } from "../../../ffi/linux/fcntl.ts";
 import { VNET_HDR } from "../../../ffi/tun.ts";
 import { makeCounters, readCounters } from "./counters.ts";
 import type { PacketMemory } from "./packet_memory.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { EAGAIN, EINTR, Pieces } from "../../../ffi/packet_io.ts";
+import { EAGAIN, EINTR } from "../../../ffi/errno.ts";
+import { Pieces } from "../../../ffi/packet_io.ts";
 import { VNET_HDR } from "../../../ffi/tun.ts";
 import { Bundler } from "./bundler.ts";
 import { COUNTER, type CounterName } from "./counters.ts";

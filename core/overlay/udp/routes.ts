@@ -7,7 +7,8 @@
  *
  * @module
  */
-import { SOCKADDR_IN, writeSockaddr } from "../../../ffi/packet_io.ts";
+import { SOCKADDR_IN } from "../../../ffi/linux/socket.ts";
+import { writeSockaddr } from "../../../ffi/packet_io.ts";
 import { addressToNumber, parsePrefix } from "../../base/address.ts";
 
 /** A peer as the packet loop knows it. */

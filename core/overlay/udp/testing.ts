@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { closeFile, libc, readFd } from "../../../ffi/libc.ts";
+import { closeFile, readFd } from "../../../ffi/file.ts";
+import { libc } from "../../../ffi/libc.ts";
 import { createMemfd } from "../../../ffi/memfd.ts";
 import { PacketMemory } from "./packet_memory.ts";
 import { IP, PROTOCOL } from "./packet.ts";

@@ -7,15 +7,35 @@ import { SystemError } from "../../../ffi/libc.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { deleteLink, getLink } from "../../../ffi/rtnl/link.ts";
 import { TUN_PATH } from "../../../ffi/tun.ts";
-import type { BackendContext } from "../backend/backend.ts";
+import { getLogger } from "@logtape/logtape";
+import type { BackendContext, Companion } from "../backend/backend.ts";
 import type { DeviceSpec } from "../../kernel/devices.ts";
 import { KnetError } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
-import type { DataPlane } from "./data_plane.ts";
+import { DataPlane, type TunnelStatus } from "./data_plane.ts";
 import type { UdpPeer } from "./routes.ts";
 
+const log = getLogger(["knet", "overlay"]);
+
+/** The packet loop as what runs beside the backend udp. */
+export function makeTunnel(rtnl: NetlinkSocket, onBroken: (why: string) => void): Companion {
+  const plane = new DataPlane((why) => {
+    log.warn("The packet loop has to be mended: {why}", { why });
+    onBroken(why);
+  });
+  return {
+    backend: "udp",
+    get status(): TunnelStatus | undefined {
+      return plane.status;
+    },
+    ensure: (context, spec) => ensureTunnel(rtnl, plane, context, spec!),
+    setPeers: (peers) => plane.setPeers(tunnelPeers(peers)),
+    [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose](),
+  };
+}
+
 /** The peers that the packet loop has to know; reservations that nobody has taken are left out. */
-export function tunnelPeers(leases: readonly Lease[]): UdpPeer[] {
+function tunnelPeers(leases: readonly Lease[]): UdpPeer[] {
   return leases.filter(({ agentId }) => agentId !== "")
     .map(({ subnet, publicIp }) => ({ subnet, publicIp }));
 }
@@ -26,7 +46,7 @@ export function tunnelPeers(leases: readonly Lease[]): UdpPeer[] {
  * @returns what was done, in words.
  * @throws {KnetError} if this host has no TUN, or another program has the device or the port.
  */
-export function ensureTunnel(
+function ensureTunnel(
   rtnl: NetlinkSocket,
   plane: DataPlane,
   context: BackendContext,

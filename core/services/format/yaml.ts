@@ -4,160 +4,14 @@
  * @module
  */
 import { KnetError, messageOf } from "../../base/error.ts";
-import { parseSpan } from "../../base/span.ts";
 import type { Wanted } from "../declare.ts";
+import type { CheckRequest } from "../destination.ts";
 import { checkTimeouts } from "../edit.ts";
-import {
-  type CheckRequest,
-  type DestinationRequest,
-  parseCheck,
-  parseDestination,
-} from "../destination.ts";
-import { type Field, ServiceError } from "../service_error.ts";
-import {
-  type Protocol,
-  type Scheduler,
-  type SchedulerFlag,
-  type Service,
-  type ServiceTimeouts,
-} from "../service.ts";
 import { makeService, type ServiceRequest } from "../request.ts";
+import type { Service, ServiceTimeouts } from "../service.ts";
+import { type Field, ServiceError } from "../service_error.ts";
 import { lineFinder } from "./yaml_lines.ts";
-
-/** What is wrong at a place of the document. */
-class Misplaced extends Error {
-  readonly path: Field;
-  constructor(path: Field, message: string) {
-    super(message);
-    this.path = path;
-  }
-}
-
-type Reader<T> = (value: unknown, path: Field) => T;
-
-const shown = (value: unknown) => JSON.stringify(value) ?? String(value);
-
-const asText: Reader<string> = (value, path) => {
-  if (typeof value === "string") return value;
-  throw new Misplaced(path, `${shown(value)} is not a text`);
-};
-
-const asNumber: Reader<number> = (value, path) => {
-  if (typeof value === "number" && Number.isInteger(value)) return value;
-  throw new Misplaced(path, `${shown(value)} is not a whole number`);
-};
-
-const asFlag: Reader<boolean> = (value, path) => {
-  if (typeof value === "boolean") return value;
-  throw new Misplaced(path, `${shown(value)} is neither true nor false`);
-};
-
-/** Milliseconds of `5m`, or of a number of seconds. */
-const asSpan: Reader<number> = (value, path) => {
-  const span = typeof value === "string" || typeof value === "number"
-    ? parseSpan(String(value))
-    : undefined;
-  if (span !== undefined) return span;
-  throw new Misplaced(path, `${shown(value)} is not a span of time: give "5m", "500ms" or seconds`);
-};
-
-const asSeconds: Reader<number> = (value, path) => {
-  const span = asSpan(value, path);
-  if (span % 1000 === 0) return span / 1000;
-  throw new Misplaced(path, `${shown(value)} is not a whole number of seconds`);
-};
-
-const asList: Reader<unknown[]> = (value, path) => {
-  if (Array.isArray(value)) return value;
-  throw new Misplaced(path, `${shown(value)} is not a list`);
-};
-
-/** Runs a parser of the command line. */
-function parsed<T>(parse: (text: string) => T): Reader<T> {
-  return (value, path) => {
-    const text = asText(value, path);
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      throw new Misplaced(path, error.message);
-    }
-  };
-}
-
-/** Reads a mapping whose keys are known. */
-function asRecord<T extends Record<string, Reader<unknown>>>(
-  readers: T,
-  what: string,
-): Reader<{ [Key in keyof T]?: ReturnType<T[Key]> }> {
-  return (value, path) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new Misplaced(path, `${shown(value)} is not ${what}: it has no "name: value" lines`);
-    }
-    const found: Record<string, unknown> = {};
-    for (const [key, held] of Object.entries(value)) {
-      const reader = Object.hasOwn(readers, key) ? readers[key] : undefined;
-      if (reader === undefined) {
-        throw new Misplaced(
-          [...path, key],
-          `${what} has no "${key}": give ${Object.keys(readers).join(", ")}`,
-        );
-      }
-      found[key] = reader(held, [...path, key]);
-    }
-    return found as { [Key in keyof T]?: ReturnType<T[Key]> };
-  };
-}
-
-const destinationRecord = asRecord({
-  address: asText,
-  port: asNumber,
-  weight: asNumber,
-  upper: asNumber,
-  lower: asNumber,
-}, "a real server");
-
-const asDestination: Reader<DestinationRequest> = (value, path) => {
-  if (typeof value === "string") return parsed(parseDestination)(value, path);
-  const { address, ...rest } = destinationRecord(value, path);
-  if (address === undefined) throw new Misplaced(path, "the real server has no address");
-  return { address, ...rest };
-};
-
-const asDestinations: Reader<DestinationRequest[]> = (value, path) =>
-  asList(value, path).map((one, n) => asDestination(one, [...path, n]));
-
-const asFlags: Reader<SchedulerFlag[]> = (value, path) => {
-  const list = typeof value === "string" ? value.split(",") : asList(value, path);
-  return list.map((one, n) => asText(one, [...path, n]).trim() as SchedulerFlag);
-};
-
-const serviceRecord = asRecord({
-  name: asText,
-  vip: asText,
-  port: asNumber,
-  protocol: asText as Reader<Protocol>,
-  scheduler: asText as Reader<Scheduler>,
-  "scheduler-flags": asFlags,
-  forward: asText as Reader<Service["forward"]>,
-  persistent: asSeconds,
-  "persistence-netmask": asNumber,
-  "one-packet": asFlag,
-  masquerade: asText as Reader<Service["masquerade"]>,
-  check: parsed(parseCheck),
-  "check-interval": asSpan,
-  "check-timeout": asSpan,
-  rise: asNumber,
-  fall: asNumber,
-  "on-empty": asText as Reader<Service["onEmpty"]>,
-  "drain-timeout": asSeconds,
-  to: asDestinations,
-}, "a service");
-
-const documentRecord = asRecord({
-  services: asList,
-  timeouts: asRecord({ tcp: asSeconds, tcpfin: asSeconds, udp: asSeconds }, "timeouts"),
-}, "a document of services");
+import { DOCUMENT, Misplaced, SERVICE, shaped } from "./yaml_shape.ts";
 
 /** Keys of the document by the fields of a service. */
 const KEYS: Record<string, string> = {
@@ -187,9 +41,9 @@ function withoutAbsent<T extends object>(record: T): T {
 }
 
 function readService(value: unknown, path: Field): Service {
-  const record = serviceRecord(value, path);
+  const record = shaped(SERVICE, value, path);
   const { name } = record;
-  if (name === undefined) throw new Misplaced(path, "the service has no name");
+  if (name === undefined) throw new Misplaced({ path, message: "the service has no name" });
   const check: CheckRequest = withoutAbsent({
     ...record.check,
     interval: record["check-interval"],
@@ -217,20 +71,28 @@ function readService(value: unknown, path: Field): Service {
     return makeService(name, request);
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    throw new Misplaced([...path, ...pathOf(error.field)], uncapitalized(error.message));
+    throw new Misplaced({
+      path: [...path, ...pathOf(error.field)],
+      message: uncapitalized(error.message),
+    });
   }
 }
 
 const uncapitalized = (text: string) => text.charAt(0).toLowerCase() + text.slice(1);
 
 function readDocument(document: unknown): Wanted {
-  const { services: list, timeouts } = documentRecord(document, []);
-  if (list === undefined) throw new Misplaced([], 'there is no list "services"');
+  const { services: list, timeouts } = shaped(DOCUMENT, document, []);
+  if (list === undefined) {
+    throw new Misplaced({ path: [], message: 'there is no list "services"' });
+  }
   const seen = new Map<string, number>();
   const services = list.map((one, n) => {
     const service = readService(one, ["services", n]);
     if (seen.has(service.name)) {
-      throw new Misplaced(["services", n, "name"], `"${service.name}" is there twice`);
+      throw new Misplaced({
+        path: ["services", n, "name"],
+        message: `"${service.name}" is there twice`,
+      });
     }
     seen.set(service.name, n);
     return service;
@@ -240,7 +102,7 @@ function readDocument(document: unknown): Wanted {
     checkTimeouts(timeouts as Partial<ServiceTimeouts>);
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
-    throw new Misplaced(error.field, uncapitalized(error.message));
+    throw new Misplaced({ path: error.field, message: uncapitalized(error.message) });
   }
   return { services, timeouts: timeouts as Partial<ServiceTimeouts> };
 }
@@ -283,6 +145,10 @@ export async function readServicesYaml(text: string, source: string): Promise<Wa
     return readDocument(value);
   } catch (error) {
     if (!(error instanceof Misplaced)) throw error;
-    throw refuse(lineOf(error.path), error.message);
+    // valibot goes by the order in which the keys are known here, people from top to bottom.
+    const [first] = error.faults
+      .map(({ path, message }) => ({ line: lineOf(path), message }))
+      .sort((a, b) => a.line - b.line);
+    throw refuse(first!.line, first!.message);
   }
 }

@@ -74,7 +74,39 @@ const BAD: readonly [from: string, to: string, message: RegExp][] = [
   ["tcp: 15m", "tcp: -5", /line 3: -5 is not a span/],
   ["tcp: 15m", "tpc: 15m", /line 3: timeouts has no "tpc"/],
   ["tcp: 15m", "tcp: 100d", /line 3: cannot use timeout tcp 8640000/],
+  ["tcp: 15m", "tcp: 1500ms", /line 3: "1500ms" is not a whole number of seconds$/],
+  ["port: 80\n", "port: 80.5\n", /line 7: 80\.5 is not a whole number$/],
+  ["port: 80\n", "port:\n", /line 7: null is not a whole number$/],
+  ["port: 80\n", "constructor: 80\n", /line 7: a service has no "constructor": give name/],
+  ["[sh-port]", "7", /line 19: 7 is not a list$/],
+  ["[sh-port]", "[7]", /line 19: 7 is not a text$/],
+  [
+    "        port: 8080\n",
+    "        one-packet: 8080\n",
+    /line 13: a real server has no "one-packet": give address, port/,
+  ],
+  ["- address: 10.244.1.7", "- weight: 7", /line 12: the real server has no address$/],
+  [
+    "- 10.244.0.5:8080,weight=3",
+    "- 7",
+    /line 11: 7 is not a real server: it has no "name: value" lines$/,
+  ],
+  ["- 10.244.0.5:8080,weight=3", "- [7]", /line 11: \[7\] is not a real server/],
+  [
+    "services:\n",
+    "services:\n  - web\n",
+    /line 5: "web" is not a service: it has no "name: value" lines$/,
+  ],
 ];
+
+Deno.test("readServicesYaml() names the first of several mistakes", async () => {
+  const text = GOOD.replace("    port: 80\n", '    rise: "2"\n    port: http\n    ports: 80\n');
+  await assert.rejects(readServicesYaml(text, "a"), /line 7: "2" is not a whole number$/);
+  await assert.rejects(
+    readServicesYaml(GOOD.replace("    port: 80\n", "    ports: 80\n    port: http\n"), "a"),
+    /line 7: a service has no "ports"/,
+  );
+});
 
 Deno.test("readServicesYaml() names the line of what is wrong", async () => {
   for (const [from, to, message] of BAD) {

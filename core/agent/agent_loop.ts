@@ -1,0 +1,91 @@
+/**
+ * When the agent does what: kernel events, ticks and the watchdog, one turn after the other.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
+import { monotonicClock, sleep } from "../base/clock.ts";
+import { messageOf } from "../base/error.ts";
+import { reclaimVanished } from "../container/container.ts";
+import type { HostNetwork } from "./host_network.ts";
+import type { HostUnderlay } from "./host_underlay.ts";
+import type { KernelEvents } from "./kernel_events.ts";
+
+const log = getLogger(["knet", "agent"]);
+
+/** Milliseconds between two looks at what sends no notification. */
+const TICK = 1000;
+/** Milliseconds between two full reconciles without a reason. */
+const SLOW_RESYNC = 60_000;
+/** Least time between two full reconciles, so that a fight with somebody does not take the processor; milliseconds. */
+const BREATH = 150;
+/** How long a burst of changes may take to arrive, milliseconds. */
+const SETTLE = 10;
+
+/** What the loop turns. */
+export interface LoopParts {
+  readonly network: HostNetwork;
+  readonly underlay: HostUnderlay;
+  readonly events: KernelEvents;
+  readonly dataDir: string;
+  readonly signal: AbortSignal;
+  /** When everything was reconciled last, on the monotonic clock. */
+  readonly lastFull: () => number;
+  readonly reconcile: (why: string) => void;
+  /** The underlay is another one, or has another address. */
+  readonly onUnderlay: (change: "address" | "other") => void;
+}
+
+/** Runs until the signal. */
+export async function runLoop(parts: LoopParts): Promise<void> {
+  const { network, underlay, events, signal, lastFull, reconcile } = parts;
+  const watchdog = watchdogInterval();
+  let lastTick = monotonicClock();
+  let lastNotify = -Infinity;
+  let underlayDirty = false;
+  const drain = () => {
+    const news = events.read(network.watched(underlay.now));
+    if (news.underlay) underlayDirty = true;
+    network.note(news);
+  };
+  while (!signal.aborted) {
+    if (!network.dirty) await events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
+    if (signal.aborted) break;
+    // Changes come in bursts: what arrives within a few milliseconds is one change.
+    await sleep(SETTLE);
+    drain();
+    const now = monotonicClock();
+    if (now - lastTick >= TICK) {
+      lastTick = now;
+      network.tick();
+      if (network.problem !== undefined || now - lastFull() > SLOW_RESYNC) {
+        network.invalidate();
+        underlayDirty = true;
+        reclaim(parts.dataDir);
+      }
+    } else network.services.noteKernel();
+    if (watchdog !== undefined && now - lastNotify >= watchdog / 3) {
+      lastNotify = now;
+      sdNotify("WATCHDOG=1");
+    }
+    if (underlayDirty) {
+      underlayDirty = false;
+      const change = underlay.look();
+      if (change !== undefined) parts.onUnderlay(change);
+    }
+    if (network.dirty) {
+      const wait = lastFull() + BREATH - monotonicClock();
+      if (wait > 0) await sleep(wait);
+      drain();
+      reconcile("drift");
+    } else if (network.firewallDirty) network.reconcileFirewall();
+    if (network.services.dirty) network.reconcileServices();
+  }
+}
+
+function reclaim(dataDir: string): void {
+  void reclaimVanished({ dataDir }).catch((error) =>
+    log.warn("{message}", { message: messageOf(error) })
+  );
+}

@@ -1,0 +1,53 @@
+/**
+ * What membership is made of, and what it hands over.
+ *
+ * @module
+ */
+import type { ClusterConfig } from "../cluster/config.ts";
+import type { Family, Lease } from "../cluster/lease.ts";
+import type { NodeIdentity } from "../cluster/node_identity.ts";
+import type { Backend } from "../overlay/backend/backend.ts";
+import type { Changes, Store } from "../store/store.ts";
+
+/** How the store is doing, for status. */
+export interface StoreHealth {
+  readonly state: "ok" | "away" | "unknown";
+  readonly detail: string;
+}
+
+/** What of the services has changed. */
+export type ServiceChanges = Pick<
+  Changes,
+  "full" | "services" | "removedServices" | "timeouts" | "now"
+>;
+
+/** What membership hands over. */
+export interface MembershipEvents {
+  /** This host's lease was granted, renewed with changes, or replaced by another one (`before`). */
+  onLease(lease: Lease, config: ClusterConfig, before: Lease | undefined): void;
+  /** Everything there is, this host's own lease left out. */
+  onAllPeers(peers: readonly Lease[]): void;
+  /** Only what changed; `removed` are keys of `peerKey`. */
+  onSomePeers(changed: readonly Lease[], removed: readonly string[]): void;
+  /** Services or timeouts have changed; with `full`, these are all that there are. */
+  onServices?(changes: ServiceChanges): void;
+  /** The store is back or away, or something needs the administrator's eye. */
+  onHealth(): void;
+}
+
+/** What membership is made of. */
+export interface MembershipOptions {
+  readonly store: Store;
+  readonly identity: NodeIdentity;
+  readonly family: Family;
+  /** Finds the configuration, writing it if this is the first host; called until it succeeds once. */
+  readonly loadConfig: (store: Store) => Promise<ClusterConfig>;
+  readonly backendOf: (config: ClusterConfig) => Backend;
+  /** This host's public address now; undefined while the underlay has none. */
+  readonly publicIp: () => string | undefined;
+  /** Lease that the snapshot remembers. */
+  readonly remembered: Lease | undefined;
+  /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
+  readonly patience?: number;
+  readonly events: MembershipEvents;
+}

@@ -1,0 +1,14 @@
+/**
+ * Constants of linux/if.h.
+ *
+ * @module
+ */
+
+/** Room for the name of a link, its closing zero included. */
+export const IFNAMSIZ = 16;
+/** The administrator wants it up. */
+export const IFF_UP = 0x1;
+/** There is a carrier. */
+export const IFF_LOWER_UP = 0x10000;
+/** Bytes of struct ifreq, on 64-bit targets. */
+export const IFREQ = 40;

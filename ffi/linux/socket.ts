@@ -1,0 +1,50 @@
+/**
+ * Constants of sys/socket.h and asm-generic/socket.h, and the socket options of linux/in.h, linux/icmp.h and linux/udp.h, as they are
+ * on x86-64, arm64 and riscv64.
+ *
+ * @module
+ */
+
+// Address families.
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+/** Forwarding entries, to rtnetlink. */
+export const AF_BRIDGE = 7;
+export const AF_INET6 = 10;
+
+// Types, and the flags that go with them.
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+// Flags of a send or receive.
+export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+
+export const SOL_SOCKET = 1;
+export const SO_ERROR = 4;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_SNDBUFFORCE = 32;
+export const SO_RCVBUFFORCE = 33;
+
+export const SOL_NETLINK = 270;
+
+export const SOL_IP = 0;
+export const IP_FREEBIND = 15;
+export const IPPROTO_ICMP = 1;
+
+export const SOL_RAW = 255;
+export const ICMP_FILTER = 1;
+
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
+export const UDP_GRO = 104;
+
+/** Bytes of struct sockaddr_in (netinet/in.h). */
+export const SOCKADDR_IN = 16;
+/** Bytes of struct sockaddr_in6 (netinet/in.h). */
+export const SOCKADDR_IN6 = 28;

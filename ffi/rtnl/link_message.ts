@@ -1,0 +1,267 @@
+/**
+ * What links look like, and their messages (struct ifinfomsg, linux/if_link.h).
+ *
+ * @module
+ */
+import { formatAddress, formatMac } from "../ip.ts";
+import { IFF_LOWER_UP, IFF_UP } from "../linux/if.ts";
+import {
+  IFINFOMSG,
+  IFLA_ADDRESS,
+  IFLA_AF_SPEC,
+  IFLA_IFNAME,
+  IFLA_INET6_ADDR_GEN_MODE,
+  IFLA_INFO_DATA,
+  IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
+  IFLA_LINKINFO,
+  IFLA_MASTER,
+  IFLA_MTU,
+  IFLA_NET_NS_FD,
+  IFLA_VXLAN_COLLECT_METADATA,
+  IFLA_VXLAN_ID,
+  IFLA_VXLAN_LEARNING,
+  IFLA_VXLAN_LINK,
+  IFLA_VXLAN_LOCAL,
+  IFLA_VXLAN_LOCAL6,
+  IFLA_VXLAN_PORT,
+  VETH_INFO_PEER,
+} from "../linux/if_link.ts";
+import { NLA_F_NESTED, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST } from "../linux/netlink.ts";
+import { RTM } from "../linux/rtnetlink.ts";
+import { AF_INET6 } from "../linux/socket.ts";
+import type { Mutable } from "../mutable.ts";
+import type { Batch } from "../netlink/batch.ts";
+import { Attributes, type MessageView } from "../netlink/message.ts";
+
+/** What makes a link a VXLAN device. */
+export interface VxlanInfo {
+  /** VXLAN network identifier. */
+  readonly vni: number;
+  /** UDP destination port. */
+  readonly port: number;
+  /** Source address of the outer packets. */
+  readonly local?: string;
+  /** Index of the underlay interface. */
+  readonly link?: number;
+  /** It learns from the packets that arrive which VTEP has which MAC address. */
+  readonly learning: boolean;
+  /** Takes its VNI from each packet's metadata. */
+  readonly external?: boolean;
+}
+
+/** One link. */
+export interface Link {
+  /** The kernel's number for it. */
+  readonly index: number;
+  /** As `ip link` shows it. */
+  readonly name: string;
+  /** Empty if it has none. */
+  readonly mac: string;
+  /** Bytes. */
+  readonly mtu: number;
+  /** IFF_ bits of linux/if.h. */
+  readonly flags: number;
+  /** IFF_UP: the administrator wants it up. */
+  readonly up: boolean;
+  /** IFF_LOWER_UP: there is a carrier. */
+  readonly carrier: boolean;
+  /** Absent for physical devices. */
+  readonly kind?: string;
+  /** Index of the bridge or bond that it is a port of. */
+  readonly master?: number;
+  /** Index of the link below or the other end. */
+  readonly link?: number;
+  /** Id of the namespace that `link` is in. */
+  readonly linkNetns?: number;
+  /** IN6_ADDR_GEN_MODE_ number. */
+  readonly addrGenMode?: number;
+  /** Present if `kind` is `vxlan`. */
+  readonly vxlan?: VxlanInfo;
+}
+
+/** A link to make. */
+export interface LinkSpec {
+  /** At most 15 bytes. */
+  readonly name: string;
+  /** `vxlan`, `bridge`, `veth`, `dummy`, or what else the kernel makes. */
+  readonly kind: string;
+  /** Absent: a random one. */
+  readonly mac?: string;
+  /** Bytes. */
+  readonly mtu?: number;
+  /** Set it up at once. */
+  readonly up?: boolean;
+  /** Index of the bridge that it becomes a port of. */
+  readonly master?: number;
+  /** IN6_ADDR_GEN_MODE_ number; 1 for no IPv6 link-local address. */
+  readonly addrGenMode?: number;
+  /** Needed if `kind` is `vxlan`. */
+  readonly vxlan?: VxlanInfo;
+  /** The other end of a veth pair. */
+  readonly peer?: {
+    readonly name: string;
+    readonly mac?: string;
+    readonly mtu?: number;
+    /** Descriptor of the namespace that it is made in. */
+    readonly netns?: number;
+  };
+  /** Descriptor of the namespace that it is made in. */
+  readonly netns?: number;
+}
+
+/** What to change of a link. */
+export interface LinkChange {
+  /** The new name. */
+  readonly name?: string;
+  /** The new MAC address; the kernel deletes all permanent neighbours with the old one. */
+  readonly mac?: string;
+  /** Bytes. */
+  readonly mtu?: number;
+  /** Set it up or down. */
+  readonly up?: boolean;
+  /** 0 takes it out of its bridge. */
+  readonly master?: number;
+  /** Descriptor of the namespace that it moves to. */
+  readonly netns?: number;
+  /** IN6_ADDR_GEN_MODE_ number. */
+  readonly addrGenMode?: number;
+  /** What the kernel changes of a VXLAN device in place. */
+  readonly vxlan?: { readonly local?: string; readonly link?: number };
+}
+
+/** Writes a struct ifinfomsg. */
+export function linkHeader(batch: Batch, index: number, flags: number, change: number): void {
+  batch.u8(0);
+  batch.u8(0);
+  batch.u16(0);
+  batch.u32(index);
+  batch.u32(flags);
+  batch.u32(change);
+}
+
+function common(
+  batch: Batch,
+  link: Pick<LinkChange, "name" | "mac" | "mtu" | "master" | "netns" | "addrGenMode">,
+): void {
+  if (link.name !== undefined) batch.attrString(IFLA_IFNAME, link.name);
+  if (link.mac !== undefined) batch.attrMac(IFLA_ADDRESS, link.mac);
+  if (link.mtu !== undefined) batch.attrU32(IFLA_MTU, link.mtu);
+  if (link.master !== undefined) batch.attrU32(IFLA_MASTER, link.master);
+  if (link.netns !== undefined) batch.attrU32(IFLA_NET_NS_FD, link.netns);
+  if (link.addrGenMode !== undefined) {
+    const families = batch.beginNest(IFLA_AF_SPEC | NLA_F_NESTED);
+    const inet6 = batch.beginNest(AF_INET6 | NLA_F_NESTED);
+    batch.attrU8(IFLA_INET6_ADDR_GEN_MODE, link.addrGenMode);
+    batch.endNest(inet6);
+    batch.endNest(families);
+  }
+}
+
+function vxlanData(batch: Batch, vxlan: Partial<VxlanInfo>): void {
+  const data = batch.beginNest(IFLA_INFO_DATA | NLA_F_NESTED);
+  if (vxlan.vni !== undefined) batch.attrU32(IFLA_VXLAN_ID, vxlan.vni);
+  if (vxlan.link !== undefined) batch.attrU32(IFLA_VXLAN_LINK, vxlan.link);
+  if (vxlan.local !== undefined) {
+    batch.attrAddress(
+      vxlan.local.includes(":") ? IFLA_VXLAN_LOCAL6 : IFLA_VXLAN_LOCAL,
+      vxlan.local,
+    );
+  }
+  if (vxlan.learning !== undefined) batch.attrU8(IFLA_VXLAN_LEARNING, vxlan.learning ? 1 : 0);
+  if (vxlan.port !== undefined) batch.attrU16be(IFLA_VXLAN_PORT, vxlan.port);
+  batch.endNest(data);
+}
+
+/** Writes a message that makes a link; `addrGenMode` is passed over, see {@linkcode addLink}. */
+export function encodeLink(batch: Batch, spec: LinkSpec): void {
+  batch.begin(
+    RTM.NEWLINK,
+    NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
+    () => `add ${spec.kind} device "${spec.name}"`,
+  );
+  const { addrGenMode: _, up, ...atOnce } = spec;
+  linkHeader(batch, 0, up ? IFF_UP : 0, up ? IFF_UP : 0);
+  common(batch, atOnce);
+  const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
+  batch.attrString(IFLA_INFO_KIND, spec.kind);
+  if (spec.vxlan !== undefined) vxlanData(batch, spec.vxlan);
+  if (spec.peer !== undefined) {
+    const data = batch.beginNest(IFLA_INFO_DATA | NLA_F_NESTED);
+    const peer = batch.beginNest(VETH_INFO_PEER | NLA_F_NESTED);
+    linkHeader(batch, 0, 0, 0);
+    common(batch, spec.peer);
+    batch.endNest(peer);
+    batch.endNest(data);
+  }
+  batch.endNest(info);
+  batch.end();
+}
+
+/** Writes a message that changes a link in place. */
+export function encodeLinkChange(batch: Batch, index: number, change: LinkChange): void {
+  const { up, vxlan } = change;
+  batch.begin(
+    RTM.NEWLINK,
+    NLM_F_REQUEST,
+    () => `change ${Object.keys(change).join(", ")} of device #${index}`,
+  );
+  linkHeader(batch, index, up ? IFF_UP : 0, up === undefined ? 0 : IFF_UP);
+  common(batch, change);
+  if (vxlan !== undefined) {
+    const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
+    batch.attrString(IFLA_INFO_KIND, "vxlan");
+    vxlanData(batch, vxlan);
+    batch.endNest(info);
+  }
+  batch.end();
+}
+
+/** Reads a link; undefined if the message is none or a bridge's note about a port. */
+export function decodeLink(message: MessageView): Link | undefined {
+  const { data, view, offset, end } = message;
+  if (end - offset < IFINFOMSG || data[offset] !== 0) return undefined;
+  const a = new Attributes().parse(data, view, offset + IFINFOMSG, end);
+  const flags = view.getUint32(offset + 8, true);
+  const mac = a.length(IFLA_ADDRESS) === 6 ? formatMac(data, a.at(IFLA_ADDRESS)) : "";
+  const link: Mutable<Link> = {
+    index: view.getInt32(offset + 4, true),
+    name: a.string(IFLA_IFNAME) ?? "",
+    mac,
+    mtu: a.u32(IFLA_MTU) ?? 0,
+    flags,
+    up: (flags & IFF_UP) !== 0,
+    carrier: (flags & IFF_LOWER_UP) !== 0,
+  };
+  const master = a.u32(IFLA_MASTER);
+  if (master !== undefined) link.master = master;
+  const below = a.u32(IFLA_LINK);
+  if (below !== undefined) link.link = below;
+  const netns = a.u32(IFLA_LINK_NETNSID);
+  if (netns !== undefined) link.linkNetns = netns;
+  const mode = a.nested(IFLA_AF_SPEC)?.nested(AF_INET6)?.u8(IFLA_INET6_ADDR_GEN_MODE);
+  if (mode !== undefined) link.addrGenMode = mode;
+  const info = a.nested(IFLA_LINKINFO);
+  const kind = info?.string(IFLA_INFO_KIND);
+  if (kind !== undefined) link.kind = kind;
+  const vxlan = kind === "vxlan" ? info!.nested(IFLA_INFO_DATA) : undefined;
+  if (vxlan !== undefined) link.vxlan = decodeVxlan(vxlan);
+  return link;
+}
+
+function decodeVxlan(a: Attributes): VxlanInfo {
+  const vxlan: Mutable<VxlanInfo> = {
+    vni: a.u32(IFLA_VXLAN_ID) ?? 0,
+    port: a.u16be(IFLA_VXLAN_PORT) ?? 0,
+    learning: (a.u8(IFLA_VXLAN_LEARNING) ?? 0) !== 0,
+  };
+  const local4 = a.at(IFLA_VXLAN_LOCAL, 4);
+  const local6 = a.at(IFLA_VXLAN_LOCAL6, 16);
+  if (local4 >= 0) vxlan.local = formatAddress(a.data, local4, 4);
+  else if (local6 >= 0) vxlan.local = formatAddress(a.data, local6, 6);
+  const link = a.u32(IFLA_VXLAN_LINK);
+  if (link) vxlan.link = link;
+  if (a.u8(IFLA_VXLAN_COLLECT_METADATA)) vxlan.external = true;
+  return vxlan;
+}
