@@ -71,8 +71,7 @@ export const show = defineCommand({
   }],
   run: ({ words, settings }) =>
     withStore(settings, async (store) => {
-      const { services, now } = await store.listServices();
-      const service = services.find(({ name }) => name === words[0]);
+      const { service, now } = await store.getService(words[0]!);
       if (service === undefined) {
         throw new KnetError(`Cannot show service "${words[0]}": there is no such service`, {
           exitCode: 4,

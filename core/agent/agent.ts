@@ -48,7 +48,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   Deno.mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
-  await using store = await openStore(options.storeUrl);
+  await using store = await openStore(options.storeUrl, { background: true });
   await using agent = new Agent(options, identity, store);
   await agent.run();
 }

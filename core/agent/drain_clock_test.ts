@@ -15,6 +15,7 @@ function changes(services: Service[], more: Partial<Changes> = {}): Changes {
     removed: [],
     services,
     removedServices: [],
+    problems: [],
     now: NOW,
     ...more,
   };

@@ -74,6 +74,7 @@ export function isLeasable(config: ClusterConfig, subnet: string): boolean {
  *
  * @param leases All live rows of the family.
  * @param mayReassign False where the clock is suspect.
+ * @param unreadable Subnets of rows that could not be read: taken, by nobody knows whom.
  * @throws {KnetError} exit code 4: all taken, or another living agent has this node id.
  */
 export function allocate(
@@ -82,6 +83,7 @@ export function allocate(
   applicant: Applicant,
   now: number,
   mayReassign: boolean,
+  unreadable: readonly string[] = [],
 ): Allocation {
   const own = leases.find((lease) => lease.nodeId === applicant.nodeId);
   if (
@@ -106,7 +108,7 @@ export function allocate(
   if (reservation !== undefined) {
     return { subnet: reservation.subnet, how: "reserved", reserved: true, replaces: reservation };
   }
-  const taken = new Set(leases.map((lease) => lease.subnet));
+  const taken = new Set([...leases.map((lease) => lease.subnet), ...unreadable]);
   const { previousSubnet } = applicant;
   if (
     previousSubnet !== undefined && !taken.has(previousSubnet) && isLeasable(config, previousSubnet)

@@ -10,7 +10,8 @@ import type { Check, Service, ServiceTimeouts } from "./service.ts";
 
 const pace = { interval: v.number(), timeout: v.number(), rise: v.number(), fall: v.number() };
 
-const CHECK: v.GenericSchema<unknown, Check> = v.variant("type", [
+/** A {@linkcode Check}. */
+export const CHECK_SHAPE: v.GenericSchema<unknown, Check> = v.variant("type", [
   v.looseObject({ type: v.literal("none") }),
   v.looseObject({ type: v.literal("tcp"), ...pace }),
   v.looseObject({ type: v.literal("http"), path: v.string(), ...pace }),
@@ -30,7 +31,7 @@ export const SERVICE_SHAPE: v.GenericSchema<unknown, Service> = v.looseObject({
   persistenceNetmask: v.number(),
   onePacket: v.boolean(),
   masquerade: word<Service["masquerade"]>(),
-  check: CHECK,
+  check: CHECK_SHAPE,
   onEmpty: word<Service["onEmpty"]>(),
   drainTimeout: v.number(),
   destinations: v.array(v.looseObject({

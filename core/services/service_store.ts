@@ -6,6 +6,14 @@
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Service, ServiceTimeouts } from "./service.ts";
 
+/** A row that was left out of what was read because it makes no sense. */
+export interface RowProblem {
+  /** What it holds: `lease of node "one"`. */
+  readonly what: string;
+  /** Why it makes no sense: `subnet: it is no network`. */
+  readonly state: string;
+}
+
 /** Which services an edit looks at: those named, those with one of the addresses, and those that share an address with one named. */
 export type ServiceScope = "all" | {
   readonly names: readonly string[];
@@ -38,9 +46,16 @@ export interface ServiceEdit<T> {
 /** The part of a store that holds services. */
 export interface ServiceStore {
   /** All services in the order of their names. */
-  listServices(): Promise<
-    { services: Service[]; timeouts: ServiceTimeouts; revision: number; now: number }
-  >;
+  listServices(): Promise<{
+    services: Service[];
+    timeouts: ServiceTimeouts;
+    revision: number;
+    now: number;
+    problems: readonly RowProblem[];
+  }>;
+
+  /** One service, without reading the others; undefined if there is none of that name. */
+  getService(name: string): Promise<{ service: Service | undefined; now: number }>;
 
   /**
    * Reads services, lets `edit` decide, and writes what it wants, in one transaction that no other writer interleaves with. The

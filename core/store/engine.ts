@@ -1,15 +1,15 @@
 /**
- * What the two engines have to be able to do; all that a store means stands on top of it in `sql_store.ts`.
+ * What an engine has to be able to do; all that a store means stands on top of it in `sql_store.ts`.
  *
  * @module
  */
 
 /** A value that goes into or comes out of a row. */
 export type SqlValue = string | number | null;
-/** One row by column name. Whole numbers are numbers. */
-export type Row = Record<string, SqlValue>;
+/** One row: its values in the order of the columns that were asked for. Whole numbers are numbers. */
+export type Row = readonly SqlValue[];
 
-/** Runs a statement; parameters are written `?1`, `?2`. */
+/** Runs a statement; parameters are written `$1`, `$2`, each once and in this order. */
 export type Query = (sql: string, parameters?: readonly SqlValue[]) => Promise<Row[]>;
 
 /** A database. Calls reject with StoreAwayError if it cannot be reached within its deadline. */

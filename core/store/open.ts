@@ -16,15 +16,25 @@ export function sqlitePath(url: string): string | undefined {
   return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
 }
 
+/** How a store is opened. */
+export interface StoreOptions {
+  /** Milliseconds that one call may take; the default is 5 s. */
+  readonly deadlineMs?: number;
+  /**
+   * For programs that must not stop whatever the store does: a SQLite file is opened in a thread of its own. Others do so for files
+   * on a network file system only.
+   */
+  readonly background?: boolean;
+}
+
 /**
  * Opens a store. Nothing is connected before the first call.
  *
- * @param options.deadlineMs Time that one call may take; the default is 5 s.
  * @throws {KnetError} exit code 2 if the URL is of no known kind.
  */
 export async function openStore(
   url: string,
-  options: { readonly deadlineMs?: number } = {},
+  options: StoreOptions = {},
 ): Promise<Store> {
   const deadline = options.deadlineMs ?? 5000;
   const path = sqlitePath(url);
@@ -36,7 +46,7 @@ export async function openStore(
       });
     }
     const { sqliteEngine } = await import("./sqlite.ts");
-    return sqlStore(sqliteEngine(path, deadline));
+    return sqlStore(sqliteEngine(path, deadline, options.background ?? false));
   }
   if (/^postgres(ql)?:\/\//.test(url)) {
     const { postgresEngine } = await import("./postgres.ts");

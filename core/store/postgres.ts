@@ -8,10 +8,10 @@ import { monotonicClock } from "../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import { readTextIfPresent } from "../base/files.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import { migrate } from "./migrate.ts";
 import { passwordOfFile } from "./pgpass.ts";
 import { connectTls } from "./postgres_tls.ts";
 import { describeTarget, parsePostgresUrl, type PostgresTarget } from "./postgres_url.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
 
 type Sql = ReturnType<typeof postgres>;
 
@@ -181,42 +181,28 @@ export function postgresEngine(url: string, deadline: number): Engine {
       write ? "isolation level read committed" : "isolation level repeatable read",
       async (tx) => {
         const query: Query = async (text, parameters: readonly SqlValue[] = []) =>
-          [...await tx.unsafe(text.replace(/\?(\d+)/g, "$$$1"), [...parameters])] as Row[];
-        if (!migrated) await migrate(query);
+          [...await tx.unsafe(text, [...parameters]).values()] as Row[];
+        if (!migrated) await migrateWithin(query);
         if (write) await query("select value from knet_meta where name = 'revision' for update");
         const [clock] = await query(
-          "select (extract(epoch from clock_timestamp()) * 1000)::bigint as now",
+          "select (extract(epoch from clock_timestamp()) * 1000)::bigint",
         );
-        return await work(query, Number(clock!.now));
+        return await work(query, Number(clock![0]));
       },
     ) as T;
   };
 
-  const migrate = async (query: Query): Promise<void> => {
-    const [table] = await query("select to_regclass('knet_meta')::text as name");
-    const version = async () => {
-      const rows = await query("select name, value from knet_meta");
-      const value = (name: string) => Number(rows.find((row) => row.name === name)?.value ?? 0);
-      if (value("oldest_reader") > SCHEMA_VERSION) {
-        throw new KnetError(
-          `Cannot use the database ${location}: its schema ${
-            value("schema")
-          } is too new for this knet, which knows ${SCHEMA_VERSION}`,
-          {
-            exitCode: 4,
-            remedy: "Install a newer knet on this host",
-          },
-        );
-      }
-      return value("schema");
-    };
-    if (table?.name != null && await version() >= SCHEMA_VERSION) return;
-    await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
-    const [again] = await query("select to_regclass('knet_meta')::text as name");
-    for (let next = again?.name == null ? 0 : await version(); next < SCHEMA_VERSION; next++) {
-      for (const text of MIGRATIONS[next]!) await query(text);
-    }
-  };
+  /** Within a transaction: it ends, and with it the lock, when that does. */
+  const migrateWithin = (query: Query) =>
+    migrate({
+      query,
+      name: `database ${location}`,
+      hasTables: async () => (await query("select to_regclass('knet_meta')::text"))[0]?.[0] != null,
+      async locked(work) {
+        await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+        await work();
+      },
+    });
 
   const run = async <T>(
     write: boolean,
@@ -261,7 +247,7 @@ export function postgresEngine(url: string, deadline: number): Engine {
     // A first read has to make the tables, which a snapshot from before the lock would not see.
     read: (work) => inTurn(!migrated, work),
     async announce(query) {
-      await query("select pg_notify(?1, '')", [channel]);
+      await query("select pg_notify($1, '')", [channel]);
     },
     subscribe(onChange, onState) {
       let stopped = false;

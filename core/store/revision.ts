@@ -3,24 +3,31 @@
  *
  * @module
  */
-import type { Engine, Query } from "./engine.ts";
+import { and, eq, gt, lt, max, sql } from "drizzle-orm";
+import { leaseTable, metaTable, serviceTable } from "./schema.ts";
+import type { Database, Transaction } from "./transaction.ts";
 
 /** Milliseconds for which what was deleted stays as a tombstone, for agents that were away. */
 export const TOMBSTONE_LIFE = 7 * 86_400_000;
 
-/** A counter's value; 0 if there is none of that name. */
-export async function meta(query: Query, name: string): Promise<number> {
-  const [row] = await query("select value from knet_meta where name = ?1", [name]);
-  return Number(row?.value ?? 0);
+/** All counters by name. */
+export async function readCounters(db: Database): Promise<(name: string) => number> {
+  const rows = await db.select().from(metaTable);
+  const values = new Map(rows.map(({ name, value }) => [name, value]));
+  return (name) => values.get(name) ?? 0;
+}
+
+/** The revision: how many changes there were. */
+export async function readRevision({ db }: Pick<Transaction, "db">): Promise<number> {
+  return (await readCounters(db))("revision");
 }
 
 /** Raises the revision within a write and tells others of it. */
-export async function raiseRevision(engine: Engine, query: Query): Promise<number> {
-  const [row] = await query(
-    "update knet_meta set value = value + 1 where name = 'revision' returning value",
-  );
-  await engine.announce(query);
-  return Number(row!.value);
+export async function raiseRevision({ db, announce }: Transaction): Promise<number> {
+  const [row] = await db.update(metaTable).set({ value: sql`${metaTable.value} + 1` })
+    .where(eq(metaTable.name, "revision")).returning({ value: metaTable.value });
+  await announce();
+  return row!.value;
 }
 
 /**
@@ -29,17 +36,13 @@ export async function raiseRevision(engine: Engine, query: Query): Promise<numbe
  * @param counter The counter that takes this note.
  */
 export async function purgeTombstones(
-  query: Query,
-  table: "knet_leases" | "knet_services",
+  { db, now }: Transaction,
+  table: typeof leaseTable | typeof serviceTable,
   counter: "purged" | "purged_services",
-  now: number,
 ): Promise<void> {
-  const old = now - TOMBSTONE_LIFE;
-  const [purged] = await query(
-    `select max(revision) as revision from ${table} where deleted > 0 and deleted < ?1`,
-    [old],
-  );
+  const old = and(gt(table.deleted, 0), lt(table.deleted, now - TOMBSTONE_LIFE));
+  const [purged] = await db.select({ revision: max(table.revision) }).from(table).where(old);
   if (purged?.revision == null) return;
-  await query(`delete from ${table} where deleted > 0 and deleted < ?1`, [old]);
-  await query("update knet_meta set value = ?1 where name = ?2", [purged.revision, counter]);
+  await db.delete(table).where(old);
+  await db.update(metaTable).set({ value: purged.revision }).where(eq(metaTable.name, counter));
 }

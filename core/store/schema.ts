@@ -1,62 +1,103 @@
 /**
- * Tables of the store and how they came to be. Additive within a major version; both engines take the same statements.
+ * Tables of the store, the same in every engine: drizzle's Postgres dialect, of which only what SQLite takes as well is used. A change
+ * here is followed by `deno task migrations`. Additive within a major version.
+ *
+ * Constraints have the names that Postgres gives by itself: databases that knet 0.1 made have these.
  *
  * @module
  */
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  check,
+  index,
+  integer,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+} from "drizzle-orm/pg-core";
 
-/** Version of the schema that this knet writes. */
-export const SCHEMA_VERSION = 2;
+/** A whole number up to 2^53: milliseconds since the epoch, a revision. */
+const whole = (column: string) => bigint(column, { mode: "number" }).notNull();
 
-/** Statements that lead from one version to the next; the first makes version 1 of an empty database. */
-export const MIGRATIONS: readonly (readonly string[])[] = [[
-  `create table knet_meta (name text primary key, value bigint not null)`,
-  `insert into knet_meta values ('revision', 0), ('schema', 1), ('oldest_reader', 1), ('purged', 0)`,
-  `create table knet_config (id integer primary key check (id = 1), document text not null, revision bigint not null)`,
-  `create table knet_leases (
-    node_id text not null,
-    family integer not null,
-    node_name text not null,
-    subnet text not null,
-    public_ip text not null,
-    backend text not null,
-    backend_data text not null,
-    boot_id text not null,
-    agent_id text not null,
-    acquired bigint not null,
-    renewed bigint not null,
-    expires bigint not null,
-    reserved integer not null,
-    revision bigint not null,
-    deleted bigint not null default 0,
-    primary key (node_id, family)
-  )`,
-  `create unique index knet_leases_subnet on knet_leases (subnet) where deleted = 0`,
-  `create index knet_leases_revision on knet_leases (revision)`,
-], [
-  // A purged revision of its own: a knet of version 1 would set the leases' one back below it.
-  `insert into knet_meta values ('purged_services', 0)`,
-  `create table knet_services (
-    name text primary key,
-    vip text not null,
-    port integer not null,
-    protocol text not null,
-    options text not null,
-    revision bigint not null,
-    deleted bigint not null default 0
-  )`,
-  `create unique index knet_services_endpoint on knet_services (vip, port, protocol) where deleted = 0`,
-  `create index knet_services_revision on knet_services (revision)`,
-  `create table knet_destinations (
-    service text not null,
-    address text not null,
-    port integer not null,
-    weight integer not null,
-    upper_threshold bigint not null,
-    lower_threshold bigint not null,
-    drain_until bigint not null,
-    primary key (service, address, port)
-  )`,
-  `create index knet_destinations_draining on knet_destinations (drain_until) where drain_until > 0`,
-  `create table knet_service_timeouts (id integer primary key check (id = 1), document text not null, revision bigint not null)`,
-  `update knet_meta set value = 2 where name = 'schema'`,
-]];
+/** Counters by name: the revision, the schema's version, what was purged. */
+export const metaTable = pgTable("knet_meta", {
+  name: text("name").primaryKey(),
+  value: whole("value"),
+});
+
+/** The cluster's configuration: one row, JSON. */
+export const configTable = pgTable("knet_config", {
+  id: integer("id").primaryKey(),
+  document: text("document").notNull(),
+  revision: whole("revision"),
+}, (table) => [check("knet_config_id_check", sql`${table.id} = 1`)]);
+
+/** Leases, one a node and address family; those that were deleted stay for a while as tombstones. */
+export const leaseTable = pgTable("knet_leases", {
+  nodeId: text("node_id").notNull(),
+  family: integer("family").notNull(),
+  nodeName: text("node_name").notNull(),
+  subnet: text("subnet").notNull(),
+  publicIp: text("public_ip").notNull(),
+  backend: text("backend").notNull(),
+  /** JSON. */
+  backendData: text("backend_data").notNull(),
+  bootId: text("boot_id").notNull(),
+  agentId: text("agent_id").notNull(),
+  acquired: whole("acquired"),
+  renewed: whole("renewed"),
+  expires: whole("expires"),
+  /** 0 or 1. */
+  reserved: integer("reserved").notNull(),
+  revision: whole("revision"),
+  /** When it was deleted; 0 while it lives. */
+  deleted: whole("deleted").default(0),
+}, (table) => [
+  primaryKey({ name: "knet_leases_pkey", columns: [table.nodeId, table.family] }),
+  uniqueIndex("knet_leases_subnet").on(table.subnet).where(sql`${table.deleted} = 0`),
+  index("knet_leases_revision").on(table.revision),
+]);
+
+/** Services; those that were deleted stay for a while as tombstones. */
+export const serviceTable = pgTable("knet_services", {
+  name: text("name").primaryKey(),
+  vip: text("vip").notNull(),
+  port: integer("port").notNull(),
+  protocol: text("protocol").notNull(),
+  /** All of a service that no query asks for, as JSON. */
+  options: text("options").notNull(),
+  revision: whole("revision"),
+  /** When it was deleted; 0 while it lives. */
+  deleted: whole("deleted").default(0),
+}, (table) => [
+  uniqueIndex("knet_services_endpoint").on(table.vip, table.port, table.protocol)
+    .where(sql`${table.deleted} = 0`),
+  index("knet_services_revision").on(table.revision),
+]);
+
+/** Destinations of services. */
+export const destinationTable = pgTable("knet_destinations", {
+  service: text("service").notNull(),
+  address: text("address").notNull(),
+  port: integer("port").notNull(),
+  weight: integer("weight").notNull(),
+  upper: whole("upper_threshold"),
+  lower: whole("lower_threshold"),
+  /** 0 if it does not drain. */
+  drainUntil: whole("drain_until"),
+}, (table) => [
+  primaryKey({
+    name: "knet_destinations_pkey",
+    columns: [table.service, table.address, table.port],
+  }),
+  index("knet_destinations_draining").on(table.drainUntil).where(sql`${table.drainUntil} > 0`),
+]);
+
+/** Timeouts of the kernel's connections: one row, JSON. */
+export const timeoutsTable = pgTable("knet_service_timeouts", {
+  id: integer("id").primaryKey(),
+  document: text("document").notNull(),
+  revision: whole("revision"),
+}, (table) => [check("knet_service_timeouts_id_check", sql`${table.id} = 1`)]);

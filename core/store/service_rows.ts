@@ -1,29 +1,90 @@
 /**
- * Services and destinations as rows, and statements over lists of them.
+ * Services and destinations as rows.
  *
  * @module
  */
+import { getTableColumns } from "drizzle-orm";
+import * as v from "valibot";
 import { familyOf } from "../base/address.ts";
+import { word } from "../base/shape.ts";
 import {
   compareDestinations,
   type Destination,
-  type Protocol,
+  type SchedulerFlag,
   type Service,
   SERVICE_DEFAULTS,
+  type ServiceTimeouts,
 } from "../services/service.ts";
-import type { Query, Row, SqlValue } from "./engine.ts";
+import { CHECK_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
+import {
+  addressText,
+  asWritten,
+  type Checked,
+  checkRow,
+  count,
+  jsonOf,
+  portNumber,
+  type RowProblem,
+  usable,
+} from "./row_check.ts";
+import { destinationTable, serviceTable } from "./schema.ts";
 
-/** Values in one statement: SQLite finds each by its name, which is quadratic; Postgres likes few round trips. */
-const MOST_VALUES = 210;
+const { deleted: _, ...serviceColumns } = getTableColumns(serviceTable);
 
-/** What stands in the column `options`: all of a service that no query asks for. */
-type Options = Omit<
-  Service,
-  "name" | "vip" | "port" | "family" | "protocol" | "destinations" | "revision"
->;
+/** Columns of a service that are read. */
+export const SERVICE_COLUMNS = serviceColumns;
 
-/** The text for the column `options`. */
-export function optionsOf(service: Service): string {
+/** A service's row as it comes. */
+export type ServiceRow = Omit<typeof serviceTable.$inferSelect, "deleted">;
+/** A destination's row as it comes. */
+export type DestinationRow = typeof destinationTable.$inferSelect;
+
+/**
+ * What stands in the column `options`: all of a service that no query asks for. An older knet did not know of all of it;
+ * words that only a newer one has pass: the kernel refuses them one by one.
+ */
+const OPTIONS = v.object({
+  scheduler: v.optional(word<Service["scheduler"]>(), SERVICE_DEFAULTS.scheduler),
+  schedulerFlags: v.optional(v.array(word<SchedulerFlag>()), []),
+  forward: v.optional(word<Service["forward"]>(), SERVICE_DEFAULTS.forward),
+  persistent: v.optional(count, SERVICE_DEFAULTS.persistent),
+  persistenceNetmask: v.optional(count),
+  onePacket: v.optional(v.boolean(), SERVICE_DEFAULTS.onePacket),
+  masquerade: v.optional(word<Service["masquerade"]>(), SERVICE_DEFAULTS.masquerade),
+  check: v.optional(CHECK_SHAPE, { type: "none" }),
+  onEmpty: v.optional(word<Service["onEmpty"]>(), SERVICE_DEFAULTS.onEmpty),
+  drainTimeout: v.optional(count, SERVICE_DEFAULTS.drainTimeout),
+});
+
+type Options = v.InferOutput<typeof OPTIONS>;
+
+const SERVICE = v.object({
+  name: v.string(),
+  vip: addressText,
+  port: portNumber,
+  protocol: word<Service["protocol"]>(),
+  options: jsonOf(OPTIONS),
+  revision: count,
+});
+
+const DESTINATION = v.object({
+  service: v.string(),
+  address: addressText,
+  port: portNumber,
+  weight: count,
+  upper: count,
+  lower: count,
+  drainUntil: count,
+});
+
+const TIMEOUTS = v.object({ document: jsonOf(asWritten(TIMEOUTS_SHAPE)) });
+
+/** A service's row. */
+export function rowOfService(
+  service: Service,
+  revision: number,
+): typeof serviceTable.$inferInsert {
+  const { name, vip, port, protocol } = service;
   const {
     scheduler,
     schedulerFlags,
@@ -36,7 +97,7 @@ export function optionsOf(service: Service): string {
     onEmpty,
     drainTimeout,
   } = service;
-  const options: Options = {
+  const options = {
     scheduler,
     schedulerFlags,
     forward,
@@ -48,88 +109,90 @@ export function optionsOf(service: Service): string {
     onEmpty,
     drainTimeout,
   };
-  return JSON.stringify(options);
+  return { name, vip, port, protocol, options: JSON.stringify(options), revision, deleted: 0 };
 }
 
-function serviceOf(row: Row, destinations: readonly Destination[]): Service {
-  const vip = String(row.vip);
+/** A destination's row. */
+export function rowOfDestination(service: string, one: Destination): DestinationRow {
+  const { address, port, weight, upper, lower, draining } = one;
+  return { service, address, port, weight, upper, lower, drainUntil: draining?.deadline ?? 0 };
+}
+
+/** Timeouts of their row. */
+export function timeoutsOf(row: { readonly document: string }): Checked<ServiceTimeouts> {
+  const { value, problem } = checkRow(TIMEOUTS, row, "timeouts of services");
+  return problem === undefined ? { value: value.document } : { problem };
+}
+
+/** Equal texts have equal options, and most services of a cluster have the same. */
+type ReadOptions = Map<string, Options>;
+
+function serviceOf(
+  row: ServiceRow,
+  destinations: readonly Destination[],
+  known: ReadOptions,
+): Checked<Service> {
+  const seen = known.get(row.options);
+  const { value, problem } = checkRow(
+    seen === undefined ? SERVICE : BARE_SERVICE,
+    row,
+    `service "${row.name}"`,
+  );
+  if (problem !== undefined) return { problem };
+  const options = seen ?? (value as { options: Options }).options;
+  known.set(row.options, options);
+  const { name, vip, port, protocol, revision } = value;
   const family = familyOf(vip);
+  const { schedulerFlags, persistenceNetmask, check, ...rest } = options;
   return {
-    // What an older knet did not know of has its default.
-    ...SERVICE_DEFAULTS,
-    schedulerFlags: [],
-    persistenceNetmask: family === 4 ? 32 : 128,
-    check: { type: "none" },
-    ...JSON.parse(String(row.options)) as Partial<Options>,
-    name: String(row.name),
-    vip,
-    port: Number(row.port),
-    family,
-    protocol: String(row.protocol) as Protocol,
-    destinations,
-    revision: Number(row.revision),
+    value: {
+      protocol,
+      ...rest,
+      schedulerFlags,
+      persistenceNetmask: persistenceNetmask ?? (family === 4 ? 32 : 128),
+      check,
+      ...{ name, vip, port, family, destinations, revision },
+    },
   };
 }
 
-function destinationOf(row: Row): Destination {
-  const deadline = Number(row.drain_until);
+const { options: __, ...bare } = SERVICE.entries;
+const BARE_SERVICE = v.object(bare);
+
+function destinationOf(row: DestinationRow): Checked<Destination> {
+  const what = `real server ${row.address}:${row.port} of service "${row.service}"`;
+  const { value, problem } = checkRow(DESTINATION, row, what);
+  if (problem !== undefined) return { problem };
+  const { address, port, weight, upper, lower, drainUntil } = value;
   return {
-    address: String(row.address),
-    port: Number(row.port),
-    weight: Number(row.weight),
-    upper: Number(row.upper_threshold),
-    lower: Number(row.lower_threshold),
-    ...(deadline > 0 && { draining: { deadline } }),
+    value: {
+      ...{ address, port, weight, upper, lower },
+      ...(drainUntil > 0 && { draining: { deadline: drainUntil } }),
+    },
   };
 }
 
-/**
- * Runs a statement for lists of any length: `make` writes it for the placeholders of a part of them.
- *
- * @param first Parameters that come before, `?1` and on, in each statement.
- */
-export async function inParts(
-  query: Query,
-  rows: readonly (readonly SqlValue[])[],
-  make: (placeholders: string) => string,
-  first: readonly SqlValue[] = [],
-): Promise<Row[]> {
-  const found: Row[] = [];
-  const width = rows[0]?.length ?? 1;
-  const most = Math.floor(MOST_VALUES / width);
-  for (let at = 0; at < rows.length; at += most) {
-    const part = rows.slice(at, at + most);
-    const list = part.map((_, n) =>
-      `(${
-        Array.from({ length: width }, (_, column) => `?${first.length + n * width + column + 1}`)
-          .join(", ")
-      })`
-    );
-    found.push(...await query(make(list.join(", ")), [...first, ...part.flat()]));
-  }
-  return found;
-}
-
-/** For `where name in …`: one placeholder a name. */
-export const names = (list: readonly string[]) => list.map((name) => [name]);
-
-/** Columns that {@linkcode joinRows} needs of a service. */
-export const SERVICE_COLUMNS = "name, vip, port, protocol, options, revision";
-/** Columns that it needs of a destination. */
-export const DESTINATION_COLUMNS =
-  "service, address, port, weight, upper_threshold, lower_threshold, drain_until";
-
-/** Joins rows of services with those of their destinations. */
-export function joinRows(services: readonly Row[], destinations: readonly Row[]): Service[] {
+/** Joins rows of services with those of their destinations, in the order of their names. */
+export function joinRows(
+  services: readonly ServiceRow[],
+  destinations: readonly DestinationRow[],
+  problems: RowProblem[],
+): Service[] {
   const held = new Map<string, Destination[]>();
   for (const row of destinations) {
-    const name = String(row.service);
-    const list = held.get(name);
-    if (list === undefined) held.set(name, [destinationOf(row)]);
-    else list.push(destinationOf(row));
+    const { value, problem } = destinationOf(row);
+    if (problem !== undefined) problems.push(problem);
+    else {
+      const list = held.get(row.service);
+      if (list === undefined) held.set(row.service, [value]);
+      else list.push(value);
+    }
   }
+  const known: ReadOptions = new Map();
   // Sorted here: the databases' collations differ.
-  return services.map((row) =>
-    serviceOf(row, held.get(String(row.name))?.sort(compareDestinations) ?? [])
+  return usable(
+    services,
+    (row) => serviceOf(row, held.get(row.name)?.sort(compareDestinations) ?? [], known),
+    problems,
   ).sort((a, b) => a.name < b.name ? -1 : 1);
 }

@@ -4,118 +4,178 @@
  *
  * @module
  */
-import type { ClusterConfig } from "../cluster/config.ts";
+import { and, asc, eq, gt, inArray, lte } from "drizzle-orm";
+import { prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
 import {
   type Destination,
   NO_TIMEOUTS,
   type Service,
   type ServiceTimeouts,
 } from "../services/service.ts";
-import type { Engine, Query } from "./engine.ts";
-import { meta, purgeTombstones, raiseRevision } from "./revision.ts";
-import {
-  DESTINATION_COLUMNS,
-  inParts,
-  joinRows,
-  names,
-  optionsOf,
-  SERVICE_COLUMNS,
-} from "./service_rows.ts";
-import type { Changes } from "./store.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
+import { inParts } from "./parts.ts";
+import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
+import type { RowProblem } from "./row_check.ts";
+import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
+import { joinRows, SERVICE_COLUMNS, timeoutsOf } from "./service_rows.ts";
+import { putServices } from "./service_writes.ts";
+import type { Changes } from "./store.ts";
+import type { Transaction } from "./transaction.ts";
 
-async function readServices(query: Query, scope: ServiceScope): Promise<Service[]> {
-  if (scope === "all") {
-    return joinRows(
-      await query(`select ${SERVICE_COLUMNS} from knet_services where deleted = 0`),
-      await query(`select ${DESTINATION_COLUMNS} from knet_destinations`),
-    );
-  }
-  const select = `select ${SERVICE_COLUMNS} from knet_services where deleted = 0 and`;
-  const named = await inParts(query, names(scope.names), (list) => `${select} name in (${list})`);
-  const vips = new Set([...scope.vips ?? [], ...named.map((row) => String(row.vip))]);
-  const beside = await inParts(query, names([...vips]), (list) => `${select} vip in (${list})`);
-  const rows = new Map([...named, ...beside].map((row) => [String(row.name), row]));
+type Reader = Pick<Transaction, "db">;
+
+const live = eq(serviceTable.deleted, 0);
+
+async function allServices({ db }: Reader, problems: RowProblem[]): Promise<Service[]> {
   return joinRows(
-    [...rows.values()],
-    await inParts(
-      query,
-      names([...rows.keys()]),
-      (list) => `select ${DESTINATION_COLUMNS} from knet_destinations where service in (${list})`,
-    ),
+    await db.select(SERVICE_COLUMNS).from(serviceTable).where(live),
+    await db.select().from(destinationTable),
+    problems,
   );
 }
 
-async function readTimeouts(query: Query, since?: number): Promise<ServiceTimeouts | undefined> {
-  const [row] = since === undefined
-    ? await query("select document from knet_service_timeouts where id = 1")
-    : await query("select document from knet_service_timeouts where id = 1 and revision > ?1", [
-      since,
-    ]);
-  return row === undefined ? undefined : JSON.parse(String(row.document)) as ServiceTimeouts;
+async function withDestinations(
+  { db }: Reader,
+  rows: Parameters<typeof joinRows>[0],
+  problems: RowProblem[],
+): Promise<Service[]> {
+  const { service } = destinationTable;
+  const destinations = await inParts(
+    rows.map(({ name }) => name),
+    (part) => db.select().from(destinationTable).where(inArray(service, part)),
+  );
+  return joinRows(rows, destinations, problems);
+}
+
+async function readServices(
+  { db }: Reader,
+  scope: ServiceScope,
+  problems: RowProblem[],
+): Promise<Service[]> {
+  if (scope === "all") return await allServices({ db }, problems);
+  const select = () => db.select(SERVICE_COLUMNS).from(serviceTable);
+  const named = await inParts(
+    scope.names,
+    (part) => select().where(and(live, inArray(serviceTable.name, part))),
+  );
+  const vips = new Set([...scope.vips ?? [], ...named.map(({ vip }) => vip)]);
+  const beside = await inParts(
+    [...vips],
+    (part) => select().where(and(live, inArray(serviceTable.vip, part))),
+  );
+  const rows = new Map([...named, ...beside].map((row) => [row.name, row]));
+  return await withDestinations({ db }, [...rows.values()], problems);
+}
+
+/** Timeouts; undefined if nobody set them, or not above the revision `since`. */
+async function readTimeouts(
+  { db }: Reader,
+  problems: RowProblem[],
+  since = -1,
+): Promise<ServiceTimeouts | undefined> {
+  const [row] = await db.select({ document: timeoutsTable.document }).from(timeoutsTable)
+    .where(gt(timeoutsTable.revision, since));
+  if (row === undefined) return undefined;
+  const { value, problem } = timeoutsOf(row);
+  if (problem !== undefined) problems.push(problem);
+  return value;
 }
 
 /** All services. */
-export async function listServices(query: Query, now: number) {
+export async function listServices(tx: Transaction) {
+  const problems: RowProblem[] = [];
   return {
-    services: await readServices(query, "all"),
-    timeouts: await readTimeouts(query) ?? NO_TIMEOUTS,
-    revision: await meta(query, "revision"),
-    now,
+    services: await allServices(tx, problems),
+    timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
+    revision: await readRevision(tx),
+    now: tx.now,
+    problems,
   };
 }
 
-/** Names of the services at a virtual IP, in their order. */
-export async function servicesAt(query: Query, vip: string): Promise<string[]> {
-  const rows = await query(
-    "select name from knet_services where deleted = 0 and vip = ?1 order by name",
-    [vip],
-  );
-  return rows.map((row) => String(row.name));
+/** One service. */
+export async function getService(tx: Transaction, name: string) {
+  const problems: RowProblem[] = [];
+  const rows = await tx.db.select(SERVICE_COLUMNS).from(serviceTable)
+    .where(and(live, eq(serviceTable.name, name)));
+  const [service] = await withDestinations(tx, rows, problems);
+  return { service, now: tx.now, problems };
 }
+
+/** Why no host can be at an address: each takes a virtual IP as its own, and none could send there. Undefined if one can. */
+export async function whyNoHost({ db }: Reader, address: string): Promise<string | undefined> {
+  const [first, ...others] = await db.select({ name: serviceTable.name }).from(serviceTable)
+    .where(and(live, eq(serviceTable.vip, address))).orderBy(asc(serviceTable.name));
+  if (first === undefined) return undefined;
+  const more = others.length === 0 ? "" : ` and ${others.length} more`;
+  return `${address} is the virtual IP of service "${first.name}"${more}`;
+}
+
+/**
+ * A container must not get an address that clients connect to.
+ *
+ * @throws {KnetError} exit code 4 if a service has a virtual IP in the network.
+ */
+export async function refuseNetworkOfServices(tx: Transaction, network: string): Promise<void> {
+  const inside = (await allServices(tx, [])).filter(({ vip }) => prefixContains(network, vip));
+  const [first] = inside;
+  if (first === undefined) return;
+  const others = inside.length === 1 ? "" : `, and ${inside.length - 1} more are`;
+  throw new KnetError(
+    `Cannot set up the cluster with network ${network}: the virtual IP ${first.vip} of service ` +
+      `"${first.name}" is in it${others}`,
+    { exitCode: 4, remedy: "Choose another network, or remove the service first (knet svc rm)" },
+  );
+}
+
+type ServiceChanges = Pick<Changes, "services" | "removedServices" | "timeouts" | "problems">;
 
 /** What changed above a revision; everything if that is undefined. */
 export async function changedServices(
-  query: Query,
+  tx: Transaction,
   since: number | undefined,
-): Promise<Pick<Changes, "services" | "removedServices" | "timeouts">> {
+): Promise<ServiceChanges> {
+  const { db } = tx;
+  const problems: RowProblem[] = [];
   if (since === undefined) {
     return {
-      services: await readServices(query, "all"),
+      services: await allServices(tx, problems),
       removedServices: [],
-      timeouts: await readTimeouts(query) ?? NO_TIMEOUTS,
+      timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
+      problems,
     };
   }
-  const rows = await query(
-    `select ${SERVICE_COLUMNS}, deleted from knet_services where revision > ?1`,
-    [since],
+  const changed = gt(serviceTable.revision, since);
+  const rows = await db.select({ ...SERVICE_COLUMNS, deleted: serviceTable.deleted })
+    .from(serviceTable).where(changed);
+  const destinations = rows.length === 0 ? [] : await db.select().from(destinationTable).where(
+    inArray(
+      destinationTable.service,
+      db.select({ name: serviceTable.name }).from(serviceTable).where(changed),
+    ),
   );
-  const destinations = rows.length === 0 ? [] : await query(
-    `select ${DESTINATION_COLUMNS} from knet_destinations where service in
-     (select name from knet_services where revision > ?1)`,
-    [since],
-  );
-  const timeouts = await readTimeouts(query, since);
+  const timeouts = await readTimeouts(tx, problems, since);
   return {
-    services: joinRows(rows.filter((row) => Number(row.deleted) === 0), destinations),
-    removedServices: rows.filter((row) => Number(row.deleted) !== 0).map((row) => String(row.name)),
+    services: joinRows(rows.filter(({ deleted }) => deleted === 0), destinations, problems),
+    removedServices: rows.filter(({ deleted }) => deleted !== 0).map(({ name }) => name),
     ...(timeouts && { timeouts }),
+    problems,
   };
 }
 
 async function view(
-  query: Query,
+  tx: Transaction,
   scope: ServiceScope,
   config: ClusterConfig | undefined,
-  now: number,
+  problems: RowProblem[],
 ): Promise<ServiceView> {
-  const services = await readServices(query, scope);
-  const select = "select node_name, public_ip from knet_leases where deleted = 0";
-  const hosts = scope === "all" ? await query(select) : await inParts(
-    query,
-    names(scope.vips ?? []),
-    (list) => `${select} and public_ip in (${list})`,
-  );
+  const { db, now } = tx;
+  const services = await readServices(tx, scope, problems);
+  const { nodeName, publicIp, deleted } = leaseTable;
+  const held = eq(deleted, 0);
+  const hosts = () => db.select({ nodeName, publicIp }).from(leaseTable);
   const drained = ({ draining }: Destination) => draining !== undefined && draining.deadline <= now;
   return {
     services: new Map(services.map((service) => [
@@ -124,114 +184,66 @@ async function view(
         ? { ...service, destinations: service.destinations.filter((one) => !drained(one)) }
         : service,
     ])),
-    timeouts: await readTimeouts(query) ?? NO_TIMEOUTS,
+    timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
     config,
-    hosts: hosts.map((row) => ({
-      nodeName: String(row.node_name),
-      publicIp: String(row.public_ip),
-    })),
+    hosts: scope === "all" ? await hosts().where(held) : await inParts(
+      scope.vips ?? [],
+      (part) => hosts().where(and(held, inArray(publicIp, part))),
+    ),
     now,
   };
 }
 
-async function put(query: Query, services: readonly Service[], revision: number): Promise<void> {
-  await inParts(
-    query,
-    services.map((service) => [
-      service.name,
-      service.vip,
-      service.port,
-      service.protocol,
-      optionsOf(service),
-      revision,
-      0,
-    ]),
-    (list) =>
-      `insert into knet_services (${SERVICE_COLUMNS}, deleted) values ${list}
-       on conflict (name) do update set vip = excluded.vip, port = excluded.port,
-       protocol = excluded.protocol, options = excluded.options, revision = excluded.revision,
-       deleted = 0`,
-  );
-  await inParts(
-    query,
-    services.flatMap(({ name, destinations }) =>
-      destinations.map((one) => [
-        name,
-        one.address,
-        one.port,
-        one.weight,
-        one.upper,
-        one.lower,
-        one.draining?.deadline ?? 0,
-      ])
-    ),
-    (list) => `insert into knet_destinations (${DESTINATION_COLUMNS}) values ${list}`,
-  );
-}
-
 /** Takes services out: two of a batch may exchange their addresses, which the index would not allow one by one. */
-async function bury(
-  query: Query,
-  list: readonly string[],
-  revision: number,
-  now: number,
-): Promise<void> {
+async function bury({ db, now }: Transaction, names: readonly string[], revision: number) {
   await inParts(
-    query,
-    names(list),
-    (part) => `update knet_services set deleted = ?1, revision = ?2 where name in (${part})`,
-    [now, revision],
+    names,
+    (part) =>
+      db.update(serviceTable).set({ deleted: now, revision }).where(
+        inArray(serviceTable.name, part),
+      ),
   );
   await inParts(
-    query,
-    names(list),
-    (part) => `delete from knet_destinations where service in (${part})`,
+    names,
+    (part) => db.delete(destinationTable).where(inArray(destinationTable.service, part)),
   );
 }
 
 /** Reads, lets `edit` decide, writes. */
 export async function editServices<T>(
-  engine: Engine,
-  query: Query,
-  now: number,
+  tx: Transaction,
   config: ClusterConfig | undefined,
   scope: ServiceScope,
   edit: (view: ServiceView) => ServiceEdit<T>,
-): Promise<{ result: T; revision: number }> {
-  const { put: wanted = [], remove = [], timeouts, result } = edit(
-    await view(query, scope, config, now),
-  );
-  if (wanted.length + remove.length === 0 && timeouts === undefined) {
-    return { result, revision: await meta(query, "revision") };
+): Promise<{ result: T; revision: number; problems: RowProblem[] }> {
+  const problems: RowProblem[] = [];
+  const { put = [], remove = [], timeouts, result } = edit(await view(tx, scope, config, problems));
+  if (put.length + remove.length === 0 && timeouts === undefined) {
+    return { result, revision: await readRevision(tx), problems };
   }
-  const revision = await raiseRevision(engine, query);
-  await bury(query, [...remove, ...wanted.map(({ name }) => name)], revision, now);
-  await put(query, wanted, revision);
+  const revision = await raiseRevision(tx);
+  await bury(tx, [...remove, ...put.map(({ name }) => name)], revision);
+  await putServices(tx, put, revision);
   if (timeouts !== undefined) {
-    await query(
-      `insert into knet_service_timeouts (id, document, revision) values (1, ?1, ?2)
-       on conflict (id) do update set document = excluded.document, revision = excluded.revision`,
-      [JSON.stringify(timeouts), revision],
-    );
+    const row = { document: JSON.stringify(timeouts), revision };
+    await tx.db.insert(timeoutsTable).values({ id: 1, ...row })
+      .onConflictDoUpdate({ target: timeoutsTable.id, set: row });
   }
-  await purgeTombstones(query, "knet_services", "purged_services", now);
-  return { result, revision };
+  await purgeTombstones(tx, serviceTable, "purged_services");
+  return { result, revision, problems };
 }
 
 /** Deletes destinations whose drain is over; names of their services. */
-export async function sweepDrained(engine: Engine, query: Query, now: number): Promise<string[]> {
-  const rows = await query(
-    "delete from knet_destinations where drain_until > 0 and drain_until <= ?1 returning service",
-    [now],
-  );
-  const list = [...new Set(rows.map((row) => String(row.service)))].sort();
-  if (list.length === 0) return [];
-  const revision = await raiseRevision(engine, query);
+export async function sweepDrained(tx: Transaction): Promise<string[]> {
+  const { service, drainUntil } = destinationTable;
+  const rows = await tx.db.delete(destinationTable)
+    .where(and(gt(drainUntil, 0), lte(drainUntil, tx.now))).returning({ service });
+  const names = [...new Set(rows.map((row) => row.service))].sort();
+  if (names.length === 0) return [];
+  const revision = await raiseRevision(tx);
   await inParts(
-    query,
-    names(list),
-    (part) => `update knet_services set revision = ?1 where name in (${part})`,
-    [revision],
+    names,
+    (part) => tx.db.update(serviceTable).set({ revision }).where(inArray(serviceTable.name, part)),
   );
-  return list;
+  return names;
 }

@@ -5,155 +5,59 @@
  */
 import { dirname } from "node:path";
 import { watchDirectory } from "../../ffi/inotify.ts";
-import { wallClock } from "../base/clock.ts";
-import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
+import { KnetError, messageOf } from "../base/error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
-import { DEFAULT_STORE } from "./location.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "./schema.ts";
-import type { SqliteAnswer, SqliteRequest } from "./sqlite_worker.ts";
+import { migrate } from "./migrate.ts";
+import { liesOnNetwork } from "./network_file.ts";
+import { SqliteBusyError } from "./sqlite_error.ts";
+import { openInThread, openInWorker, type SqliteThread } from "./sqlite_thread.ts";
 
 const SLOW_POLL = 2000;
 
-// Primary result codes of sqlite3.h.
-const SQLITE_PERM = 3;
-const SQLITE_BUSY = 5;
-const SQLITE_READONLY = 8;
-const SQLITE_IOERR = 10;
-const SQLITE_CORRUPT = 11;
-const SQLITE_FULL = 13;
-const SQLITE_CANTOPEN = 14;
-const SQLITE_NOTADB = 26;
-
-/** Turns SQLite's result code into what the administrator can use. */
-function sqliteError(path: string, code: number, message: string): KnetError {
-  const about = `Cannot use the database "${path}"`;
-  switch (code & 0xff) {
-    case SQLITE_BUSY:
-      return new StoreAwayError(`${about}: another process holds its lock`, {
-        remedy: "Wait, or find the process that keeps the database open",
-      });
-    case SQLITE_IOERR:
-      return new StoreAwayError(`${about}: reading or writing it failed (${message})`);
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-      return new KnetError(`${about}: it is read-only`, {
-        remedy: "Make the file and its directory writable for knet",
-      });
-    case SQLITE_CANTOPEN:
-      return new KnetError(`${about}: it cannot be opened`, {
-        remedy: "Check that the directory exists, is mounted, and belongs to the user",
-      });
-    case SQLITE_FULL:
-      return new StoreAwayError(`${about}: the file system is full`);
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return new KnetError(`${about}: it is damaged or no SQLite database (${message})`, {
-        remedy: "Restore it from a copy, or move it away and run knet join on each host",
-      });
-    default:
-      return new KnetError(`${about}: ${message}`);
-  }
-}
-
-class Connection {
-  readonly #worker: Worker;
-  readonly #path: string;
-  readonly #waiting = new Map<number, (answer: SqliteAnswer) => void>();
-  #id = 0;
-  /** A call that did not come back: the thread hangs in the file system, and the connection is of no use. */
-  dead = false;
-
-  constructor(path: string) {
-    this.#path = path;
-    this.#worker = new Worker(new URL("./sqlite_worker.ts", import.meta.url).href, {
-      type: "module",
-    });
-    this.#worker.onmessage = (event: MessageEvent<SqliteAnswer>) => {
-      this.#waiting.get(event.data.id)?.(event.data);
-      this.#waiting.delete(event.data.id);
-    };
-  }
-
-  async call(request: SqliteCall, deadline: number): Promise<Row[]> {
-    const id = ++this.#id;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const answer = await new Promise<SqliteAnswer | undefined>((resolve) => {
-      this.#waiting.set(id, resolve);
-      timer = setTimeout(() => resolve(undefined), deadline);
-      this.#worker.postMessage({ ...request, id } as SqliteRequest);
-    });
-    clearTimeout(timer);
-    if (answer === undefined) {
-      this.dead = true;
-      throw new StoreAwayError(`Cannot use the database "${this.#path}": it does not answer`, {
-        remedy: "Check the file system that it lies on",
-      });
-    }
-    if (answer.error !== undefined) {
-      throw sqliteError(this.#path, answer.error.code, answer.error.message);
-    }
-    return answer.rows ?? [];
-  }
-
-  end(): void {
-    this.dead = true;
-    this.#worker.terminate();
-  }
-}
-
-type SqliteCall = SqliteRequest extends infer R ? R extends unknown ? Omit<R, "id"> : never : never;
-
-/**
- * Makes knet's own directory. Any other has to be there: it may be the mount point of something that is
- * not mounted, and a database of this host's own would be worse than none.
- */
-function prepareDirectory(path: string): void {
-  const directory = dirname(path);
-  if (path === DEFAULT_STORE.slice("sqlite:".length)) {
-    try {
-      Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw new KnetError(`Cannot make the directory "${directory}": ${messageOf(error)}`, {
-        cause: error,
-      });
-    }
-    return;
-  }
-  if (isDirectory(directory)) return;
-  throw new KnetError(`Cannot use the database "${path}": there is no directory "${directory}"`, {
-    remedy: "Mount what the hosts share, or make the directory",
-  });
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.statSync(path).isDirectory;
-  } catch {
-    return false;
-  }
-}
+/** Milliseconds between tries for a lock, as SQLite's own waiting has them at first: no lock is held for long. */
+const TRIES = [1, 2, 5, 10, 15, 20, 25];
 
 /**
  * Opens a database file.
  *
  * @param path The file; its directory is what hosts share.
  * @param deadline Milliseconds that one call may take.
+ * @param background True keeps this thread free whatever the file system does, at the price of a worker.
  */
-export function sqliteEngine(path: string, deadline: number): Engine {
-  let connection: Connection | undefined;
+export function sqliteEngine(path: string, deadline: number, background: boolean): Engine {
+  let connection: SqliteThread | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   // Before the deadline of the call itself, so that a held lock is told from a dead file server.
-  const busyTimeout = Math.round(deadline * 0.8);
+  const patience = deadline * 0.8;
 
-  const connect = async (): Promise<Connection> => {
+  /** Runs a statement; a lock that others take and release is progress, and waited for. */
+  const run = async (
+    held: SqliteThread,
+    sql: string,
+    parameters: readonly SqlValue[] = [],
+  ): Promise<Row[]> => {
+    const giveUp = monotonicClock() + patience;
+    for (let tries = 0;; tries++) {
+      try {
+        return await held.run(sql, parameters);
+      } catch (error) {
+        if (!(error instanceof SqliteBusyError) || monotonicClock() >= giveUp) throw error;
+        const pause = TRIES[Math.min(tries, TRIES.length - 1)]! * (0.5 + Math.random());
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
+  };
+
+  const connect = async (): Promise<SqliteThread> => {
     if (connection !== undefined && !connection.dead) return connection;
     connection?.end();
-    prepareDirectory(path);
-    const made = new Connection(path);
+    const made = background || liesOnNetwork(path)
+      ? await openInWorker(path, deadline)
+      : await openInThread(path);
     try {
-      await made.call({ open: path, busyTimeout }, deadline);
-      const [mode] = await made.call({ sql: "pragma journal_mode", parameters: [] }, deadline);
-      if (mode?.journal_mode === "wal") {
+      const [mode] = await run(made, "pragma journal_mode");
+      if (mode?.[0] === "wal") {
         throw new KnetError(
           `Cannot use the database "${path}": it is in WAL mode, which loses rows when hosts share it`,
           {
@@ -162,7 +66,13 @@ export function sqliteEngine(path: string, deadline: number): Engine {
           },
         );
       }
-      await migrate(made);
+      await migrate({
+        query: (sql, parameters) => run(made, sql, parameters),
+        name: `database "${path}"`,
+        hasTables: async () =>
+          (await run(made, "select name from sqlite_master where name = 'knet_meta'")).length > 0,
+        locked: (work) => between(made, "begin immediate", work),
+      });
     } catch (error) {
       made.end();
       throw error;
@@ -171,37 +81,18 @@ export function sqliteEngine(path: string, deadline: number): Engine {
     return made;
   };
 
-  const migrate = async (made: Connection): Promise<void> => {
-    const run = (sql: string) => made.call({ sql, parameters: [] }, deadline);
-    const version = async () => {
-      const [table] = await run("select name from sqlite_master where name = 'knet_meta'");
-      if (table === undefined) return 0;
-      const rows = await run(
-        "select name, value from knet_meta where name in ('schema', 'oldest_reader')",
-      );
-      const value = (name: string) => Number(rows.find((row) => row.name === name)?.value ?? 0);
-      if (value("oldest_reader") > SCHEMA_VERSION) {
-        throw new KnetError(
-          `Cannot use the database "${path}": its schema ${
-            value("schema")
-          } is too new for this knet, which knows ${SCHEMA_VERSION}`,
-          {
-            exitCode: 4,
-            remedy: "Install a newer knet on this host",
-          },
-        );
-      }
-      return value("schema");
-    };
-    if (await version() >= SCHEMA_VERSION) return;
-    await run("begin immediate");
+  const between = async <T>(
+    held: SqliteThread,
+    begin: string,
+    work: () => Promise<T>,
+  ): Promise<T> => {
+    await run(held, begin);
     try {
-      for (let next = await version(); next < SCHEMA_VERSION; next++) {
-        for (const sql of MIGRATIONS[next]!) await run(sql);
-      }
-      await run("commit");
+      const result = await work();
+      await run(held, "commit");
+      return result;
     } catch (error) {
-      await run("rollback").catch(() => {});
+      if (!held.dead) await run(held, "rollback").catch(() => {});
       throw error;
     }
   };
@@ -213,17 +104,8 @@ export function sqliteEngine(path: string, deadline: number): Engine {
   ): Promise<T> => {
     const turn = queue.then(async () => {
       const held = await connect();
-      const query: Query = (sql, parameters: readonly SqlValue[] = []) =>
-        held.call({ sql, parameters }, deadline);
-      await query(begin);
-      try {
-        const result = await work(query, wallClock());
-        await query("commit");
-        return result;
-      } catch (error) {
-        if (!held.dead) await query("rollback").catch(() => {});
-        throw error;
-      }
+      const query: Query = (sql, parameters) => run(held, sql, parameters);
+      return await between(held, begin, () => work(query, wallClock()));
     });
     queue = turn.catch(() => {});
     return turn;

@@ -1,22 +1,23 @@
 /**
- * Holds the SQLite database in a thread of its own, so that a held lock or a dead file server never stops the agent.
+ * Holds a SQLite database in a thread of its own, so that a dead file server never stops the agent.
  *
  * @module
  */
-import { DatabaseSync } from "node:sqlite";
 import { collectGarbage } from "../../ffi/garbage.ts";
-import type { SqlValue } from "./engine.ts";
+import type { Row, SqlValue } from "./engine.ts";
+import { openSqlite, type SqliteConnection } from "./sqlite_connection.ts";
+import { type PostedError, postError, sqliteError } from "./sqlite_error.ts";
 
-/** A request to the worker. */
+/** A request to the worker: the first opens the database. */
 export type SqliteRequest =
-  | { readonly id: number; readonly open: string; readonly busyTimeout: number }
+  | { readonly id: number; readonly open: string }
   | { readonly id: number; readonly sql: string; readonly parameters: readonly SqlValue[] };
 
 /** Its answer. */
 export interface SqliteAnswer {
   readonly id: number;
-  readonly rows?: Record<string, SqlValue>[];
-  readonly error?: { readonly message: string; readonly code: number };
+  readonly rows?: Row[];
+  readonly error?: PostedError;
 }
 
 // Deno's type library has no worker scope beside the window's.
@@ -25,26 +26,7 @@ const scope = globalThis as unknown as {
   postMessage(answer: SqliteAnswer): void;
 };
 
-let database: DatabaseSync | undefined;
-const statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
-
-function statement(sql: string): ReturnType<DatabaseSync["prepare"]> {
-  let prepared = statements.get(sql);
-  if (prepared === undefined) {
-    prepared = database!.prepare(sql);
-    statements.set(sql, prepared);
-  }
-  return prepared;
-}
-
-// node:fs would cost more than everything else here together.
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
+let connection: SqliteConnection | undefined;
 
 /** A thread that waits collects nothing by itself, and every cluster-wide read is garbage as soon as it is posted. */
 const MANY_ROWS = 1000;
@@ -59,20 +41,14 @@ function serve(request: SqliteRequest): SqliteAnswer {
   const { id } = request;
   try {
     if ("open" in request) {
-      const fresh = !exists(request.open);
-      database = new DatabaseSync(request.open);
-      if (fresh) Deno.chmodSync(request.open, 0o600);
-      database.exec(`pragma busy_timeout = ${request.busyTimeout}`);
+      connection = openSqlite(request.open);
       return { id };
     }
-    // By name: Deno 2.4 cannot bind values to numbered parameters by their position.
-    const named = Object.fromEntries(request.parameters.map((value, n) => [`?${n + 1}`, value]));
-    const rows = statement(request.sql).all(named) as Record<string, SqlValue>[];
+    const rows = connection!.run(request.sql, request.parameters);
     if (rows.length >= MANY_ROWS) collectSoon();
     return { id, rows };
   } catch (error) {
-    const { message, errcode } = error as { message: string; errcode?: number };
-    return { id, error: { message, code: errcode ?? 0 } };
+    return { id, error: postError(sqliteError("", error)) };
   }
 }
 

@@ -6,12 +6,14 @@
  * deadline and with {@linkcode KnetError} (exit code 4) when the store holds something that
  * contradicts the request.
  *
+ * Rows that make no sense, edited by hand or written by a newer knet, are left out of what is read; each is named in the log once.
+ *
  * @module
  */
 import type { BackendType, ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Family, Lease } from "../cluster/lease.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
-import type { ServiceStore } from "../services/service_store.ts";
+import type { RowProblem, ServiceStore } from "../services/service_store.ts";
 
 /** What a joining node asks for. */
 export interface LeaseRequest {
@@ -40,6 +42,12 @@ export interface LeaseGrant {
   readonly revision: number;
 }
 
+/** Who holds a lease, by its own account. */
+export type LeaseHolder = Pick<
+  Lease,
+  "nodeId" | "family" | "agentId" | "nodeName" | "publicIp" | "subnet" | "backendData"
+>;
+
 /** What `renewLease` found. */
 export type Renewal =
   | { readonly state: "renewed"; readonly lease: Lease }
@@ -67,6 +75,8 @@ export interface Changes {
   readonly timeouts?: ServiceTimeouts;
   /** Store's clock at the read, milliseconds since the epoch. */
   readonly now: number;
+  /** Rows that were left out because they make no sense. */
+  readonly problems: readonly RowProblem[];
 }
 
 /** How one lease is named on the command line: by node id, node name or subnet. */
@@ -90,7 +100,9 @@ export interface Store extends ServiceStore, AsyncDisposable {
   initConfig(config: ClusterConfig, options?: { replace?: boolean }): Promise<ClusterConfig>;
 
   /** All leases, expired and reserved ones too. */
-  listLeases(): Promise<{ leases: Lease[]; revision: number; now: number }>;
+  listLeases(): Promise<
+    { leases: Lease[]; revision: number; now: number; problems: readonly RowProblem[] }
+  >;
 
   /**
    * Leases a subnet in one transaction: the node's old one, else its reservation, else `previousSubnet`,
@@ -105,17 +117,7 @@ export interface Store extends ServiceStore, AsyncDisposable {
    * Extends the lease by the cluster's TTL. Raises the revision only if the node's name, public address or
    * backend data changed.
    */
-  renewLease(
-    holder: {
-      readonly nodeId: string;
-      readonly family: Family;
-      readonly agentId: string;
-      readonly nodeName: string;
-      readonly publicIp: string;
-      readonly subnet: string;
-      readonly backendData: BackendData;
-    },
-  ): Promise<Renewal>;
+  renewLease(holder: LeaseHolder): Promise<Renewal>;
 
   /**
    * Deletes a lease (leaves a tombstone).

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
-import { MIGRATIONS, SCHEMA_VERSION } from "../../core/store/schema.ts";
+import { SCHEMA_VERSION } from "../../core/store/migrate.ts";
 import { service } from "../support/services.ts";
 
 Deno.test("a store of schema 1 is taken over with its leases, and its knet may go on reading", async () => {
@@ -11,7 +11,7 @@ Deno.test("a store of schema 1 is taken over with its leases, and its knet may g
   try {
     const path = `${folder}/knet.db`;
     const old = new DatabaseSync(path);
-    for (const sql of MIGRATIONS[0]!) old.exec(sql);
+    old.exec(await Deno.readTextFile(new URL("./fixtures/schema_1.sql", import.meta.url)));
     old.prepare("insert into knet_config values (1, ?, 1)").run(
       JSON.stringify(makeClusterConfig({})),
     );

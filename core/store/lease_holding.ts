@@ -1,0 +1,124 @@
+/**
+ * How a node comes to its lease and keeps it.
+ *
+ * @module
+ */
+import { and, eq } from "drizzle-orm";
+import { KnetError } from "../base/error.ts";
+import { allocate, clockIsSuspect } from "../cluster/allocate.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import type { BackendData, Lease } from "../cluster/lease.ts";
+import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
+import { buryLease, liveLeases, putLease } from "./leases.ts";
+import { raiseRevision, readRevision } from "./revision.ts";
+import { leaseTable } from "./schema.ts";
+import { whyNoHost } from "./services.ts";
+import type { LeaseGrant, LeaseHolder, LeaseRequest, Renewal } from "./store.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** The first of a request's backend data whose MAC no other node has. */
+function backendDataBeside(request: LeaseRequest, others: readonly Lease[]): BackendData {
+  const taken = new Set(others.map(({ backendData }) => backendData.mac));
+  for (let attempt = 0;; attempt++) {
+    const data = request.backendData(attempt);
+    if (data.mac === undefined || !taken.has(data.mac)) return data;
+  }
+}
+
+function sameData(a: BackendData, b: BackendData): boolean {
+  const text = (data: BackendData) => JSON.stringify(Object.entries(data).sort());
+  return text(a) === text(b);
+}
+
+/**
+ * See `Store.acquireLease`.
+ *
+ * @param hostClock Whether `tx.now` is this host's own clock.
+ */
+export async function acquireLease(
+  tx: Transaction,
+  config: ClusterConfig,
+  request: LeaseRequest,
+  hostClock: boolean,
+): Promise<LeaseGrant> {
+  const { now } = tx;
+  const { nodeId, family } = request;
+  const { leases, unreadable } = await liveLeases(tx, family);
+  const own = leases.find((lease) => lease.nodeId === nodeId);
+  // A host that is there already keeps what it has: to refuse it would take the lease from under its containers.
+  const unfit = own?.publicIp === request.publicIp
+    ? undefined
+    : await whyNoHost(tx, request.publicIp);
+  if (unfit !== undefined) {
+    throw new KnetError(`Cannot join as "${request.nodeName}" (${request.publicIp}): ${unfit}`, {
+      exitCode: 4,
+      remedy:
+        "Give the host another address (--iface or --public-ip), or the service (knet svc set NAME --vip)",
+    });
+  }
+  const mayReassign = !(hostClock && clockIsSuspect(config, leases, nodeId, now));
+  // A row of its own that makes no sense is written over, and does not stand in the way.
+  const taken = unreadable.filter((row) => row.nodeId !== nodeId).map(({ subnet }) => subnet);
+  const found = allocate(config, leases, request, now, mayReassign, taken);
+  const others = leases.filter((lease) => lease !== own && lease !== found.replaces);
+  const backendData = backendDataBeside(request, others);
+  const renewed = Math.max(now, own?.renewed ?? 0);
+  const lease = {
+    nodeId,
+    family,
+    nodeName: request.nodeName,
+    subnet: found.subnet,
+    publicIp: request.publicIp,
+    backend: request.backend,
+    backendData,
+    bootId: request.bootId,
+    agentId: request.agentId,
+    acquired: own?.subnet === found.subnet ? own.acquired : now,
+    renewed,
+    expires: renewed + config.leaseTtl * 1000,
+    reserved: found.reserved,
+  };
+  const same = own !== undefined &&
+    (["nodeName", "subnet", "publicIp", "bootId", "agentId"] as const)
+      .every((field) => own[field] === lease[field]) &&
+    sameData(own.backendData, backendData);
+  const revision = same ? await readRevision(tx) : await raiseRevision(tx);
+  if (found.replaces !== undefined) await buryLease(tx, found.replaces, revision);
+  const whole: Lease = { ...lease, revision: same ? own.revision : revision };
+  await putLease(tx, whole);
+  return { lease: whole, how: found.how, revision };
+}
+
+/** See `Store.renewLease`. */
+export async function renewLease(
+  tx: Transaction,
+  config: ClusterConfig,
+  holder: LeaseHolder,
+): Promise<Renewal> {
+  const [row] = await tx.db.select(LEASE_COLUMNS).from(leaseTable).where(
+    and(
+      eq(leaseTable.deleted, 0),
+      eq(leaseTable.nodeId, holder.nodeId),
+      eq(leaseTable.family, holder.family),
+    ),
+  );
+  // One that cannot be read is as good as none: the node takes a lease anew, over this row.
+  const own = row && leaseOf(row).value;
+  if (own === undefined) return { state: "lost" };
+  if (own.agentId !== holder.agentId) return { state: "taken-over", by: own };
+  if (own.subnet !== holder.subnet) return { state: "lost" };
+  const renewed = Math.max(tx.now, own.renewed);
+  const same = own.nodeName === holder.nodeName && own.publicIp === holder.publicIp &&
+    sameData(own.backendData, holder.backendData);
+  const lease: Lease = {
+    ...own,
+    nodeName: holder.nodeName,
+    publicIp: holder.publicIp,
+    backendData: holder.backendData,
+    renewed,
+    expires: renewed + config.leaseTtl * 1000,
+    revision: same ? own.revision : await raiseRevision(tx),
+  };
+  await putLease(tx, lease);
+  return { state: "renewed", lease };
+}

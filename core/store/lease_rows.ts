@@ -1,0 +1,65 @@
+/**
+ * Leases as rows of `knet_leases`.
+ *
+ * @module
+ */
+import { getTableColumns } from "drizzle-orm";
+import * as v from "valibot";
+import type { BackendData, Lease } from "../cluster/lease.ts";
+import {
+  addressText,
+  asWritten,
+  type Checked,
+  checkRow,
+  count,
+  jsonOf,
+  prefixText,
+} from "./row_check.ts";
+import { leaseTable } from "./schema.ts";
+
+const { deleted: _, ...columns } = getTableColumns(leaseTable);
+
+/** Columns that {@linkcode leaseOf} needs. */
+export const LEASE_COLUMNS = columns;
+
+/** A row as it comes. */
+export type LeaseRow = Omit<typeof leaseTable.$inferSelect, "deleted">;
+
+/** Of the backend and its data only what knet itself reads: a newer host's are passed on as they are. */
+const SHAPE = v.object({
+  nodeId: v.string(),
+  family: v.picklist([4, 6]),
+  nodeName: v.string(),
+  subnet: prefixText,
+  publicIp: addressText,
+  backend: v.string(),
+  backendData: jsonOf(asWritten(v.object({
+    mac: v.optional(v.string()),
+    vni: v.optional(v.number()),
+  }))),
+  bootId: v.string(),
+  agentId: v.string(),
+  acquired: count,
+  renewed: count,
+  expires: count,
+  reserved: v.pipe(v.number(), v.transform((flag) => flag !== 0)),
+  revision: count,
+});
+
+/** A row's lease. */
+export function leaseOf(row: LeaseRow): Checked<Lease> {
+  const what = row.nodeName === "" || typeof row.nodeName !== "string"
+    ? `lease of ${row.subnet}`
+    : `lease of node "${row.nodeName}"`;
+  return checkRow(SHAPE, row, what) as Checked<Lease>;
+}
+
+/** A lease's row. */
+export function rowOfLease(lease: Lease): typeof leaseTable.$inferInsert {
+  return {
+    ...lease,
+    backendData: JSON.stringify(lease.backendData satisfies BackendData),
+    reserved: lease.reserved ? 1 : 0,
+    deleted: 0,
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * Brings a database to the schema that this knet knows, or refuses one that is too new.
+ *
+ * drizzle's own migrator cannot do it: it knows no lock that many hosts wait for, and no oldest version that may still read.
+ *
+ * @module
+ */
+import { eq } from "drizzle-orm";
+import { KnetError } from "../base/error.ts";
+import type { Query } from "./engine.ts";
+import { MIGRATIONS } from "./migrations/embedded.ts";
+import { readCounters } from "./revision.ts";
+import { metaTable } from "./schema.ts";
+import { databaseOver } from "./transaction.ts";
+
+/** Version of the schema that this knet writes. */
+export const SCHEMA_VERSION = MIGRATIONS.length;
+
+/** Oldest version whose knet may still use a database that this one made. */
+const OLDEST_READER = 1;
+
+/** Every counter that a database has, with what it begins at. */
+const COUNTERS = { revision: 0, schema: 0, oldest_reader: OLDEST_READER, purged: 0 };
+
+/**
+ * Counters that came later, in rows of their own: a knet of schema 1 that purges leases would set their counter back below that of
+ * the services.
+ */
+const LATER_COUNTERS = { purged_services: 0 };
+
+/** What an engine does for {@linkcode migrate}. */
+export interface MigratedDatabase {
+  readonly query: Query;
+  /** How messages call it: `database "/srv/knet.db"`. */
+  readonly name: string;
+  /** Whether it has the tables at all. */
+  hasTables(): Promise<boolean>;
+  /** Runs `work` in a transaction that no other host's migration runs beside. */
+  locked(work: () => Promise<void>): Promise<void>;
+}
+
+/**
+ * Makes the tables, or adds what an older knet did not have.
+ *
+ * @throws {KnetError} exit code 4 if the schema is too new.
+ */
+export async function migrate(database: MigratedDatabase): Promise<void> {
+  const { query, name, hasTables, locked } = database;
+  const db = databaseOver(query);
+  const version = async () => {
+    if (!await hasTables()) return 0;
+    const counter = await readCounters(db);
+    if (counter("oldest_reader") > SCHEMA_VERSION) {
+      throw new KnetError(
+        `Cannot use the ${name}: its schema ${
+          counter("schema")
+        } is too new for this knet, which knows ${SCHEMA_VERSION}`,
+        { exitCode: 4, remedy: "Install a newer knet on this host" },
+      );
+    }
+    return counter("schema");
+  };
+  if (await version() >= SCHEMA_VERSION) return;
+  await locked(async () => {
+    const before = await version();
+    if (before >= SCHEMA_VERSION) return;
+    for (const statements of MIGRATIONS.slice(before)) {
+      for (const text of statements) await query(text);
+    }
+    await db.insert(metaTable).values(
+      Object.entries({ ...COUNTERS, ...LATER_COUNTERS }).map(([name, value]) => ({ name, value })),
+    ).onConflictDoNothing();
+    await db.update(metaTable).set({ value: SCHEMA_VERSION }).where(eq(metaTable.name, "schema"));
+  });
+}

@@ -1,0 +1,85 @@
+/**
+ * What SQLite's result codes mean for the administrator, and how errors travel between threads.
+ *
+ * @module
+ */
+import { type ExitCode, KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+
+// Primary result codes of sqlite3.h.
+const SQLITE_PERM = 3;
+const SQLITE_BUSY = 5;
+const SQLITE_READONLY = 8;
+const SQLITE_IOERR = 10;
+const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
+const SQLITE_CANTOPEN = 14;
+const SQLITE_NOTADB = 26;
+
+/** Somebody else holds the database's lock: the statement may be tried again. */
+export class SqliteBusyError extends StoreAwayError {
+  /** An error about the database at `path`. */
+  constructor(path: string) {
+    super(`Cannot use the database "${path}": another process holds its lock`, {
+      remedy: "Wait, or find the process that keeps the database open",
+    });
+  }
+}
+
+/** What a statement or the opening of the database at `path` threw, as one of knet's errors. */
+export function sqliteError(path: string, error: unknown): KnetError {
+  if (error instanceof KnetError) return error;
+  const message = messageOf(error);
+  const about = `Cannot use the database "${path}"`;
+  const code = Number((error as { readonly errcode?: unknown }).errcode ?? 0);
+  switch (code & 0xff) {
+    case SQLITE_BUSY:
+      return new SqliteBusyError(path);
+    case SQLITE_IOERR:
+      return new StoreAwayError(`${about}: reading or writing it failed (${message})`);
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+      return new KnetError(`${about}: it is read-only`, {
+        remedy: "Make the file and its directory writable for knet",
+      });
+    case SQLITE_CANTOPEN:
+      return new KnetError(`${about}: it cannot be opened`, {
+        remedy: "Check that the directory exists, is mounted, and belongs to the user",
+      });
+    case SQLITE_FULL:
+      return new StoreAwayError(`${about}: the file system is full`);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return new KnetError(`${about}: it is damaged or no SQLite database (${message})`, {
+        remedy: "Restore it from a copy, or move it away and run knet join on each host",
+      });
+    default:
+      return new KnetError(`${about}: ${message}`);
+  }
+}
+
+/** An error as a message between threads; a class would not survive the way. */
+export interface PostedError {
+  readonly kind: "busy" | "away" | "other";
+  readonly message: string;
+  readonly remedy: string | undefined;
+  readonly exitCode: ExitCode;
+}
+
+/** An error for the way. */
+export function postError(error: KnetError): PostedError {
+  const { message, remedy, exitCode } = error;
+  const kind = error instanceof SqliteBusyError
+    ? "busy"
+    : error instanceof StoreAwayError
+    ? "away"
+    : "other";
+  return { kind, message, remedy, exitCode };
+}
+
+/** The error that was posted. */
+export function receiveError(path: string, posted: PostedError): KnetError {
+  const { kind, message, remedy, exitCode } = posted;
+  if (kind === "busy") return new SqliteBusyError(path);
+  const options = { exitCode, ...(remedy !== undefined && { remedy }) };
+  return kind === "away" ? new StoreAwayError(message, options) : new KnetError(message, options);
+}

@@ -1,0 +1,42 @@
+/**
+ * drizzle over an engine's transaction: one text of queries for all engines.
+ *
+ * @module
+ */
+import { drizzle, type PgRemoteDatabase } from "drizzle-orm/pg-proxy";
+import type { Engine, Query, SqlValue } from "./engine.ts";
+
+/** Where queries are written. */
+export type Database = PgRemoteDatabase;
+
+/** What a piece of the store works with. */
+export interface Transaction {
+  readonly db: Database;
+  /** Store's clock, milliseconds since the epoch. */
+  readonly now: number;
+  /** Tells others, inside a write, that something changed. */
+  announce(): Promise<void>;
+}
+
+/**
+ * drizzle over a query function. Transactions are the engine's: drizzle's own would run beside other statements of the connection.
+ */
+export function databaseOver(query: Query): Database {
+  return drizzle(async (sql, parameters) => ({
+    rows: await query(sql, parameters as SqlValue[]) as SqlValue[][],
+  }));
+}
+
+/** Runs a transaction that no other writer interleaves with. */
+export function writeTo<T>(engine: Engine, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return engine.write((query, now) => work(transaction(engine, query, now)));
+}
+
+/** Runs a transaction that sees one state of the database. */
+export function readFrom<T>(engine: Engine, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  return engine.read((query, now) => work(transaction(engine, query, now)));
+}
+
+function transaction(engine: Engine, query: Query, now: number): Transaction {
+  return { db: databaseOver(query), now, announce: () => engine.announce(query) };
+}
