@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { OptionTable, Parsed } from "./parse.ts";
+import type { OptionTable, Parsed } from "./option_table.ts";
 import type { Settings } from "./settings.ts";
 
 /** What a command is given. */
@@ -52,6 +52,13 @@ export interface CommandGroup {
   readonly name: string;
   readonly summary: string;
   readonly commands: readonly Command[];
+}
+
+/** A command that is not loaded yet. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  readonly load: () => Promise<Command | CommandGroup>;
 }
 
 /** Checks a command's types, then forgets those of its options, so that all commands fit in one list. */

@@ -3,14 +3,7 @@
  *
  * @module
  */
-import type { Command, CommandGroup } from "./command.ts";
-
-/** A command that is not loaded yet. */
-export interface CommandEntry {
-  readonly name: string;
-  readonly summary: string;
-  readonly load: () => Promise<Command | CommandGroup>;
-}
+import type { CommandEntry } from "./command.ts";
 
 /** All commands in the order of the help page. */
 export const COMMANDS: readonly CommandEntry[] = [
@@ -67,6 +60,6 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "completion",
     summary: "Print a completion script for a shell",
-    load: async () => (await import("./completion.ts")).completion,
+    load: async () => (await import("./completion.ts")).completionOf(COMMANDS),
   },
 ];

@@ -6,7 +6,7 @@
 import { defineCommand } from "./command.ts";
 import { interfaceName } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { value } from "./parse.ts";
+import { value } from "./option_table.ts";
 
 /** The command. */
 export const detach = defineCommand({

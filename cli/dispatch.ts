@@ -9,7 +9,7 @@ import { hidePasswords, reportOf, UsageError } from "./errors.ts";
 import { globalOptions } from "./options.ts";
 import { paintError, print, printError } from "./output.ts";
 import { parseCommandLine, takeWord } from "./parse.ts";
-import type { OptionTable } from "./parse.ts";
+import type { OptionTable } from "./option_table.ts";
 import { resolveSettings } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
@@ -27,7 +27,7 @@ export async function dispatch(args: readonly string[]): Promise<number> {
 }
 
 async function run(args: readonly string[]): Promise<number> {
-  const { word, rest } = takeWord(args, globalOptions);
+  const { word, rest } = takeWord(args, globalOptions, "knet");
   if (word === undefined || word === "help") return await help(rest, word === "help");
   const entry = COMMANDS.find(({ name }) => name === word);
   if (entry === undefined) throw unknownCommand(word, COMMANDS.map(({ name }) => name), "knet");
@@ -38,28 +38,28 @@ async function run(args: readonly string[]): Promise<number> {
 
 async function help(rest: readonly string[], asked: boolean): Promise<number> {
   if (rest.includes("--version")) {
-    const { printVersion } = await import("./main.ts");
+    const { printVersion } = await import("./version.ts");
     printVersion(rest.includes("--json"));
     return 0;
   }
-  const { word } = takeWord(rest, globalOptions);
+  const { word } = takeWord(rest, globalOptions, "knet");
   if (word !== undefined) return await run([...rest, "--help"]);
   const { help: flagged } = await parseCommandLine(rest, globalOptions, "knet");
   const { rootHelp } = await import("./help.ts");
   if (asked || flagged) {
-    print(rootHelp());
+    print(rootHelp(COMMANDS));
     return 0;
   }
-  printError(rootHelp());
+  printError(rootHelp(COMMANDS));
   return 2;
 }
 
 async function runGroup(group: CommandGroup, args: readonly string[]): Promise<number> {
   const { groupHelp, lastWord } = await import("./help.ts");
-  const { word, rest } = takeWord(args, globalOptions);
+  const context = `knet ${group.name}`;
+  const { word, rest } = takeWord(args, globalOptions, context);
   const command = group.commands.find((each) => lastWord(each) === word);
   if (command !== undefined) return await runCommand(command, rest);
-  const context = `knet ${group.name}`;
   if (word !== undefined) throw unknownCommand(word, group.commands.map(lastWord), context);
   const { help } = await parseCommandLine(rest, globalOptions, context);
   if (help) {

@@ -3,37 +3,31 @@
  *
  * @module
  */
-import type { Command, CommandGroup } from "./command.ts";
-import { COMMANDS } from "./commands.ts";
+import { Help } from "commander";
+import type { Command, CommandEntry, CommandGroup } from "./command.ts";
 import { globalOptions } from "./options.ts";
 import { paint } from "./output.ts";
-import type { OptionTable } from "./parse.ts";
+import type { OptionTable } from "./option_table.ts";
 
-const WIDTH = 78;
+const WIDTH = 80;
+/** Columns between what something is called and what it is. */
+const GAP = 2;
 
-function wrap(text: string, indent: number): string {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > WIDTH - indent) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  lines.push(line);
-  return lines.join(`\n${" ".repeat(indent)}`);
+const layout = new Help();
+layout.helpWidth = WIDTH;
+
+function wrap(text: string): string {
+  return layout.boxWrap(text, WIDTH - GAP);
 }
 
 function section(title: string, rows: readonly (readonly [string, string])[]): string {
   if (rows.length === 0) return "";
   const width = Math.min(26, Math.max(...rows.map(([left]) => left.length)));
-  const lines = rows.map(([left, right]) => {
-    const indent = width + 4;
-    const space = left.length > width
-      ? `\n${" ".repeat(indent)}`
-      : " ".repeat(indent - 2 - left.length);
-    return `  ${left}${space}${wrap(right, indent)}`;
-  });
+  const lines = rows.map(([left, right]) =>
+    left.length <= width
+      ? layout.formatItem(left, width, right, layout)
+      : `  ${left}\n${layout.formatItem("", width, right, layout)}`
+  );
   return `\n${paint("bold", title)}\n${lines.join("\n")}\n`;
 }
 
@@ -54,11 +48,11 @@ function optionRows(table: OptionTable): (readonly [string, string])[] {
 const HELP_ROW = ["--help", "Show this page"] as const;
 
 /** The page of `knet --help`. */
-export function rootHelp(): string {
+export function rootHelp(commands: readonly CommandEntry[]): string {
   return [
     `${paint("bold", "knet")}: one flat container network across a handful of hosts\n`,
     `\n${paint("bold", "Usage")}\n  knet COMMAND [OPTIONS]\n`,
-    section("Commands", COMMANDS.map(({ name, summary }) => [name, summary] as const)),
+    section("Commands", commands.map(({ name, summary }) => [name, summary] as const)),
     section("Options of every command", [
       ...optionRows(globalOptions),
       HELP_ROW,
@@ -84,7 +78,7 @@ export function commandHelp(command: Command): string {
   return [
     `${paint("bold", `knet ${command.name}`)}: ${command.summary}\n`,
     `\n${paint("bold", "Usage")}\n  knet ${command.name}${words.join("")} [OPTIONS]\n`,
-    ...(command.about ?? []).map((paragraph) => `\n${wrap(paragraph, 0)}\n`),
+    ...(command.about ?? []).map((paragraph) => `\n${wrap(paragraph)}\n`),
     section("Arguments", command.words.map(({ name, help }) => [name, help] as const)),
     section("Options", [...optionRows(command.options), HELP_ROW]),
     section("Options of every command", optionRows(globalOptions)),

@@ -9,7 +9,7 @@ import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { clusterOptions, text } from "./options.ts";
 import { pairs, print, printJson } from "./output.ts";
-import { flag, value } from "./parse.ts";
+import { flag, value } from "./option_table.ts";
 
 const CONTEXT = "knet init";
 

@@ -9,8 +9,8 @@ import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { cliLogger } from "./log.ts";
 import { clusterOptions, hostOptions } from "./options.ts";
-import { flag } from "./parse.ts";
-import type { Parsed } from "./parse.ts";
+import { flag } from "./option_table.ts";
+import type { Parsed } from "./option_table.ts";
 import type { Settings } from "./settings.ts";
 
 /**

@@ -7,7 +7,7 @@ import type { LeaveResult } from "../core/agent/leave.ts";
 import { defineCommand } from "./command.ts";
 import { text } from "./options.ts";
 import { print, printJson } from "./output.ts";
-import { flag, value } from "./parse.ts";
+import { flag, value } from "./option_table.ts";
 
 /** The command. */
 export const leave = defineCommand({

@@ -1,16 +1,11 @@
 /**
  * The program `knet`.
  *
- * What answers `--version` is here, before anything else is loaded: start-up is paid on every command.
+ * What answers `--version` is all that is loaded for it: start-up is paid on every command.
  *
  * @module
  */
-import { VERSION } from "./version.ts";
-
-/** Prints the version. */
-export function printVersion(json = false): void {
-  console.log(json ? JSON.stringify({ version: VERSION }) : `knet ${VERSION}`);
-}
+import { printVersion } from "./version.ts";
 
 if (import.meta.main) {
   if (Deno.args.length === 1 && Deno.args[0] === "--version") {

@@ -8,7 +8,7 @@
  */
 import type { BackendType } from "../core/cluster/config.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
-import { flag, value } from "./parse.ts";
+import { flag, value } from "./option_table.ts";
 import { nearest } from "./suggest.ts";
 
 /** Accepts any text. */

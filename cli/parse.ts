@@ -1,163 +1,96 @@
 /**
- * A small typed layer over `parseArgs` of node:util: options are values in a record, and what comes out
- * has their types.
- *
- * Packages were tried first. Without a code cache, as in the compiled binary, loading one costs on every
- * command: `@optique/run` 67 ms, `commander` 43 ms, `@optique/core` alone 30 ms, `parseArgs` 10 ms, over 17 ms
- * of an empty program.
+ * Reads a command line by its command's table of options: `commander` takes it apart, and what it does not understand is said in
+ * knet's words.
  *
  * @module
  */
-import { parseArgs } from "node:util";
+import { Command as Parser, CommanderError, Option } from "commander";
 import { UsageError } from "./errors.ts";
+import type { OptionTable, Parsed } from "./option_table.ts";
 import { nearest } from "./suggest.ts";
 
-interface OptionCommon {
-  /** One line for the help page. */
-  readonly help: string;
-  /** Left out of help and completion. */
-  readonly hidden?: boolean;
-  /** The default in words, for the help page. */
-  readonly fallback?: string;
-  /** One letter that stands for it behind a single dash. */
-  readonly short?: string;
-  /** Environment variable that stands in for the option. */
-  readonly env?: string;
-}
-
-/** An option without a value; `--no-NAME` denies it. */
-export interface FlagOption extends OptionCommon {
-  readonly kind: "flag";
-}
-
-/** An option with a value of type `T`. */
-export interface ValueOption<T> extends OptionCommon {
-  readonly kind: "value";
-  readonly metavar: string;
-  /**
-   * Turns the text into the value.
-   *
-   * @throws SyntaxError or RangeError whose message says what is allowed: `"70000" is not a port: give 1 to 65535`.
-   */
-  readonly parse: (text: string) => T | Promise<T>;
-  /** For completion. */
-  readonly choices?: readonly string[];
-  /** For completion: what kind of thing the value is. */
-  readonly complete?: "file" | "directory";
-  readonly repeatable?: boolean;
-}
-
-/** An option that may be given several times; its value is all of them. */
-export interface ListOption<T> extends ValueOption<T> {
-  readonly repeatable: true;
-}
-
-/** A record of options by their long names. */
-// deno-lint-ignore ban-types -- unknown would lose what each parser yields, and functions are not co-variant in it
-export type OptionTable = Readonly<Record<string, FlagOption | ValueOption<{}>>>;
-
-/** What parsing a table yields: a value for each option that was given. */
-export type Parsed<Table extends OptionTable> = {
-  readonly [Name in keyof Table]?: ValueOf<Table[Name]>;
-};
-
-type ValueOf<Option> = Option extends ListOption<infer T> ? readonly T[]
-  : Option extends ValueOption<infer T> ? T
-  : boolean;
-
-/** Makes a flag. */
-export function flag(help: string, more: Omit<FlagOption, "kind" | "help"> = {}): FlagOption {
-  return { kind: "flag", help, ...more };
-}
-
-/** Makes an option with a value. */
-export function value<T>(
-  metavar: string,
-  help: string,
-  parse: (text: string) => T | Promise<T>,
-  more: Omit<ValueOption<T>, "kind" | "help" | "metavar" | "parse"> = {},
-): ValueOption<T> {
-  return { kind: "value", metavar, help, parse, ...more };
-}
-
-/** Makes an option that may be given several times. */
-export function list<T>(
-  metavar: string,
-  help: string,
-  parse: (text: string) => T | Promise<T>,
-): ListOption<T> {
-  return { kind: "value", metavar, help, parse, repeatable: true };
-}
-
-/** A word or option as it stands on the command line. */
-type Token =
-  | { readonly kind: "word"; readonly text: string }
-  | { readonly kind: "option"; readonly name: string; readonly value: string | boolean };
-
-/** The command line in tokens; options must be known. `context` is named in messages: "knet join". */
-function tokenize(args: readonly string[], table: OptionTable, context: string): Token[] {
-  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {
-    help: { type: "boolean", short: "h" },
-  };
+/** The parser of a table. `context` is named in messages: "knet join". */
+function makeParser(table: OptionTable, context: string): Parser {
+  const parser = new Parser(context).exitOverride().helpOption(false).option("-h, --help")
+    .configureOutput({ writeErr: () => {} });
   for (const [name, option] of Object.entries(table)) {
-    options[name] = {
-      type: option.kind === "flag" ? "boolean" : "string",
-      ...(option.short !== undefined && { short: option.short }),
-    };
+    const long = `${option.short === undefined ? "" : `-${option.short}, `}--${name}`;
+    if (option.kind === "flag") parser.option(long).option(`--no-${name}`);
+    else {
+      // All values: which of them holds is for the option to say.
+      const collect = (text: string, before: readonly string[] = []) => [...before, text];
+      parser.addOption(new Option(`${long} <${option.metavar}>`).argParser(collect));
+    }
   }
-  const { tokens } = parseArgs({
-    args: [...args],
-    options,
-    strict: false,
-    tokens: true,
-    allowPositionals: true,
-  });
-  return tokens.flatMap((token): Token[] => {
-    if (token.kind === "option-terminator") return [];
-    if (token.kind === "positional") return [{ kind: "word", text: token.value }];
-    if (token.name === "help") return [{ kind: "option", name: "help", value: true }];
-    return [optionToken(token.name, token.rawName, token.value, token.inlineValue, table, context)];
+  return parser;
+}
+
+/** Runs a parser over a command line. */
+function takeApart(
+  parser: Parser,
+  args: readonly string[],
+  context: string,
+): { readonly operands: string[]; readonly unknown: string[] } {
+  try {
+    return parser.parseOptions([...args]);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // error: option '-f, --file <FILE>' argument missing
+    const [, name, metavar] = /--([^ ]+) <(.*)>' argument missing/.exec(error.message) ?? [];
+    if (name === undefined) throw new UsageError(error.message, context, error);
+    throw needsValue(name, metavar!, context);
+  }
+}
+
+function needsValue(name: string, metavar: string, context: string): UsageError {
+  return new UsageError(`Cannot use "--${name}": it needs a value (${metavar})`, context);
+}
+
+/** Flags may have `=true` and `=false` behind them, which commander knows of options with values only. */
+function spellOutFlags(args: readonly string[], table: OptionTable, context: string): string[] {
+  const end = args.indexOf("--");
+  return args.map((arg, at) => {
+    const [, name, text] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
+    if (name === undefined || text === undefined || (end >= 0 && at > end)) return arg;
+    if (flagIn(table, name)) {
+      return parseBoolean(text, `--${name}`, context) ? `--${name}` : `--no-${name}`;
+    }
+    if (!Object.hasOwn(table, name) && name.startsWith("no-") && flagIn(table, name.slice(3))) {
+      throw new UsageError(`Cannot use "--${name}=${text}": it takes no value`, context);
+    }
+    return arg;
   });
 }
 
-function optionToken(
-  name: string,
-  rawName: string,
-  given: string | undefined,
-  inline: boolean | undefined,
-  table: OptionTable,
-  context: string,
-): Token {
-  const option = Object.hasOwn(table, name) ? table[name] : undefined;
-  if (option?.kind === "value") {
-    const looksLikeOption = !inline && given?.startsWith("--") &&
-      Object.hasOwn(table, given.slice(2).split("=")[0]!);
-    if (given === undefined || given === "" || looksLikeOption) {
-      throw new UsageError(`Cannot use "--${name}": it needs a value (${option.metavar})`, context);
-    }
-    return { kind: "option", name, value: given };
-  }
-  const denied = name.startsWith("no-") ? name.slice(3) : undefined;
-  if (option === undefined && denied !== undefined && table[denied]?.kind === "flag") {
-    if (given !== undefined) {
-      throw new UsageError(`Cannot use "--${name}=${given}": it takes no value`, context);
-    }
-    return { kind: "option", name: denied, value: false };
-  }
-  if (option?.kind === "flag") {
-    return {
-      kind: "option",
-      name,
-      value: given === undefined ? true : parseBoolean(given, `--${name}`, context),
-    };
-  }
+function flagIn(table: OptionTable, name: string): boolean {
+  return Object.hasOwn(table, name) && table[name]?.kind === "flag";
+}
+
+function unknownOption(arg: string, table: OptionTable, context: string): UsageError {
+  const raw = arg.startsWith("--") ? arg.split("=", 1)[0]! : arg.slice(0, 2);
   const visible = Object.keys(table).filter((each) => !table[each]?.hidden);
-  const meant = nearest(name, [...visible, "help", "version"]);
-  throw new UsageError(
-    `Cannot understand "${rawName}": ${context} has no such option` +
+  const meant = nearest(raw.replace(/^-+/, ""), [...visible, "help", "version"]);
+  return new UsageError(
+    `Cannot understand "${raw}": ${context} has no such option` +
       (meant === undefined ? "" : `, did you mean "--${meant}"?`),
     context,
   );
+}
+
+/** Values that cannot be meant: none, or what is another option. */
+function checkValues(
+  name: string,
+  values: readonly string[],
+  args: readonly string[],
+  table: OptionTable,
+  metavar: string,
+  context: string,
+): void {
+  for (const text of values) {
+    const other = text.startsWith("--") && Object.hasOwn(table, text.slice(2).split("=")[0]!) &&
+      !args.includes(`--${name}=${text}`);
+    if (text === "" || other) throw needsValue(name, metavar, context);
+  }
 }
 
 function parseBoolean(text: string, source: string, context: string): boolean {
@@ -183,26 +116,32 @@ export async function parseCommandLine<Table extends OptionTable>(
   table: Table,
   context: string,
 ): Promise<CommandLine<Table>> {
-  const words: string[] = [];
-  const raw = new Map<string, (string | boolean)[]>();
-  for (const token of tokenize(args, table, context)) {
-    if (token.kind === "word") words.push(token.text);
-    else raw.set(token.name, [...raw.get(token.name) ?? [], token.value]);
-  }
-  const help = raw.delete("help");
+  const parser = makeParser(table, context);
+  const { operands, unknown } = takeApart(parser, spellOutFlags(args, table, context), context);
+  if (unknown[0] !== undefined) throw unknownOption(unknown[0], table, context);
+  const given = new Map(
+    parser.options.filter(({ negate }) => !negate).map((option) => [
+      option.long!.slice(2),
+      parser.getOptionValue(option.attributeName()) as boolean | readonly string[] | undefined,
+    ]),
+  );
+  const help = given.get("help") === true;
   const options: Record<string, unknown> = {};
-  if (!help) {
-    for (const [name, given] of raw) {
-      const option = table[name];
-      const repeatable = option?.kind === "value" && option.repeatable === true;
-      const values = [];
-      for (const text of repeatable ? given : given.slice(-1)) {
-        values.push(await parseOption(table, name, text, `--${name}`, context));
-      }
-      options[name] = repeatable ? values : values[0];
+  for (const [name, option] of Object.entries(table)) {
+    const raw = given.get(name);
+    if (raw === undefined || help) continue;
+    if (option.kind === "flag") {
+      options[name] = raw;
+      continue;
     }
+    checkValues(name, raw as readonly string[], args, table, option.metavar, context);
+    const values = [];
+    for (const text of option.repeatable ? raw as readonly string[] : (raw as string[]).slice(-1)) {
+      values.push(await parseOption(table, name, text, `--${name}`, context));
+    }
+    options[name] = option.repeatable ? values : values[0];
   }
-  return { words, options: options as Parsed<Table>, help };
+  return { words: operands, options: options as Parsed<Table>, help };
 }
 
 /**
@@ -242,22 +181,18 @@ export function refusal(source: string, reason: string): string {
 }
 
 /**
- * Splits off the first word that is neither an option nor the value of one: the command's name.
- * Options the table does not know stay where they are, for the command to judge.
+ * Splits off the first word that is neither an option nor the value of one: the command's name. The options before it stay where they
+ * are.
+ *
+ * @throws {UsageError} if an option before it lacks its value.
  */
 export function takeWord(
   args: readonly string[],
   table: OptionTable,
+  context: string,
 ): { readonly word: string | undefined; readonly rest: string[] } {
-  for (let at = 0; at < args.length; at++) {
-    const arg = args[at]!;
-    if (arg === "--") break;
-    if (arg.startsWith("--")) {
-      if (table[arg.slice(2)]?.kind === "value") at++;
-      continue;
-    }
-    if (arg.startsWith("-") && arg.length > 1) continue;
-    return { word: arg, rest: [...args.slice(0, at), ...args.slice(at + 1)] };
-  }
-  return { word: undefined, rest: [...args] };
+  const { operands } = takeApart(makeParser(table, context).passThroughOptions(), args, context);
+  const at = args.length - operands.length;
+  const word = args[at - 1] === "--" ? undefined : args[at];
+  return { word, rest: word === undefined ? [...args] : args.toSpliced(at, 1) };
 }

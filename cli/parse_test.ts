@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UsageError } from "./errors.ts";
 import { choice, integer, span, text } from "./options.ts";
-import { flag, list, parseCommandLine, refusal, takeWord, value } from "./parse.ts";
+import { flag, list, value } from "./option_table.ts";
+import { parseCommandLine, refusal, takeWord } from "./parse.ts";
 
 const table = {
   vni: value("NUMBER", "VNI", integer("a VNI", 1, 2 ** 24 - 1)),
@@ -87,13 +88,13 @@ Deno.test("parseCommandLine() gives back what it was given, or a usage error", a
 });
 
 Deno.test("takeWord() finds the command behind global options and their values", () => {
-  assert.deepEqual(takeWord(["--node", "n", "status", "--json"], table), {
+  assert.deepEqual(takeWord(["--node", "n", "status", "--json"], table, "knet"), {
     word: "status",
     rest: ["--node", "n", "--json"],
   });
-  assert.deepEqual(takeWord(["--node=n", "ls"], table).word, "ls");
-  assert.deepEqual(takeWord(["--ip-masq", "ls"], table).word, "ls");
-  assert.deepEqual(takeWord(["--help"], table), { word: undefined, rest: ["--help"] });
+  assert.deepEqual(takeWord(["--node=n", "ls"], table, "knet").word, "ls");
+  assert.deepEqual(takeWord(["--ip-masq", "ls"], table, "knet").word, "ls");
+  assert.deepEqual(takeWord(["--help"], table, "knet"), { word: undefined, rest: ["--help"] });
 });
 
 Deno.test("span() reads days, hours, minutes, seconds", async () => {

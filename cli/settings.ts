@@ -9,7 +9,7 @@ import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./options.ts";
 import { parseOption } from "./parse.ts";
-import type { OptionTable, Parsed } from "./parse.ts";
+import type { OptionTable, Parsed } from "./option_table.ts";
 import { nearest } from "./suggest.ts";
 
 /** The global options with their defaults. */
@@ -157,7 +157,7 @@ async function readConfigFile(
       context,
     );
   }
-  const entries = entriesOf(await parseYaml(file.text, name, context), name, context);
+  const entries = await entriesOf(await parseYaml(file.text, name, context), name, context);
   const store = entries.find(([key]) => key === "store")?.[1];
   if (typeof store === "string" && hidePasswords(store) !== store && (file.mode & 0o044) !== 0) {
     warnings.push(`The store's password in "${name}" can be read by others: chmod 0600 "${name}"`);
@@ -179,33 +179,28 @@ async function parseYaml(text: string, name: string, context: string): Promise<u
   }
 }
 
-function entriesOf(
+async function entriesOf(
   document: unknown,
   name: string,
   context: string,
-): [name: string, text: string | boolean][] {
-  if (document === null || document === undefined) return [];
-  if (typeof document !== "object" || Array.isArray(document)) {
-    throw new UsageError(
-      `Cannot read the configuration file "${name}": it is not a list of "option: value" lines`,
-      context,
-    );
+): Promise<[name: string, text: string | boolean][]> {
+  const v = await import("valibot");
+  const wrong = (state: string) =>
+    new UsageError(`Cannot read the configuration file "${name}": ${state}`, context);
+  const list = v.safeParse(v.nullish(v.record(v.string(), v.unknown())), document);
+  if (!list.success || Array.isArray(document)) {
+    throw wrong('it is not a list of "option: value" lines');
   }
-  return Object.entries(document).map(([key, held]) => {
+  const single = v.union([v.string(), v.boolean(), v.pipe(v.number(), v.transform(String))]);
+  return Object.entries(list.output ?? {}).map(([key, held]) => {
     if (!Object.hasOwn(FILE_OPTIONS, key)) {
       const meant = nearest(key, Object.keys(FILE_OPTIONS));
-      throw new UsageError(
-        `Cannot read the configuration file "${name}": it has no option "${key}"` +
-          (meant === undefined ? "" : `, did you mean "${meant}"?`),
-        context,
+      throw wrong(
+        `it has no option "${key}"` + (meant === undefined ? "" : `, did you mean "${meant}"?`),
       );
     }
-    if (typeof held !== "string" && typeof held !== "number" && typeof held !== "boolean") {
-      throw new UsageError(
-        `Cannot read the configuration file "${name}": "${key}" is not a single value`,
-        context,
-      );
-    }
-    return [key, typeof held === "boolean" ? held : String(held)];
+    const value = v.safeParse(single, held);
+    if (!value.success) throw wrong(`"${key}" is not a single value`);
+    return [key, value.output];
   });
 }

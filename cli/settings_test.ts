@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { UsageError } from "./errors.ts";
 import { globalOptions, hostOptions } from "./options.ts";
-import type { Parsed } from "./parse.ts";
-import type { OptionTable } from "./parse.ts";
+import type { Parsed } from "./option_table.ts";
+import type { OptionTable } from "./option_table.ts";
 import { resolveSettings } from "./settings.ts";
 import type { SettingsHost } from "./settings.ts";
 

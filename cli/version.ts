@@ -3,5 +3,11 @@
  *
  * @module
  */
+import { VERSION } from "../core/base/version.ts";
 
-export { VERSION } from "../core/base/version.ts";
+export { VERSION };
+
+/** Prints the version. */
+export function printVersion(json = false): void {
+  console.log(json ? JSON.stringify({ version: VERSION }) : `knet ${VERSION}`);
+}

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
 import { commonOptions, groups, shellOptions, valuedOptions, wordsAfter } from "./model.ts";
+import type { CommandTree } from "./model.ts";
 
 /** The script. */
-export function bashCompletion(commands: readonly Command[]): string {
+export function bashCompletion(tree: CommandTree): string {
+  const { commands } = tree;
   const valued = valuedOptions(commands);
   const values = valued.flatMap(({ name, choices, complete }) => {
     const reply = choices.length > 0
@@ -31,7 +32,7 @@ export function bashCompletion(commands: readonly Command[]): string {
   });
   const byGroup = groups(commands).map((group) =>
     `    '${group}') options='${common.join(" ")}' words='${
-      wordsAfter(group, commands).map(([word]) => word).join(" ")
+      wordsAfter(group, tree).map(([word]) => word).join(" ")
     }' ;;`
   );
   const inGroups = groups(commands).filter((group) => group !== "");

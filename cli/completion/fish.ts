@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
 import { commonOptions, groups, shellOptions, wordsAfter } from "./model.ts";
+import type { CommandTree } from "./model.ts";
 import type { ShellOption } from "./model.ts";
 
 const quote = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
@@ -29,14 +29,15 @@ function conditionOf(name: string): string {
 }
 
 /** The script. */
-export function fishCompletion(commands: readonly Command[]): string {
+export function fishCompletion(tree: CommandTree): string {
+  const { commands } = tree;
   const lines = [
     '# fish completion for knet, made by "knet completion fish"',
     "complete -c knet -f",
     ...commonOptions().map((each) => option(undefined, each)),
   ];
   for (const group of groups(commands)) {
-    const words = wordsAfter(group, commands);
+    const words = wordsAfter(group, tree);
     const condition = group === ""
       ? "__fish_use_subcommand"
       : `__fish_seen_subcommand_from ${group}; and not __fish_seen_subcommand_from ${

@@ -3,10 +3,17 @@
  *
  * @module
  */
-import type { Command } from "../command.ts";
-import { COMMANDS } from "../commands.ts";
+import type { Command, CommandEntry } from "../command.ts";
 import { globalOptions } from "../options.ts";
-import type { OptionTable } from "../parse.ts";
+import type { OptionTable } from "../option_table.ts";
+
+/** All that may be typed. */
+export interface CommandTree {
+  /** What may follow `knet`. */
+  readonly entries: readonly CommandEntry[];
+  /** Every command, those of groups one by one. */
+  readonly commands: readonly Command[];
+}
 
 /** An option as a shell needs it. */
 export interface ShellOption {
@@ -46,9 +53,9 @@ export function commonOptions(): ShellOption[] {
 /** Words that may follow `knet`, or a group of it, with their summaries. */
 export function wordsAfter(
   group: string,
-  commands: readonly Command[],
+  { entries, commands }: CommandTree,
 ): (readonly [word: string, summary: string])[] {
-  if (group === "") return COMMANDS.map(({ name, summary }) => [name, summary] as const);
+  if (group === "") return entries.map(({ name, summary }) => [name, summary] as const);
   return commands.filter(({ name }) => name.startsWith(`${group} `))
     .map(({ name, summary }) => [name.slice(group.length + 1), summary] as const);
 }

@@ -5,6 +5,7 @@
  */
 import type { Command } from "../command.ts";
 import { commonOptions, groups, shellOptions, wordsAfter } from "./model.ts";
+import type { CommandTree } from "./model.ts";
 import type { ShellOption } from "./model.ts";
 
 /** Within single quotes; brackets and colons mean something to `_arguments` and `_describe`. */
@@ -39,10 +40,11 @@ function wordArgument(command: Command): string[] {
 const functionName = (name: string) => `_knet_${name.replaceAll(" ", "_")}`.replace(/_$/, "");
 
 /** The script. */
-export function zshCompletion(commands: readonly Command[]): string {
+export function zshCompletion(tree: CommandTree): string {
+  const { commands } = tree;
   const common = commonOptions().map(argument);
   const ofGroups = groups(commands).map((group) => {
-    const words = wordsAfter(group, commands);
+    const words = wordsAfter(group, tree);
     const calls = words.map(([word]) => {
       const name = group === "" ? word : `${group} ${word}`;
       return `    ${word}) ${functionName(name)} ;;`;

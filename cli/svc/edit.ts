@@ -10,7 +10,7 @@ import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { span } from "../options.ts";
 import { duration, pairs, print, printJson } from "../output.ts";
-import { flag, value } from "../parse.ts";
+import { flag, value } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import { destination, newServiceOptions, requestOf, serviceOptions } from "./service_options.ts";
 import { NAME_WORD, readWord, warn, withStore } from "./store.ts";

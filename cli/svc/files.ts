@@ -8,7 +8,7 @@ import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { choice, text } from "../options.ts";
 import { paint, print, printJson } from "../output.ts";
-import { flag, value } from "../parse.ts";
+import { flag, value } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import { nameOfInput, readInput, warn, withStore } from "./store.ts";
 import { serviceDocument, sorted } from "./view.ts";

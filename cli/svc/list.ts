@@ -7,7 +7,7 @@ import { KnetError } from "../../core/base/error.ts";
 import type { Store } from "../../core/store/store.ts";
 import { defineCommand } from "../command.ts";
 import { print, printJson } from "../output.ts";
-import { flag } from "../parse.ts";
+import { flag } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import { askServices, NAME_WORD, withStore } from "./store.ts";
 import { serviceDocument, serviceTable, serviceText, sorted } from "./view.ts";

@@ -17,7 +17,7 @@ import {
 import type { ServiceRequest } from "../../core/services/request.ts";
 import { formatSpan } from "../../core/base/span.ts";
 import { address, choice, integer, milliseconds, span } from "../options.ts";
-import { flag, list, type Parsed, value } from "../parse.ts";
+import { flag, list, type Parsed, value } from "../option_table.ts";
 
 /** `10.244.1.5:8080,weight=3`. */
 export async function destination(input: string): Promise<DestinationRequest> {

@@ -12,7 +12,7 @@ import type {
 } from "../../core/inspect/service_report.ts";
 import { defineCommand } from "../command.ts";
 import { type Cell, paint, print, printJson, table } from "../output.ts";
-import { flag } from "../parse.ts";
+import { flag } from "../option_table.ts";
 import { askServices } from "./store.ts";
 import { amount, standing } from "./view.ts";
 
