@@ -198,4 +198,9 @@ function copyFolder(from: string, to: string): void {
   }
 }
 
-if (import.meta.main) Deno.exit(await compile(Deno.args[0] ?? "dist/knet"));
+if (import.meta.main) {
+  const status = await compile(Deno.args[0] ?? "dist/knet").catch((error) => {
+    fail(error instanceof Error ? error.message : `${error}`);
+  });
+  Deno.exit(status);
+}
