@@ -11,13 +11,17 @@ export async function compileBinary(root: string): Promise<Tally> {
   const binary = `${root}dist/knet`;
   await Deno.remove(binary).catch(() => {});
   const line = [Deno.execPath(), "run", "-A", `${root}dist/compile.ts`];
-  const outcome = await exec(line, { check: false, timeout: 600_000 });
+  const outcome = await exec(line, {
+    check: false,
+    env: { NO_COLOR: "1" },
+    timeout: 600_000,
+  });
   console.log((outcome.stdout + outcome.stderr).trimEnd());
   if (outcome.code === 0) {
     console.log("compile ... ok");
     return { passed: 1, failed: 0, skipped: 0, notes: [] };
   }
-  const reason = outcome.stderr.trimEnd().split("\n").find((text) => text !== "") ??
-    `exit status ${outcome.code}`;
+  const said = outcome.stderr.trim().replace(/\s*\n\s*/g, " ").slice(0, 300);
+  const reason = said || `exit status ${outcome.code}`;
   return { passed: 0, failed: 1, skipped: 0, notes: [`FAILED compile: ${reason}`] };
 }
