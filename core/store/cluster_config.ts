@@ -30,7 +30,7 @@ export async function readConfig(
   const [row] = await db.select({ document: configTable.document }).from(configTable)
     .where(gt(configTable.revision, since));
   if (row === undefined) return undefined;
-  const { value, problem } = checkRow(SHAPE, row, "cluster configuration");
+  const { value, problem } = checkRow(SHAPE, row, () => "cluster configuration");
   if (problem === undefined) return value.document;
   throw new KnetError(
     `Cannot use the cluster configuration in the store: ${problem.state}`,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { and, asc, eq, gt } from "drizzle-orm";
+import { and, eq, gt } from "drizzle-orm";
 import { canonicalAddress, formatPrefix, parsePrefix } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
@@ -27,15 +27,13 @@ export interface LeaseList {
 
 const live = eq(leaseTable.deleted, 0);
 
-/** All leases in the order of their subnets' text; those of one family in any order. */
+/** All leases, or those of one family, in the order of their subnets' text. */
 export async function liveLeases(
   { db }: Pick<Transaction, "db">,
   family?: Family,
 ): Promise<LeaseList> {
-  const all = db.select(LEASE_COLUMNS).from(leaseTable);
-  const rows = family === undefined
-    ? await all.where(live).orderBy(asc(leaseTable.subnet))
-    : await all.where(and(live, eq(leaseTable.family, family)));
+  const rows = await db.select(LEASE_COLUMNS).from(leaseTable)
+    .where(family === undefined ? live : and(live, eq(leaseTable.family, family)));
   const problems: RowProblem[] = [];
   const unreadable: Pick<Lease, "nodeId" | "subnet">[] = [];
   const leases = usable(rows, (row: LeaseRow) => {
@@ -43,6 +41,8 @@ export async function liveLeases(
     if (checked.problem !== undefined) unreadable.push(row);
     return checked;
   }, problems);
+  // Sorted here: the databases' collations differ.
+  leases.sort((a, b) => a.subnet < b.subnet ? -1 : 1);
   return { leases, problems, unreadable };
 }
 

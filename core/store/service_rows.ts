@@ -29,7 +29,7 @@ import {
 } from "./row_check.ts";
 import { destinationTable, serviceTable } from "./schema.ts";
 
-const { deleted: _, ...serviceColumns } = getTableColumns(serviceTable);
+const { deleted: _deleted, ...serviceColumns } = getTableColumns(serviceTable);
 
 /** Columns of a service that are read. */
 export const SERVICE_COLUMNS = serviceColumns;
@@ -120,12 +120,17 @@ export function rowOfDestination(service: string, one: Destination): Destination
 
 /** Timeouts of their row. */
 export function timeoutsOf(row: { readonly document: string }): Checked<ServiceTimeouts> {
-  const { value, problem } = checkRow(TIMEOUTS, row, "timeouts of services");
+  const { value, problem } = checkRow(TIMEOUTS, row, () => "timeouts of services");
   return problem === undefined ? { value: value.document } : { problem };
 }
 
+const { options: _options, ...bare } = SERVICE.entries;
+const BARE_SERVICE = v.object(bare);
+
 /** Equal texts have equal options, and most services of a cluster have the same. */
 type ReadOptions = Map<string, Options>;
+
+const nameOf = (row: ServiceRow) => `service "${row.name}"`;
 
 function serviceOf(
   row: ServiceRow,
@@ -133,42 +138,49 @@ function serviceOf(
   known: ReadOptions,
 ): Checked<Service> {
   const seen = known.get(row.options);
-  const { value, problem } = checkRow(
-    seen === undefined ? SERVICE : BARE_SERVICE,
-    row,
-    `service "${row.name}"`,
-  );
-  if (problem !== undefined) return { problem };
-  const options = seen ?? (value as { options: Options }).options;
-  known.set(row.options, options);
-  const { name, vip, port, protocol, revision } = value;
-  const family = familyOf(vip);
-  const { schedulerFlags, persistenceNetmask, check, ...rest } = options;
+  const checked = seen === undefined
+    ? checkRow(SERVICE, row, nameOf)
+    : checkRow(BARE_SERVICE, row, nameOf);
+  if (checked.problem !== undefined) return checked;
+  const { value } = checked;
+  const options = seen ?? (value as v.InferOutput<typeof SERVICE>).options;
+  if (seen === undefined) known.set(row.options, options);
+  const family = familyOf(value.vip);
+  // Field by field, which is quicker by far than to spread.
   return {
     value: {
-      protocol,
-      ...rest,
-      schedulerFlags,
-      persistenceNetmask: persistenceNetmask ?? (family === 4 ? 32 : 128),
-      check,
-      ...{ name, vip, port, family, destinations, revision },
+      protocol: value.protocol,
+      scheduler: options.scheduler,
+      forward: options.forward,
+      persistent: options.persistent,
+      onePacket: options.onePacket,
+      masquerade: options.masquerade,
+      onEmpty: options.onEmpty,
+      drainTimeout: options.drainTimeout,
+      schedulerFlags: options.schedulerFlags,
+      persistenceNetmask: options.persistenceNetmask ?? (family === 4 ? 32 : 128),
+      check: options.check,
+      name: value.name,
+      vip: value.vip,
+      port: value.port,
+      family,
+      destinations,
+      revision: value.revision,
     },
   };
 }
 
-const { options: __, ...bare } = SERVICE.entries;
-const BARE_SERVICE = v.object(bare);
+const nameOfDestination = (row: DestinationRow) =>
+  `real server ${row.address}:${row.port} of service "${row.service}"`;
 
 function destinationOf(row: DestinationRow): Checked<Destination> {
-  const what = `real server ${row.address}:${row.port} of service "${row.service}"`;
-  const { value, problem } = checkRow(DESTINATION, row, what);
-  if (problem !== undefined) return { problem };
-  const { address, port, weight, upper, lower, drainUntil } = value;
+  const checked = checkRow(DESTINATION, row, nameOfDestination);
+  if (checked.problem !== undefined) return checked;
+  const { address, port, weight, upper, lower, drainUntil } = checked.value;
   return {
-    value: {
-      ...{ address, port, weight, upper, lower },
-      ...(drainUntil > 0 && { draining: { deadline: drainUntil } }),
-    },
+    value: drainUntil > 0
+      ? { address, port, weight, upper, lower, draining: { deadline: drainUntil } }
+      : { address, port, weight, upper, lower },
   };
 }
 
