@@ -33,13 +33,23 @@ function reads(text: string, parse: (text: string) => unknown): boolean {
 /** Nearly all addresses; to read each properly takes longer than all else that is done with a row. */
 const PLAIN = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-// One step each, where a pipe of valibot's would have three or four: there are a hundred thousand rows.
+/** Whether it is an address. */
+export function isAddress(value: unknown): value is string {
+  return typeof value === "string" && (PLAIN.test(value) || reads(value, canonicalAddress));
+}
+
+/** Whether it is a whole number, not negative. */
+export function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/** Whether it is a port. */
+export function isPort(value: unknown): value is number {
+  return isCount(value) && value > 0 && value < 65536;
+}
 
 /** Text that is an address. */
-export const addressText = v.custom<string>(
-  (text) => typeof text === "string" && (PLAIN.test(text) || reads(text, canonicalAddress)),
-  "it is no address",
-);
+export const addressText = v.custom<string>(isAddress, "it is no address");
 
 /** Text that is a network. */
 export const prefixText = v.custom<string>(
@@ -48,16 +58,10 @@ export const prefixText = v.custom<string>(
 );
 
 /** A whole number, not negative. */
-export const count = v.custom<number>(
-  (number) => Number.isSafeInteger(number) && (number as number) >= 0,
-  "it is no whole number",
-);
+export const count = v.custom<number>(isCount, "it is no whole number");
 
 /** A port. */
-export const portNumber = v.custom<number>(
-  (number) => Number.isInteger(number) && (number as number) > 0 && (number as number) < 65536,
-  "it is no port",
-);
+export const portNumber = v.custom<number>(isPort, "it is no port");
 
 /** A shape whose value stays just as it is: with what it does not name, and with its keys in their order. */
 export function asWritten<Schema extends v.GenericSchema>(schema: Schema) {
