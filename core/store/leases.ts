@@ -9,6 +9,7 @@ import { KnetError } from "../base/error.ts";
 import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
+import { readMany } from "./bulk.ts";
 import { LEASE_COLUMNS, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
 import { purgeTombstones, raiseRevision } from "./revision.ts";
 import { type RowProblem, usable } from "./row_check.ts";
@@ -28,12 +29,10 @@ export interface LeaseList {
 const live = eq(leaseTable.deleted, 0);
 
 /** All leases, or those of one family, in the order of their subnets' text. */
-export async function liveLeases(
-  { db }: Pick<Transaction, "db">,
-  family?: Family,
-): Promise<LeaseList> {
-  const rows = await db.select(LEASE_COLUMNS).from(leaseTable)
+export async function liveLeases(tx: Transaction, family?: Family): Promise<LeaseList> {
+  const select = tx.db.select(LEASE_COLUMNS).from(leaseTable)
     .where(family === undefined ? live : and(live, eq(leaseTable.family, family)));
+  const rows = await readMany(tx, LEASE_COLUMNS, select);
   const problems: RowProblem[] = [];
   const unreadable: Pick<Lease, "nodeId" | "subnet">[] = [];
   const leases = usable(rows, (row: LeaseRow) => {

@@ -88,7 +88,7 @@ const TIMEOUTS = v.object({ document: jsonOf(asWritten(TIMEOUTS_SHAPE)) });
 export function rowOfService(
   service: Service,
   revision: number,
-): typeof serviceTable.$inferInsert {
+): typeof serviceTable.$inferSelect {
   const { name, vip, port, protocol } = service;
   const {
     scheduler,

@@ -15,7 +15,7 @@ import {
 } from "../services/service.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
-import { inParts } from "./parts.ts";
+import { inParts, readMany } from "./bulk.ts";
 import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
 import type { RowProblem } from "./row_check.ts";
 import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
@@ -29,14 +29,14 @@ type Reader = Pick<Transaction, "db">;
 const live = eq(serviceTable.deleted, 0);
 
 async function allServices(
-  { db, many }: Transaction,
+  tx: Transaction,
   problems: RowProblem[],
 ): Promise<Service[]> {
-  const services = db.select(SERVICE_COLUMNS).from(serviceTable).where(live);
-  const destinations = db.select(DESTINATION_COLUMNS).from(destinationTable);
+  const services = tx.db.select(SERVICE_COLUMNS).from(serviceTable).where(live);
+  const destinations = tx.db.select(DESTINATION_COLUMNS).from(destinationTable);
   return joinRows(
-    await many(SERVICE_COLUMNS, services),
-    await many(DESTINATION_COLUMNS, destinations),
+    await readMany(tx, SERVICE_COLUMNS, services),
+    await readMany(tx, DESTINATION_COLUMNS, destinations),
     problems,
   );
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Column } from "drizzle-orm";
 import { drizzle, type PgRemoteDatabase } from "drizzle-orm/pg-proxy";
 import type { Engine, Query, SqlValue } from "./engine.ts";
 
@@ -15,19 +14,10 @@ export interface Transaction {
   readonly db: Database;
   /** Store's clock, milliseconds since the epoch. */
   readonly now: number;
-  /**
-   * Rows of a select of columns as they are, which may be very many: drizzle maps value by value, and takes longer than the database.
-   *
-   * @param columns Those of the select.
-   */
-  many<T>(columns: Readonly<Record<keyof T, Column>>, select: Select<T>): Promise<T[]>;
+  /** What `db` runs its statements by. Use it through `bulk.ts` only. */
+  readonly query: Query;
   /** Tells others, inside a write, that something changed. */
   announce(): Promise<void>;
-}
-
-/** A select of drizzle's that has not run. */
-interface Select<T> extends PromiseLike<T[]> {
-  toSQL(): { readonly sql: string; readonly params: unknown[] };
 }
 
 /**
@@ -50,20 +40,5 @@ export function readFrom<T>(engine: Engine, work: (tx: Transaction) => Promise<T
 }
 
 function transaction(engine: Engine, query: Query, now: number): Transaction {
-  return {
-    db: databaseOver(query),
-    now,
-    many: (columns, select) => readMany(query, Object.keys(columns), select),
-    announce: () => engine.announce(query),
-  };
-}
-
-async function readMany<T>(query: Query, names: string[], select: Select<T>): Promise<T[]> {
-  const { sql, params } = select.toSQL();
-  const rows = await query(sql, params as SqlValue[]);
-  return rows.map((values) => {
-    const row: Record<string, SqlValue> = {};
-    for (let at = 0; at < names.length; at++) row[names[at]!] = values[at]!;
-    return row as T;
-  });
+  return { db: databaseOver(query), query, now, announce: () => engine.announce(query) };
 }
