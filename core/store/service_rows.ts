@@ -82,7 +82,7 @@ const DESTINATION = v.object({
   drainUntil: count,
 });
 
-const TIMEOUTS = v.object({ document: jsonOf(asWritten(TIMEOUTS_SHAPE)) });
+const TIMEOUTS = jsonOf(asWritten(TIMEOUTS_SHAPE));
 
 /** A service's row. */
 export function rowOfService(
@@ -125,8 +125,7 @@ export function rowOfDestination(service: string, one: Destination): Destination
 
 /** Timeouts of their row. */
 export function timeoutsOf(row: { readonly document: string }): Checked<ServiceTimeouts> {
-  const { value, problem } = checkRow(TIMEOUTS, row, () => "timeouts of services");
-  return problem === undefined ? { value: value.document } : { problem };
+  return checkRow(TIMEOUTS, row.document, () => "timeouts of services");
 }
 
 const { options: _options, ...bare } = SERVICE.entries;
