@@ -76,7 +76,7 @@ export function table(
     ...rows.map((row) => row.map((cell) => textOf(cell) === "" ? "-" : cell)),
   ];
   const widths = headings.map((_, column) =>
-    Math.max(...all.map((row) => textOf(row[column] ?? "").length))
+    all.reduce((width, row) => Math.max(width, textOf(row[column] ?? "").length), 0)
   );
   return all.map((row) =>
     row.map((cell, column) => {

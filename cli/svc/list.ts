@@ -23,13 +23,15 @@ async function look(store: Store, settings: Settings) {
     askServices(settings),
   ]);
   const local = report && new Map(report.services.map((one) => [one.name, one]));
-  const document = {
-    revision,
-    timeouts,
-    services: sorted(services).map((one) => serviceDocument(one, local?.get(one.name))),
+  const all = sorted(services);
+  return {
+    document: () => ({
+      revision,
+      timeouts,
+      services: all.map((one) => serviceDocument(one, local?.get(one.name))),
+    }),
+    text: () => all.length === 0 ? "No services" : serviceTable(all, local),
   };
-  const text = services.length === 0 ? "No services" : serviceTable(services, local);
-  return { document, text };
 }
 
 /** `knet svc ls`. */
@@ -47,13 +49,13 @@ export const list = defineCommand({
       for (;;) {
         const { document, text } = await look(store, settings);
         if (!options.watch) {
-          if (settings.json) printJson(document);
-          else print(text);
+          if (settings.json) printJson(document());
+          else print(text());
           return;
         }
-        if (settings.json) print(JSON.stringify(document));
-        else if (Deno.stdout.isTerminal()) print(CLEAR + text);
-        else print(`${text}\n`);
+        if (settings.json) print(JSON.stringify(document()));
+        else if (Deno.stdout.isTerminal()) print(CLEAR + text());
+        else print(`${text()}\n`);
         await new Promise((resolve) => setTimeout(resolve, WATCH));
       }
     }),

@@ -68,10 +68,12 @@ function trafficCells(local: ServiceReport | undefined): string[] {
 
 /** Services in the order of their names as people count. */
 export function sorted(services: readonly Service[]): Service[] {
-  return services.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  // localeCompare() looks the language up at each of its calls: half a second for 20,000 services.
+  const { compare } = new Intl.Collator("en", { numeric: true });
+  return services.toSorted((a, b) => compare(a.name, b.name));
 }
 
-/** All services as a table; with what the agent says, connections and rates too. */
+/** Services as a table, in the order given; with what the agent says, connections and rates too. */
 export function serviceTable(
   services: readonly Service[],
   local: ReadonlyMap<string, ServiceReport> | undefined,
@@ -79,7 +81,7 @@ export function serviceTable(
   const more = local === undefined ? [] : ["state", "active", "conn/s", "bytes/s in/out"];
   return table(
     ["name", "virtual server", "scheduler", "forward", "real servers", ...more],
-    sorted(services).map((service) => [
+    services.map((service) => [
       service.name,
       endpointOf(service),
       service.scheduler,

@@ -4,7 +4,6 @@
  * @module
  */
 import { gt } from "drizzle-orm";
-import * as v from "valibot";
 import { CONFIG_SHAPE } from "../cluster/cluster_shapes.ts";
 import { type ClusterConfig, differences } from "../cluster/config.ts";
 import { isUntaken } from "../cluster/allocate.ts";
@@ -16,7 +15,7 @@ import { configTable } from "./schema.ts";
 import { refuseNetworkOfServices } from "./services.ts";
 import type { Transaction } from "./transaction.ts";
 
-const SHAPE = v.object({ document: jsonOf(asWritten(CONFIG_SHAPE)) });
+const SHAPE = jsonOf(asWritten(CONFIG_SHAPE));
 
 /**
  * The configuration; undefined if there is none, or none above the revision `since`.
@@ -30,8 +29,8 @@ export async function readConfig(
   const [row] = await db.select({ document: configTable.document }).from(configTable)
     .where(gt(configTable.revision, since));
   if (row === undefined) return undefined;
-  const { value, problem } = checkRow(SHAPE, row, "cluster configuration");
-  if (problem === undefined) return value.document;
+  const { value, problem } = checkRow(SHAPE, row.document, () => "cluster configuration");
+  if (problem === undefined) return value;
   throw new KnetError(
     `Cannot use the cluster configuration in the store: ${problem.state}`,
     { exitCode: 4, remedy: "Install a newer knet on this host, or correct the row in knet_config" },

@@ -5,6 +5,7 @@
  */
 import { getTableColumns } from "drizzle-orm";
 import * as v from "valibot";
+import { word } from "../base/shape.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
 import {
   addressText,
@@ -17,7 +18,7 @@ import {
 } from "./row_check.ts";
 import { leaseTable } from "./schema.ts";
 
-const { deleted: _, ...columns } = getTableColumns(leaseTable);
+const { deleted: _deleted, ...columns } = getTableColumns(leaseTable);
 
 /** Columns that {@linkcode leaseOf} needs. */
 export const LEASE_COLUMNS = columns;
@@ -32,10 +33,10 @@ const SHAPE = v.object({
   nodeName: v.string(),
   subnet: prefixText,
   publicIp: addressText,
-  backend: v.string(),
+  backend: word<Lease["backend"]>(),
   backendData: jsonOf(asWritten(v.object({
-    mac: v.optional(v.string()),
-    vni: v.optional(v.number()),
+    mac: v.exactOptional(v.string()),
+    vni: v.exactOptional(v.number()),
   }))),
   bootId: v.string(),
   agentId: v.string(),
@@ -46,12 +47,13 @@ const SHAPE = v.object({
   revision: count,
 });
 
+function nameOf({ nodeName, subnet }: LeaseRow): string {
+  return nodeName ? `lease of node "${nodeName}"` : `lease of ${subnet}`;
+}
+
 /** A row's lease. */
 export function leaseOf(row: LeaseRow): Checked<Lease> {
-  const what = row.nodeName === "" || typeof row.nodeName !== "string"
-    ? `lease of ${row.subnet}`
-    : `lease of node "${row.nodeName}"`;
-  return checkRow(SHAPE, row, what) as Checked<Lease>;
+  return checkRow(SHAPE, row, nameOf);
 }
 
 /** A lease's row. */

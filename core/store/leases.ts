@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { and, asc, eq, gt } from "drizzle-orm";
+import { and, eq, gt } from "drizzle-orm";
 import { canonicalAddress, formatPrefix, parsePrefix } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
+import { readMany } from "./bulk.ts";
 import { LEASE_COLUMNS, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
 import { purgeTombstones, raiseRevision } from "./revision.ts";
 import { type RowProblem, usable } from "./row_check.ts";
@@ -27,15 +28,11 @@ export interface LeaseList {
 
 const live = eq(leaseTable.deleted, 0);
 
-/** All leases in the order of their subnets' text; those of one family in any order. */
-export async function liveLeases(
-  { db }: Pick<Transaction, "db">,
-  family?: Family,
-): Promise<LeaseList> {
-  const all = db.select(LEASE_COLUMNS).from(leaseTable);
-  const rows = family === undefined
-    ? await all.where(live).orderBy(asc(leaseTable.subnet))
-    : await all.where(and(live, eq(leaseTable.family, family)));
+/** All leases, or those of one family, in the order of their subnets' text. */
+export async function liveLeases(tx: Transaction, family?: Family): Promise<LeaseList> {
+  const select = tx.db.select(LEASE_COLUMNS).from(leaseTable)
+    .where(family === undefined ? live : and(live, eq(leaseTable.family, family)));
+  const rows = await readMany(tx, LEASE_COLUMNS, select);
   const problems: RowProblem[] = [];
   const unreadable: Pick<Lease, "nodeId" | "subnet">[] = [];
   const leases = usable(rows, (row: LeaseRow) => {
@@ -43,6 +40,8 @@ export async function liveLeases(
     if (checked.problem !== undefined) unreadable.push(row);
     return checked;
   }, problems);
+  // Sorted here: the databases' collations differ.
+  leases.sort((a, b) => a.subnet < b.subnet ? -1 : 1);
   return { leases, problems, unreadable };
 }
 

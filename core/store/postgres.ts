@@ -6,12 +6,10 @@
 import postgres from "postgres";
 import { monotonicClock } from "../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
-import { readTextIfPresent } from "../base/files.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { migrate } from "./migrate.ts";
-import { passwordOfFile } from "./pgpass.ts";
-import { connectTls } from "./postgres_tls.ts";
-import { describeTarget, parsePostgresUrl, type PostgresTarget } from "./postgres_url.ts";
+import { passwordFor, places } from "./postgres_places.ts";
+import { describeTarget, parsePostgresUrl } from "./postgres_url.ts";
 
 type Sql = ReturnType<typeof postgres>;
 
@@ -51,55 +49,6 @@ function postgresError(location: string, error: unknown): Error {
     });
   }
   return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
-}
-
-/** What the URL leaves to PGPASSFILE, which the `postgres` package does not know. */
-function passwordFor(target: PostgresTarget): string | undefined {
-  if (target.password !== undefined) return target.password;
-  const { database, user } = target;
-  for (const { host, port } of target.hosts) {
-    const found = passwordOfFile({ host, port: `${port}`, database, user });
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
-function needText(path: string): string {
-  const text = readTextIfPresent(path);
-  if (text !== undefined) return text;
-  throw new KnetError(`Cannot open the store: there is no file "${path}"`, {
-    exitCode: 2,
-    remedy: "Correct the path in the store's URL",
-  });
-}
-
-/** Several hosts as arrays, one as it is: the package finds a Unix socket only so. */
-function places({ hosts, tls }: PostgresTarget): Record<string, unknown> {
-  const first = hosts[0]!;
-  if (first.host.startsWith("/")) return { path: `${first.host}/.s.PGSQL.${first.port}` };
-  const place = hosts.length > 1
-    ? { host: hosts.map(({ host }) => host), port: hosts.map(({ port }) => port) }
-    : { ...first };
-  if (tls === undefined) return place;
-  const authority = tls.rootCert === undefined ? undefined : needText(tls.rootCert);
-  return { ...place, socket: connectInTurn(hosts, authority) };
-}
-
-/** Takes the next host with each call, and the one after if that does not answer: with a socket of ours the package does not. */
-function connectInTurn(
-  hosts: PostgresTarget["hosts"],
-  authority: string | undefined,
-): () => ReturnType<typeof connectTls> {
-  let next = 0;
-  return async () => {
-    for (let tries = 1;; tries++) {
-      try {
-        return await connectTls(hosts[next++ % hosts.length]!, authority);
-      } catch (error) {
-        if (tries >= hosts.length) throw error;
-      }
-    }
-  };
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { sql } from "drizzle-orm";
 import type { Service } from "../services/service.ts";
-import { inParts } from "./parts.ts";
+import { insertMany } from "./bulk.ts";
 import { destinationTable, serviceTable } from "./schema.ts";
 import { rowOfDestination, rowOfService } from "./service_rows.ts";
 import type { Transaction } from "./transaction.ts";
@@ -19,27 +19,30 @@ const REPLACED = {
   protocol: given(serviceTable.protocol),
   options: given(serviceTable.options),
   revision: given(serviceTable.revision),
-  deleted: 0,
+  deleted: given(serviceTable.deleted),
 };
 
 /** Writes services whole. Destinations that they had before have to be gone already. */
 export async function putServices(
-  { db }: Pick<Transaction, "db">,
+  tx: Pick<Transaction, "db" | "query">,
   services: readonly Service[],
   revision: number,
 ): Promise<void> {
-  await inParts(
+  const { db } = tx;
+  await insertMany(
+    tx,
+    serviceTable,
     services.map((service) => rowOfService(service, revision)),
     (part) =>
       db.insert(serviceTable).values(part)
         .onConflictDoUpdate({ target: serviceTable.name, set: REPLACED }),
-    7,
   );
-  await inParts(
+  await insertMany(
+    tx,
+    destinationTable,
     services.flatMap(({ name, destinations }) =>
       destinations.map((one) => rowOfDestination(name, one))
     ),
     (part) => db.insert(destinationTable).values(part),
-    7,
   );
 }

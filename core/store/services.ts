@@ -15,11 +15,11 @@ import {
 } from "../services/service.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
-import { inParts } from "./parts.ts";
+import { inParts, readMany } from "./bulk.ts";
 import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
 import type { RowProblem } from "./row_check.ts";
 import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
-import { joinRows, SERVICE_COLUMNS, timeoutsOf } from "./service_rows.ts";
+import { DESTINATION_COLUMNS, joinRows, SERVICE_COLUMNS, timeoutsOf } from "./service_rows.ts";
 import { putServices } from "./service_writes.ts";
 import type { Changes } from "./store.ts";
 import type { Transaction } from "./transaction.ts";
@@ -28,10 +28,15 @@ type Reader = Pick<Transaction, "db">;
 
 const live = eq(serviceTable.deleted, 0);
 
-async function allServices({ db }: Reader, problems: RowProblem[]): Promise<Service[]> {
+async function allServices(
+  tx: Transaction,
+  problems: RowProblem[],
+): Promise<Service[]> {
+  const services = tx.db.select(SERVICE_COLUMNS).from(serviceTable).where(live);
+  const destinations = tx.db.select(DESTINATION_COLUMNS).from(destinationTable);
   return joinRows(
-    await db.select(SERVICE_COLUMNS).from(serviceTable).where(live),
-    await db.select().from(destinationTable),
+    await readMany(tx, SERVICE_COLUMNS, services),
+    await readMany(tx, DESTINATION_COLUMNS, destinations),
     problems,
   );
 }
@@ -50,11 +55,12 @@ async function withDestinations(
 }
 
 async function readServices(
-  { db }: Reader,
+  tx: Transaction,
   scope: ServiceScope,
   problems: RowProblem[],
 ): Promise<Service[]> {
-  if (scope === "all") return await allServices({ db }, problems);
+  const { db } = tx;
+  if (scope === "all") return await allServices(tx, problems);
   const select = () => db.select(SERVICE_COLUMNS).from(serviceTable);
   const named = await inParts(
     scope.names,

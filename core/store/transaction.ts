@@ -14,6 +14,8 @@ export interface Transaction {
   readonly db: Database;
   /** Store's clock, milliseconds since the epoch. */
   readonly now: number;
+  /** What `db` runs its statements by. Use it through `bulk.ts` only. */
+  readonly query: Query;
   /** Tells others, inside a write, that something changed. */
   announce(): Promise<void>;
 }
@@ -38,5 +40,5 @@ export function readFrom<T>(engine: Engine, work: (tx: Transaction) => Promise<T
 }
 
 function transaction(engine: Engine, query: Query, now: number): Transaction {
-  return { db: databaseOver(query), now, announce: () => engine.announce(query) };
+  return { db: databaseOver(query), query, now, announce: () => engine.announce(query) };
 }

@@ -1,0 +1,105 @@
+// Rows that make no sense, edited by hand or written by a newer knet: each is left out and named, the rest goes on.
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import postgres from "postgres";
+import { engines, refusal } from "../support/store_engines.ts";
+import { requestOf } from "../support/lease_driver.ts";
+import { service } from "../support/services.ts";
+
+/** Changes rows behind the store's back. */
+async function byHand(url: string, ...statements: string[]): Promise<void> {
+  if (url.startsWith("sqlite:")) {
+    const database = new DatabaseSync(url.slice("sqlite:".length));
+    for (const sql of statements) database.exec(sql);
+    database.close();
+    return;
+  }
+  const schema = new URL(url).searchParams.get("schema")!;
+  const sql = postgres(url.split("?")[0]!, { max: 1, onnotice: () => {} });
+  await sql.unsafe(`set search_path to ${schema}`);
+  for (const text of statements) await sql.unsafe(text);
+  await sql.end();
+}
+
+for (const [name, start] of Object.entries(engines)) {
+  Deno.test(`Rows that make no sense (${name})`, async (test) => {
+    await using engine = await start();
+
+    await test.step(`${name}: leases`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        for (const n of ["one", "two", "three"]) {
+          await a.acquireLease(requestOf(n, `192.168.2.${n.length}1`));
+        }
+        await byHand(
+          url,
+          "update knet_leases set public_ip = 'nowhere' where node_id = 'one'",
+          "update knet_leases set backend_data = '{' where node_id = 'two'",
+        );
+        const { leases, problems } = await b.listLeases();
+        assert.deepEqual(leases.map(({ nodeId }) => nodeId), ["three"]);
+        assert.deepEqual(problems.map(({ what }) => what).sort(), [
+          'lease of node "one"',
+          'lease of node "two"',
+        ]);
+        assert.match(
+          problems.find(({ what }) => what.includes("one"))!.state,
+          /publicIp.*no address/,
+        );
+        const { problems: told, leases: seen } = await b.changesSince(0);
+        assert.deepEqual([told.length, seen.length], [2, 1]);
+        // Nobody gets their subnets, and they themselves come back to them.
+        const { lease } = await b.acquireLease(requestOf("four", "192.168.2.200"));
+        assert.equal(lease.subnet, "10.244.3.0/24");
+        const again = await b.acquireLease({
+          ...requestOf("one", "192.168.2.31"),
+          previousSubnet: "10.244.0.0/24",
+        });
+        assert.equal(again.lease.subnet, "10.244.0.0/24");
+        assert.equal((await b.listLeases()).problems.length, 1);
+      }));
+
+    await test.step(`${name}: services and real servers`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        const put = ["one", "two", "three", "four"].map((each, n) =>
+          service(each, { port: 80 + n })
+        );
+        await a.editServices("all", () => ({ put, result: 0 }));
+        await byHand(
+          url,
+          "update knet_services set vip = 'x' where name = 'one'",
+          `update knet_services set options = '{"scheduler":7}' where name = 'two'`,
+          "update knet_destinations set weight = -1 where service = 'three' and address = '10.244.1.1'",
+          `update knet_services set options = '{"scheduler":"newest","more":1}' where name = 'four'`,
+        );
+        const { services, problems } = await b.listServices();
+        assert.deepEqual(
+          services.map((one) => [one.name, one.scheduler, one.destinations.length]),
+          [
+            ["four", "newest", 2],
+            ["three", "rr", 1],
+          ],
+        );
+        assert.deepEqual(problems.map(({ what }) => what).sort(), [
+          'real server 10.244.1.1:8080 of service "three"',
+          'service "one"',
+          'service "two"',
+        ]);
+        assert.equal((await b.getService("one")).service, undefined);
+        assert.equal((await b.getService("three")).service?.destinations.length, 1);
+      }));
+
+    await test.step(`${name}: timeouts and configuration`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        const timeouts = { tcp: 900, tcpfin: 30, udp: 60 };
+        await a.editServices("all", () => ({ timeouts, result: 0 }));
+        await byHand(url, "update knet_service_timeouts set document = '[]'");
+        const listed = await b.listServices();
+        assert.deepEqual(listed.timeouts, { tcp: 0, tcpfin: 0, udp: 0 });
+        assert.deepEqual(listed.problems.map(({ what }) => what), ["timeouts of services"]);
+        await byHand(url, `update knet_config set document = '{"network":"10.244.0.0/16"}'`);
+        const refused = refusal(/^Cannot use the cluster configuration in the store: it has no /);
+        await assert.rejects(b.getConfig(), refused);
+        await assert.rejects(b.changesSince(0), refused);
+      }));
+  });
+}
