@@ -10,7 +10,6 @@ import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./options.ts";
 import { parseOption } from "./parse.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
-import { nearest } from "./suggest.ts";
 
 /** The global options with their defaults. */
 export interface Settings {
@@ -157,50 +156,11 @@ async function readConfigFile(
       context,
     );
   }
-  const entries = await entriesOf(await parseYaml(file.text, name, context), name, context);
+  const { fileEntries } = await import("./config_file.ts");
+  const entries = fileEntries(file.text, name, Object.keys(FILE_OPTIONS), context);
   const store = entries.find(([key]) => key === "store")?.[1];
   if (typeof store === "string" && hidePasswords(store) !== store && (file.mode & 0o044) !== 0) {
     warnings.push(`The store's password in "${name}" can be read by others: chmod 0600 "${name}"`);
   }
   return entries;
-}
-
-async function parseYaml(text: string, name: string, context: string): Promise<unknown> {
-  const { parse } = await import("yaml");
-  try {
-    return parse(text);
-  } catch (error) {
-    // Only the first line: the rest quotes the file, which may hold a password.
-    const reason = String(error instanceof Error ? error.message : error).split("\n")[0] ?? "";
-    throw new UsageError(
-      `Cannot read the configuration file "${name}": ${hidePasswords(reason.replace(/:$/, ""))}`,
-      context,
-    );
-  }
-}
-
-async function entriesOf(
-  document: unknown,
-  name: string,
-  context: string,
-): Promise<[name: string, text: string | boolean][]> {
-  const v = await import("valibot");
-  const wrong = (state: string) =>
-    new UsageError(`Cannot read the configuration file "${name}": ${state}`, context);
-  const list = v.safeParse(v.nullish(v.record(v.string(), v.unknown())), document);
-  if (!list.success || Array.isArray(document)) {
-    throw wrong('it is not a list of "option: value" lines');
-  }
-  const single = v.union([v.string(), v.boolean(), v.pipe(v.number(), v.transform(String))]);
-  return Object.entries(list.output ?? {}).map(([key, held]) => {
-    if (!Object.hasOwn(FILE_OPTIONS, key)) {
-      const meant = nearest(key, Object.keys(FILE_OPTIONS));
-      throw wrong(
-        `it has no option "${key}"` + (meant === undefined ? "" : `, did you mean "${meant}"?`),
-      );
-    }
-    const value = v.safeParse(single, held);
-    if (!value.success) throw wrong(`"${key}" is not a single value`);
-    return [key, value.output];
-  });
 }

@@ -1,0 +1,50 @@
+/**
+ * The configuration file: options of every command and of the agent, one a line. Loaded only where there is one.
+ *
+ * @module
+ */
+import * as v from "valibot";
+import { parse } from "yaml";
+import { hidePasswords, UsageError } from "./errors.ts";
+import { nearest } from "./suggest.ts";
+
+const LIST = v.nullish(v.pipe(v.custom((held) => !Array.isArray(held)), v.looseObject({})));
+const VALUE = v.union([v.string(), v.boolean(), v.pipe(v.number(), v.transform(String))]);
+
+/**
+ * What the file says, in its order.
+ *
+ * @param name of the file, for messages.
+ * @param known names of options.
+ * @throws {UsageError} if it is no list of options, or has one that there is not.
+ */
+export function fileEntries(
+  text: string,
+  name: string,
+  known: readonly string[],
+  context: string,
+): [name: string, text: string | boolean][] {
+  const wrong = (state: string) =>
+    new UsageError(`Cannot read the configuration file "${name}": ${state}`, context);
+  let document: unknown;
+  try {
+    document = parse(text);
+  } catch (error) {
+    // Only the first line: the rest quotes the file, which may hold a password.
+    const reason = String(error instanceof Error ? error.message : error).split("\n")[0] ?? "";
+    throw wrong(hidePasswords(reason.replace(/:$/, "")));
+  }
+  const list = v.safeParse(LIST, document);
+  if (!list.success) throw wrong('it is not a list of "option: value" lines');
+  return Object.entries(list.output ?? {}).map(([key, held]) => {
+    if (!known.includes(key)) {
+      const meant = nearest(key, known);
+      throw wrong(
+        `it has no option "${key}"` + (meant === undefined ? "" : `, did you mean "${meant}"?`),
+      );
+    }
+    const value = v.safeParse(VALUE, held);
+    if (!value.success) throw wrong(`"${key}" is not a single value`);
+    return [key, value.output];
+  });
+}
