@@ -11,7 +11,7 @@ import type { Query } from "./engine.ts";
 import { MIGRATIONS } from "./migrations/embedded.ts";
 import { readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
-import { databaseOver } from "./transaction.ts";
+import { databaseOver, unwrapped } from "./transaction.ts";
 
 /** Version of the schema that this knet writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length;
@@ -44,7 +44,11 @@ export interface MigratedDatabase {
  *
  * @throws {KnetError} exit code 4 if the schema is too new.
  */
-export async function migrate(database: MigratedDatabase): Promise<void> {
+export function migrate(database: MigratedDatabase): Promise<void> {
+  return unwrapped(bringUp(database));
+}
+
+async function bringUp(database: MigratedDatabase): Promise<void> {
   const { query, name, hasTables, locked } = database;
   const db = databaseOver(query);
   const version = async () => {

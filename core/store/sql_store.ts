@@ -15,15 +15,9 @@ import { editServices, getService, listServices, sweepDrained } from "./services
 import type { Store } from "./store.ts";
 import { readFrom, type Transaction, writeTo } from "./transaction.ts";
 
-/** Logs each sentence once. */
-function logOnce(): (sentence: string) => Promise<void> {
-  const told = new Set<string>();
-  return async (sentence) => {
-    if (told.has(sentence)) return;
-    told.add(sentence);
-    const { getLogger } = await import("@logtape/logtape");
-    getLogger(["knet", "store"]).warn("{sentence}", { sentence });
-  };
+async function log(sentence: string): Promise<void> {
+  const { getLogger } = await import("@logtape/logtape");
+  getLogger(["knet", "store"]).warn("{sentence}", { sentence });
 }
 
 /**
@@ -33,15 +27,20 @@ function logOnce(): (sentence: string) => Promise<void> {
  */
 export function sqlStore(
   engine: Engine,
-  warn: (sentence: string) => void | Promise<void> = logOnce(),
+  warn: (sentence: string) => void | Promise<void> = log,
 ): Store {
   const read = <T>(work: (tx: Transaction) => Promise<T>) => readFrom(engine, work);
   const write = <T>(work: (tx: Transaction) => Promise<T>) => writeTo(engine, work);
+  const known = new Set<string>();
   const told = async <T extends { readonly problems: readonly RowProblem[] }>(
     reading: Promise<T>,
   ) => {
     const result = await reading;
-    for (const problem of result.problems) await warn(describeProblem(problem));
+    for (const sentence of result.problems.map(describeProblem)) {
+      if (known.has(sentence)) continue;
+      known.add(sentence);
+      await warn(sentence);
+    }
     return result;
   };
   const { hostClock } = engine;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DrizzleQueryError } from "drizzle-orm/errors";
 import { drizzle, type PgRemoteDatabase } from "drizzle-orm/pg-proxy";
 import type { Engine, Query, SqlValue } from "./engine.ts";
 
@@ -29,14 +30,23 @@ export function databaseOver(query: Query): Database {
   }));
 }
 
+/** What drizzle's own error about a query is really about: the engine's error, by which it is told whether the store is away. */
+export async function unwrapped<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof DrizzleQueryError && error.cause !== undefined ? error.cause : error;
+  }
+}
+
 /** Runs a transaction that no other writer interleaves with. */
 export function writeTo<T>(engine: Engine, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return engine.write((query, now) => work(transaction(engine, query, now)));
+  return engine.write((query, now) => unwrapped(work(transaction(engine, query, now))));
 }
 
 /** Runs a transaction that sees one state of the database. */
 export function readFrom<T>(engine: Engine, work: (tx: Transaction) => Promise<T>): Promise<T> {
-  return engine.read((query, now) => work(transaction(engine, query, now)));
+  return engine.read((query, now) => unwrapped(work(transaction(engine, query, now))));
 }
 
 function transaction(engine: Engine, query: Query, now: number): Transaction {

@@ -1,5 +1,6 @@
 // The ways to a Postgres: TLS, Unix sockets, several hosts of which one is down.
 import assert from "node:assert/strict";
+import postgres from "postgres";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
 import { Background } from "../support/exec.ts";
@@ -61,6 +62,18 @@ Deno.test("Ways to a Postgres", async (t) => {
       `postgres://knet:pw@127.0.0.1:1,127.0.0.1:${port}/postgres`,
     );
     assert.equal(store.location, `postgres://knet@127.0.0.1:1,127.0.0.1:${port}/postgres`);
+  });
+});
+
+Deno.test("A Postgres that refuses a statement is told by what it says, not by the statement", async () => {
+  await using server = await startPostgres();
+  assert.equal(await network(server.url), undefined);
+  const sql = postgres(server.url, { max: 1 });
+  await sql.unsafe("create role other login");
+  await sql.end();
+  await assert.rejects(network(server.url.replace("knet@", "other@")), {
+    message: /^Cannot use the database postgres:.*: permission denied for table knet_meta$/,
+    remedy: "Grant the user the right to create and use tables in its schema",
   });
 });
 

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { KnetError } from "../../core/base/error.ts";
-import { openStore } from "../../core/store/open.ts";
+import { openStore, type StoreOptions } from "../../core/store/open.ts";
 import type { Store } from "../../core/store/store.ts";
 import { startPostgres } from "./postgres.ts";
 
@@ -24,26 +24,29 @@ export type Fresh = (
   run: (a: Store, b: Store, url: string) => Promise<void>,
 ) => Promise<void>;
 
-/** Both engines; each is started for a file of tests. */
+/** Files in folders of their own. */
+function sqlite(options: StoreOptions): { fresh: Fresh } & AsyncDisposable {
+  return {
+    async fresh(request, run) {
+      const folder = await Deno.makeTempDir({ prefix: "knet-store-" });
+      try {
+        const url = `sqlite:${folder}/knet.db`;
+        await using a = await openStore(url, options);
+        await using b = await openStore(url, options);
+        await a.initConfig(makeClusterConfig(request));
+        await run(a, b, url);
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** Both engines, SQLite in this thread and as an agent has it; each is started for a file of tests. */
 export const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDisposable>> = {
-  // deno-lint-ignore require-await
-  async sqlite() {
-    return {
-      async fresh(request, run) {
-        const folder = await Deno.makeTempDir({ prefix: "knet-store-" });
-        try {
-          const url = `sqlite:${folder}/knet.db`;
-          await using a = await openStore(url);
-          await using b = await openStore(url);
-          await a.initConfig(makeClusterConfig(request));
-          await run(a, b, url);
-        } finally {
-          await Deno.remove(folder, { recursive: true });
-        }
-      },
-      async [Symbol.asyncDispose]() {},
-    };
-  },
+  sqlite: () => Promise.resolve(sqlite({})),
+  "sqlite in a worker": () => Promise.resolve(sqlite({ background: true })),
   async postgres() {
     const server = await startPostgres();
     let count = 0;
