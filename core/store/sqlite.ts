@@ -5,7 +5,7 @@
  */
 import { dirname } from "node:path";
 import { watchDirectory } from "../../ffi/inotify.ts";
-import { monotonicClock, wallClock } from "../base/clock.ts";
+import { monotonicClock, random, sleep, wallClock } from "../base/clock.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
 import { migrate } from "./migrate.ts";
@@ -43,8 +43,7 @@ export function sqliteEngine(path: string, deadline: number, background: boolean
         return await held.run(sql, parameters);
       } catch (error) {
         if (!(error instanceof SqliteBusyError) || monotonicClock() >= giveUp) throw error;
-        const pause = TRIES[Math.min(tries, TRIES.length - 1)]! * (0.5 + Math.random());
-        await new Promise((resolve) => setTimeout(resolve, pause));
+        await sleep(TRIES[Math.min(tries, TRIES.length - 1)]! * (0.5 + random()));
       }
     }
   };
