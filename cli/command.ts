@@ -44,6 +44,8 @@ export interface Command<Table extends OptionTable = OptionTable> {
   readonly words: readonly WordSpec[];
   readonly options: Table;
   readonly examples: readonly Example[];
+  /** Nothing that it loads logs but the store, which sets logging up when it has to. */
+  readonly hardlyLogs?: true;
   readonly run: (invocation: Invocation<Table>) => Promise<number | void>;
 }
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { logLater } from "../core/base/late_logging.ts";
 import type { Command, CommandGroup, Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { hidePasswords, reportOf, UsageError } from "./errors.ts";
@@ -10,7 +11,7 @@ import { globalOptions } from "./options.ts";
 import { paintError, print, printError } from "./output.ts";
 import { parseCommandLine, takeWord } from "./parse.ts";
 import type { OptionTable } from "./option_table.ts";
-import { resolveSettings } from "./settings.ts";
+import { resolveSettings, type Settings } from "./settings.ts";
 import { nearest } from "./suggest.ts";
 
 /** Runs a command line and resolves to the exit status. */
@@ -82,12 +83,17 @@ async function runCommand(command: Command, args: readonly string[]): Promise<nu
   checkWords(command, line.words, context);
   const read = async (): Promise<Invocation<OptionTable>> => {
     const { options, settings } = await resolveSettings(line.options, command.options, context);
-    const { cliLogger, startLogging } = await import("./log.ts");
-    await startLogging(settings.logLevel, settings.logFormat);
-    for (const warning of settings.warnings) cliLogger().warn(warning);
+    if (command.hardlyLogs && settings.warnings.length === 0) logLater(() => log(settings));
+    else await log(settings);
     return { options, words: line.words, settings, reread: read };
   };
   return await command.run(await read()) ?? 0;
+}
+
+async function log({ logLevel, logFormat, warnings }: Settings): Promise<void> {
+  const { cliLogger, startLogging } = await import("./log.ts");
+  await startLogging(logLevel, logFormat);
+  for (const warning of warnings) cliLogger().warn(warning);
 }
 
 function checkWords(command: Command, words: readonly string[], context: string): void {

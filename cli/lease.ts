@@ -26,6 +26,7 @@ async function withStore<T>(settings: Settings, work: (store: Store) => Promise<
 
 const list = defineCommand({
   name: "lease ls",
+  hardlyLogs: true,
   summary: "List all leases, expired and reserved ones too",
   words: [],
   options: {},
@@ -45,6 +46,7 @@ const list = defineCommand({
 
 const show = defineCommand({
   name: "lease show",
+  hardlyLogs: true,
   summary: "Show one lease in full",
   words: [NODE_WORD],
   options: {},
@@ -60,6 +62,7 @@ const show = defineCommand({
 
 const release = defineCommand({
   name: "lease release",
+  hardlyLogs: true,
   summary: "Give a lease back; its subnet is free for others",
   about: [
     "A host that lives keeps its lease unless --force is given. Reservations are removed this way, too.",
@@ -78,6 +81,7 @@ const release = defineCommand({
 
 const reserve = defineCommand({
   name: "lease reserve",
+  hardlyLogs: true,
   summary: "Keep a subnet for the host with a certain public address",
   words: [{ name: "SUBNET", help: "The subnet, 10.244.7.0/24" }],
   options: {
@@ -110,6 +114,7 @@ const reserve = defineCommand({
 
 const prune = defineCommand({
   name: "lease prune",
+  hardlyLogs: true,
   summary: "Remove all leases that have expired",
   about: ["Expiry alone removes nothing: the network outlives a store that is away. This does."],
   words: [],

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig, readConfig } from "./cluster_config.ts";
 import type { Engine } from "./engine.ts";
@@ -16,6 +17,7 @@ import type { Store } from "./store.ts";
 import { readFrom, type Transaction, writeTo } from "./transaction.ts";
 
 async function log(sentence: string): Promise<void> {
+  await loggingBegun();
   const { getLogger } = await import("@logtape/logtape");
   getLogger(["knet", "store"]).warn("{sentence}", { sentence });
 }
