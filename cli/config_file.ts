@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { parse } from "yaml";
 import { hidePasswords, UsageError } from "./errors.ts";
-import { nearest } from "./suggest.ts";
+import { didYouMean } from "./suggest.ts";
 
 const LIST = v.nullish(v.pipe(v.custom((held) => !Array.isArray(held)), v.looseObject({})));
 const VALUE = v.union([v.string(), v.boolean(), v.pipe(v.number(), v.transform(String))]);
@@ -38,10 +38,7 @@ export function fileEntries(
   if (!list.success) throw wrong('it is not a list of "option: value" lines');
   return Object.entries(list.output ?? {}).map(([key, held]) => {
     if (!known.includes(key)) {
-      const meant = nearest(key, known);
-      throw wrong(
-        `it has no option "${key}"` + (meant === undefined ? "" : `, did you mean "${meant}"?`),
-      );
+      throw wrong(`it has no option "${key}"` + didYouMean(key, known));
     }
     const value = v.safeParse(VALUE, held);
     if (!value.success) throw wrong(`"${key}" is not a single value`);

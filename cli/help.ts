@@ -1,107 +1,92 @@
 /**
- * Help pages, made from the commands' own descriptions.
+ * How help pages look.
  *
  * @module
  */
-import { Help } from "commander";
-import type { Command, CommandEntry, CommandGroup } from "./command.ts";
-import { globalOptions } from "./options.ts";
+import { type Command as Parser, Help, type Option } from "commander";
+import type { Example } from "./command.ts";
 import { paint } from "./output.ts";
-import type { OptionTable } from "./option_table.ts";
 
-const WIDTH = 80;
-/** Columns between what something is called and what it is. */
-const GAP = 2;
+/** What stands on one line of a list, and what is said of it. */
+type Row = readonly [term: string, about: string];
 
-const layout = new Help();
-layout.helpWidth = WIDTH;
+/** What is longer stands on a line of its own. */
+const LONGEST_TERM = 26;
 
-function wrap(text: string): string {
-  return layout.boxWrap(text, WIDTH - GAP);
+const heading = (text: string) => paint("bold", text);
+
+/** A command as typed: `knet lease ls`. */
+export function fullName(parser: Parser): string {
+  return parser.parent === null ? parser.name() : `${fullName(parser.parent)} ${parser.name()}`;
 }
 
-function section(title: string, rows: readonly (readonly [string, string])[]): string {
-  if (rows.length === 0) return "";
-  const width = Math.min(26, Math.max(...rows.map(([left]) => left.length)));
-  const lines = rows.map(([left, right]) =>
-    left.length <= width
-      ? layout.formatItem(left, width, right, layout)
-      : `  ${left}\n${layout.formatItem("", width, right, layout)}`
-  );
-  return `\n${paint("bold", title)}\n${lines.join("\n")}\n`;
+/** commander's help in the order and the form of our pages. */
+export class HelpLayout extends Help {
+  override readonly helpWidth = 78;
+  override readonly showGlobalOptions = true;
+
+  override optionTerm({ flags }: Option): string {
+    return flags.replace(/^-h, /, "").replace(/[<>]/g, "");
+  }
+
+  override formatItem(term: string, width: number, about: string, help: Help): string {
+    if (term.length <= width) return super.formatItem(term, width, about, help);
+    return `  ${term}\n${super.formatItem("", width, about, help)}`;
+  }
+
+  #section(title: string, rows: readonly Row[]): string[] {
+    const width = Math.min(LONGEST_TERM, Math.max(...rows.map(([term]) => term.length)));
+    const items = rows.map(([term, about]) => this.formatItem(term, width, about, this));
+    return this.formatItemList(heading(title), items, this);
+  }
+
+  #optionRows(options: readonly Option[]): Row[] {
+    return options.map((option) => [this.optionTerm(option), option.description]);
+  }
+
+  override formatHelp(parser: Parser): string {
+    const own = this.#optionRows(this.visibleOptions(parser));
+    if (parser.parent === null) own.push(["--version", "Print the version"]);
+    const everywhere = this.#optionRows(this.visibleGlobalOptions(parser));
+    const commands = this.visibleCommands(parser);
+    return [
+      `${heading(fullName(parser))}: ${parser.summary()}`,
+      "",
+      heading("Usage"),
+      `  ${this.commandUsage(parser)}`,
+      "",
+      ...(parser.description() === ""
+        ? []
+        : [this.boxWrap(parser.description(), this.helpWidth), ""]),
+      ...this.#section(
+        "Arguments",
+        parser.registeredArguments.map((each) => [each.name(), each.description]),
+      ),
+      ...this.#section("Commands", commands.map((each) => [each.name(), each.summary()])),
+      ...(commands.length > 0
+        ? this.#section("Options of every command", [...everywhere, ...own])
+        : [
+          ...this.#section("Options", own),
+          ...this.#section("Options of every command", everywhere),
+        ]),
+    ].join("\n");
+  }
 }
 
-function optionRows(table: OptionTable): (readonly [string, string])[] {
-  return Object.entries(table).filter(([, option]) => !option.hidden).map(([name, option]) => {
-    const notes = [
-      ...(option.fallback === undefined ? [] : [`default: ${option.fallback}`]),
-      ...(option.env === undefined ? [] : [option.env]),
-    ];
-    const more = option.kind === "value" && option.repeatable ? " …" : "";
-    const short = option.short === undefined ? "" : `-${option.short}, `;
-    const metavar = option.kind === "value" ? ` ${option.metavar}${more}` : "";
-    const left = `${short}--${name}${metavar}`;
-    return [left, option.help + (notes.length === 0 ? "" : ` (${notes.join("; ")})`)] as const;
-  });
+/** Examples below a page. */
+export function usageExamples(examples: readonly Example[]): string {
+  return `\n${heading("Examples")}\n` +
+    examples.map(({ line, about }) => `  ${line}\n      ${about}`).join("\n");
 }
 
-const HELP_ROW = ["--help", "Show this page"] as const;
+/** What stands below the page of the program itself. */
+export const programExamples = (): string =>
+  `\n${heading("Examples")}
+  knet init --network 10.244.0.0/16
+                              describe the cluster, once
+  knet join                   on every host
+  knet attach web             connect the network namespace web
 
-/** The page of `knet --help`. */
-export function rootHelp(commands: readonly CommandEntry[]): string {
-  return [
-    `${paint("bold", "knet")}: one flat container network across a handful of hosts\n`,
-    `\n${paint("bold", "Usage")}\n  knet COMMAND [OPTIONS]\n`,
-    section("Commands", commands.map(({ name, summary }) => [name, summary] as const)),
-    section("Options of every command", [
-      ...optionRows(globalOptions),
-      HELP_ROW,
-      ["--version", "Print the version"],
-    ]),
-    section(
-      "Examples",
-      [
-        ["knet init --network 10.244.0.0/16", "describe the cluster, once"],
-        ["knet join", "on every host"],
-        ["knet attach web", "connect the network namespace web"],
-      ].map(([line, about]) => [line!, about!] as const),
-    ),
-    `\nExit status: 0 done, 1 failed, 2 wrong usage, 3 the host lacks something,\n` +
-    `4 a conflict with what the store holds.\n` +
-    `"knet COMMAND --help" shows a command's options.\n`,
-  ].join("");
-}
-
-/** The page of `knet COMMAND --help`. */
-export function commandHelp(command: Command): string {
-  const words = command.words.map(({ name, optional }) => optional ? ` [${name}]` : ` ${name}`);
-  return [
-    `${paint("bold", `knet ${command.name}`)}: ${command.summary}\n`,
-    `\n${paint("bold", "Usage")}\n  knet ${command.name}${words.join("")} [OPTIONS]\n`,
-    ...(command.about ?? []).map((paragraph) => `\n${wrap(paragraph)}\n`),
-    section("Arguments", command.words.map(({ name, help }) => [name, help] as const)),
-    section("Options", [...optionRows(command.options), HELP_ROW]),
-    section("Options of every command", optionRows(globalOptions)),
-    `\n${paint("bold", "Examples")}\n`,
-    ...command.examples.map(({ line, about }) => `  ${line}\n      ${about}\n`),
-  ].join("");
-}
-
-/** The page of a group: `knet lease --help`. */
-export function groupHelp(group: CommandGroup): string {
-  return [
-    `${paint("bold", `knet ${group.name}`)}: ${group.summary}\n`,
-    `\n${paint("bold", "Usage")}\n  knet ${group.name} COMMAND [OPTIONS]\n`,
-    section("Commands", group.commands.map((command) => [lastWord(command), command.summary])),
-    section("Options of every command", [...optionRows(globalOptions), HELP_ROW]),
-    `\n${paint("bold", "Examples")}\n`,
-    ...group.commands.flatMap(({ examples }) => examples.slice(0, 1)).map(({ line, about }) =>
-      `  ${line}\n      ${about}\n`
-    ),
-  ].join("");
-}
-
-/** The word by which a group knows a command: `reserve` of `lease reserve`. */
-export function lastWord(command: Command): string {
-  return command.name.slice(command.name.lastIndexOf(" ") + 1);
-}
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 the host lacks something,
+4 a conflict with what the store holds.
+"knet COMMAND --help" shows a command's options.`;

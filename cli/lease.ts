@@ -13,7 +13,7 @@ import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
 import { address, prefix } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
-import { refusal } from "./parse.ts";
+import { refusal } from "./option_value.ts";
 import type { Settings } from "./settings.ts";
 
 const NODE_WORD = { name: "NODE", help: "Node name, node id or subnet" };

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command, CommandEntry, CommandGroup } from "./command.ts";
-import type { OptionTable } from "./option_table.ts";
+import { optionNote, type OptionTable } from "./option_table.ts";
 
 /** What pages are made of beside the commands. */
 export interface ManFacts {
@@ -56,12 +56,7 @@ function options(table: OptionTable): string {
   return Object.entries(table).filter(([, { hidden }]) => !hidden).map(([name, option]) => {
     const short = option.short === undefined ? "" : `\\fB\\-${option.short}\\fR, `;
     const metavar = option.kind === "value" ? ` \\fI${escape(option.metavar)}\\fR` : "";
-    const notes = [
-      ...(option.fallback === undefined ? [] : [`default: ${option.fallback}`]),
-      ...(option.env === undefined ? [] : [option.env]),
-    ];
-    const about = option.help + (notes.length === 0 ? "" : ` (${notes.join("; ")})`);
-    return `.TP\n${short}\\fB\\-\\-${escape(name)}\\fR${metavar}\n${escape(about)}\n`;
+    return `.TP\n${short}\\fB\\-\\-${escape(name)}\\fR${metavar}\n${escape(optionNote(option))}\n`;
   }).join("");
 }
 

@@ -80,3 +80,12 @@ export function list<T>(
 ): ListOption<T> {
   return { kind: "value", metavar, help, parse, repeatable: true };
 }
+
+/** What an option is for, with its default and its variable. */
+export function optionNote({ help, fallback, env }: OptionCommon): string {
+  const notes = [
+    ...(fallback === undefined ? [] : [`default: ${fallback}`]),
+    ...(env === undefined ? [] : [env]),
+  ];
+  return help + (notes.length === 0 ? "" : ` (${notes.join("; ")})`);
+}

@@ -9,7 +9,7 @@
 import type { BackendType } from "../core/cluster/config.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import { flag, value } from "./option_table.ts";
-import { nearest } from "./suggest.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** Accepts any text. */
 export function text(input: string): string {
@@ -35,12 +35,9 @@ export function choice<const Word extends string>(
   return (input) => {
     const found = words.find((word) => word === input);
     if (found !== undefined) return found;
-    const meant = nearest(input, words);
     const list = words.map((word) => `"${word}"`).join(", ").replace(/, ([^,]*)$/, " or $1");
-    throw new RangeError(
-      `"${input}" is not ${what}: give ${list}` +
-        (meant === undefined ? "" : ` (did you mean "${meant}"?)`),
-    );
+    const meant = didYouMean(input, words, { before: " (", after: ")" });
+    throw new RangeError(`"${input}" is not ${what}: give ${list}${meant}`);
   };
 }
 

@@ -8,7 +8,7 @@ import { hidePasswords, UsageError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./options.ts";
-import { parseOption } from "./parse.ts";
+import { parseOption } from "./option_value.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
 
 /** The global options with their defaults. */

@@ -49,3 +49,18 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   }
   return best ?? (beginnings.length === 1 ? beginnings[0] : undefined);
 }
+
+/**
+ * The end of a message about a word that is not known: `, did you mean "join"?`, or nothing if no candidate is near.
+ *
+ * @param before what comes before the question.
+ * @param dashes what comes before the word in it.
+ */
+export function didYouMean(
+  word: string,
+  candidates: Iterable<string>,
+  { before = ", ", after = "", dashes = "" } = {},
+): string {
+  const meant = nearest(word, candidates);
+  return meant === undefined ? "" : `${before}did you mean "${dashes}${meant}"?${after}`;
+}

@@ -8,7 +8,7 @@ import type { Store } from "../../core/store/store.ts";
 import type { WordSpec } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { cliLogger } from "../log.ts";
-import { refusal } from "../parse.ts";
+import { refusal } from "../option_value.ts";
 import type { Settings } from "../settings.ts";
 
 /** The word that names a service. */
