@@ -30,10 +30,10 @@ export class CommandParser extends Parser {
   }
 
   /** Takes the words and options of a command. */
-  takeCommand({ about, words, options, examples }: Command): this {
+  takeCommand({ summary, about, words, options, examples }: Command): this {
     for (const word of words) this.addArgument(this.#argument(word));
     const names = words.map(({ name, optional }) => optional ? `[${name}]` : name);
-    return this.takeOptions(options).usage([...names, "[OPTIONS]"].join(" "))
+    return this.takeOptions(options).summary(summary).usage([...names, "[OPTIONS]"].join(" "))
       .description((about ?? []).join("\n\n")).addHelpText("after", usageExamples(examples));
   }
 

@@ -45,9 +45,10 @@ export async function readCommandLine(
   let page = "";
   const write = (text: string) => void (page += text);
   let called: { readonly parser: CommandParser; readonly command: Command } | undefined;
-  const fill = (parser: CommandParser, command: Command) =>
-    parser.takeCommand(command).action(() => void (called = { parser, command }));
-
+  const fill = (parent: CommandParser, command: Command) => {
+    const parser = parent.command(lastWord(command)).takeCommand(command);
+    parser.action(() => void (called = { parser, command }));
+  };
   const program = new CommandParser("knet").takeOptions(everywhere)
     .summary("one flat container network across a handful of hosts").usage("COMMAND [OPTIONS]")
     .addHelpText("after", programExamples).helpOption("-h, --help", "Show this page")
@@ -59,26 +60,28 @@ export async function readCommandLine(
       getErrHasColors: () => true,
     });
   program.option("--version").options.at(-1)!.hideHelp();
-  for (const { name, summary } of commands) program.command(name).summary(summary);
-  program.hook("preSubcommand", async (_, sub) => {
-    const parser = sub as CommandParser;
-    const loaded = await commands.find(({ name }) => name === parser.name())!.load();
-    if ("run" in loaded) return void fill(parser, loaded);
-    for (const command of loaded.commands) {
-      const name = command.name.slice(loaded.name.length + 1);
-      fill(parser.command(name).summary(command.summary), command);
-    }
-    const examples = loaded.commands.flatMap((command) => command.examples.slice(0, 1));
-    parser.usage("COMMAND [OPTIONS]").addHelpText("after", usageExamples(examples));
-  });
 
   const { operands } = program.parseOptions([...args]);
   if (program.opts()["version"] === true) return { kind: "version" };
-  const line = operands[0] === "help"
-    ? [...operands.filter((word) => word !== "help"), "--help"]
-    : args;
+  const helpFor = operands[0] === "help" ? operands.filter((word) => word !== "help") : undefined;
+  const [word, innerWord] = helpFor ?? operands;
+  const loaded = await commands.find(({ name }) => name === word)?.load();
+  if (loaded === undefined) {
+    for (const { name, summary } of commands) program.command(name).summary(summary);
+  } else if ("run" in loaded) fill(program, loaded);
+  else {
+    const group = program.command(loaded.name).summary(loaded.summary).usage("COMMAND [OPTIONS]")
+      .addHelpText(
+        "after",
+        usageExamples(loaded.commands.flatMap(({ examples }) => examples.slice(0, 1))),
+      );
+    const inner = loaded.commands.find((command) => lastWord(command) === innerWord);
+    for (const command of inner === undefined ? loaded.commands : [inner]) fill(group, command);
+  }
   try {
-    await program.parseAsync(line, { from: "user" });
+    await program.parseAsync(helpFor === undefined ? args : [...helpFor, "--help"], {
+      from: "user",
+    });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return { kind: "help", text: page, asked: error.exitCode === 0 };
@@ -87,4 +90,9 @@ export async function readCommandLine(
   const context = fullName(parser);
   const options = { ...await program.read(context), ...await parser.read(context) };
   return { kind: "call", command, context, options, words: parser.args };
+}
+
+/** The word by which a group knows a command: `reserve` of `lease reserve`. */
+function lastWord({ name }: Command): string {
+  return name.slice(name.lastIndexOf(" ") + 1);
 }
