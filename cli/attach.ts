@@ -4,7 +4,8 @@
  * @module
  */
 import { defineCommand } from "./command.ts";
-import { address, hostOptions, interfaceName } from "./options.ts";
+import { hostOptions } from "./shared_options.ts";
+import { address, interfaceName } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { value } from "./option_table.ts";
 

@@ -5,7 +5,7 @@
  */
 import type { BackendType, ClusterRequest } from "../core/cluster/config.ts";
 import { UsageError } from "./errors.ts";
-import type { clusterOptions } from "./options.ts";
+import type { clusterOptions } from "./shared_options.ts";
 import type { Parsed } from "./option_table.ts";
 
 /** Which backends an option of theirs belongs to. */

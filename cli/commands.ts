@@ -35,7 +35,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "svc",
     summary: "Virtual addresses in front of real servers, balanced by every host",
-    load: async () => (await import("./svc.ts")).svc,
+    load: async () => (await import("./svc/svc.ts")).svc,
   },
   {
     name: "attach",
@@ -60,6 +60,6 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "completion",
     summary: "Print a completion script for a shell",
-    load: async () => (await import("./completion.ts")).completionOf(COMMANDS),
+    load: async () => (await import("./completion/completion.ts")).completionOf(COMMANDS),
   },
 ];

@@ -41,7 +41,16 @@ export function fileEntries(
       throw wrong(`it has no option "${key}"` + didYouMean(key, known));
     }
     const value = v.safeParse(VALUE, held);
-    if (!value.success) throw wrong(`"${key}" is not a single value`);
+    if (!value.success) {
+      throw wrong(`"${key}" ${shapeOf(held)}: give one text, number, true or false`);
+    }
     return [key, value.output];
   });
+}
+
+/** What stands where a single value should. It is not quoted: it may hold a password. */
+function shapeOf(held: unknown): string {
+  if (held === null) return "has no value";
+  if (Array.isArray(held)) return "is a list";
+  return typeof held === "object" ? "has options of its own" : "is no value";
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { defineCommand } from "./command.ts";
-import { interfaceName } from "./options.ts";
+import { interfaceName } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { value } from "./option_table.ts";
 

@@ -8,7 +8,7 @@ import type { Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
 import { hidePasswords, reportOf } from "./errors.ts";
 import type { OptionTable } from "./option_table.ts";
-import { globalOptions } from "./options.ts";
+import { globalOptions } from "./shared_options.ts";
 import { paintError, print, printError } from "./output.ts";
 import { type Call, readCommandLine } from "./program.ts";
 import { resolveSettings, type Settings } from "./settings.ts";

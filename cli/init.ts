@@ -7,7 +7,8 @@ import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
-import { clusterOptions, text } from "./options.ts";
+import { clusterOptions } from "./shared_options.ts";
+import { text } from "./value_checks.ts";
 import { pairs, print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
 

@@ -8,7 +8,7 @@ import { messageOf } from "../core/base/error.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { cliLogger } from "./log.ts";
-import { clusterOptions, hostOptions } from "./options.ts";
+import { clusterOptions, hostOptions } from "./shared_options.ts";
 import { flag } from "./option_table.ts";
 import type { Parsed } from "./option_table.ts";
 import type { Settings } from "./settings.ts";

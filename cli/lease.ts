@@ -5,24 +5,17 @@
  */
 import { KnetError } from "../core/base/error.ts";
 import type { Lease } from "../core/cluster/lease.ts";
-import type { Store } from "../core/store/store.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
-import { address, prefix } from "./options.ts";
+import { address, prefix } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
-import { refusal } from "./option_value.ts";
-import type { Settings } from "./settings.ts";
+import { readWord } from "./option_value.ts";
+import { withStore } from "./store.ts";
 
 const NODE_WORD = { name: "NODE", help: "Node name, node id or subnet" };
-
-async function withStore<T>(settings: Settings, work: (store: Store) => Promise<T>): Promise<T> {
-  const { openStore } = await import("../core/store/open.ts");
-  await using store = await openStore(settings.storeUrl);
-  return await work(store);
-}
 
 const list = defineCommand({
   name: "lease ls",
@@ -97,13 +90,7 @@ const reserve = defineCommand({
     if (publicIp === undefined) {
       throw new UsageError(`Cannot run "${context}": "--public-ip" is missing`, context);
     }
-    let subnet: string;
-    try {
-      subnet = await prefix(words[0]!);
-    } catch (error) {
-      if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-      throw new UsageError(refusal("SUBNET", error.message), context, error);
-    }
+    const subnet = await readWord("SUBNET", words[0]!, prefix, context);
     await withStore(settings, async (store) => {
       const lease = await store.reserveLease(subnet, publicIp);
       if (settings.json) printJson(leaseDocument(lease, Date.now()));

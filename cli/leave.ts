@@ -5,7 +5,7 @@
  */
 import type { LeaveResult } from "../core/agent/leave.ts";
 import { defineCommand } from "./command.ts";
-import { text } from "./options.ts";
+import { text } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
 

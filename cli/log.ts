@@ -97,3 +97,8 @@ export async function startLogging(level: LogLevel, format: LogFormat): Promise<
 export function cliLogger(): ReturnType<typeof getLogger> {
   return getLogger(["knet", "cli"]);
 }
+
+/** Logs what should be known of a change that was made nevertheless. */
+export function logWarnings(sentences: readonly string[]): void {
+  for (const sentence of sentences) cliLogger().warn("{sentence}", { sentence });
+}

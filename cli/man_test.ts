@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { COMMANDS } from "./commands.ts";
 import { manPages } from "./man.ts";
-import { globalOptions } from "./options.ts";
+import { globalOptions } from "./shared_options.ts";
 
 const pages = await manPages(COMMANDS, { version: "1.2.3", globalOptions });
 

@@ -1,5 +1,5 @@
 /**
- * Reads the value of an option, wherever it comes from: the command line, the environment, the configuration file.
+ * Reads the value of an option or a word, wherever it comes from: the command line, the environment, the configuration file.
  *
  * @module
  */
@@ -22,12 +22,25 @@ export async function parseOption(
   if (option === undefined || option.kind === "flag") {
     return typeof text === "boolean" ? text : parseBoolean(text, source, context);
   }
+  return await readWord(source, String(text), option.parse, context);
+}
+
+/**
+ * Reads a word by a check of values; `name` is what messages call it.
+ *
+ * @throws {UsageError} if it is not allowed.
+ */
+export async function readWord<T>(
+  name: string,
+  text: string,
+  parse: (text: string) => T | Promise<T>,
+  context: string,
+): Promise<T> {
   try {
-    return await option.parse(String(text));
+    return await parse(text);
   } catch (error) {
-    // Anything else is no fault of the value.
     if (!(error instanceof SyntaxError || error instanceof RangeError)) throw error;
-    throw new UsageError(refusal(source, error.message), context, error);
+    throw new UsageError(refusal(name, error.message), context, error);
   }
 }
 

@@ -7,7 +7,7 @@
 import { hidePasswords, UsageError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
-import { clusterOptions, globalOptions, hostOptions } from "./options.ts";
+import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts";
 import { parseOption } from "./option_value.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
 
@@ -99,7 +99,7 @@ export async function resolveSettings<Table extends OptionTable>(
         all,
         name,
         text,
-        `"${name}" of the configuration file`,
+        `"${name}" of the configuration file "${found["config"] ?? DEFAULT_CONFIG_FILE}"`,
         context,
       );
     }

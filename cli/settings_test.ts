@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "./errors.ts";
-import { globalOptions, hostOptions } from "./options.ts";
+import { globalOptions, hostOptions } from "./shared_options.ts";
 import type { Parsed } from "./option_table.ts";
 import type { OptionTable } from "./option_table.ts";
 import { resolveSettings } from "./settings.ts";
@@ -39,7 +39,7 @@ Deno.test("resolveSettings() checks the environment and the file as it checks fl
   );
   await assert.rejects(
     resolve({}, hostOf({}, { "/etc/knet/knet.yaml": "bridge: much-too-long-a-name\n" })),
-    /"bridge" of the configuration file: "much-too-long-a-name" is not an interface name/,
+    /"bridge" of the configuration file "\/etc\/knet\/knet\.yaml": "much-too-long-a-name" is not an interface name/,
   );
 });
 
@@ -69,6 +69,16 @@ Deno.test("resolveSettings() refuses a file that is not a list of options", asyn
       resolve({}, hostOf({}, { "/etc/knet/knet.yaml": text })),
       /Cannot read the configuration file "\/etc\/knet\/knet.yaml"/,
     );
+  }
+  for (
+    const [text, says] of [
+      ["iface: [a, b]", /"iface" is a list: give one text, number, true or false$/],
+      ["iface: {a: b}", /"iface" has options of its own: give one text, number, true or false$/],
+      ["iface:", /"iface" has no value: give one text, number, true or false$/],
+      ["- iface", /it is not a list of "option: value" lines$/],
+    ] as const
+  ) {
+    await assert.rejects(resolve({}, hostOf({}, { "/etc/knet/knet.yaml": text })), says);
   }
   await resolve({}, hostOf({}, { "/etc/knet/knet.yaml": "# nothing but a comment\n" }));
 });

@@ -5,7 +5,7 @@
  */
 import { COMMANDS } from "../cli/commands.ts";
 import { manPages } from "../cli/man.ts";
-import { globalOptions } from "../cli/options.ts";
+import { globalOptions } from "../cli/shared_options.ts";
 import { VERSION } from "../cli/version.ts";
 
 const folder = new URL("./man/", import.meta.url).pathname;

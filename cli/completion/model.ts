@@ -4,7 +4,7 @@
  * @module
  */
 import type { Command, CommandEntry } from "../command.ts";
-import { globalOptions } from "../options.ts";
+import { globalOptions } from "../shared_options.ts";
 import type { OptionTable } from "../option_table.ts";
 
 /** All that may be typed. */

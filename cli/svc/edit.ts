@@ -8,18 +8,26 @@ import type { Edited } from "../../core/services/edit.ts";
 import { endpointOf } from "../../core/services/conflicts.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { span } from "../options.ts";
+import { span } from "../value_checks.ts";
 import { duration, pairs, print, printJson } from "../output.ts";
 import { flag, value } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
-import { destination, newServiceOptions, requestOf, serviceOptions } from "./service_options.ts";
-import { NAME_WORD, readWord, warn, withStore } from "./store.ts";
-import { serviceDocument } from "./view.ts";
+import {
+  destination,
+  NAME_WORD,
+  newServiceOptions,
+  requestOf,
+  serviceOptions,
+} from "./service_options.ts";
+import { readWord } from "../option_value.ts";
+import { logWarnings } from "../log.ts";
+import { withStore } from "../store.ts";
+import { serviceDocument } from "./service_view.ts";
 
 const SERVER_WORD = { name: "ADDRESS:PORT", help: "A real server of the service" };
 
 function tell({ service, changed, warnings }: Edited, settings: Settings, done: string): void {
-  warn(warnings);
+  logWarnings(warnings);
   if (settings.json) printJson({ changed, ...serviceDocument(service) });
   else print(changed ? done : `Nothing to change: "${service.name}" is so already`);
 }

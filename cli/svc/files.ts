@@ -6,17 +6,19 @@
 import type { ApplyPlan } from "../../core/services/declare.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
-import { choice, text } from "../options.ts";
+import { choice, text } from "../value_checks.ts";
 import { paint, print, printJson } from "../output.ts";
 import { flag, value } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
-import { nameOfInput, readInput, warn, withStore } from "./store.ts";
-import { serviceDocument, sorted } from "./view.ts";
+import { nameOfInput, readInput } from "./input.ts";
+import { logWarnings } from "../log.ts";
+import { withStore } from "../store.ts";
+import { serviceDocument, sorted } from "./service_view.ts";
 
 const dryRun = flag("Print what would change, and change nothing");
 
 async function tellPlan(plan: ApplyPlan, settings: Settings, dry: boolean): Promise<void> {
-  warn(plan.warnings);
+  logWarnings(plan.warnings);
   if (settings.json) {
     printJson({
       dryRun: dry,

@@ -9,8 +9,10 @@ import { defineCommand } from "../command.ts";
 import { print, printJson } from "../output.ts";
 import { flag } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
-import { askServices, NAME_WORD, withStore } from "./store.ts";
-import { serviceDocument, serviceTable, serviceText, sorted } from "./view.ts";
+import { askServices } from "./agent_services.ts";
+import { NAME_WORD } from "./service_options.ts";
+import { withStore } from "../store.ts";
+import { serviceDocument, serviceTable, serviceText, sorted } from "./service_view.ts";
 
 /** Milliseconds from one look to the next. */
 const WATCH = 1000;

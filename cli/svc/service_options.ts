@@ -1,5 +1,5 @@
 /**
- * The options that say what a service is.
+ * The word and the options that say which service, and what it is.
  *
  * @module
  */
@@ -16,8 +16,12 @@ import {
 } from "../../core/services/service.ts";
 import type { ServiceRequest } from "../../core/services/request.ts";
 import { formatSpan } from "../../core/base/span.ts";
-import { address, choice, integer, milliseconds, span } from "../options.ts";
+import type { WordSpec } from "../command.ts";
+import { address, choice, integer, milliseconds, span } from "../value_checks.ts";
 import { flag, list, type Parsed, value } from "../option_table.ts";
+
+/** The word that names a service. */
+export const NAME_WORD: WordSpec = { name: "NAME", help: "Name of the service" };
 
 /** `10.244.1.5:8080,weight=3`. */
 export async function destination(input: string): Promise<DestinationRequest> {

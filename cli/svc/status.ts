@@ -13,8 +13,8 @@ import type {
 import { defineCommand } from "../command.ts";
 import { type Cell, paint, print, printJson, table } from "../output.ts";
 import { flag } from "../option_table.ts";
-import { askServices } from "./store.ts";
-import { amount, standing } from "./view.ts";
+import { askServices } from "./agent_services.ts";
+import { amount, standing } from "./service_view.ts";
 
 /** `knet svc status`. */
 export const status = defineCommand({

@@ -1,5 +1,5 @@
 /**
- * Every folder of sources in core and ffi has a page that says what it is for and who may import it.
+ * Every folder of sources has a page that says what it is for and who may import it.
  *
  * @module
  */
@@ -16,8 +16,8 @@ function folders(folder: string): string[] {
   return own || below.length > 0 ? [folder, ...below] : below;
 }
 
-Deno.test("each folder of core and ffi has a README that begins with its name", () => {
-  const without = ["core", "ffi"].flatMap(folders).filter((folder) => {
+Deno.test("each folder of cli, core and ffi has a README that begins with its name", () => {
+  const without = ["cli", "core", "ffi"].flatMap(folders).filter((folder) => {
     try {
       const name = folder.slice(folder.lastIndexOf("/") + 1);
       return !Deno.readTextFileSync(`${root}${folder}/README.md`).startsWith(`# ${name}: `);

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import type { CommandGroup } from "./command.ts";
-import { add, drain, drop, rm, set, timeouts, to } from "./svc/edit.ts";
-import { apply, exportServices, importRules } from "./svc/files.ts";
-import { list, show } from "./svc/list.ts";
-import { status } from "./svc/status.ts";
+import type { CommandGroup } from "../command.ts";
+import { add, drain, drop, rm, set, timeouts, to } from "./edit.ts";
+import { apply, exportServices, importRules } from "./files.ts";
+import { list, show } from "./list.ts";
+import { status } from "./status.ts";
 
 /** The command. */
 export const svc: CommandGroup = {

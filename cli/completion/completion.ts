@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { type Command, type CommandEntry, defineCommand } from "./command.ts";
-import { bashCompletion } from "./completion/bash.ts";
-import { fishCompletion } from "./completion/fish.ts";
-import { zshCompletion } from "./completion/zsh.ts";
-import { print } from "./output.ts";
+import { type Command, type CommandEntry, defineCommand } from "../command.ts";
+import { bashCompletion } from "./bash.ts";
+import { fishCompletion } from "./fish.ts";
+import { zshCompletion } from "./zsh.ts";
+import { print } from "../output.ts";
 
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
 
