@@ -64,6 +64,8 @@ export function walkMessages(
   }
 }
 
+const decoder = new TextDecoder();
+
 /** Positions of a message's attributes by type; reused to spare allocations. */
 export class Attributes {
   readonly #at = new Int32Array(128);
@@ -125,13 +127,15 @@ export class Attributes {
     if (at < 0) return undefined;
     const bytes = this.data.subarray(at, at + this.length(type));
     const zero = bytes.indexOf(0);
-    return new TextDecoder().decode(zero < 0 ? bytes : bytes.subarray(0, zero));
+    return decoder.decode(zero < 0 ? bytes : bytes.subarray(0, zero));
   }
-  /** The attributes inside a nested one. */
-  nested(type: number): Attributes | undefined {
+  /**
+   * The attributes inside a nested one.
+   *
+   * @param into Holds them, and forgets what it held: of a dump, one serves all messages.
+   */
+  nested(type: number, into: Attributes = new Attributes()): Attributes | undefined {
     const at = this.at(type);
-    return at < 0
-      ? undefined
-      : new Attributes().parse(this.data, this.view, at, at + this.length(type));
+    return at < 0 ? undefined : into.parse(this.data, this.view, at, at + this.length(type));
   }
 }

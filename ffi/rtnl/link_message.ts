@@ -218,11 +218,16 @@ export function encodeLinkChange(batch: Batch, index: number, change: LinkChange
   batch.end();
 }
 
+// One of each level for all links: a host of many containers has many, and they are read whole.
+const attributes = new Attributes();
+const inner = new Attributes();
+const innermost = new Attributes();
+
 /** Reads a link; undefined if the message is none or a bridge's note about a port. */
 export function decodeLink(message: MessageView): Link | undefined {
   const { data, view, offset, end } = message;
   if (end - offset < IFINFOMSG || data[offset] !== 0) return undefined;
-  const a = new Attributes().parse(data, view, offset + IFINFOMSG, end);
+  const a = attributes.parse(data, view, offset + IFINFOMSG, end);
   const flags = view.getUint32(offset + 8, true);
   const mac = a.length(IFLA_ADDRESS) === 6 ? formatMac(data, a.at(IFLA_ADDRESS)) : "";
   const link: Mutable<Link> = {
@@ -240,12 +245,14 @@ export function decodeLink(message: MessageView): Link | undefined {
   if (below !== undefined) link.link = below;
   const netns = a.u32(IFLA_LINK_NETNSID);
   if (netns !== undefined) link.linkNetns = netns;
-  const mode = a.nested(IFLA_AF_SPEC)?.nested(AF_INET6)?.u8(IFLA_INET6_ADDR_GEN_MODE);
+  const mode = a.nested(IFLA_AF_SPEC, inner)?.nested(AF_INET6, innermost)?.u8(
+    IFLA_INET6_ADDR_GEN_MODE,
+  );
   if (mode !== undefined) link.addrGenMode = mode;
-  const info = a.nested(IFLA_LINKINFO);
+  const info = a.nested(IFLA_LINKINFO, inner);
   const kind = info?.string(IFLA_INFO_KIND);
   if (kind !== undefined) link.kind = kind;
-  const vxlan = kind === "vxlan" ? info!.nested(IFLA_INFO_DATA) : undefined;
+  const vxlan = kind === "vxlan" ? info!.nested(IFLA_INFO_DATA, innermost) : undefined;
   if (vxlan !== undefined) link.vxlan = decodeVxlan(vxlan);
   return link;
 }
