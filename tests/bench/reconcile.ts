@@ -1,106 +1,128 @@
 /**
- * Processor time of a full reconcile with nothing to do, for as many peers and containers: `deno task bench:reconcile`.
+ * What a full reconcile with nothing to do costs: `deno task bench:reconcile [--only PART,PART] [--rounds N]`.
  *
- * Each in a network namespace of its own, with real entries and real veth pairs; needs root. What counts is that an item costs the same
- * at each size. Services need IPVS: tests/bench/svc.ts has them.
+ * - containers: 125, 250 and 500, each in a network namespace of its own.
+ * - peers: 2,500, 5,000 and 10,000.
+ * - services: 500, 1,000 and 2,000 of ten real servers each.
+ * - all: 250 containers, 1,000 services and 5,000 peers.
+ *
+ * In each part the others are 0, and what a host without anything costs is taken off. An item should cost at the largest size at
+ * most 1.3 times of what it costs at the smallest. Figures are processor times of the process.
+ *
+ * Where the running kernel has no IPVS, the last two are measured in a virtual machine, whose processor is emulated: figures compare
+ * with each other, not with those of a real machine.
  *
  * @module
  */
-import process from "node:process";
-import { writeBook } from "../../core/container/addresses.ts";
-import { repairContainers } from "../../core/container/renumber.ts";
-import { reclaimVanished } from "../../core/container/vanished.ts";
-import { bridgeOf, hostIfname, makeWire } from "../../core/container/wire.ts";
-import type { NodeState } from "../../core/cluster/node_state.ts";
-import { netnsId, newNetns, openNetns, withNetns } from "../../ffi/netns.ts";
+import { printError } from "../../cli/output.ts";
 import { setUp } from "../setup.ts";
-import { Field } from "./field.ts";
-import { peerLeases } from "./peers.ts";
+import { runInVm, vmProblem } from "../support/vm.ts";
+import { ipvsHere } from "../support/vm_initrd.ts";
+import { type Cost, costOf, type Load, LoadedHost } from "./reconcile_host.ts";
 
-const PEERS = [2_500, 5_000, 10_000];
-const CONTAINERS = [125, 250, 500];
-const RUNS = 20;
-const BOOT = "bench";
+const PARTS = {
+  containers: [125, 250, 500],
+  peers: [2500, 5000, 10_000],
+  services: [500, 1000, 2000],
+  all: [],
+} as const;
+type Part = keyof typeof PARTS;
+const NAMES = Object.keys(PARTS) as Part[];
+const NOTHING: Load = { containers: 0, services: 0, peers: 0 };
+const ALL: Load = { containers: 250, services: 1000, peers: 5000 };
+/** Parts for which the kernel needs IPVS. */
+const SERVICES: readonly Part[] = ["services", "all"];
+/** How many times dearer an item may be at the largest size than at the smallest. */
+const LINEAR = 1.3;
+/** Milliseconds that the machine may live. */
+const LIMIT = 600_000;
 
-/** Milliseconds of processor time of one run, system time included. */
-function cost(run: () => void): number {
-  run();
-  const before = process.cpuUsage();
-  for (let n = 0; n < RUNS; n++) run();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000 / RUNS;
+interface Choice {
+  readonly parts: readonly Part[];
+  readonly rounds: number;
 }
 
-async function peers(count: number): Promise<number> {
-  await using field = await Field.create();
-  field.overlay.setPeers(peerLeases(count));
-  field.overlay.reconcile();
-  return cost(() => {
-    const { operations } = field.overlay.reconcile();
-    if (operations !== 0) throw new Error(`A second reconcile sent ${operations} messages`);
-  });
+function parse(args: readonly string[]): Choice {
+  let choice: Choice = { parts: NAMES, rounds: 9 };
+  for (let at = 0; at < args.length; at += 2) {
+    const [flag, value = ""] = args.slice(at, at + 2);
+    const words = value.split(",");
+    if (flag === "--only" && words.every((word) => NAMES.includes(word as Part))) {
+      choice = { ...choice, parts: words as Part[] };
+    } else if (flag === "--rounds" && Number(value) > 0) choice = { ...choice, rounds: +value };
+    else {
+      printError(`Cannot understand "${flag} ${value}"`);
+      printError(`usage: deno task bench:reconcile [--only ${NAMES.join("|")},…] [--rounds N]`);
+      Deno.exit(2);
+    }
+  }
+  return choice;
 }
 
-async function containers(count: number): Promise<{ repair: number; reclaim: number }> {
-  await using field = await Field.create();
-  field.overlay.reconcile();
-  const dataDir = Deno.makeTempDirSync({ prefix: "knet-bench-" });
-  using namespace = openNetns(field.netns);
-  const state = {
-    ...{ nodeId: "bench", nodeName: "bench", network: "10.0.0.0/8", serviceNetwork: "" },
-    ...{ subnet: "10.0.0.0/16", gateway: "10.0.0.1", mtu: 1450, bridge: "knet0", ipMasq: false },
-    ...{ backend: "vxlan", publicIp: "172.31.0.1", iface: "eth0" },
-  } as NodeState;
-  const inside = Array.from({ length: count }, () => newNetns());
-  try {
-    const bridge = bridgeOf(field.rtnl, "knet0");
-    const records = inside.map(({ fd }, n) => {
-      const id = netnsId(fd);
-      const record = {
-        netns: `/proc/${Deno.pid}/fd/${fd}`,
-        netnsId: id,
-        ifname: "eth0",
-        address: `10.0.${(n >> 8) + 1}.${n & 255}`,
-        prefixLength: 16,
-        hostIfname: hostIfname(id, "eth0"),
-      };
-      withNetns(
-        namespace.fd,
-        () => makeWire({ rtnl: field.rtnl, netnsFd: fd, bridge, state }, record),
-      );
-      return record;
-    });
-    writeBook({ dataDir, bootId: BOOT }, records);
-    const repair = cost(() => {
-      const done = repairContainers(field.rtnl, { dataDir, bootId: BOOT, state });
-      if (done.length > 0) throw new Error(`There was something to repair: ${done[0]}`);
-    });
-    const reclaim = await withNetns(namespace.fd, () => {
-      // Up to its first wait it is synchronous, and with nothing to reclaim it has none.
-      return cost(() => void reclaimVanished({ dataDir, bootId: BOOT }));
-    });
-    return { repair, reclaim };
-  } finally {
-    for (const one of inside) one[Symbol.dispose]();
-    Deno.removeSync(dataDir, { recursive: true });
+async function costAt(load: Load, rounds: number): Promise<Cost> {
+  await using host = new LoadedHost(load);
+  return costOf(() => host.reconcile(), rounds);
+}
+
+const sum = ({ user, system }: Cost) => user + system;
+
+/** One line of a table. */
+function row(...[what, cost, rest = ""]: [what: string, cost: Cost, rest?: string]): void {
+  const numbers = [sum(cost), cost.user, cost.system].map((ms) => ms.toFixed(2).padStart(9));
+  console.log(`${what.padEnd(18)}${numbers.join("")}${rest}`);
+}
+
+async function measure({ parts, rounds }: Choice): Promise<void> {
+  const head = ["ms", "user", "kernel", "µs each"].map((word) => word.padStart(9));
+  console.log(`\n${"with nothing to do".padEnd(18)}${head.join("")}`);
+  // The first host of all pays for compiling what every reconcile runs.
+  await costAt(NOTHING, rounds);
+  const base = await costAt(NOTHING, rounds);
+  row("nothing", base);
+  for (const part of parts) {
+    if (part === "all") {
+      const { containers, services, peers } = ALL;
+      row("all", await costAt(ALL, rounds));
+      console.log(`(all: ${containers} containers, ${services} services, ${peers} peers)`);
+      continue;
+    }
+    const each: number[] = [];
+    for (const size of PARTS[part]) {
+      const cost = await costAt({ ...NOTHING, [part]: size }, rounds);
+      each.push((sum(cost) - sum(base)) * 1000 / size);
+      row(`${size} ${part}`, cost, each.at(-1)!.toFixed(1).padStart(9));
+    }
+    const times = each.at(-1)! / each[0]!;
+    const verdict = times <= LINEAR ? "linear" : "NOT LINEAR";
+    console.log(`${part}: ${verdict}, one costs ${times.toFixed(2)} times at the largest size`);
   }
 }
 
-function row(what: string, sizes: readonly number[], costs: readonly number[]): string {
-  const each = sizes.map((size, at) => (costs[at]! * 1000) / size);
-  const cells = sizes.map((size, at) =>
-    `${size}: ${costs[at]!.toFixed(1)} ms (${each[at]!.toFixed(1)} µs each)`
+async function measureInVm({ parts, rounds }: Choice): Promise<void> {
+  const problem = vmProblem();
+  if (problem !== undefined) {
+    const why = `this kernel has no IPVS, and a virtual machine ${problem}`;
+    console.log(`SKIPPED bench:reconcile, ${parts.join(", ")}: ${why}`);
+    return;
+  }
+  console.log("\nIn a virtual machine");
+  const script = new URL(import.meta.url).pathname;
+  const args = ["--only", parts.join(), "--rounds", `${rounds}`];
+  const { code, console: said } = await runInVm(
+    [Deno.execPath(), "run", "-A", "--no-check", script, ...args],
+    { timeout: LIMIT, onOutput: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)) },
   );
-  return `${what.padEnd(26)} ${cells.join("   ")}   largest/smallest ${
-    (each.at(-1)! / each[0]!).toFixed(2)
-  }`;
+  if (code === 0) return;
+  printError(said);
+  Deno.exit(code || 1);
 }
 
-await setUp("bench");
-const found = [];
-for (const count of PEERS) found.push(await peers(count));
-console.log(row("peers", PEERS, found));
-const attached = [];
-for (const count of CONTAINERS) attached.push(await containers(count));
-console.log(row("containers", CONTAINERS, attached.map(({ repair }) => repair)));
-console.log(row("containers, gone?", CONTAINERS, attached.map(({ reclaim }) => reclaim)));
+const choice = parse(Deno.args);
+if (ipvsHere()) await measure(choice);
+else {
+  await setUp("bench");
+  const here = choice.parts.filter((part) => !SERVICES.includes(part));
+  const elsewhere = choice.parts.filter((part) => SERVICES.includes(part));
+  if (here.length > 0) await measure({ ...choice, parts: here });
+  if (elsewhere.length > 0) await measureInVm({ ...choice, parts: elsewhere });
+}
