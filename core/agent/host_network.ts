@@ -107,6 +107,7 @@ export class HostNetwork implements AsyncDisposable {
     return [
       ...this.#firewall.warnings,
       ...this.services.warnings,
+      ...this.overlays.contests,
       ...(this.#problem === undefined ? [] : [this.#problem]),
     ];
   }

@@ -62,6 +62,16 @@ export class Overlays implements AsyncDisposable {
     }
     return [...sums.values()];
   }
+  /** Sentences about peers that claim what an older lease has: a subnet, or a VTEP's MAC address. */
+  get contests(): string[] {
+    const sentences = this.all.flatMap(({ entries }) =>
+      entries.wishes.contests.map(({ winner, waiting }) =>
+        `Nodes "${winner.owner}" and "${waiting.owner}" claim the same subnet or MAC address: ` +
+        `the lease of "${winner.owner}" is older, so the other one cannot be reached`
+      )
+    );
+    return [...new Set(sentences)];
+  }
   /** What runs beside the kernel, where a backend has such a thing. */
   get companion(): Pick<Companion, "status"> | undefined {
     return this.all.find(({ companion }) => companion !== undefined)?.companion;
