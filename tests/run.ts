@@ -32,6 +32,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "udp" },
   { name: "store_away" },
   { name: "joiners" },
+  { name: "crowd", short: true },
   { name: "clock" },
   { name: "bad_input" },
   { name: "bare_root", binaryOnly: true, short: true },

@@ -97,6 +97,21 @@ export function readAsArrays(
 }
 
 /**
+ * Prepares a statement. Where the schema has to be read first, somebody's lock may be in the way, and Deno 2.4 does not tell why a
+ * statement cannot be prepared: reading the schema by itself does, and once it is read no lock is needed.
+ */
+function prepareOn(database: DatabaseSync, sql: string): Statement {
+  for (let tries = 0;; tries++) {
+    try {
+      return database.prepare(sql);
+    } catch (error) {
+      if (tries === 3 || (error as { errcode?: unknown }).errcode !== undefined) throw error;
+      database.exec("select 1 from sqlite_master limit 1");
+    }
+  }
+}
+
+/**
  * Opens a database file, and makes it if it is missing.
  *
  * @throws {KnetError} if that fails.
@@ -116,7 +131,7 @@ export function openSqlite(path: string): SqliteConnection {
   const prepare = (sql: string): Statement => {
     let prepared = statements.get(sql);
     if (prepared === undefined) {
-      prepared = database.prepare(withPositions(sql));
+      prepared = prepareOn(database, withPositions(sql));
       (prepared as { setReturnArrays?: (wanted: boolean) => void }).setReturnArrays?.(true);
       statements.set(sql, prepared);
     }

@@ -31,6 +31,8 @@ export function sqliteError(path: string, error: unknown): KnetError {
   const message = messageOf(error);
   const about = `Cannot use the database "${path}"`;
   const code = Number((error as { readonly errcode?: unknown }).errcode ?? 0);
+  // Deno 2.4 gives the words alone for some statements.
+  if (code === 0 && message === "database is locked") return new SqliteBusyError(path);
   switch (code & 0xff) {
     case SQLITE_BUSY:
       return new SqliteBusyError(path);

@@ -4,7 +4,7 @@ import { makeClusterConfig } from "../cluster/config.ts";
 import { StoreAwayError } from "../base/error.ts";
 import { sqliteEngine } from "./sqlite.ts";
 import { openSqlite, readAsArrays, withPositions } from "./sqlite_connection.ts";
-import { postError, receiveError, sqliteError } from "./sqlite_error.ts";
+import { postError, receiveError, SqliteBusyError, sqliteError } from "./sqlite_error.ts";
 import { sqlStore } from "./sql_store.ts";
 
 async function withFile(work: (path: string) => Promise<void>): Promise<void> {
@@ -146,4 +146,9 @@ Deno.test("postError() and receiveError() keep kind, words and exit code", () =>
       [message, remedy, exitCode],
     );
   }
+});
+
+Deno.test("sqliteError() takes a lock for a lock where the runtime gives SQLite's words alone", () => {
+  assert.ok(sqliteError("/x/knet.db", new Error("database is locked")) instanceof SqliteBusyError);
+  assert.ok(!(sqliteError("/x/knet.db", new Error("no such table")) instanceof SqliteBusyError));
 });
