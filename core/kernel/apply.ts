@@ -16,9 +16,6 @@ export interface Failure {
   readonly error: Error & { readonly code?: string };
 }
 
-// What is gone already need not be deleted: the device may have taken its entries with it.
-const GONE = new Set<string | undefined>(["ENOENT", "ESRCH", "ENODEV", "EADDRNOTAVAIL"]);
-
 /** Bytes of messages that go to the kernel at once. */
 const BATCH_BYTES = 128 * 1024;
 
@@ -61,7 +58,8 @@ export function apply(
     const failed = new Set<number>();
     for (const { index: at, error } of refused) {
       const operation = sent[at]!;
-      if (operation.verb === "delete" && GONE.has(error.code)) continue;
+      // What is gone already need not be deleted: the device may have taken its entries with it.
+      if (operation.verb === "delete" && error.isGone) continue;
       failures.push({ operation, error });
       failed.add(at);
     }
