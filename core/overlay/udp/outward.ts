@@ -188,7 +188,8 @@ export class Outward {
     if ((u8[vnet + VNET.flags]! & NEEDS_CHECKSUM) === 0) return;
     const start = view.getUint16(vnet + VNET.start, true);
     const field = start + view.getUint16(vnet + VNET.offset, true);
-    if (field + 2 > length) return;
+    // Within the header, it would change where the packet goes.
+    if (start < IP.header || field + 2 > length) return;
     const checksum = ~sum(at + start, length - start) & 0xffff;
     const udp = u8[at + IP.protocol] === PROTOCOL.udp;
     view.setUint16(at + field, udp && checksum === 0 ? 0xffff : checksum);

@@ -1,0 +1,145 @@
+/**
+ * Rows that somebody has edited, of a newer knet, or of nobody: the others are read all the same.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import { KnetError } from "../../core/base/error.ts";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
+import { openStore } from "../../core/store/open.ts";
+import { readSnapshot, writeSnapshot } from "../../core/store/snapshot.ts";
+import { requestOf } from "../support/lease_driver.ts";
+import { service } from "../support/services.ts";
+import { type FuzzTarget, hurtText, refusesOnlyBy } from "./target.ts";
+
+const NODES = ["one", "two", "three", "four", "five"];
+
+/** Values for any column. */
+const value = fc.oneof(
+  fc.constantFrom<null | number | bigint | string>(
+    null,
+    0,
+    -1,
+    1.5,
+    2 ** 53,
+    2n ** 62n,
+    "",
+    "8.8.8.8/32",
+    "10.244.0.0/24",
+    "10.244.0.0/8",
+    "127.0.0.1",
+    "224.0.0.1",
+    "::1",
+    "{}",
+    "[]",
+    "null",
+    "x".repeat(100_000),
+    "\x1b[2J",
+  ),
+  fc.string(),
+  fc.integer(),
+  fc.double(),
+  fc.uint8Array({ maxLength: 40 }),
+);
+
+/** A hurt row is left out, or read; whatever it says, the others are there and nothing but a KnetError comes. */
+export const rows: FuzzTarget = {
+  name: "rows",
+  about: "one row of the store with any value in a column",
+  runs: 150,
+  async open() {
+    const folder = await Deno.makeTempDir({ prefix: "knet-fuzz-" });
+    const path = `${folder}/knet.db`;
+    const store = await openStore(`sqlite:${path}`);
+    await store.initConfig(makeClusterConfig({}));
+    for (const [n, node] of NODES.entries()) {
+      await store.acquireLease(requestOf(node, `192.168.2.1${n}`));
+    }
+    const put = NODES.map((name, n) => service(name, { port: 80 + n }));
+    await store.editServices("all", () => ({ put, result: 0 }));
+    const database = new DatabaseSync(path);
+    const tables = { knet_leases: "node_id", knet_services: "name", knet_destinations: "service" };
+    const columns = Object.keys(tables).flatMap((table) =>
+      database.prepare(`select name from pragma_table_info('${table}')`).all()
+        .map(({ name }) => ({ table: table as keyof typeof tables, column: String(name) }))
+        .filter(({ column }) => column !== tables[table as keyof typeof tables])
+    );
+    const property = fc.asyncProperty(
+      fc.constantFrom(...columns),
+      fc.constantFrom(...NODES),
+      value,
+      async ({ table, column }, row, hurt) => {
+        try {
+          try {
+            database.prepare(`update ${table} set ${column} = ? where ${tables[table]} = ?`)
+              .run(hurt, row);
+          } catch {
+            return; // The engine does not take it.
+          }
+          const others = (names: readonly string[]) => names.filter((name) => name !== row).length;
+          const { leases } = await store.listLeases();
+          assert.equal(others(leases.map(({ nodeId }) => nodeId)), 4, "another lease is gone");
+          const { services } = await store.listServices();
+          assert.equal(others(services.map(({ name }) => name)), 4, "another service is gone");
+          const changes = await store.changesSince(0);
+          assert.equal(others(changes.leases.map(({ nodeId }) => nodeId)), 4);
+          await store.getConfig();
+        } finally {
+          database.exec(
+            `update ${table} set ${column} = (select kept.${column} from kept_${table} kept ` +
+              `where kept.rowid = ${table}.rowid)`,
+          );
+        }
+      },
+    );
+    for (const table of Object.keys(tables)) {
+      database.exec(`create table kept_${table} as select rowid as rowid, * from ${table}`);
+    }
+    return {
+      property,
+      async [Symbol.asyncDispose]() {
+        database.close();
+        await store[Symbol.asyncDispose]();
+        await Deno.remove(folder, { recursive: true });
+      },
+    };
+  },
+};
+
+/** The snapshot in the data directory: read, or passed over with a sentence. */
+export const snapshot: FuzzTarget = {
+  name: "snapshot",
+  about: "the snapshot in the data directory",
+  runs: 300,
+  async open() {
+    const folder = await Deno.makeTempDir({ prefix: "knet-fuzz-" });
+    const store = await openStore(`sqlite:${folder}/knet.db`);
+    const config = await store.initConfig(makeClusterConfig({}));
+    const [own, peer] = await Promise.all(
+      ["own", "peer"].map((node, n) => store.acquireLease(requestOf(node, `192.168.2.1${n}`))),
+    );
+    writeSnapshot(folder, {
+      version: 1,
+      config,
+      own: own!.lease,
+      peers: [peer!.lease],
+      services: [service("web", { port: 80 })],
+    });
+    await store[Symbol.asyncDispose]();
+    const path = `${folder}/snapshot.json`;
+    const property = fc.asyncProperty(hurtText([await Deno.readTextFile(path)]), async (text) => {
+      await Deno.writeTextFile(path, text);
+      let warned = 0;
+      await refusesOnlyBy([KnetError], () => {
+        const read = readSnapshot(folder, "own", () => warned++);
+        assert.ok(read !== undefined || warned === 1);
+      });
+    });
+    return {
+      property,
+      [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
+    };
+  },
+};
