@@ -9,7 +9,7 @@ import { defineCommand } from "./command.ts";
 import type { CommandGroup } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
-import { address, prefix } from "./value_checks.ts";
+import { hostAddress, prefix } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
 import { readWord } from "./option_value.ts";
@@ -78,7 +78,7 @@ const reserve = defineCommand({
   summary: "Keep a subnet for the host with a certain public address",
   words: [{ name: "SUBNET", help: "The subnet, 10.244.7.0/24" }],
   options: {
-    "public-ip": value("ADDRESS", "Public address of the host it is kept for", address),
+    "public-ip": value("ADDRESS", "Public address of the host it is kept for", hostAddress),
   },
   examples: [{
     line: "knet lease reserve 10.244.7.0/24 --public-ip 192.168.2.107",

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { type CommandEntry, type CommandGroup, defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { globalOptions } from "./shared_options.ts";
-import { choice, integer, span, text } from "./value_checks.ts";
+import { choice, hostAddress, integer, span, text } from "./value_checks.ts";
 import { flag, list, type OptionTable, value } from "./option_table.ts";
 import { refusal } from "./option_value.ts";
 import { readCommandLine } from "./program.ts";
@@ -220,4 +220,21 @@ Deno.test("refusal() puts the option in the place of what core was doing", () =>
     'Cannot use --ip "10.0": it is neither IPv4 nor IPv6',
   );
   assert.equal(refusal("--vni", '"0" is not a VNI'), 'Cannot use --vni: "0" is not a VNI');
+});
+
+Deno.test("hostAddress() takes what a host can be reached at, and says what is wrong with the rest", async () => {
+  assert.equal(await hostAddress("10.0.2.15"), "10.0.2.15");
+  assert.equal(await hostAddress("FD00:0::1"), "fd00::1");
+  for (
+    const [input, what] of [
+      ["127.0.0.1", /"127\.0\.0\.1" is a loopback address/],
+      ["0.0.0.0", /unspecified/],
+      ["224.0.0.1", /multicast/],
+      ["255.255.255.255", /broadcast/],
+      ["240.1.1.1", /reserved/],
+      ["169.254.3.4", /link-local/],
+      ["fe80::1", /link-local/],
+      ["::ffff:10.0.0.1", /10\.0\.0\.1 in IPv6 notation/],
+    ] as const
+  ) await assert.rejects(hostAddress(input), what, input);
 });

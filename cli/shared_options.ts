@@ -10,6 +10,7 @@ import {
   address,
   choice,
   clusterNetwork,
+  hostAddress,
   integer,
   interfaceName,
   listenAddress,
@@ -119,7 +120,7 @@ export const hostOptions = {
     env: "KNET_IFACE",
     fallback: "that of the default route",
   }),
-  "public-ip": value("ADDRESS", "Address by which the other hosts reach this one", address, {
+  "public-ip": value("ADDRESS", "Address by which the other hosts reach this one", hostAddress, {
     env: "KNET_PUBLIC_IP",
     fallback: "the interface's",
   }),

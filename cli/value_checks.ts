@@ -64,6 +64,15 @@ export async function address(input: string): Promise<string> {
   return canonicalAddress(input);
 }
 
+/** Accepts an address that one host can have for all others; yields its canonical text. */
+export async function hostAddress(input: string): Promise<string> {
+  const canonical = await address(input);
+  const { whyNoHostAddress } = await import("../core/base/special_address.ts");
+  const state = whyNoHostAddress(canonical);
+  if (state === undefined) return canonical;
+  throw new RangeError(`"${input}" is ${state}: give one by which other hosts reach this one`);
+}
+
 /** Accepts an interface name as the kernel does (linux/if.h: IFNAMSIZ is 16 with the final zero). */
 export function interfaceName(input: string): string {
   // deno-lint-ignore no-control-regex -- control characters are what is looked for

@@ -17,6 +17,7 @@ import {
 } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { parseShape } from "../base/shape.ts";
+import { checkNetwork, checkTtl, wrong } from "./config_rules.ts";
 
 /** The way packets travel between hosts. */
 export type BackendType = "vxlan" | "host-gw" | "udp";
@@ -84,10 +85,6 @@ export interface ClusterRequest {
   readonly leaseTtl?: number;
 }
 
-function wrong(what: string, state: string, remedy: string): KnetError {
-  return new KnetError(`Cannot use ${what}: ${state}`, { exitCode: 2, remedy });
-}
-
 function network(what: string, text: string) {
   try {
     return parsePrefix(text);
@@ -141,6 +138,7 @@ export function makeClusterConfig(request: ClusterRequest): ClusterConfig {
       "Choose a network that holds a subnet for each host",
     );
   }
+  checkNetwork("network", "--network", whole);
   const subnetLen = request.subnetLen ?? Math.max(bits - 8, whole.length + 2);
   if (!Number.isInteger(subnetLen) || subnetLen < whole.length + 2 || subnetLen > bits - 2) {
     throw wrong(
@@ -171,9 +169,9 @@ export function makeClusterConfig(request: ClusterRequest): ClusterConfig {
       "Exchange --subnet-min and --subnet-max",
     );
   }
-  const serviceNetwork = formatPrefix(
-    network("--service-network", request.serviceNetwork ?? "10.96.0.0/16"),
-  );
+  const virtual = network("--service-network", request.serviceNetwork ?? "10.96.0.0/16");
+  checkNetwork("service network", "--service-network", virtual);
+  const serviceNetwork = formatPrefix(virtual);
   if (prefixesOverlap(serviceNetwork, text)) {
     throw wrong(
       `service network "${serviceNetwork}"`,
@@ -182,9 +180,7 @@ export function makeClusterConfig(request: ClusterRequest): ClusterConfig {
     );
   }
   const leaseTtl = request.leaseTtl ?? 86_400;
-  if (!(leaseTtl >= 1)) {
-    throw wrong(`lease TTL ${leaseTtl}`, "it is under a second", "Choose a longer one");
-  }
+  checkTtl(leaseTtl);
   return {
     network: text,
     subnetLen,

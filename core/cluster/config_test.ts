@@ -74,6 +74,28 @@ Deno.test("makeClusterConfig() refuses what cannot be, each with its own message
   refused(backend({ type: "wireguard" }), /there is no such backend/);
 });
 
+Deno.test("makeClusterConfig() refuses networks that no host can send to, and spans that are no dates", () => {
+  for (
+    const [network, what] of [
+      ["127.0.0.0/8", /network "127\.0\.0\.0\/8": it overlaps 127\.0\.0\.0\/8, loopback/],
+      ["224.0.0.0/8", /multicast/],
+      ["240.0.0.0/8", /reserved/],
+      ["169.254.0.0/16", /link-local/],
+      ["0.0.0.0/8", /unspecified/],
+      ["fe80::/48", /link-local/],
+      ["ff02::/48", /multicast/],
+    ] as const
+  ) {
+    refused(() => makeClusterConfig({ network }), what);
+    refused(() => makeClusterConfig({ serviceNetwork: network }), what);
+  }
+  refused(() => makeClusterConfig({ serviceNetwork: "0.0.0.0/0" }), /service network.*below \/8/);
+  refused(() => makeClusterConfig({ serviceNetwork: "10.244.7.0/24" }), /overlaps the network/);
+  for (const leaseTtl of [-1, 1e300, Infinity]) {
+    refused(() => makeClusterConfig({ leaseTtl }), /lease TTL/);
+  }
+});
+
 Deno.test("differences() shows both values, and nothing where the request says nothing", () => {
   const config = makeClusterConfig({});
   assert.deepEqual(differences(config, {}), []);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { addressBits, addressToNumber, numberToAddress, prefixContains } from "../base/address.ts";
+import { addressBits } from "../base/address.ts";
+import { whyNoHostAddress } from "../base/special_address.ts";
 import { type Field, ServiceError } from "./service_error.ts";
 import {
   type Destination,
@@ -25,31 +26,8 @@ const MOST_PERSISTENT = 31 * 86_400;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;
 
-/** IPv4 in the notation of IPv6, for sockets that do both: on the wire there is no such address. */
-const MAPPED = "::ffff:0:0/96";
-
-/** What is wrong with an address that is not one host's, or not the same host's everywhere. Its text is canonical. */
-function unusable(address: string): string | undefined {
-  const local = "a loopback address, another machine on every host";
-  if (address.includes(":")) {
-    if (address === "::") return "the unspecified address";
-    if (address === "::1") return local;
-    if (/^ff..:/.test(address)) return "a multicast address";
-    if (/^fe[89ab].:/.test(address)) return "a link-local address, another machine on every link";
-    if (prefixContains(MAPPED, address)) {
-      return `${numberToAddress(addressToNumber(address) & 0xffff_ffffn, 4)} in IPv6 notation`;
-    }
-    return undefined;
-  }
-  const first = Number(address.slice(0, address.indexOf(".")));
-  if (first === 0) return "an unspecified address";
-  if (first === 127) return local;
-  if (first >= 224 && first < 240) return "a multicast address";
-  return address === "255.255.255.255" ? "the broadcast address" : undefined;
-}
-
 function checkAddress(field: Field, what: string, address: string): void {
-  const state = unusable(address);
+  const state = whyNoHostAddress(address);
   if (state === undefined) return;
   throw new ServiceError(field, `${what} ${address}`, `it is ${state}`, "Choose another one");
 }
