@@ -5,6 +5,7 @@
  */
 import type { DoctorReport } from "../core/inspect/doctor/doctor.ts";
 import { defineCommand } from "./command.ts";
+import { storeUrlOf } from "./store.ts";
 import { paint, print, printJson } from "./output.ts";
 import type { Tone } from "./output.ts";
 
@@ -33,7 +34,7 @@ export const doctor = defineCommand({
   run: async ({ settings }) => {
     const { runDoctor } = await import("../core/inspect/doctor/doctor.ts");
     const report = await runDoctor({
-      storeUrl: settings.storeUrl,
+      storeUrl: () => storeUrlOf(settings),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
     });

@@ -7,6 +7,7 @@ import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
+import { storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
 import { pairs, print, printJson } from "./output.ts";
@@ -55,7 +56,7 @@ export const init = defineCommand({
       ? await fromOptions(request)
       : await fromFlannel(flannel, request);
     const { openStore } = await import("../core/store/open.ts");
-    await using store = await openStore(settings.storeUrl);
+    await using store = await openStore(await storeUrlOf(settings));
     const before = await store.getConfig();
     const stored = await store.initConfig(config, { replace: options.replace ?? false });
     const outcome = before === undefined

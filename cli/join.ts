@@ -5,6 +5,7 @@
  */
 import type { AgentOptions } from "../core/agent/agent.ts";
 import { messageOf } from "../core/base/error.ts";
+import { redactUrl } from "../core/store/location.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { cliLogger } from "./log.ts";
@@ -12,6 +13,7 @@ import { clusterOptions, hostOptions } from "./shared_options.ts";
 import { flag } from "./option_table.ts";
 import type { Parsed } from "./option_table.ts";
 import type { Settings } from "./settings.ts";
+import { chooseStore } from "./store.ts";
 
 /**
  * Why the agent's signal was aborted: to go on at once with other options. The agent ends without telling
@@ -73,7 +75,8 @@ export const join = defineCommand({
     for (const name of names) Deno.addSignalListener(name, listeners[name]);
     try {
       for (;;) {
-        await runAgent(agentOptions(invocation.options, invocation.settings, round.signal));
+        const { options, settings } = invocation;
+        await runAgent(agentOptions(options, settings, await storeOf(settings), round.signal));
         if (stopped || round.signal.reason !== RELOAD) return;
         round = new AbortController();
         cliLogger().info("Read the configuration again");
@@ -84,14 +87,28 @@ export const join = defineCommand({
   },
 });
 
+/** The store to join; the agent itself may move to another one, and what it leaves there is said. */
+async function storeOf(settings: Settings): Promise<string> {
+  const { url, agents } = await chooseStore(settings);
+  if (agents !== undefined) {
+    const stores = { now: redactUrl(url), before: redactUrl(agents) };
+    cliLogger().warn(
+      "Joins by the store {now}; it was {before}, where this host's lease stays until it is released",
+      stores,
+    );
+  }
+  return url;
+}
+
 /** What the agent is asked to do. */
 function agentOptions(
   given: Parsed<typeof options>,
   settings: Settings,
+  storeUrl: string,
   signal: AbortSignal,
 ): AgentOptions {
   return {
-    storeUrl: settings.storeUrl,
+    storeUrl,
     stateDir: settings.stateDir,
     dataDir: settings.dataDir,
     ...(given.iface === undefined ? {} : { iface: given.iface }),

@@ -8,6 +8,7 @@ import { defineCommand } from "./command.ts";
 import { text } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
+import { storeUrlOf } from "./store.ts";
 
 /** The command. */
 export const leave = defineCommand({
@@ -29,7 +30,7 @@ export const leave = defineCommand({
   run: async ({ options, settings }) => {
     const { leave } = await import("../core/agent/leave.ts");
     const result = await leave({
-      storeUrl: settings.storeUrl,
+      storeUrl: await storeUrlOf(settings),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
       ...(options.node === undefined ? {} : { node: options.node }),

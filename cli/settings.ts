@@ -11,9 +11,19 @@ import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts"
 import { parseOption } from "./option_value.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
 
+/** A store, and where it was named. */
+export interface NamedStore {
+  readonly url: string;
+  /** `--store`, `KNET_STORE`, `"store" of the configuration file "…"`, or the credential's name. */
+  readonly source: string;
+}
+
 /** The global options with their defaults. */
 export interface Settings {
-  readonly storeUrl: string;
+  /** The store that was named; undefined leaves it to this host's agent. See `store.ts`. */
+  readonly store: NamedStore | undefined;
+  /** Use it although this host's agent uses another. */
+  readonly otherStore: boolean;
   readonly configFile: string;
   readonly stateDir: string;
   readonly dataDir: string;
@@ -45,7 +55,7 @@ const realHost: SettingsHost = {
 };
 
 /** Options that stand for one call, not for a host. */
-const NEVER_IN_FILE = new Set(["config", "json"]);
+const NEVER_IN_FILE = new Set(["config", "json", "other-store"]);
 
 /** Every option that the configuration file may hold. */
 const FILE_OPTIONS: OptionTable = Object.fromEntries(
@@ -60,6 +70,8 @@ export const ENVIRONMENT: readonly string[] = Object.values({
   ...hostOptions,
 })
   .flatMap((option: { env?: string }) => option.env === undefined ? [] : [option.env]);
+
+const CREDENTIAL = 'the credential "knet.store"';
 
 const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
 
@@ -83,32 +95,36 @@ export async function resolveSettings<Table extends OptionTable>(
 ): Promise<Resolved<Table>> {
   const all: OptionTable = { ...globalOptions, ...table };
   const found: Record<string, unknown> = { ...given };
+  let storeSource = "--store";
   for (const [name, option] of Object.entries(all)) {
     const text = option.env === undefined ? undefined : host.env(option.env);
     if (found[name] === undefined && text) {
       found[name] = await parseOption(all, name, text, option.env!, context);
+      if (name === "store") storeSource = option.env!;
     }
   }
   const warnings = passwordWarnings(given["store"]);
   const file = await readConfigFile(found["config"] as string | undefined, context, host, warnings);
-  found["store"] ??= await credential(host, all, context);
+  if (found["store"] === undefined) {
+    found["store"] = await credential(host, all, context);
+    storeSource = CREDENTIAL;
+  }
   for (const [name, text] of file) {
     // Another command may have an option of the same name that means something else: the port of a service.
     if (found[name] === undefined && all[name] === FILE_OPTIONS[name]) {
-      found[name] = await parseOption(
-        all,
-        name,
-        text,
-        `"${name}" of the configuration file "${found["config"] ?? DEFAULT_CONFIG_FILE}"`,
-        context,
-      );
+      const source = `"${name}" of the configuration file "${
+        found["config"] ?? DEFAULT_CONFIG_FILE
+      }"`;
+      found[name] = await parseOption(all, name, text, source, context);
+      if (name === "store") storeSource = source;
     }
   }
   const known = found as Parsed<typeof globalOptions>;
   return {
     options: found as Parsed<Table>,
     settings: {
-      storeUrl: known.store ?? "sqlite:/var/lib/knet/knet.db",
+      store: known.store === undefined ? undefined : { url: known.store, source: storeSource },
+      otherStore: known["other-store"] ?? false,
       configFile: known.config ?? DEFAULT_CONFIG_FILE,
       stateDir: known["state-dir"] ?? "/run/knet",
       dataDir: known["data-dir"] ?? "/var/lib/knet",
@@ -137,7 +153,7 @@ async function credential(
   const directory = host.env("CREDENTIALS_DIRECTORY");
   const text = directory ? host.file(`${directory}/knet.store`)?.text.trim() : undefined;
   if (!text) return undefined;
-  return await parseOption(table, "store", text, 'the credential "knet.store"', context);
+  return await parseOption(table, "store", text, CREDENTIAL, context);
 }
 
 /** Reads and checks the configuration file; its keys are the long options' names. */

@@ -27,7 +27,7 @@ Deno.test("resolveSettings() prefers flag over environment over file over defaul
   assert.equal(options.iface, "flag0");
   assert.equal(options.bridge, "env1");
   assert.equal(options.node, "file2");
-  assert.equal(settings.storeUrl, "sqlite:/var/lib/knet/knet.db");
+  assert.equal(settings.store, undefined, "the agent's");
   assert.equal(settings.logLevel, "info");
   assert.equal("vni" in options, false, "an option of another command is left alone");
 });
@@ -99,10 +99,20 @@ Deno.test("resolveSettings() takes the store from systemd's credentials", async 
   };
   const env = { CREDENTIALS_DIRECTORY: "/run/credentials/knet" };
   const { settings } = await resolve({}, hostOf(env, files));
-  assert.equal(settings.storeUrl, "postgres://knet:secret@db/knet");
+  assert.deepEqual(settings.store, {
+    url: "postgres://knet:secret@db/knet",
+    source: 'the credential "knet.store"',
+  });
   assert.deepEqual(settings.warnings, []);
   const flagged = await resolve({ store: "sqlite:/flag.db" }, hostOf(env, files));
-  assert.equal(flagged.settings.storeUrl, "sqlite:/flag.db");
+  assert.deepEqual(flagged.settings.store, { url: "sqlite:/flag.db", source: "--store" });
+  const file = await resolve({}, hostOf({}, files));
+  assert.deepEqual(file.settings.store, {
+    url: "sqlite:/file.db",
+    source: '"store" of the configuration file "/etc/knet/knet.yaml"',
+  });
+  const both = await resolve({}, hostOf({ KNET_STORE: "sqlite:/env.db" }, files));
+  assert.deepEqual(both.settings.store, { url: "sqlite:/env.db", source: "KNET_STORE" });
 });
 
 Deno.test("resolveSettings() warns of a password others can see, without saying it", async () => {

@@ -29,8 +29,9 @@ export const globalOptions = {
     "URL",
     "The cluster's store: sqlite:PATH or postgres://…",
     storeUrl,
-    { env: "KNET_STORE", fallback: "sqlite:/var/lib/knet/knet.db" },
+    { env: "KNET_STORE", fallback: "that of this host's agent" },
   ),
+  "other-store": flag("Use that store although this host's agent uses another"),
   config: value("FILE", "Configuration file", text, {
     env: "KNET_CONFIG",
     fallback: "/etc/knet/knet.yaml",

@@ -8,6 +8,7 @@ import { tunnelDrops } from "../core/overlay/udp/drops.ts";
 import { defineCommand } from "./command.ts";
 import { paint, pairs, print, printJson, relative, table } from "./output.ts";
 import type { Cell } from "./output.ts";
+import { storeUrlOf } from "./store.ts";
 
 /** The command. */
 export const status = defineCommand({
@@ -24,9 +25,11 @@ export const status = defineCommand({
     { line: "knet status --json | jq '.peers[] | select(.route | not)'", about: "for programs" },
   ],
   run: async ({ settings }) => {
+    // What was named has to be right even where the agent answers.
+    if (settings.store !== undefined) await storeUrlOf(settings);
     const { collectStatus } = await import("../core/inspect/status.ts");
     const report = await collectStatus({
-      storeUrl: settings.storeUrl,
+      storeUrl: () => storeUrlOf(settings),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
     });

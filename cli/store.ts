@@ -1,24 +1,102 @@
 /**
- * The store, for as long as a command needs it.
+ * Which store a command uses, and the store for as long as a command needs it.
  *
  * @module
  */
+import { KnetError } from "../core/base/error.ts";
+import { redactUrl } from "../core/store/location.ts";
+import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
 import type { Settings } from "./settings.ts";
 
 /** Milliseconds for a change of thousands of services in one transaction. */
 const LARGE_DEADLINE = 60_000;
 
-/** Opens the store for a while; `large` gives it time for thousands of services. */
+/** What of the settings says which store it is. */
+export type StoreSettings = Pick<Settings, "store" | "otherStore" | "dataDir">;
+
+/** Which store a command uses. */
+export interface StoreChoice {
+  readonly url: string;
+  /** The store of this host's agent, where the one that was named is another. */
+  readonly agents?: string;
+}
+
+/**
+ * Chooses the store: the one that was named, else that of this host's agent, else the default.
+ *
+ * @throws {KnetError} exit code 3 if none was named and this user may not read which one the agent uses.
+ */
+export async function chooseStore({ store, dataDir }: StoreSettings): Promise<StoreChoice> {
+  const { readRecordedStore, sameStore, storeAddress } = await import(
+    "../core/store/recorded_store.ts"
+  );
+  const record = readRecordedStore(dataDir);
+  if (record.state === "recorded") {
+    const { address } = record;
+    if (store !== undefined) {
+      const { url, environment } = storeAddress(store.url);
+      // What the URL leaves to variables that this shell does not have is as the agent has it.
+      const given = { url, environment: { ...address.environment, ...environment } };
+      if (!sameStore(given, address)) return { url: store.url, agents: address.url };
+    }
+    takeEnvironment(address);
+    return { url: store?.url ?? address.url };
+  }
+  if (store !== undefined) return { url: store.url };
+  if (record.state === "none") {
+    const { DEFAULT_STORE } = await import("../core/store/location.ts");
+    return { url: DEFAULT_STORE };
+  }
+  if (record.state === "hidden") {
+    throw new KnetError(
+      `Cannot tell which store this host's agent uses: only root may read "${record.path}"`,
+      { exitCode: 3, remedy: "Run it as root, or name the store with --store or KNET_STORE" },
+    );
+  }
+  throw new KnetError(
+    `Cannot tell which store this host's agent uses: "${record.path}" is not what knet wrote: ${record.reason}`,
+    { remedy: "Name the store with --store or KNET_STORE; the agent's next start writes it anew" },
+  );
+}
+
+/** What the URL means with the agent: PGPASSFILE, say. A variable that is set stays. */
+function takeEnvironment({ environment }: StoreAddress): void {
+  for (const [name, value] of Object.entries(environment)) {
+    if (!Deno.env.get(name)) Deno.env.set(name, value);
+  }
+}
+
+/**
+ * The URL of the store that a command uses.
+ *
+ * @throws {KnetError} as {@linkcode chooseStore}; exit code 4 if this host's agent uses another one and `--other-store` is not given.
+ */
+export async function storeUrlOf(settings: StoreSettings): Promise<string> {
+  const { url, agents } = await chooseStore(settings);
+  if (agents === undefined || settings.otherStore) return url;
+  throw new KnetError(
+    `Cannot use the store ${redactUrl(url)} of ${settings.store!.source}: this host's agent uses ${
+      redactUrl(agents)
+    }`,
+    {
+      exitCode: 4,
+      remedy:
+        "Leave the store out to use the agent's, or add --other-store if the other one is meant",
+    },
+  );
+}
+
+/** Opens the store, which has to be there, for a while; `large` gives it time for thousands of services. */
 export async function withStore<T>(
-  settings: Settings,
+  settings: StoreSettings,
   work: (store: Store) => Promise<T>,
   { large = false } = {},
 ): Promise<T> {
   const { openStore } = await import("../core/store/open.ts");
-  await using store = await openStore(
-    settings.storeUrl,
-    large ? { deadlineMs: LARGE_DEADLINE } : {},
-  );
+  await using store = await openStore(await storeUrlOf(settings), {
+    existing: true,
+    ...(large && { deadlineMs: LARGE_DEADLINE }),
+  });
   return await work(store);
 }

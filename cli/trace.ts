@@ -7,6 +7,7 @@ import type { TraceReport } from "../core/inspect/trace/trace.ts";
 import { defineCommand } from "./command.ts";
 import { paint, print, printJson } from "./output.ts";
 import type { Tone } from "./output.ts";
+import { storeUrlOf } from "./store.ts";
 
 const MARKS: Record<string, readonly [word: string, tone: Tone]> = {
   ok: ["ok", "good"],
@@ -37,7 +38,7 @@ export const trace = defineCommand({
     const report = await trace({
       source: words[0]!,
       destination: words[1]!,
-      storeUrl: settings.storeUrl,
+      storeUrl: await storeUrlOf(settings),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
     });

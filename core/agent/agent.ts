@@ -24,6 +24,7 @@ import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions } from "./agent_options.ts";
+import { AgentStore } from "./agent_store.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
@@ -48,7 +49,8 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   Deno.mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
-  await using store = await openStore(options.storeUrl, { background: true });
+  using recorded = new AgentStore(options);
+  await using store = recorded.over(await openStore(options.storeUrl, { background: true }));
   await using agent = new Agent(options, identity, store);
   await agent.run();
 }

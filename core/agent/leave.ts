@@ -10,6 +10,7 @@ import { Nftables } from "../../ffi/libnftables.ts";
 import { hasLibrary } from "../../ffi/load.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { forgetStore } from "../store/recorded_store.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
@@ -55,7 +56,7 @@ const STOP_PATIENCE = 10_000;
  * which case this host is taken down all the same and its lease stays.
  */
 export async function leave(options: LeaveOptions): Promise<LeaveResult> {
-  await using store = await openStore(options.storeUrl);
+  await using store = await openStore(options.storeUrl, { existing: true });
   if (options.node !== undefined) {
     const { subnet } = await store.releaseLease(options.node, { force: options.force });
     return { released: subnet, devices: [] };
@@ -77,8 +78,12 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   try {
     const { leases } = await store.listLeases();
     const own = leases.find((lease) => lease.nodeId === nodeId);
-    if (own === undefined) return { devices };
+    if (own === undefined) {
+      forgetStore(options.dataDir);
+      return { devices };
+    }
     await store.releaseLease(nodeId, { agentId, force: options.force });
+    forgetStore(options.dataDir);
     return { released: own.subnet, devices };
   } catch (error) {
     throw new KnetError(`Cannot give the lease back: ${messageOf(error)}`, {

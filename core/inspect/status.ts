@@ -140,7 +140,12 @@ export function askAgent(
  * @throws {KnetError} if this host is in no cluster.
  */
 export async function collectStatus(
-  options: { readonly storeUrl: string; readonly stateDir: string; readonly dataDir: string },
+  options: {
+    /** Asked only where no agent answers. */
+    readonly storeUrl: () => Promise<string>;
+    readonly stateDir: string;
+    readonly dataDir: string;
+  },
 ): Promise<StatusReport> {
   const body = await askAgent(options.stateDir, "/status");
   if (body !== undefined) {
@@ -185,15 +190,16 @@ export async function collectStatus(
   let store: StatusReport["store"];
   let now = 0;
   let config;
+  const storeUrl = await options.storeUrl();
   try {
-    await using opened = await openStore(options.storeUrl);
+    await using opened = await openStore(storeUrl, { existing: true });
     const all = await opened.listLeases();
     config = await opened.getConfig();
     ({ leases, now } = all);
     store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };
   } catch (error) {
     store = {
-      url: redactUrl(options.storeUrl),
+      url: redactUrl(storeUrl),
       state: "away",
       detail: error instanceof Error ? error.message : String(error),
       revision: 0,

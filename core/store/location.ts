@@ -1,8 +1,9 @@
 /**
- * Where the store is, and how its URL is shown.
+ * Where the store is, how its URL is shown, and that there is none.
  *
  * @module
  */
+import { KnetError } from "../base/error.ts";
 
 /** Where the store is unless said otherwise. */
 export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
@@ -11,4 +12,27 @@ export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
 export function redactUrl(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:\/*[^/@:]*):.*@/i, "$1@")
     .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
+}
+
+/** The file that a `sqlite:` URL names; undefined for another store. */
+export function sqlitePath(url: string): string | undefined {
+  if (!url.startsWith("sqlite:")) return undefined;
+  return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
+}
+
+/** There is no store where one was looked for. Exit code 4, as where there is one without a cluster. */
+export class NoStoreError extends KnetError {
+  override readonly name = "NoStoreError";
+
+  /** @param place The file's path, or the URL without its password. */
+  constructor(place: string) {
+    super(
+      `Cannot open the store: there is no knet store at ${place}, so no cluster configuration`,
+      {
+        exitCode: 4,
+        remedy:
+          "Name the cluster's store with --store or KNET_STORE, and see that its directory is mounted; knet init makes one",
+      },
+    );
+  }
 }

@@ -8,6 +8,7 @@
 import { eq } from "drizzle-orm";
 import { KnetError } from "../base/error.ts";
 import type { Query } from "./engine.ts";
+import { NoStoreError } from "./location.ts";
 import { MIGRATIONS } from "./migrations/embedded.ts";
 import { readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
@@ -33,6 +34,8 @@ export interface MigratedDatabase {
   readonly query: Query;
   /** How messages call it: `database "/srv/knet.db"`. */
   readonly name: string;
+  /** Make no tables: where the store was looked for, for the message. */
+  readonly existingAt?: string;
   /** Whether it has the tables at all. */
   hasTables(): Promise<boolean>;
   /** Runs `work` in a transaction that no other host's migration runs beside. */
@@ -42,17 +45,20 @@ export interface MigratedDatabase {
 /**
  * Makes the tables, or adds what an older knet did not have.
  *
- * @throws {KnetError} exit code 4 if the schema is too new.
+ * @throws {KnetError} exit code 4 if the schema is too new; NoStoreError if there are no tables and none may be made.
  */
 export function migrate(database: MigratedDatabase): Promise<void> {
   return unwrapped(bringUp(database));
 }
 
 async function bringUp(database: MigratedDatabase): Promise<void> {
-  const { query, name, hasTables, locked } = database;
+  const { query, name, existingAt, hasTables, locked } = database;
   const db = databaseOver(query);
   const version = async () => {
-    if (!await hasTables()) return 0;
+    if (!await hasTables()) {
+      if (existingAt !== undefined) throw new NoStoreError(existingAt);
+      return 0;
+    }
     const counter = await readCounters(db);
     if (counter("oldest_reader") > SCHEMA_VERSION) {
       throw new KnetError(

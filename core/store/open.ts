@@ -4,17 +4,11 @@
  * @module
  */
 import { KnetError } from "../base/error.ts";
-import { DEFAULT_STORE, redactUrl } from "./location.ts";
+import { DEFAULT_STORE, redactUrl, sqlitePath } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
-export { DEFAULT_STORE, redactUrl };
-
-/** The file that a `sqlite:` URL names; undefined for another store. */
-export function sqlitePath(url: string): string | undefined {
-  if (!url.startsWith("sqlite:")) return undefined;
-  return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
-}
+export { DEFAULT_STORE, redactUrl, sqlitePath };
 
 /** How a store is opened. */
 export interface StoreOptions {
@@ -25,6 +19,8 @@ export interface StoreOptions {
    * on a network file system only.
    */
   readonly background?: boolean;
+  /** Make nothing where there is no store yet, neither file nor tables: the first call rejects with a {@linkcode NoStoreError}. */
+  readonly existing?: boolean;
 }
 
 /**
@@ -36,7 +32,7 @@ export async function openStore(
   url: string,
   options: StoreOptions = {},
 ): Promise<Store> {
-  const deadline = options.deadlineMs ?? 5000;
+  const { deadlineMs: deadline = 5000, existing = false } = options;
   const path = sqlitePath(url);
   if (path !== undefined) {
     if (path === "") {
@@ -46,11 +42,11 @@ export async function openStore(
       });
     }
     const { sqliteEngine } = await import("./sqlite.ts");
-    return sqlStore(sqliteEngine(path, deadline, options.background ?? false));
+    return sqlStore(sqliteEngine(path, deadline, options.background ?? false, existing));
   }
   if (/^postgres(ql)?:\/\//.test(url)) {
     const { postgresEngine } = await import("./postgres.ts");
-    return sqlStore(postgresEngine(url, deadline));
+    return sqlStore(postgresEngine(url, deadline, existing));
   }
   throw new KnetError(
     `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,

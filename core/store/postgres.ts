@@ -28,6 +28,9 @@ const AWAY = /^(08|57P0|53)/;
 const AWAY_NETWORK =
   /^(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_)/;
 
+/** Thrown where a reader finds a schema that has to be brought up first, which takes a writer. */
+const OLD_SCHEMA = new Error("the schema is old");
+
 function postgresError(location: string, error: unknown): Error {
   if (error instanceof KnetError) return error;
   const code = String((error as { code?: unknown })?.code ?? "");
@@ -56,8 +59,9 @@ function postgresError(location: string, error: unknown): Error {
  *
  * @param url See {@linkcode parsePostgresUrl}.
  * @param deadline Milliseconds that one call may take; the connection is destroyed after that.
+ * @param existing Makes no tables.
  */
-export function postgresEngine(url: string, deadline: number): Engine {
+export function postgresEngine(url: string, deadline: number, existing = false): Engine {
   const target = parsePostgresUrl(url, (name) => Deno.env.get(name));
   const { schema } = target;
   const location = describeTarget(target);
@@ -131,7 +135,7 @@ export function postgresEngine(url: string, deadline: number): Engine {
       async (tx) => {
         const query: Query = async (text, parameters: readonly SqlValue[] = []) =>
           [...await tx.unsafe(text, [...parameters]).values()] as Row[];
-        if (!migrated) await migrateWithin(query);
+        if (!migrated) await migrateWithin(query, write);
         if (write) await query("select value from knet_meta where name = 'revision' for update");
         const [clock] = await query(
           "select (extract(epoch from clock_timestamp()) * 1000)::bigint",
@@ -142,12 +146,14 @@ export function postgresEngine(url: string, deadline: number): Engine {
   };
 
   /** Within a transaction: it ends, and with it the lock, when that does. */
-  const migrateWithin = (query: Query) =>
+  const migrateWithin = (query: Query, write: boolean) =>
     migrate({
       query,
       name: `database ${location}`,
+      ...(existing && { existingAt: location }),
       hasTables: async () => (await query("select to_regclass('knet_meta')::text"))[0]?.[0] != null,
       async locked(work) {
+        if (!write) throw OLD_SCHEMA;
         await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
         await work();
       },
@@ -158,12 +164,17 @@ export function postgresEngine(url: string, deadline: number): Engine {
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> => {
     const giveUp = monotonicClock() + CROWD_PATIENCE;
+    let writes = write;
     for (let attempt = 0;; attempt++) {
       try {
-        const result = await withDeadline(once(write, work));
+        const result = await withDeadline(once(writes, work));
         migrated = true;
         return result;
       } catch (error) {
+        if (error === OLD_SCHEMA) {
+          writes = true;
+          continue;
+        }
         const code = (error as { code?: unknown })?.code;
         if (code === TOO_MANY && monotonicClock() < giveUp) {
           drop();
@@ -193,8 +204,8 @@ export function postgresEngine(url: string, deadline: number): Engine {
     location,
     hostClock: false,
     write: (work) => inTurn(true, work),
-    // A first read has to make the tables, which a snapshot from before the lock would not see.
-    read: (work) => inTurn(!migrated, work),
+    // A first read has to make the tables, which a snapshot from before the lock would not see. One that makes none only reads.
+    read: (work) => inTurn(!migrated && !existing, work),
     async announce(query) {
       await query("select pg_notify($1, '')", [channel]);
     },

@@ -24,8 +24,14 @@ const TRIES = [1, 2, 5, 10, 15, 20, 25];
  * @param path The file; its directory is what hosts share.
  * @param deadline Milliseconds that one call may take.
  * @param background True keeps this thread free whatever the file system does, at the price of a worker.
+ * @param existing Makes neither file nor tables.
  */
-export function sqliteEngine(path: string, deadline: number, background: boolean): Engine {
+export function sqliteEngine(
+  path: string,
+  deadline: number,
+  background: boolean,
+  existing = false,
+): Engine {
   let connection: SqliteThread | undefined;
   let queue: Promise<unknown> = Promise.resolve();
   // Before the deadline of the call itself, so that a held lock is told from a dead file server.
@@ -52,8 +58,8 @@ export function sqliteEngine(path: string, deadline: number, background: boolean
     if (connection !== undefined && !connection.dead) return connection;
     connection?.end();
     const made = background || liesOnNetwork(path)
-      ? await openInWorker(path, deadline)
-      : await openInThread(path);
+      ? await openInWorker(path, deadline, existing)
+      : await openInThread(path, existing);
     try {
       const [mode] = await run(made, "pragma journal_mode");
       if (mode?.[0] === "wal") {
@@ -68,6 +74,7 @@ export function sqliteEngine(path: string, deadline: number, background: boolean
       await migrate({
         query: (sql, parameters) => run(made, sql, parameters),
         name: `database "${path}"`,
+        ...(existing && { existingAt: path }),
         hasTables: async () =>
           (await run(made, "select name from sqlite_master where name = 'knet_meta'")).length > 0,
         locked: (work) => between(made, "begin immediate", work),

@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Row, SqlValue } from "./engine.ts";
-import { DEFAULT_STORE } from "./location.ts";
+import { DEFAULT_STORE, NoStoreError } from "./location.ts";
 import { sqliteError } from "./sqlite_error.ts";
 
 type Statement = ReturnType<DatabaseSync["prepare"]>;
@@ -31,6 +31,16 @@ function isThere(path: string, what: "isFile" | "isDirectory"): boolean {
     return Deno.statSync(path)[what];
   } catch {
     return false;
+  }
+}
+
+/** Whether there is no such file; false if that cannot be told. */
+function isMissing(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
   }
 }
 
@@ -114,12 +124,14 @@ function prepareOn(database: DatabaseSync, sql: string): Statement {
 /**
  * Opens a database file, and makes it if it is missing.
  *
- * @throws {KnetError} if that fails.
+ * @param existing Makes nothing.
+ * @throws {KnetError} if that fails; NoStoreError if nothing may be made and there is no file.
  */
-export function openSqlite(path: string): SqliteConnection {
+export function openSqlite(path: string, existing = false): SqliteConnection {
   let database: DatabaseSync;
   try {
-    prepareDirectory(path);
+    if (!existing) prepareDirectory(path);
+    else if (isMissing(path)) throw new NoStoreError(path);
     const fresh = !isThere(path, "isFile");
     database = new DatabaseSync(path);
     if (fresh) Deno.chmodSync(path, 0o600);

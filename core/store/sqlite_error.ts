@@ -4,6 +4,7 @@
  * @module
  */
 import { type ExitCode, KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { NoStoreError } from "./location.ts";
 
 // Primary result codes of sqlite3.h.
 const SQLITE_PERM = 3;
@@ -61,7 +62,7 @@ export function sqliteError(path: string, error: unknown): KnetError {
 
 /** An error as a message between threads; a class would not survive the way. */
 export interface PostedError {
-  readonly kind: "busy" | "away" | "other";
+  readonly kind: "busy" | "away" | "none" | "other";
   readonly message: string;
   readonly remedy: string | undefined;
   readonly exitCode: ExitCode;
@@ -74,6 +75,8 @@ export function postError(error: KnetError): PostedError {
     ? "busy"
     : error instanceof StoreAwayError
     ? "away"
+    : error instanceof NoStoreError
+    ? "none"
     : "other";
   return { kind, message, remedy, exitCode };
 }
@@ -82,6 +85,7 @@ export function postError(error: KnetError): PostedError {
 export function receiveError(path: string, posted: PostedError): KnetError {
   const { kind, message, remedy, exitCode } = posted;
   if (kind === "busy") return new SqliteBusyError(path);
+  if (kind === "none") return new NoStoreError(path);
   const options = { exitCode, ...(remedy !== undefined && { remedy }) };
   return kind === "away" ? new StoreAwayError(message, options) : new KnetError(message, options);
 }

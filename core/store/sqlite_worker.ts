@@ -10,7 +10,7 @@ import { type PostedError, postError, sqliteError } from "./sqlite_error.ts";
 
 /** A request to the worker: the first opens the database. */
 export type SqliteRequest =
-  | { readonly id: number; readonly open: string }
+  | { readonly id: number; readonly open: string; readonly existing: boolean }
   | { readonly id: number; readonly sql: string; readonly parameters: readonly SqlValue[] };
 
 /** Its answer. */
@@ -41,7 +41,7 @@ function serve(request: SqliteRequest): SqliteAnswer {
   const { id } = request;
   try {
     if ("open" in request) {
-      connection = openSqlite(request.open);
+      connection = openSqlite(request.open, request.existing);
       return { id };
     }
     const rows = connection!.run(request.sql, request.parameters);

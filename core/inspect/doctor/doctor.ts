@@ -22,7 +22,8 @@ export interface DoctorReport {
 
 /** Where to look. */
 export interface DoctorOptions {
-  readonly storeUrl: string;
+  /** What stands in the way of telling is a finding. */
+  readonly storeUrl: () => Promise<string>;
   readonly stateDir: string;
   readonly dataDir: string;
 }

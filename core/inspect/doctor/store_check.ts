@@ -7,6 +7,7 @@ import { isExpired } from "../../cluster/allocate.ts";
 import { after, wallClock } from "../../base/clock.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
+import { NoStoreError } from "../../store/location.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
 import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
@@ -17,22 +18,24 @@ const CLOCK_TOLERANCE = 30_000;
 
 /** The store's checks, and what it holds. */
 export async function storeChecks(
-  url: string,
+  storeUrl: () => Promise<string>,
   nodeId: string | undefined,
 ): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined; leases: readonly Lease[] }> {
   let config: ClusterConfig | undefined;
   let leases: readonly Lease[] = [];
   let clock: Finding = skip("the store does not answer");
   const reach = await examine("store", async () => {
-    const file = absentDatabase(url);
-    if (file !== undefined) {
+    const url = await storeUrl();
+    await using store = await openStore(url, { existing: true });
+    try {
+      config = await store.getConfig();
+    } catch (error) {
+      if (!(error instanceof NoStoreError)) throw error;
       return warn(
-        `there is no database "${file}" yet`,
+        `there is no database of knet at ${sqlitePath(url) ?? store.location} yet`,
         "knet init or the first knet join makes it; on a shared directory, check that it is mounted",
       );
     }
-    await using store = await openStore(url);
-    config = await store.getConfig();
     const told = await notified(store);
     const detail = `${store.location} answers, ${told}`;
     if (config === undefined) {
@@ -49,18 +52,6 @@ export async function storeChecks(
       : ok(detail);
   });
   return { checks: [reach, { check: "clock", ...clock }], config, leases };
-}
-
-/** The SQLite file that is not there: opening the store would make it. */
-function absentDatabase(url: string): string | undefined {
-  const path = sqlitePath(url);
-  if (path === undefined) return undefined;
-  try {
-    Deno.statSync(path);
-    return undefined;
-  } catch (error) {
-    return error instanceof Deno.errors.NotFound ? path : undefined;
-  }
 }
 
 async function notified(store: Store): Promise<string> {

@@ -21,7 +21,7 @@ export async function findLeases(
   state: NodeState,
 ): Promise<{ leases: readonly Lease[]; note: string | undefined }> {
   try {
-    await using store = await openStore(options.storeUrl);
+    await using store = await openStore(options.storeUrl, { existing: true });
     return { leases: (await store.listLeases()).leases, note: undefined };
   } catch (error) {
     const snapshot = readSnapshot(options.dataDir, state.nodeId, () => {});
