@@ -50,7 +50,18 @@ function textOf(place: string, { name, license }: Manifest, apache: string): str
   if (files.length > 0) {
     return files.map((file) => Deno.readTextFileSync(`${place}/${file}`).trim()).join("\n\n");
   }
+  const told = inReadme(place);
+  if (told !== undefined) return told;
   if (license === "Apache-2.0") return Deno.readTextFileSync(apache).trim();
   if (license !== undefined && FREE.includes(license)) return "The package carries no text of it.";
   throw new Error(`Cannot bundle ${name}: the package has no text of its licence (${license})`);
+}
+
+/** A licence that stands in the readme only: the last section, under a heading of its name. */
+function inReadme(place: string): string | undefined {
+  const file = [...Deno.readDirSync(place)].find(({ name }) => /^readme([.-]|$)/i.test(name));
+  if (file === undefined) return undefined;
+  const text = Deno.readTextFileSync(`${place}/${file.name}`);
+  const section = /^(?:#+ *licen[sc]e *|licen[sc]e *\n[-=]+ *)\n([^]*)/im.exec(text)?.[1]?.trim();
+  return section !== undefined && /copyright/i.test(section) ? section : undefined;
 }

@@ -5,7 +5,7 @@
  */
 
 /** Packages of the import map that the program does not use. */
-const UNUSED = ["esbuild", "fast-check", "drizzle-kit"];
+const UNUSED = ["esbuild", "fast-check", "drizzle-kit", "postgres"];
 
 /** What of deno.json is read here. */
 interface Settings {

@@ -43,6 +43,24 @@ export interface MigratedDatabase {
 }
 
 /**
+ * Refuses a database that a newer knet has closed to this one. It may happen at any time, so it is asked with every transaction.
+ *
+ * @param counters Those of the database.
+ * @param name How messages call the database.
+ * @throws {KnetError} exit code 4.
+ */
+export function checkReader(
+  counters: { readonly oldestReader: number; readonly schema: number },
+  name: string,
+): void {
+  if (counters.oldestReader <= SCHEMA_VERSION) return;
+  throw new KnetError(
+    `Cannot use the ${name}: its schema ${counters.schema} is too new for this knet, which knows ${SCHEMA_VERSION}`,
+    { exitCode: 4, remedy: "Install a newer knet on this host" },
+  );
+}
+
+/**
  * Makes the tables, or adds what an older knet did not have.
  *
  * @throws {KnetError} exit code 4 if the schema is too new; NoStoreError if there are no tables and none may be made.
@@ -60,14 +78,7 @@ async function bringUp(database: MigratedDatabase): Promise<void> {
       return 0;
     }
     const counter = await readCounters(db);
-    if (counter("oldest_reader") > SCHEMA_VERSION) {
-      throw new KnetError(
-        `Cannot use the ${name}: its schema ${
-          counter("schema")
-        } is too new for this knet, which knows ${SCHEMA_VERSION}`,
-        { exitCode: 4, remedy: "Install a newer knet on this host" },
-      );
-    }
+    checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
     return counter("schema");
   };
   if (await version() >= SCHEMA_VERSION) return;

@@ -1,58 +1,28 @@
 /**
- * The store in Postgres.
+ * The store in Postgres: one connection for transactions, one for notifications, both to the server that serves.
  *
  * @module
  */
-import postgres from "postgres";
-import { monotonicClock } from "../base/clock.ts";
-import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
-import type { Engine, Query, Row, SqlValue } from "./engine.ts";
-import { migrate } from "./migrate.ts";
-import { passwordFor, places } from "./postgres_places.ts";
+import { after, monotonicClock, random, sleep, type Timer } from "../base/clock.ts";
+import { KnetError } from "../base/error.ts";
+import type { Engine, Query } from "./engine.ts";
+import { checkReader, migrate } from "./migrate.ts";
+import type { PostgresConnection } from "./postgres_connection.ts";
+import { postgresError, troubleOf } from "./postgres_errors.ts";
+import { PostgresListener } from "./postgres_listener.ts";
+import { PostgresServers } from "./postgres_servers.ts";
 import { describeTarget, parsePostgresUrl } from "./postgres_url.ts";
 
-type Sql = ReturnType<typeof postgres>;
-
 const CHANNEL = "knet";
-const POLL = 1000;
-const SLOW_POLL = 30_000;
-const ECHO_DEADLINE = 2000;
+/** Milliseconds after which a connection that nobody uses is closed. */
+const IDLE = 10_000;
 /** How long a call goes on trying while the server has no connection to spare. */
 const CROWD_PATIENCE = 60_000;
 // Any number that other programs on the same database are unlikely to lock by.
 const MIGRATION_LOCK = 0x6b6e6574;
 
-// SQLSTATE classes and codes: PostgreSQL, appendix A.
-const TOO_MANY = "53300";
-const AWAY = /^(08|57P0|53)/;
-const AWAY_NETWORK =
-  /^(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|EPIPE|ENOTFOUND|CONNECT_TIMEOUT|CONNECTION_)/;
-
-/** Thrown where a reader finds a schema that has to be brought up first, which takes a writer. */
-const OLD_SCHEMA = new Error("the schema is old");
-
-function postgresError(location: string, error: unknown): Error {
-  if (error instanceof KnetError) return error;
-  const code = String((error as { code?: unknown })?.code ?? "");
-  const about = `Cannot use the database ${location}`;
-  if (AWAY.test(code) || AWAY_NETWORK.test(code)) {
-    return new StoreAwayError(`${about}: ${messageOf(error)}`, {
-      cause: error,
-      remedy: "Check that the server runs and that this host reaches it",
-    });
-  }
-  if (code === "28P01" || code === "28000") {
-    return new KnetError(`${about}: the server refuses the user or password`, {
-      remedy: "Check KNET_STORE in /etc/default/knet, PGPASSFILE, and the server's pg_hba.conf",
-    });
-  }
-  if (code === "42501") {
-    return new KnetError(`${about}: ${messageOf(error)}`, {
-      remedy: "Grant the user the right to create and use tables in its schema",
-    });
-  }
-  return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
-}
+/** A reader found that the tables have to be made, which it cannot do. */
+class NeedsMigration extends Error {}
 
 /**
  * Opens a database.
@@ -63,64 +33,98 @@ function postgresError(location: string, error: unknown): Error {
  */
 export function postgresEngine(url: string, deadline: number, existing = false): Engine {
   const target = parsePostgresUrl(url, (name) => Deno.env.get(name));
-  const { schema } = target;
   const location = describeTarget(target);
-  const password = passwordFor(target);
-  const connection = {
-    ...places(target),
-    database: target.database,
-    user: target.user,
-    ...(password !== undefined && { pass: password }),
-    ...(target.readWrite && { target_session_attrs: "read-write" as const }),
-    ssl: false,
-  };
-  const channel = schema === undefined ? CHANNEL : `${CHANNEL}_${schema}`;
-  let sql: Sql | undefined;
+  const channel = target.schema === undefined ? CHANNEL : `${CHANNEL}_${target.schema}`;
+  const servers = new PostgresServers(target, location);
+  const listeners = new Set<PostgresListener>();
+  let connection: PostgresConnection | undefined;
+  let idle: Timer | undefined;
   let migrated = false;
   let ended = false;
-  const listeners = new Set<() => void>();
 
-  const client = (idle: number): Sql =>
-    postgres({
-      ...connection,
-      max: 1,
-      idle_timeout: idle,
-      connect_timeout: deadline / 1000,
-      max_lifetime: null,
-      prepare: false,
-      fetch_types: false,
-      onnotice: () => {},
-      connection: {
-        application_name: "knet",
-        ...(schema !== undefined && { search_path: `"${schema.replaceAll('"', '""')}"` }),
-      },
-      types: { bigint: { to: 20, from: [20], serialize: String, parse: Number } },
-    });
+  // Local to a transaction: a pooler may give the next one another session. A writer whose host vanished loses its locks with
+  // its transaction; who waits for a lock gives up before its own host does, so that no session is left waiting.
+  const settings = Object.entries({
+    lock_timeout: Math.round(deadline * 0.8),
+    statement_timeout: deadline,
+    idle_in_transaction_session_timeout: deadline + 2000,
+    ...(target.schema !== undefined && {
+      search_path: `"${target.schema.replaceAll('"', '""')}"`,
+    }),
+  }).map(([name, value]) => `set local ${name} to ${value}`);
+  const beginBy = (isolation: string) =>
+    [`begin isolation level ${isolation}`, ...settings].join("; ");
+  const BEGIN = { write: beginBy("read committed"), read: beginBy("repeatable read read only") };
 
   const drop = () => {
-    const old = sql;
-    sql = undefined;
-    void old?.end({ timeout: 0 }).catch(() => {});
+    idle?.cancel();
+    connection?.[Symbol.dispose]();
+    connection = undefined;
   };
 
-  const withDeadline = async <T>(work: Promise<T>): Promise<T> => {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() =>
-        reject(
-          new StoreAwayError(
-            `Cannot use the database ${location}: no answer within ${deadline / 1000} s`,
-            {
-              remedy: "Check that the server runs and that this host reaches it",
-            },
-          ),
-        ), deadline);
+  /** A connection with a transaction begun. One that was idle may have lost its server meanwhile: nothing is lost by trying anew. */
+  const begun = async (write: boolean, until: number): Promise<PostgresConnection> => {
+    idle?.cancel();
+    for (;;) {
+      const left = () => Math.max(until - monotonicClock(), 1);
+      const old = connection !== undefined && !connection.dead ? connection : undefined;
+      const held = old ?? await servers.connect(left());
+      connection = held;
+      try {
+        // It waits for no lock: a server that is there answers at once.
+        await held.within(
+          servers.patience(left()),
+          () => held.query(write ? BEGIN.write : BEGIN.read),
+        );
+        // Who tells of changes has to be who takes them.
+        for (const listener of listeners) {
+          if (listener.place !== undefined && listener.place !== held.place) listener.again();
+        }
+        return held;
+      } catch (error) {
+        if (old === undefined || left() <= 1) throw error;
+        drop();
+        servers.leave(held.place);
+      }
+    }
+  };
+
+  const migration = (query: Query, mayWrite: boolean) =>
+    migrate({
+      query,
+      name: `database ${location}`,
+      ...(existing && { existingAt: location }),
+      hasTables: async () => (await query("select to_regclass('knet_meta')::text"))[0]?.[0] != null,
+      async locked(work) {
+        if (!mayWrite) throw new NeedsMigration();
+        await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
+        await work();
+      },
     });
-    work.catch(() => {}); // After the deadline nobody listens any more.
+
+  const transaction = async <T>(
+    query: Query,
+    write: boolean,
+    work: (query: Query, now: number) => Promise<T>,
+  ): Promise<T> => {
     try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(timer);
+      if (!migrated) await migration(query, write);
+      // The revision's row is locked before the clock is read: times are in the order of commits.
+      if (write) await query("select value from knet_meta where name = 'revision' for update");
+      const [row] = await query(
+        "select (extract(epoch from clock_timestamp()) * 1000)::bigint, " +
+          "(select value from knet_meta where name = 'oldest_reader'), " +
+          "(select value from knet_meta where name = 'schema')",
+      );
+      const [oldestReader, schema] = [Number(row![1]), Number(row![2])];
+      checkReader({ oldestReader, schema }, `database ${location}`);
+      const result = await work(query, Number(row![0]));
+      await query("commit");
+      return result;
+    } catch (error) {
+      // A connection that is lost loses its transaction by itself.
+      await query("rollback").catch(() => {});
+      throw error;
     }
   };
 
@@ -128,63 +132,50 @@ export function postgresEngine(url: string, deadline: number, existing = false):
     write: boolean,
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> => {
-    sql ??= client(10);
-    const held = sql;
-    return await held.begin(
-      write ? "isolation level read committed" : "isolation level repeatable read",
-      async (tx) => {
-        const query: Query = async (text, parameters: readonly SqlValue[] = []) =>
-          [...await tx.unsafe(text, [...parameters]).values()] as Row[];
-        if (!migrated) await migrateWithin(query, write);
-        if (write) await query("select value from knet_meta where name = 'revision' for update");
-        const [clock] = await query(
-          "select (extract(epoch from clock_timestamp()) * 1000)::bigint",
-        );
-        return await work(query, Number(clock![0]));
-      },
-    ) as T;
+    const until = monotonicClock() + deadline;
+    const held = await begun(write, until);
+    const query: Query = (text, parameters) => held.query(text, parameters);
+    const result = await held.within(
+      Math.max(until - monotonicClock(), 1),
+      () => transaction(query, write, work),
+    );
+    migrated = true;
+    idle = after(IDLE, drop, { idle: true });
+    return result;
   };
-
-  /** Within a transaction: it ends, and with it the lock, when that does. */
-  const migrateWithin = (query: Query, write: boolean) =>
-    migrate({
-      query,
-      name: `database ${location}`,
-      ...(existing && { existingAt: location }),
-      hasTables: async () => (await query("select to_regclass('knet_meta')::text"))[0]?.[0] != null,
-      async locked(work) {
-        if (!write) throw OLD_SCHEMA;
-        await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
-        await work();
-      },
-    });
 
   const run = async <T>(
     write: boolean,
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> => {
     const giveUp = monotonicClock() + CROWD_PATIENCE;
-    let writes = write;
     for (let attempt = 0;; attempt++) {
       try {
-        const result = await withDeadline(once(writes, work));
-        migrated = true;
-        return result;
+        return await once(write, work);
       } catch (error) {
-        if (error === OLD_SCHEMA) {
-          writes = true;
-          continue;
+        if (error instanceof NeedsMigration) return await run(true, work);
+        const trouble = troubleOf(error);
+        if (trouble !== "refused") {
+          const place = connection?.place;
+          // Nothing is wrong with a connection that lost to another transaction.
+          if (trouble !== "again" || connection?.dead) drop();
+          if (place !== undefined && (trouble === "away" || trouble === "elsewhere")) {
+            servers.leave(place);
+          }
+          // Whoever was away a moment ago, or is another now, is looked for once more: nothing was committed but by chance of the last word.
+          const repeat = trouble === "again"
+            ? attempt < 5
+            : trouble === "crowd"
+            ? monotonicClock() < giveUp
+            : trouble === "elsewhere" && target.hosts.length > 1 && attempt === 0;
+          if (repeat) {
+            if (trouble !== "elsewhere") {
+              await sleep(50 * 2 ** Math.min(attempt, 5) * (0.5 + random()));
+            }
+            continue;
+          }
         }
-        const code = (error as { code?: unknown })?.code;
-        if (code === TOO_MANY && monotonicClock() < giveUp) {
-          drop();
-          const wait = 50 * 2 ** Math.min(attempt, 5) * (0.5 + Math.random());
-          await new Promise((resolve) => setTimeout(resolve, wait));
-          continue;
-        }
-        const told = postgresError(location, error);
-        if (told instanceof StoreAwayError) drop();
-        throw told;
+        throw postgresError(location, error);
       }
     }
   };
@@ -194,7 +185,10 @@ export function postgresEngine(url: string, deadline: number, existing = false):
     write: boolean,
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> => {
-    const turn = queue.then(() => run(write, work));
+    const turn = queue.then(() => {
+      if (ended) throw new KnetError(`Cannot use the database ${location}: it was closed`);
+      return run(write, work);
+    });
     queue = turn.catch(() => {});
     return turn;
   };
@@ -204,97 +198,30 @@ export function postgresEngine(url: string, deadline: number, existing = false):
     location,
     hostClock: false,
     write: (work) => inTurn(true, work),
-    // A first read has to make the tables, which a snapshot from before the lock would not see. One that makes none only reads.
-    read: (work) => inTurn(!migrated && !existing, work),
+    read: (work) => inTurn(false, work),
     async announce(query) {
       await query("select pg_notify($1, '')", [channel]);
     },
     subscribe(onChange, onState) {
-      let stopped = false;
-      let listener: Sql | undefined;
-      let failures = 0;
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      let poll: ReturnType<typeof setInterval> | undefined;
-      const pollEvery = (milliseconds: number) => {
-        clearInterval(poll);
-        poll = setInterval(onChange, milliseconds);
-      };
-      const stop = () => {
-        const old = listener;
-        listener = undefined;
-        void old?.end({ timeout: 0 }).catch(() => {});
-      };
-      const again = () => {
-        if (stopped) return;
-        stop();
-        clearTimeout(timer);
-        timer = setTimeout(
-          listen,
-          Math.min(250 * 2 ** Math.min(failures++, 5), 4000) * (0.5 + Math.random() / 2),
-        );
-      };
-      const probe = async (connection: Sql) => {
-        let echoed = false;
-        await withDeadline(connection.listen(channel, (payload) => {
-          if (payload === "echo") echoed = true;
-          else onChange();
-        }));
-        await withDeadline(connection.unsafe("select pg_notify($1, 'echo')", [channel]));
-        const until = monotonicClock() + ECHO_DEADLINE;
-        while (!echoed && monotonicClock() < until) {
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-        return echoed;
-      };
-      const listen = async () => {
-        if (stopped) return;
-        const made = client(0);
-        listener = made;
-        try {
-          const echoed = await probe(made);
-          if (stopped || listener !== made) return;
-          failures = 0;
-          if (echoed) {
-            onState("notify", "LISTEN/NOTIFY");
-            pollEvery(SLOW_POLL);
-          } else {
-            onState(
-              "poll",
-              "no echo of a notification: there is a pooler in between; looking every second",
-            );
-            stop();
-            pollEvery(POLL);
-          }
-          onChange();
-        } catch (error) {
-          onState("away", messageOf(error));
-          again();
-        }
-      };
-      listeners.add(again);
-      pollEvery(SLOW_POLL);
-      void listen();
+      const listener = new PostgresListener(servers, channel, deadline, onChange, onState);
+      listeners.add(listener);
       return {
         [Symbol.dispose]() {
-          stopped = true;
-          listeners.delete(again);
-          clearTimeout(timer);
-          clearInterval(poll);
-          stop();
+          listeners.delete(listener);
+          listener[Symbol.dispose]();
         },
       };
     },
     reset() {
       if (ended) return;
       drop();
-      for (const again of listeners) again();
+      for (const listener of listeners) listener.again();
     },
     async close() {
-      ended = true;
       await queue;
-      const old = sql;
-      sql = undefined;
-      await old?.end({ timeout: 1 }).catch(() => {});
+      ended = true;
+      for (const listener of listeners) listener[Symbol.dispose]();
+      drop();
     },
   };
 }

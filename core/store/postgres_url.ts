@@ -5,10 +5,17 @@
  */
 import { KnetError } from "../base/error.ts";
 
+/** Where a server listens. */
+export interface PostgresPlace {
+  /** Name, address, or the directory of a Unix socket, which begins with a slash. */
+  readonly host: string;
+  readonly port: number;
+}
+
 /** Where the server is and how to speak to it. */
 export interface PostgresTarget {
-  /** One or several, tried in turn; a path begins with a slash. */
-  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  /** One or several, tried in turn. */
+  readonly hosts: readonly PostgresPlace[];
   readonly database: string;
   readonly user: string;
   readonly password: string | undefined;

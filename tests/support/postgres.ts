@@ -38,6 +38,7 @@ export interface Postgres extends AsyncDisposable {
   readonly port: number;
   /** Directory of its Unix socket; with `tls` of `ca.pem` too. */
   readonly folder: string;
+  restart(how: "fast" | "immediate"): Promise<void>;
 }
 
 /** An authority, and a certificate of it for localhost and 127.0.0.1. */
@@ -53,8 +54,11 @@ const CERTIFICATES = `
  * Starts a server with default settings on a free port of the loopback address; disposing it stops it.
  *
  * @param options.tls With a certificate of an authority in `ca.pem`.
+ * @param options.settings More options of the server, `-c name=value`.
  */
-export async function startPostgres(options: { tls?: boolean } = {}): Promise<Postgres> {
+export async function startPostgres(
+  options: { tls?: boolean; settings?: string } = {},
+): Promise<Postgres> {
   const folder = await Deno.makeTempDir({ prefix: "knet-postgres-" });
   const programs = await programsDirectory();
   const end = stopAfterwards(programs, `${folder}/db`, folder);
@@ -68,13 +72,19 @@ export async function startPostgres(options: { tls?: boolean } = {}): Promise<Po
     ? `-c ssl=on -c ssl_cert_file=${folder}/server.pem -c ssl_key_file=${folder}/server.key`
     : "";
   await asPostgres(`${programs}/initdb -D ${folder}/db -U knet -A trust --no-sync`);
-  await asPostgres(
-    `${programs}/pg_ctl -D ${folder}/db -l ${folder}/log -o "-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off ${tls}" -w start >/dev/null 2>&1`,
-  );
+  const listens = `-p ${port} -k ${folder} -h 127.0.0.1 -c fsync=off`;
+  const started = (command: string) =>
+    asPostgres(
+      `${programs}/pg_ctl -D ${folder}/db -l ${folder}/log -o "${listens} ${tls} ${
+        options.settings ?? ""
+      }" -w ${command} >/dev/null 2>&1`,
+    );
+  await started("start");
   return {
     url: `postgres://knet@127.0.0.1:${port}/postgres`,
     port,
     folder,
+    restart: (how) => started(`-m ${how} restart`),
     [Symbol.asyncDispose]: () => end[Symbol.asyncDispose](),
   };
 }
