@@ -16,6 +16,7 @@ export interface ClientConfig {
   readonly password: string;
   readonly ssl: false;
   readonly application_name: string;
+  readonly options?: string;
   readonly types: { getTypeParser(oid: number): (text: string) => unknown };
   readonly stream: () => Duplex;
 }

@@ -85,7 +85,7 @@ export class PostgresConnection implements Disposable {
     const { tls, database, user } = target;
     const authority = tls?.rootCert === undefined ? undefined : needText(tls.rootCert);
     const { host, port } = place;
-    this.#stream = new PostgresStream(place, { tls: tls !== undefined, authority });
+    this.#stream = new PostgresStream(place, { tls, authority });
     this.#client = new Client({
       host,
       port,
@@ -95,6 +95,7 @@ export class PostgresConnection implements Disposable {
       password: target.password ?? passwordOfFile({ host, port: `${port}`, database, user }) ?? "",
       ssl: false,
       application_name: "knet",
+      ...(target.session !== undefined && { options: target.session }),
       types: TYPES,
       stream: () => this.#stream,
     });

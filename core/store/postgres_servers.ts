@@ -35,7 +35,9 @@ export class PostgresServers {
 
   /** How long to wait for what a server answers at once, milliseconds, if `left` are left: where there is another one, not for all of it. */
   patience(left: number): number {
-    return this.#target.hosts.length === 1 ? left : Math.min(left, EACH);
+    const { hosts, connectTimeout } = this.#target;
+    const most = connectTimeout ?? (hosts.length === 1 ? left : EACH);
+    return Math.min(left, most);
   }
 
   /** The server that served is not the one any more: the others are asked before it. */

@@ -8,7 +8,7 @@
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { connectTls } from "./postgres_tls.ts";
-import type { PostgresPlace } from "./postgres_url.ts";
+import type { PostgresPlace, TlsChoice } from "./postgres_url.ts";
 
 /** Bytes read at once. */
 const CHUNK = 65_536;
@@ -32,11 +32,14 @@ export class PostgresStream extends Duplex {
 
   /**
    * @param options.authority PEM of an authority beside those that Deno knows.
-   * @param options.tls Whether to speak TLS; not over a Unix socket.
+   * @param options.tls Whether and how to speak TLS; never over a Unix socket.
    */
   constructor(
     place: PostgresPlace,
-    private readonly options: { readonly tls: boolean; readonly authority: string | undefined },
+    private readonly options: {
+      readonly tls: TlsChoice | undefined;
+      readonly authority: string | undefined;
+    },
   ) {
     super();
     this.#place = place;
@@ -61,7 +64,11 @@ export class PostgresStream extends Duplex {
     if (host.startsWith("/")) {
       return await Deno.connect({ transport: "unix", path: `${host}/.s.PGSQL.${port}` });
     }
-    if (this.options.tls) return await connectTls(this.#place, this.#authority, signal);
+    const { tls } = this.options;
+    if (tls !== undefined) {
+      const encrypted = await connectTls(this.#place, this.#authority, signal, tls.optional);
+      if (encrypted !== undefined) return encrypted;
+    }
     const connection = await Deno.connect({ hostname: host, port, signal });
     connection.setNoDelay(true);
     connection.setKeepAlive(true);

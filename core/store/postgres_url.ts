@@ -23,20 +23,35 @@ export interface PostgresTarget {
   /** Take only a server that lets us write, of several. */
   readonly readWrite: boolean;
   readonly tls: TlsChoice | undefined;
+  /** Milliseconds that one server may take to answer at connecting, if the URL says so. */
+  readonly connectTimeout?: number;
+  /** Settings of the session, as `options` has them: `-c geqo=off`. */
+  readonly session?: string;
 }
 
 /** How a connection is encrypted. The server's certificate is always verified, its name too. */
 export interface TlsChoice {
   /** File of an authority's certificate in PEM, beside those that Deno knows. */
   readonly rootCert?: string;
+  /** Without encryption if the server has none; true for sslmode=prefer and allow. */
+  readonly optional?: true;
 }
 
 const PORT = 5432;
-/** Encryption that verifies nobody keeps nobody out: all but the first mean the last. */
-const MODES = ["disable", "require", "verify-ca", "verify-full"];
+/** Encryption that verifies nobody keeps nobody out: all but the first three mean the last. */
+const MODES = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 const KNOWN = new Set([
   ...["schema", "sslmode", "sslrootcert", "target_session_attrs"],
-  ...["host", "port", "user", "password", "dbname"],
+  ...["host", "port", "user", "password", "dbname", "connect_timeout", "options"],
+]);
+/**
+ * What URLs of managed services and of other programs say beside, and need not be done here: a certificate that is verified by name
+ * keeps out whom channel binding would, keepalives and names of programs are knet's own.
+ */
+const PASSED_OVER = new Set([
+  ...["channel_binding", "application_name", "fallback_application_name", "client_encoding"],
+  ...["keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"],
+  ...["tcp_user_timeout", "sslsni", "sslnegotiation", "gssencmode", "load_balance_hosts"],
 ]);
 
 function refuse(state: string, remedy: string): KnetError {
@@ -66,9 +81,9 @@ export function parsePostgresUrl(
   const [, login = "", places = "", path = "", query = ""] = match;
   const options = new Map(new URLSearchParams(query));
   for (const name of options.keys()) {
-    if (KNOWN.has(name)) continue;
+    if (KNOWN.has(name) || PASSED_OVER.has(name)) continue;
     throw refuse(
-      `its URL has an unknown option "${name}"`,
+      `its URL has the option "${name}", which knet does not have`,
       `Use ${[...KNOWN].slice(0, 4).join(", ")}`,
     );
   }
@@ -94,7 +109,19 @@ export function parsePostgresUrl(
     schema: options.get("schema"),
     readWrite: session !== "any",
     tls: readTls(options),
+    ...readPatience(options.get("connect_timeout")),
+    ...(options.get("options") && { session: options.get("options")! }),
   };
+}
+
+/** libpq's connect_timeout: whole seconds, at least 2; 0 and less is no limit, for which the call's own deadline stands here. */
+function readPatience(text: string | undefined): { connectTimeout?: number } {
+  if (text === undefined) return {};
+  if (!/^-?\d{1,9}$/.test(text)) {
+    throw refuse(`its URL has connect_timeout=${text}`, "Give it in whole seconds");
+  }
+  const seconds = Number(text);
+  return seconds > 0 ? { connectTimeout: Math.max(seconds, 2) * 1000 } : {};
 }
 
 function decode(text: string): string {
@@ -126,7 +153,10 @@ function readTls(options: ReadonlyMap<string, string>): TlsChoice | undefined {
     throw refuse(`its URL has sslmode=${mode}`, `Use ${MODES.join(", ")}`);
   }
   if (mode === "disable") return undefined;
-  return rootCert === undefined || rootCert === "system" ? {} : { rootCert };
+  return {
+    ...(rootCert !== undefined && rootCert !== "system" && { rootCert }),
+    ...((mode === "prefer" || mode === "allow") && { optional: true as const }),
+  };
 }
 
 /** The target without its password, for messages: `postgres://knet@db:5432/knet`. */

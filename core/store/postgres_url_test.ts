@@ -49,12 +49,25 @@ Deno.test("parsePostgresUrl() reads the TLS options", () => {
     rootCert: "/ca.pem",
   });
   assert.equal(parsePostgresUrl("postgres://db/k?sslmode=disable").tls, undefined);
+  assert.deepEqual(parsePostgresUrl("postgres://db/k?sslmode=prefer").tls, { optional: true });
+});
+
+Deno.test("parsePostgresUrl() takes URLs as managed services hand them out", () => {
+  const target = parsePostgresUrl(
+    "postgresql://u:p@db.example/k?sslmode=require&channel_binding=require&connect_timeout=10&options=-c%20geqo%3Doff&application_name=x",
+  );
+  assert.equal(target.connectTimeout, 10_000);
+  assert.equal(target.session, "-c geqo=off");
+  assert.deepEqual(target.tls, {});
+  assert.equal(parsePostgresUrl("postgres://db/k?connect_timeout=0").connectTimeout, undefined);
 });
 
 for (
   const [url, state] of [
     ["postgres://db/k?sslmode=maybe", /sslmode=maybe/],
-    ["postgres://db/k?colour=red", /unknown option "colour"/],
+    ["postgres://db/k?colour=red", /the option "colour", which/],
+    ["postgres://db/k?connect_timeout=soon", /connect_timeout=soon/],
+    ["postgres://db/k?sslcert=/me.pem", /option "sslcert", which knet does not have/],
     ["postgres://db:70000/k", /port "70000"/],
     ["postgres://u:%zz@db/k", /% sequence/],
     ["postgres://db/k?target_session_attrs=standby", /standby/],

@@ -33,6 +33,13 @@ Deno.test("Ways to a Postgres", async (t) => {
     "TLS to the second of two hosts, the first being down",
     at(`127.0.0.1:1,127.0.0.1:${port}`, `sslrootcert=${ca}`),
   );
+  await works(
+    "a URL with all that managed services write into it",
+    at(
+      `localhost:${port}`,
+      `sslmode=prefer&sslrootcert=${ca}&channel_binding=require&connect_timeout=3&options=-c%20geqo%3Doff`,
+    ),
+  );
   await fails(
     "an authority that nobody knows is refused",
     at(`localhost:${port}`, "sslmode=require"),
@@ -67,7 +74,9 @@ Deno.test("Ways to a Postgres", async (t) => {
 
 Deno.test("A Postgres that refuses a statement is told by what it says, not by the statement", async () => {
   await using server = await startPostgres();
-  assert.equal(await network(server.url), undefined);
+  // This one has no TLS.
+  assert.equal(await network(`${server.url}?sslmode=prefer`), undefined);
+  await assert.rejects(network(`${server.url}?sslmode=require`), /the server has no TLS/);
   const sql = postgres(server.url, { max: 1 });
   await sql.unsafe("create role other login");
   await sql.end();
