@@ -37,6 +37,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "bad_input" },
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },
+  { name: "guard" },
   { name: "services" },
   { name: "trace", short: true },
   { name: "doctor", short: true },

@@ -8,12 +8,15 @@ import { Nftables } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
+import { backendOf } from "../overlay/backend/backends.ts";
 import { KnetError, messageOf } from "../base/error.ts";
+import type { Family } from "../cluster/lease.ts";
 import {
   applyFirewall,
   checkFirewall,
   ensureForward,
   type FirewallDesired,
+  guardFirst,
   peerDelta,
   type ServiceSets,
 } from "../kernel/firewall/firewall.ts";
@@ -29,23 +32,30 @@ export interface FirewallRequest {
 
 /** What knet's table should do on a host with this place in the cluster. */
 export function firewallDesired(
-  { config: { network, backend }, subnet, underlay }: Pick<
-    BackendContext,
-    "config" | "subnet" | "underlay"
-  >,
+  context: BackendContext,
   { bridge, ipMasq, peersOnly }: FirewallRequest & { readonly bridge: string },
   peers: Pick<PeerAddresses, "all">,
   services: ServiceSets | undefined,
 ): FirewallDesired {
+  const { config: { network, backend }, subnet, underlay } = context;
+  const device = backendOf(backend).device(context)?.name;
   return {
     network,
     subnet,
     address: underlay.address,
+    iface: underlay.name,
     bridge,
     ipMasq,
     // host-gw has no tunnel, and so no port that somebody could send to.
-    peersOnly: peersOnly && backend.type !== "host-gw"
-      ? { port: backend.port, peers: peers.all }
+    peersOnly: peersOnly && backend.type !== "host-gw" && device !== undefined
+      ? {
+        port: backend.port,
+        vni: backend.type === "vxlan" ? backend.vni : undefined,
+        device,
+        // The packet loop sends as whoever the agent is.
+        user: backend.type === "vxlan" ? undefined : Deno.uid() ?? undefined,
+        peers: peers.all,
+      }
       : undefined,
     services,
   };
@@ -78,6 +88,8 @@ export class HostFirewall implements Disposable {
   readonly nft: Nftables | undefined;
   #advice: readonly string[] = [];
   #problem: string | undefined;
+  /** What of the guard this host cannot have. */
+  #lack: string | undefined;
 
   /**
    * A host without libnftables gets its overlay all the same, and a loud warning.
@@ -96,7 +108,26 @@ export class HostFirewall implements Disposable {
 
   /** What the administrator should know: commands to type, and what could not be done. */
   get warnings(): string[] {
-    return this.#problem === undefined ? [...this.#advice] : [...this.#advice, this.#problem];
+    return [...this.#advice, this.#lack, this.#problem].filter((one) => one !== undefined);
+  }
+
+  /**
+   * Guards the tunnel, before anything else is done about it.
+   *
+   * @throws {KnetError} exit code 3 if the kernel refuses: without it the tunnel would stand open.
+   */
+  guard(desired: FirewallDesired): void {
+    if (this.nft === undefined) return;
+    try {
+      guardFirst(this.nft, desired);
+    } catch (error) {
+      throw new KnetError(`Cannot guard the tunnel's port: ${messageOf(error)}`, {
+        exitCode: 3,
+        remedy:
+          "See that this kernel has nf_tables, or let everybody send to the tunnel: --no-peers-only",
+        cause: error,
+      });
+    }
   }
 
   /** Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on. */
@@ -106,7 +137,7 @@ export class HostFirewall implements Disposable {
     try {
       const drift = checkFirewall(nft, desired);
       if (drift !== undefined) {
-        applyFirewall(nft, desired);
+        this.#lack = applyFirewall(nft, desired);
         log.debug("Wrote the nftables table: {drift}", { drift });
       }
       const { advice } = ensureForward(nft, desired.network);
@@ -123,8 +154,8 @@ export class HostFirewall implements Disposable {
    *
    * @throws {NftablesError} if knet's table is gone.
    */
-  changePeers({ add, remove }: AddressDelta): void {
-    if (this.nft !== undefined) peerDelta(this.nft, add, remove);
+  changePeers({ add, remove }: AddressDelta, family: Family): void {
+    if (this.nft !== undefined) peerDelta(this.nft, add, remove, family);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
 import type { BackendType } from "../cluster/config.ts";
+import type { BackendData } from "../cluster/lease.ts";
 import { firewallDesired } from "./host_firewall.ts";
 
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };
@@ -10,8 +11,13 @@ const desired = (type: BackendType, asked: Partial<typeof request> = {}) =>
   firewallDesired(
     {
       config: sampleConfig({ backend: { type } }),
+      family: 4,
+      nodeId: "one",
       subnet: "10.244.3.0/24",
+      backendData: { vtepMac: "02:00:00:00:00:01", vni: 1 } as BackendData,
       underlay: sampleUnderlay({ address: "192.168.2.1" }),
+      announced: true,
+      mtu: 1450,
     },
     { ...request, ...asked },
     peers,
@@ -23,12 +29,14 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
     network: "10.244.0.0/16",
     subnet: "10.244.3.0/24",
     address: "192.168.2.1",
+    iface: "eth0",
     bridge: "knet0",
     ipMasq: false,
-    peersOnly: { port: 8472, peers: peers.all },
+    peersOnly: { port: 8472, vni: 1, device: "knet.1", user: undefined, peers: peers.all },
     services: undefined,
   });
-  assert.equal(desired("udp").peersOnly?.port, 8285);
+  const { port, vni, user } = desired("udp").peersOnly!;
+  assert.deepEqual([port, vni, user], [8285, undefined, Deno.uid()]);
   assert.equal(desired("vxlan", { peersOnly: false }).peersOnly, undefined);
 });
 

@@ -14,6 +14,7 @@ import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
+import type { FirewallDesired } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
 import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
@@ -176,7 +177,10 @@ export class HostNetwork implements AsyncDisposable {
       const done = this.overlays.changePeers(changed, removed);
       this.metrics.reconciled("peers", done, monotonicClock() - start, ["store"]);
       if (done.failures.length > 0) this.#dirty = true;
-      if (this.#options.peersOnly) this.#firewall.changePeers(addresses);
+      const [context] = this.overlays.contexts;
+      if (this.#options.peersOnly && context !== undefined) {
+        this.#firewall.changePeers(addresses, context.family);
+      }
     } catch (error) {
       log.debug("{message}", { message: messageOf(error) });
       this.#dirty = true;
@@ -202,10 +206,30 @@ export class HostNetwork implements AsyncDisposable {
   /** knet's nftables table and its rules in foreign chains. */
   reconcileFirewall(): void {
     this.#firewallDirty = false;
+    const desired = this.#firewallDesired();
+    if (desired !== undefined) this.#firewall.reconcile(desired);
+  }
+
+  #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
-    if (context === undefined) return;
-    const services = this.services.firewall;
-    this.#firewall.reconcile(firewallDesired(context, this.#options, this.#addresses, services));
+    return context &&
+      firewallDesired(context, this.#options, this.#addresses, this.services.firewall);
+  }
+
+  /**
+   * Nobody but peers sends to the tunnel from its first moment on.
+   *
+   * @throws {KnetError} if that cannot be had and there is no tunnel yet. One that is there goes on, and status tells.
+   */
+  #guardTunnel(): void {
+    const desired = this.#firewallDesired();
+    if (desired === undefined) return;
+    try {
+      this.#firewall.guard(desired);
+    } catch (error) {
+      if (!this.#ready) throw error;
+      log.warn("{message}", { message: messageOf(error) });
+    }
   }
 
   /** Everything: devices, entries, forwarding, firewall, containers, files. */
@@ -217,6 +241,7 @@ export class HostNetwork implements AsyncDisposable {
     let done: Reconciled;
     try {
       ensureForwarding();
+      this.#guardTunnel();
       done = this.overlays.reconcile();
       this.services.configure(state, this.#addresses);
       this.services.reconcile();

@@ -1,5 +1,5 @@
 /**
- * VXLAN datagrams made by hand (acceptance 11). As a program it sends one: `forge.ts ADDRESS PORT HEX COUNT`.
+ * VXLAN datagrams made by hand (acceptance 11). As a program it sends them: `forge.ts ADDRESS PORT HEX COUNT [FROM]`.
  *
  * @module
  */
@@ -52,16 +52,26 @@ function checksum(view: DataView, offset: number, length: number): number {
   return ~sum & 0xffff;
 }
 
-/** Command line that sends a datagram `count` times. */
-export function forgeLine(to: string, port: number, payload: Uint8Array, count: number): string[] {
+/** Command line that sends a datagram `count` times, from an address of the namespace if one is given. */
+export function forgeLine(
+  to: string,
+  port: number,
+  payload: Uint8Array,
+  count: number,
+  from?: string,
+): string[] {
   const program = new URL(import.meta.url).pathname;
   const deno = [Deno.execPath(), "run", "-q", "--no-config", "-A", program];
-  return [...deno, to, `${port}`, Buffer.from(payload).toString("hex"), `${count}`];
+  const hexed = Buffer.from(payload).toString("hex");
+  return [...deno, to, `${port}`, hexed, `${count}`, ...(from === undefined ? [] : [from])];
 }
 
 if (import.meta.main) {
-  const [to, port, payload = "", count] = Deno.args;
+  const [to, port, payload = "", count, from] = Deno.args;
   const socket = createSocket("udp4");
+  if (from !== undefined) await new Promise<void>((bound) => socket.bind(0, from, bound));
+  // What a firewall refuses is refused: the test looks at what arrives.
+  socket.on("error", () => {});
   for (let n = 0; n < Number(count); n++) {
     await new Promise((resolve) =>
       socket.send(Buffer.from(payload, "hex"), Number(port), to, resolve)

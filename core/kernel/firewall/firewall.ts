@@ -12,10 +12,12 @@ import type { FirewallAdvice } from "./firewall_managers.ts";
 import {
   type FirewallDesired,
   firewallRules,
+  guardRules,
   PEER_SET,
   peerDeltaRules,
   removalRules,
   TABLE,
+  usablePeers,
 } from "./rules.ts";
 import { familyWord } from "./rules.ts";
 import { serviceDelta, type ServiceSets } from "./service_rules.ts";
@@ -23,7 +25,7 @@ import { isMissing, listRuleset, runCommands } from "./ruleset.ts";
 import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
-export { type FirewallDesired, firewallRules, type PeersOnly } from "./rules.ts";
+export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
 export { type ServiceSets, serviceSets } from "./service_rules.ts";
 
 /**
@@ -39,19 +41,52 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     rest.bridge,
     rest.address,
     rest.ipMasq,
-    peersOnly?.port ?? null,
+    rest.iface ?? null,
+    peersOnly === undefined ? null : { ...peersOnly, peers: null },
     services !== undefined,
   ]);
 
 /**
  * Puts knet's table into place in one transaction, whatever was there before.
  *
+ * @returns what had to be left out of it, undefined if nothing.
  * @throws {NftablesError} if the kernel refuses.
  */
-export function applyFirewall(nft: Nftables, desired: FirewallDesired): void {
-  nft.run(firewallRules(desired));
+export function applyFirewall(nft: Nftables, desired: FirewallDesired): string | undefined {
+  let without: string | undefined;
+  try {
+    nft.run(firewallRules(desired));
+  } catch (error) {
+    if (!(error instanceof NftablesError) || desired.peersOnly === undefined) throw error;
+    // An older kernel or library: the greater part of the guard is better than none.
+    nft.run(firewallRules(desired, true));
+    without = "The tunnel's guard keeps out neither users of this host nor forged addresses from " +
+      `other bridges than ${desired.bridge}: ${error.message}`;
+  }
   const rules = listRules(nft, familyOf(desired.network)) ?? "";
   written.set(nft, { key: keyOf(desired), rules });
+  return without;
+}
+
+/**
+ * Guards the tunnel before it is there; what else knet's table has stays. Where the guard that this context wrote stands, nothing is done.
+ *
+ * @throws {NftablesError} if the kernel refuses.
+ */
+export function guardFirst(nft: Nftables, desired: FirewallDesired): void {
+  const { peersOnly } = desired;
+  if (peersOnly === undefined) return;
+  const before = written.get(nft);
+  const stands = before !== undefined && before.key === keyOf(desired) &&
+    listRules(nft, familyOf(desired.network)) === before.rules;
+  if (stands) return;
+  try {
+    nft.run(guardRules(desired));
+  } catch (error) {
+    if (!(error instanceof NftablesError)) throw error;
+    // An older kernel, or chains of an older knet in the way: the whole table then.
+    applyFirewall(nft, desired);
+  }
 }
 
 /**
@@ -70,7 +105,9 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
     return rules === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
   const wanted = new Map(desired.services);
-  if (desired.peersOnly !== undefined) wanted.set(PEER_SET, desired.peersOnly.peers);
+  if (desired.peersOnly !== undefined) {
+    wanted.set(PEER_SET, usablePeers(desired.peersOnly.peers, family));
+  }
   for (const [name, elements] of wanted) {
     const difference = setDifference(name, new Set(elements), listElements(nft, family, name));
     if (difference !== undefined) return difference;
@@ -105,8 +142,9 @@ export function peerDelta(
   nft: Nftables,
   add: readonly string[],
   remove: readonly string[],
+  family: Family,
 ): void {
-  const commands = peerDeltaRules(add, remove);
+  const commands = peerDeltaRules(add, remove, family);
   if (commands !== "") nft.run(commands);
 }
 

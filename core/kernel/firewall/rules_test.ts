@@ -3,7 +3,21 @@ import { Nftables } from "../../../ffi/libnftables.ts";
 import { newNetns, withNetns } from "../../../ffi/netns.ts";
 import { skip, whyNoLab } from "../../../tests/support/skip.ts";
 import { parseListing } from "./firewall.ts";
-import { type FirewallDesired, firewallRules, peerDeltaRules, removalRules } from "./rules.ts";
+import {
+  type FirewallDesired,
+  firewallRules,
+  guardRules,
+  peerDeltaRules,
+  removalRules,
+} from "./rules.ts";
+
+const tunnel = (peers: string[], port = 8472) => ({
+  port,
+  vni: 1,
+  device: "knet.1",
+  user: undefined,
+  peers,
+});
 
 const desired: FirewallDesired = {
   network: "10.244.0.0/16",
@@ -11,7 +25,7 @@ const desired: FirewallDesired = {
   address: "192.168.2.1",
   bridge: "knet0",
   ipMasq: true,
-  peersOnly: { port: 8472, peers: ["192.168.2.2", "192.168.2.3"] },
+  peersOnly: tunnel(["192.168.2.2", "192.168.2.3"]),
 };
 const six: FirewallDesired = {
   network: "fd00::/48",
@@ -19,7 +33,7 @@ const six: FirewallDesired = {
   address: "fd09::1",
   bridge: "cni0",
   ipMasq: true,
-  peersOnly: { port: 8472, peers: ["fd09::2"] },
+  peersOnly: tunnel(["fd09::2"]),
 };
 
 Deno.test("firewallRules() masquerades what leaves the network and not what stays inside", () => {
@@ -37,11 +51,11 @@ Deno.test("firewallRules() masquerades what leaves the network and not what stay
 Deno.test("firewallRules() drops datagrams from no peer, and those out of the overlay whatever they say", () => {
   const text = firewallRules({ ...desired, ipMasq: false });
   assert.match(text, /elements = \{ 192\.168\.2\.2, 192\.168\.2\.3 \}/);
-  assert.match(text, /iifname "knet\*" udp dport 8472 counter drop/);
-  assert.match(text, /iifname != "lo" udp dport 8472 ip saddr != @peers counter drop/);
+  assert.match(text, /iifname "knet\*" udp dport 8472 @th,96,24 1 counter drop/);
+  assert.match(text, /\nudp dport 8472 @th,96,24 1 ip saddr != @peers counter drop/);
   assert.ok(!text.includes("masquerade"));
   assert.match(firewallRules({ ...desired, bridge: "cni0" }), /iifname "cni0" udp dport 8472/);
-  const nobody = firewallRules({ ...desired, peersOnly: { port: 8472, peers: [] } });
+  const nobody = firewallRules({ ...desired, peersOnly: tunnel([]) });
   assert.ok(!nobody.includes("elements"), "nftables takes no empty list");
 });
 
@@ -60,23 +74,58 @@ Deno.test("firewallRules() and peerDeltaRules() let nothing unchecked into the c
       { ...desired, bridge: "" },
       { ...desired, bridge: "a*" },
       { ...desired, bridge: "sixteen-letters-" },
-      { ...desired, peersOnly: { port: 8472, peers: ["192.168.2.2 }; flush ruleset"] } },
-      { ...desired, peersOnly: { port: 8472.5, peers: [] } },
-      { ...desired, peersOnly: { port: 0, peers: [] } },
+      { ...desired, peersOnly: tunnel(["192.168.2.2 }; flush ruleset"]) },
+      { ...desired, peersOnly: tunnel([], 8472.5) },
+      { ...desired, peersOnly: tunnel([], 0) },
+      { ...desired, peersOnly: { ...tunnel([]), vni: 1 << 24 } },
+      { ...desired, peersOnly: { ...tunnel([]), device: 'x" accept' } },
     ]
   ) assert.throws(() => firewallRules(wrong), JSON.stringify(wrong));
-  assert.throws(() => peerDeltaRules(["1.1.1.1 }\nflush ruleset"], []));
-  assert.throws(() => peerDeltaRules([], ["1.1.1.1; drop"]));
+  assert.throws(() => peerDeltaRules(["1.1.1.1 }\nflush ruleset"], [], 4));
+  assert.throws(() => peerDeltaRules([], ["1.1.1.1; drop"], 4));
 });
 
-Deno.test("peerDeltaRules() removes before it adds, each family in its own table", () => {
-  assert.equal(peerDeltaRules([], []), "");
-  assert.deepEqual(peerDeltaRules(["192.168.2.9", "fd09::9"], ["192.168.2.2"]).split("\n"), [
+Deno.test("peerDeltaRules() removes before it adds, and leaves out what the set cannot hold", () => {
+  assert.equal(peerDeltaRules([], [], 4), "");
+  assert.deepEqual(peerDeltaRules(["192.168.2.9", "fd09::9"], ["192.168.2.2"], 4).split("\n"), [
     "add element ip knet peers { 192.168.2.2 }",
     "delete element ip knet peers { 192.168.2.2 }",
     "add element ip knet peers { 192.168.2.9 }",
-    "add element ip6 knet peers { fd09::9 }",
   ]);
+  assert.equal(
+    peerDeltaRules(["192.168.2.9", "fd09::9"], [], 6),
+    "add element ip6 knet peers { fd09::9 }",
+  );
+});
+
+Deno.test("firewallRules() leaves out a peer that its set cannot hold, and guards all the same", () => {
+  const mixed = firewallRules({
+    ...desired,
+    peersOnly: tunnel(["192.168.2.2", "fd09::2", "192.168.2.2"]),
+  });
+  assert.match(mixed, /elements = \{ 192\.168\.2\.2 \}/);
+});
+
+Deno.test("firewallRules() leaves others' VNIs alone, and knows none for the udp backend", () => {
+  const input = (text: string) => /chain guard \{([^}]*\}[^}]*)\}/.exec(text)![1]!;
+  for (
+    const line of input(firewallRules(desired)).split("\n").filter((one) => one.includes("drop"))
+  ) {
+    assert.match(line, /udp dport 8472 @th,96,24 1/);
+  }
+  const udp = { ...tunnel(["192.168.2.2"], 8285), vni: undefined, device: "knet.tun0", user: 1000 };
+  const text = firewallRules({ ...desired, peersOnly: udp });
+  assert.doesNotMatch(text, /@th|priority set/);
+  assert.match(text, /udp dport 8285 ip daddr @peers meta skuid != \{ 0, 1000 \} counter drop/);
+});
+
+Deno.test("firewallRules() does not take the underlay's bridge for the containers'", () => {
+  const shared = firewallRules({ ...desired, bridge: "br0", iface: "br0" });
+  assert.doesNotMatch(shared, /iifname "br0"/);
+  assert.match(
+    firewallRules({ ...desired, bridge: "br0", iface: "eth0" }),
+    /iifname "br0" ip saddr @peers/,
+  );
 });
 
 Deno.test("parseListing() parts rules from peers, whose order means nothing", () => {
@@ -98,10 +147,15 @@ Deno.test("firewallRules() are taken by the kernel, twice, and gone after remova
   using namespace = newNetns();
   withNetns(namespace.fd, () => {
     using nft = new Nftables();
-    for (const wanted of [desired, desired, six]) nft.run(firewallRules(wanted));
+    nft.run(guardRules(desired));
+    for (const wanted of [desired, desired, six]) {
+      nft.run(firewallRules(wanted, true));
+      nft.run(firewallRules(wanted));
+      nft.run(guardRules(wanted));
+    }
     assert.match(nft.run("list table ip knet"), /192\.168\.2\.2, 192\.168\.2\.3/);
     assert.match(nft.run("list table ip6 knet"), /fd09::2/);
-    nft.run(peerDeltaRules(["192.168.2.4"], ["192.168.2.2", "192.168.2.77"]));
+    nft.run(peerDeltaRules(["192.168.2.4"], ["192.168.2.2", "192.168.2.77"], 4));
     const { elements } = parseListing(nft.run("list table ip knet"));
     assert.deepEqual([...elements].sort(), ["192.168.2.3", "192.168.2.4"]);
     nft.run([...removalRules(4), ...removalRules(6), ...removalRules(6)].join("\n"));

@@ -1,0 +1,168 @@
+/**
+ * Who may send to the tunnel's port: peers' hosts, and on this host only the tunnel itself. Pure.
+ *
+ * A tunnel carries whatever it is given, and neither VXLAN nor the udp backend knows by whom. The guard
+ * is a drop at each way there is to the port:
+ *
+ * - in, from whom no peer has the address; and from a peer's address by a way that leads to no peer: a
+ *   container of this host that forges it;
+ * - out, for what this host forwards or balances (a container's own datagram that is masqueraded on the
+ *   way would arrive with this host's address), whichever program's bridge it comes from;
+ * - out, for users of this host.
+ *
+ * @module
+ */
+import { familyOf } from "../../base/address.ts";
+import type { Family } from "../../cluster/lease.ts";
+import { familyWord, TABLE } from "./table.ts";
+
+/** Name of the set of peers' public addresses. */
+export const PEER_SET = "peers";
+
+/** The tunnel that is guarded. */
+export interface GuardedTunnel {
+  /** UDP port of the tunnel on all hosts. */
+  readonly port: number;
+  /** The VXLAN network identifier: others' on the same port are none of knet's business. Undefined: the whole port is knet's. */
+  readonly vni: number | undefined;
+  /** The device that packets into the tunnel leave by. */
+  readonly device: string;
+  /** User id of the process that sends by the port itself, beside root; undefined where the kernel does. */
+  readonly user: number | undefined;
+  /** Public addresses of the peers. */
+  readonly peers: readonly string[];
+}
+
+const SET_TYPE: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
+
+/** Kinds of devices (IFLA_INFO_KIND) behind which there are containers, virtual machines or programs, and a host's own NIC only at times. */
+const INNER_KINDS = ["bridge", "veth", "tun", "vxlan", "geneve", "macvlan", "ipvlan"];
+
+/**
+ * Upper half of skb->priority of what entered the tunnel on this host. The outer packet still counts as its sender's, whoever that
+ * is: so it is told from what a user sends to the port. Users can set 0 to 6 only (SO_PRIORITY, socket(7)); it is taken off before
+ * anything looks at it.
+ */
+const ENTERED = "0x6b6e0000";
+
+/**
+ * The set of peers and the chains, as part of a table.
+ *
+ * @param options.bridge Name of the bridge that containers are attached to.
+ * @param options.iface The underlay's interface, to which the bridge may belong.
+ * @param options.plain Without what older kernels or libraries do not know (the kind of an interface needs Linux 5.6): users of
+ * this host, and forged addresses from other bridges than knet's, are not kept out then.
+ * @throws {RangeError} if port or VNI is none.
+ * @throws {SyntaxError} if an address or name is malformed: nothing unchecked goes into the commands.
+ */
+export function guardObjects(
+  tunnel: GuardedTunnel,
+  family: Family,
+  options: { readonly bridge: string; readonly iface?: string; readonly plain?: boolean },
+): string[] {
+  const word = familyWord(family);
+  const { port, vni, peers } = tunnel;
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new RangeError(`Cannot guard UDP port ${port}: it is not between 1 and 65535`);
+  }
+  if (vni !== undefined && (!Number.isInteger(vni) || vni < 0 || vni >= 1 << 24)) {
+    throw new RangeError(`Cannot guard VNI ${vni}: it is not between 0 and 2^24 - 1`);
+  }
+  const bridge = checkName(options.bridge);
+  const device = checkName(tunnel.device);
+  const elements = usablePeers(peers, family).join(", ");
+  const set = elements === "" ? "" : `elements = { ${elements} }\n`;
+  // RFC 7348: 8 bytes of UDP, 4 of flags, 3 of VNI. What is for this host is whole here, fragments are put together before.
+  const ours = vni === undefined ? `udp dport ${port}` : `udp dport ${port} @th,96,24 ${vni}`;
+  const inner = `meta iifkind { ${INNER_KINDS.map((kind) => `"${kind}"`).join(", ")} }`;
+  const forged = `${inner} fib saddr . iif oif missing counter drop`;
+  const isUnderlay = options.iface === bridge;
+  const ownBridges = bridge.startsWith(TABLE) || isUnderlay ? ["knet*"] : ["knet*", bridge];
+  const spoofed = isUnderlay ? [] : [`iifname "${bridge}" ${word} saddr @${PEER_SET} counter drop`];
+  const chains = [
+    `set ${PEER_SET} {\ntype ${SET_TYPE[family]}\n${set}}`,
+    chain("guard", "filter hook input priority -300", [
+      ...ownBridges.map((name) => `iifname "${name}" ${ours} counter drop`),
+      `iifname "lo" ${ours} counter drop`,
+      ...(options.plain ? [] : [`${ours} ${forged}`]),
+      `${ours} ${word} saddr != @${PEER_SET} counter drop`,
+    ]),
+    chain("guard-forward", "filter hook forward priority -300", [
+      ...spoofed,
+      ...(options.plain ? [] : [`udp dport ${port} ${word} saddr @${PEER_SET} ${forged}`]),
+    ]),
+    // Before sources are translated. A fragment may hide the VNI: the port alone is enough to be refused here.
+    chain("guard-out", "filter hook postrouting priority 50", [
+      `udp dport ${port} ${word} daddr @${PEER_SET} ${word} saddr != @${PEER_SET} ` +
+      "fib saddr type != local counter drop",
+    ]),
+  ];
+  if (options.plain) return chains;
+  const users = tunnel.user === undefined || tunnel.user === 0
+    ? "meta skuid != 0"
+    : `meta skuid != { 0, ${tunnel.user} }`;
+  const toPeers = `${ours} ${word} daddr @${PEER_SET}`;
+  return [
+    ...chains,
+    chain("guard-users", "filter hook output priority -300", [
+      ...(vni === undefined ? [] : [
+        `${ours} meta priority & 0xffff0000 == ${ENTERED} meta priority set meta priority & 0x0000ffff accept`,
+      ]),
+      `${toPeers} ${users} counter drop`,
+    ]),
+    ...(vni === undefined ? [] : [
+      // After all that may lead a packet elsewhere.
+      chain("guard-entry", "filter hook output priority 200", [
+        `oifname "${device}" meta priority set meta priority | ${ENTERED}`,
+      ]),
+    ]),
+  ];
+}
+
+/** Those of the peers' addresses that the set can hold, each once; the others are nobody's that a datagram could come from. */
+export function usablePeers(peers: readonly string[], family: Family): string[] {
+  const usable = peers.map(checkAddress).filter((address) => familyOf(address) === family);
+  return [...new Set(usable)];
+}
+
+/**
+ * The commands that add and remove peers and touch nothing else. Either may be there or gone already.
+ *
+ * @returns empty text if there is nothing to do.
+ * @throws {SyntaxError} if an address is malformed.
+ */
+export function peerDeltaRules(
+  add: readonly string[],
+  remove: readonly string[],
+  family: Family,
+): string {
+  const element = (verb: string, addresses: readonly string[]) =>
+    `${verb} element ${familyWord(family)} ${TABLE} ${PEER_SET} { ${addresses.join(", ")} }`;
+  const leaving = usablePeers(remove, family);
+  const coming = usablePeers(add, family);
+  return [
+    // Deleting what is not there would fail the transaction, adding what is there does not.
+    ...(leaving.length > 0 ? [element("add", leaving), element("delete", leaving)] : []),
+    ...(coming.length > 0 ? [element("add", coming)] : []),
+  ].join("\n");
+}
+
+/** A base chain that lets pass what its rules do not drop. */
+export function chain(name: string, hook: string, rules: readonly string[]): string {
+  return `chain ${name} {\ntype ${hook}; policy accept;\n${rules.join("\n")}\n}`;
+}
+
+function checkName(name: string): string {
+  if (!/^[^\s"*/\\]{1,15}$/.test(name)) {
+    throw new SyntaxError(`Cannot name the device "${name}" in a rule: not an interface name`);
+  }
+  return name;
+}
+
+function checkAddress(text: string): string {
+  familyOf(text);
+  if (!/^[0-9a-f.:]+$/i.test(text)) {
+    throw new SyntaxError(`Cannot use "${text}" as a peer's address: malformed`);
+  }
+  return text;
+}
