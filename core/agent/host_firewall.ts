@@ -5,10 +5,12 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Nftables } from "../../ffi/libnftables.ts";
+import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
+import { familyOf, prefixesOverlap } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import {
@@ -36,6 +38,7 @@ export function firewallDesired(
   { bridge, ipMasq, peersOnly }: FirewallRequest & { readonly bridge: string },
   peers: Pick<PeerAddresses, "all">,
   services: ServiceSets | undefined,
+  own: readonly Pick<InterfaceAddress, "address" | "prefixLength">[] = [],
 ): FirewallDesired {
   const { config: { network, backend }, subnet, underlay } = context;
   const device = backendOf(backend).device(context)?.name;
@@ -57,8 +60,24 @@ export function firewallDesired(
         peers: peers.all,
       }
       : undefined,
+    serviceNetwork: refusedNetwork(
+      context.config.serviceNetwork,
+      own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
+    ),
     services,
   };
+}
+
+/**
+ * The service network, if nothing but services is in it: an administrator may have taken a part of the hosts' own network for virtual
+ * IPs, and the hosts there are to be reached.
+ *
+ * @param present Addresses of this host, with the prefix lengths of their networks.
+ */
+export function refusedNetwork(network: string, present: readonly string[]): string | undefined {
+  const family = familyOf(network);
+  const overlaps = present.some((one) => familyOf(one) === family && prefixesOverlap(network, one));
+  return overlaps ? undefined : network;
 }
 
 /**

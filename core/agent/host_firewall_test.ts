@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
 import type { BackendType } from "../cluster/config.ts";
 import type { BackendData } from "../cluster/lease.ts";
-import { firewallDesired } from "./host_firewall.ts";
+import { firewallDesired, refusedNetwork } from "./host_firewall.ts";
 
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };
 const peers = { all: ["192.168.2.2", "192.168.2.3"] };
@@ -33,6 +33,7 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
     bridge: "knet0",
     ipMasq: false,
     peersOnly: { port: 8472, vni: 1, device: "knet.1", user: undefined, peers: peers.all },
+    serviceNetwork: "172.31.0.0/16",
     services: undefined,
   });
   const { port, vni, user } = desired("udp").peersOnly!;
@@ -42,4 +43,10 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
 
 Deno.test("firewallDesired() guards no port where the backend has no tunnel", () => {
   assert.equal(desired("host-gw").peersOnly, undefined);
+});
+
+Deno.test("refusedNetwork() is the service network, unless hosts have addresses in it", () => {
+  assert.equal(refusedNetwork("10.96.0.0/16", ["192.168.2.1/24", "fd00::1/64"]), "10.96.0.0/16");
+  assert.equal(refusedNetwork("10.96.0.0/16", ["10.96.7.1/24"]), undefined);
+  assert.equal(refusedNetwork("192.168.2.224/27", ["192.168.2.1/24"]), undefined);
 });

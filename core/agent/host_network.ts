@@ -25,6 +25,7 @@ import type { Reconciled } from "../overlay/overlay.ts";
 import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 import { stateOf } from "./context.ts";
+import { HostNeeds } from "./host_needs.ts";
 import { HostServices } from "./host_services.ts";
 import { tidyAfter } from "./tidy.ts";
 
@@ -40,6 +41,7 @@ export class HostNetwork implements AsyncDisposable {
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #firewall: HostFirewall;
+  readonly #needs: HostNeeds;
   readonly #addresses = new PeerAddresses();
   #state: NodeState | undefined;
   #dirty = false;
@@ -56,8 +58,10 @@ export class HostNetwork implements AsyncDisposable {
     this.#options = options;
     this.#identity = identity;
     this.#firewall = new HostFirewall(options);
+    this.#needs = new HostNeeds(this.rtnl, options.storeUrl);
     this.services = new HostServices({
       rtnl: this.rtnl,
+      needs: () => this.#needs.addresses,
       nft: this.#firewall.nft,
       stateDir: options.stateDir,
       dataDir: options.dataDir,
@@ -212,8 +216,9 @@ export class HostNetwork implements AsyncDisposable {
 
   #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
-    return context &&
-      firewallDesired(context, this.#options, this.#addresses, this.services.firewall);
+    if (context === undefined) return undefined;
+    const { firewall } = this.services;
+    return firewallDesired(context, this.#options, this.#addresses, firewall, this.#needs.own);
   }
 
   /**

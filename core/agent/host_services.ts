@@ -38,6 +38,8 @@ export interface HostServicesOptions {
   readonly dataDir: string;
   /** Whether virtual IPs are to stay unknown on the underlay. */
   readonly strictArp: boolean;
+  /** Addresses that this host lives by, and what each is. */
+  readonly needs?: () => ReadonlyMap<string, string>;
   /** Whether virtual servers of others are taken over where a service has the same address. */
   readonly adopt: boolean;
   /** Brings knet's nftables table up to date with {@linkcode HostServices.firewall}. */
@@ -66,6 +68,7 @@ export class HostServices implements Disposable {
     const adoptAll = () => adopt;
     this.#kernel = options.kernel ?? new KernelServices(rtnl, nft, {
       ...{ dataDir, realServers: realServersOf, strictArp, adopt: adoptAll, writeFirewall },
+      ...(options.needs !== undefined && { needs: options.needs }),
     });
     this.#monitor = new ServiceMonitor({
       stateDir,

@@ -56,6 +56,13 @@ export function checkPlaces(services: readonly Service[], view: ServiceView): st
         `Choose an address that no host has, such as one of ${config.serviceNetwork}`,
       );
     }
+    if (view.storeHosts.includes(vip)) {
+      throw refuse(
+        service,
+        "that is where the cluster's store is, and no host would reach it any more",
+        `Choose another one, such as one of ${config.serviceNetwork}`,
+      );
+    }
     if (prefixContains(config.network, vip)) {
       throw refuse(
         service,

@@ -16,6 +16,7 @@ function viewOf(services: readonly Service[], more: Partial<ServiceView> = {}): 
     timeouts: NO_TIMEOUTS,
     config,
     hosts: [],
+    storeHosts: [],
     now: NOW,
     ...more,
   };

@@ -29,6 +29,8 @@ export interface ServiceView {
   readonly config: ClusterConfig | undefined;
   /** Hosts with an underlay address that is in `vips` of the scope (all hosts if it is "all"). */
   readonly hosts: readonly { readonly nodeName: string; readonly publicIp: string }[];
+  /** Addresses of the store itself. */
+  readonly storeHosts: readonly string[];
   /** Store's clock, milliseconds since the epoch. */
   readonly now: number;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { addressToNumber } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 
 /** Where the store is unless said otherwise. */
@@ -35,4 +36,18 @@ export class NoStoreError extends KnetError {
       },
     );
   }
+}
+
+/** Hosts of a store's URL that are addresses; names are not looked up. */
+export function storeHosts(url: string): string[] {
+  const authority = /^postgres(?:ql)?:\/\/([^/?]*)/.exec(url)?.[1] ?? "";
+  const places = authority.slice(authority.lastIndexOf("@") + 1).split(",");
+  return places.map((place) => /^\[([^\]]*)\]/.exec(place)?.[1] ?? place.replace(/:\d*$/, ""))
+    .filter((host) => {
+      try {
+        return addressToNumber(host) >= 0n;
+      } catch {
+        return false;
+      }
+    });
 }

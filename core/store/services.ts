@@ -176,6 +176,7 @@ async function view(
   scope: ServiceScope,
   config: ClusterConfig | undefined,
   problems: RowProblem[],
+  storeHosts: readonly string[],
 ): Promise<ServiceView> {
   const { db, now } = tx;
   const services = await readServices(tx, scope, problems);
@@ -196,6 +197,7 @@ async function view(
       scope.vips ?? [],
       (part) => hosts().where(and(held, inArray(publicIp, part))),
     ),
+    storeHosts,
     now,
   };
 }
@@ -221,9 +223,11 @@ export async function editServices<T>(
   config: ClusterConfig | undefined,
   scope: ServiceScope,
   edit: (view: ServiceView) => ServiceEdit<T>,
+  storeHosts: readonly string[] = [],
 ): Promise<{ result: T; revision: number; problems: RowProblem[] }> {
   const problems: RowProblem[] = [];
-  const { put = [], remove = [], timeouts, result } = edit(await view(tx, scope, config, problems));
+  const seen = await view(tx, scope, config, problems, storeHosts);
+  const { put = [], remove = [], timeouts, result } = edit(seen);
   if (put.length + remove.length === 0 && timeouts === undefined) {
     return { result, revision: await readRevision(tx), problems };
   }

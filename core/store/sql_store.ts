@@ -9,6 +9,7 @@ import { changesSince } from "./changes.ts";
 import { initConfig, needConfig, readConfig } from "./cluster_config.ts";
 import type { Engine } from "./engine.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
+import { storeHosts } from "./location.ts";
 import { liveLeases, pruneLeases, releaseLease, reserveLease } from "./leases.ts";
 import { readRevision } from "./revision.ts";
 import { describeProblem, type RowProblem } from "./row_check.ts";
@@ -73,7 +74,10 @@ export function sqlStore(
     listServices: () => told(read(listServices)),
     getService: (name) => told(read((tx) => getService(tx, name))),
     editServices: (scope, edit) =>
-      told(write(async (tx) => await editServices(tx, await readConfig(tx), scope, edit))),
+      told(write(async (tx) => {
+        const places = storeHosts(engine.location);
+        return await editServices(tx, await readConfig(tx), scope, edit, places);
+      })),
     sweepDrained: () => write(sweepDrained),
 
     subscribe: (onChange, onState = () => {}) => engine.subscribe(onChange, onState),

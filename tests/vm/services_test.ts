@@ -1,7 +1,9 @@
 // Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
 import assert from "node:assert/strict";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
+import { Background, exec } from "../support/exec.ts";
 import { ipvsTest } from "../support/ipvs.ts";
+import { until } from "../support/wait.ts";
 import { type Answer, ask, inside, serve, tally } from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";
 import { real, virtual } from "./world.ts";
@@ -141,6 +143,91 @@ ipvsTest(
     await first!.namespace.run("ipvsadm -C");
   },
 );
+
+ipvsTest(
+  "a virtual IP answers at its services only, and nobody at addresses without one",
+  async () => {
+    const trio = await hosts();
+    assert.deepEqual(trio.reconcile(service("nat", "tcp")), []);
+    const vip = vipOf("nat");
+    const defaultRoute = (verb: string) =>
+      exec(`ip -n ${trio.name("h1")} route ${verb} default via 192.168.9.100`);
+    await defaultRoute("add");
+    // Whatever listens on all addresses of a host.
+    const sshd = await serve(inside(trio.name("h1")), "sshd", 22, ["0.0.0.0"]);
+    try {
+      assert.deepEqual(tally(await ask(inside(trio.name("b1")), "tcp,udp", "10.244.1.1", 22, 1)), {
+        sshd: 2,
+      });
+      for (const client of ["b1", "h1", "out"]) {
+        const place = inside(trio.name(client));
+        // The service's port by another protocol, too.
+        for (
+          const [protocol, address, port] of [
+            ["tcp,udp", vip, 22],
+            ["udp", vip, 80],
+            ["tcp,udp", "10.96.0.200", 80],
+          ] as const
+        ) {
+          const what = `${client} to ${address}:${port} by ${protocol}`;
+          for (const { by, from } of await ask(place, protocol, address, port, 1)) {
+            assert.equal(by, "error", what);
+            assert.match(`${what}: ${from}`, /: .*(refused|not permitted)/);
+          }
+        }
+        await exec([...place, "ping", "-n", "-c", "1", "-W", "2", vip]);
+      }
+      // Not root, through the tunnel and IPVS.
+      const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+      const answers = await ask([...inside(trio.name("h1")), ...nobody], "tcp", vip, 80, 6);
+      assertAll(answers, "a user of h1");
+    } finally {
+      await sshd[Symbol.asyncDispose]();
+      await defaultRoute("del");
+    }
+  },
+);
+
+/** Accepts, and keeps what it accepted. */
+const HOLDER = `use IO::Socket::INET; $| = 1;
+my $s = IO::Socket::INET->new(Listen => 5, LocalPort => $ARGV[0], ReuseAddr => 1) or die $!;
+print "ready\n"; my @held; while (my $one = $s->accept) { push @held, $one }`;
+
+/** Connects; after a line of input it writes until it is told that there is no connection any more. */
+const WRITER = `use IO::Socket::INET; $| = 1; $SIG{PIPE} = "IGNORE";
+my $s = IO::Socket::INET->new(PeerAddr => $ARGV[0], PeerPort => $ARGV[1], Timeout => 5) or die "connect: $!";
+print "open\n"; <STDIN>;
+for (1..50) { unless (syswrite($s, "x")) { print "$!\n"; exit } select(undef, undef, undef, 0.1) }
+print "nothing\n";`;
+
+ipvsTest("a service that is removed ends the connections to it", async () => {
+  const trio = await hosts();
+  const held = virtual("held 10.96.0.40:7000", [real("10.244.2.2:7000")]);
+  await using holder = new Background([
+    ...inside(trio.name("a2")),
+    ...["perl", "-e", HOLDER, "7000"],
+  ]);
+  await until("it listens", () => holder.stdout.includes("ready"));
+  assert.deepEqual(trio.reconcile(held), []);
+  const clients = ["b1", "h1"].map((client) =>
+    new Background([...inside(trio.name(client)), "perl", "-e", WRITER, "10.96.0.40", "7000"])
+  );
+  try {
+    for (const client of clients) {
+      await until(`connected: ${client.stderr}`, () => client.stdout.includes("open"));
+    }
+    await exec(`ip -n ${trio.name("h1")} route add default via 192.168.9.100`);
+    assert.deepEqual(trio.reconcile(), []);
+    for (const client of clients) {
+      await client.write("\n");
+      await until("it is told", () => client.ended !== undefined);
+      assert.match(client.stdout, /reset by peer|Broken pipe|refused/);
+    }
+  } finally {
+    for (const client of clients) await client[Symbol.asyncDispose]();
+    await exec(`ip -n ${trio.name("h1")} route del default`);
+  }
+});
 
 ipvsTest("masquerade always and never do what they say", async () => {
   const trio = await hosts();

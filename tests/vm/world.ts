@@ -117,7 +117,11 @@ export class World implements Disposable {
     const { network, subnet } = this.host;
     return {
       ...{ network, subnet, address: this.host.publicIp, bridge: "knet0", ipMasq: true },
-      peersOnly: undefined,
+      peersOnly: {
+        ...{ port: 8472, vni: 1, device: "knet.1", user: undefined },
+        peers: this.host.peers ?? [],
+      },
+      serviceNetwork: "10.96.0.0/16",
       services: this.kernel.firewall,
     };
   }

@@ -26,7 +26,7 @@ import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
-export { type ServiceSets, serviceSets } from "./service_rules.ts";
+export { type Endpoint, type ServiceSets, serviceSets } from "./service_rules.ts";
 
 /**
  * The table as the kernel listed it right after it was written. Comparing with that, rather than with
@@ -44,6 +44,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     rest.iface ?? null,
     peersOnly === undefined ? null : { ...peersOnly, peers: null },
     services !== undefined,
+    rest.serviceNetwork ?? null,
   ]);
 
 /**

@@ -5,7 +5,13 @@
  */
 import { familyOf, parsePrefix } from "../../base/address.ts";
 import type { Family } from "../../cluster/lease.ts";
-import { serviceObjects, serviceRules, type ServiceSets, tunnelRules } from "./service_rules.ts";
+import {
+  refusals,
+  serviceObjects,
+  serviceRules,
+  type ServiceSets,
+  tunnelRules,
+} from "./service_rules.ts";
 import { chain, type GuardedTunnel, guardObjects } from "./guard.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -28,6 +34,8 @@ export interface FirewallDesired {
   readonly iface?: string;
   /** The tunnel that only peers may send to; undefined: there is none, or everybody may. */
   readonly peersOnly: GuardedTunnel | undefined;
+  /** Network whose addresses are services' or nobody's; absent: what is there is left alone. */
+  readonly serviceNetwork?: string | undefined;
   /** Which services are masqueraded; absent: there are none, nor rules for them. */
   readonly services?: ServiceSets | undefined;
 }
@@ -68,6 +76,9 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
       chains.push(chain("nat-in", "nat hook prerouting priority -100", tunnelRules(address)));
     }
   }
+  const { serviceNetwork } = desired;
+  if (serviceNetwork !== undefined) checkPrefix(serviceNetwork);
+  chains.push(...refusals(family, services !== undefined, serviceNetwork));
   if (desired.ipMasq) {
     out.push(
       `${word} saddr ${network} ${word} daddr ${network} return`,

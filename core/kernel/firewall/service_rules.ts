@@ -1,5 +1,6 @@
 /**
- * Masquerading of services in knet's nftables table: sets that grow with the services, and a number of rules that does not. Pure.
+ * Services in knet's nftables table, masquerading and what is refused: sets that grow with the services, and a number of rules that
+ * does not. Pure.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import {
   type Protocol,
   PROTOCOLS,
 } from "../../services/service.ts";
+import { chain } from "./guard.ts";
 import { familyWord, TABLE } from "./table.ts";
 
 /** Elements of the sets, by the sets' names. */
@@ -28,6 +30,8 @@ export interface MasqueradedService {
 }
 
 const VIPS = "svc-vips";
+/** What a virtual IP answers: address, protocol and port of each service. */
+const OPEN = "svc-open";
 const CHAIN = "svc-masquerade";
 const TYPES: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 const L4: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
@@ -36,23 +40,43 @@ const setName = (choice: "always" | "auto", protocol: Protocol) => `svc-${choice
 
 const NAMES = [
   VIPS,
+  OPEN,
   ...PROTOCOLS.flatMap((one) => [setName("always", one), setName("auto", one)]),
 ];
 
-/** Sorts services of one family into the sets. With direct routing and tunnels the source has to stay what it is. */
-export function serviceSets(services: Iterable<MasqueradedService>, family: Family): ServiceSets {
+/** Address, protocol and port that something answers at. */
+export type Endpoint = Pick<MasqueradedService, "family" | "address" | "protocol" | "port">;
+
+/**
+ * Sorts services of one family into the sets. With direct routing and tunnels the source has to stay what it is.
+ *
+ * @param others What else answers at a virtual IP: virtual servers that are not knet's.
+ */
+export function serviceSets(
+  services: Iterable<MasqueradedService>,
+  family: Family,
+  others: Iterable<Endpoint> = [],
+): ServiceSets {
+  const open = new Set<string>();
   const sets = new Map<string, string[]>(NAMES.map((name) => [name, []]));
   const vips = new Set<string>();
   for (const service of services) {
     if (service.family !== family) continue;
     vips.add(service.address);
+    open.add(endpointText(service));
     const { masquerade, protocol } = service;
     if (masquerade === "never" || isDirect(service)) continue;
     sets.get(setName(masquerade, protocol))!.push(`${service.address} . ${service.port}`);
   }
+  for (const one of others) if (vips.has(one.address)) open.add(endpointText(one));
   sets.get(VIPS)!.push(...vips);
+  sets.get(OPEN)!.push(...open);
   return sets;
 }
+
+/** As nftables lists it, in numbers. */
+const endpointText = ({ address, protocol, port }: Endpoint) =>
+  `${address} . ${L4[protocol]} . ${port}`;
 
 /** Sets and the chain that the rules jump to, as part of a table. */
 export function serviceObjects(sets: ServiceSets, network: string, subnet: string): string[] {
@@ -60,7 +84,9 @@ export function serviceObjects(sets: ServiceSets, network: string, subnet: strin
   const word = familyWord(family);
   const objects = NAMES.map((name) => {
     const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-    const type = name === VIPS ? TYPES[family] : `${TYPES[family]} . inet_service`;
+    const type = name === VIPS
+      ? TYPES[family]
+      : `${TYPES[family]} . ${name === OPEN ? "inet_proto . " : ""}inet_service`;
     const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
     return `set ${name} {\ntype ${type}\n${list}}`;
   });
@@ -109,6 +135,59 @@ export function tunnelRules(address: string): string[] {
   return [`iifname "tunl0" ${word} daddr @${VIPS} counter dnat to ${address}`];
 }
 
+/** ICMP that a virtual IP takes: echo, and errors about connections of services. */
+const ICMP: Record<Family, string> = {
+  4: "icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded, parameter-problem }",
+  6: "icmpv6 type { echo-request, echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, nd-neighbor-solicit, nd-neighbor-advert }",
+};
+
+const REFUSE: Record<Family, readonly string[]> = {
+  4: [
+    "meta l4proto tcp counter reject with tcp reset",
+    "counter reject with icmp port-unreachable",
+  ],
+  6: [
+    "meta l4proto tcp counter reject with tcp reset",
+    "counter reject with icmpv6 port-unreachable",
+  ],
+};
+
+/**
+ * Chains that refuse what no service is at.
+ *
+ * A virtual IP is an address of this host: whatever listens on all of the host's addresses would answer at it, past the rules that
+ * the administrator made for the others. And an address of the service network that no service has would be sent to the default route.
+ *
+ * @param services Whether the sets of services are there.
+ * @param network The service network; undefined leaves its unassigned addresses alone.
+ */
+export function refusals(family: Family, services: boolean, network: string | undefined): string[] {
+  const word = familyWord(family);
+  const chains: string[] = [];
+  if (services) {
+    // IPVS sits at priority 98 of this hook; what is not for a service does not come so far.
+    chains.push(chain("svc-input", "filter hook input priority -290", [
+      `${word} daddr @${VIPS} jump svc-only`,
+    ]));
+    chains.unshift(`chain svc-only {
+${word} daddr . meta l4proto . th dport @${OPEN} return
+${ICMP[family]} return
+ct direction reply return
+${REFUSE[family].join("\n")}
+}`);
+  }
+  if (network !== undefined) {
+    const unassigned = `${word} daddr ${network}` + (services ? ` ${word} daddr != @${VIPS}` : "");
+    chains.push(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
+    for (const hook of ["forward", "output"]) {
+      chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [
+        `${unassigned} jump svc-nobody`,
+      ]));
+    }
+  }
+  return chains;
+}
+
 /** The commands that bring the sets from one state to another and touch nothing else. */
 export function serviceDelta(before: ServiceSets, after: ServiceSets, family: Family): string {
   const lines: string[] = [];
@@ -130,7 +209,12 @@ export function serviceDelta(before: ServiceSets, after: ServiceSets, family: Fa
 }
 
 function checkElement(element: string, family: Family): string {
-  const [address = "", port] = element.split(" . ");
+  const parts = element.split(" . ");
+  const address = parts[0] ?? "";
+  const port = parts.length > 1 ? parts.at(-1) : undefined;
+  if (parts.length === 3 && !/^\d{1,3}$/.test(parts[1]!)) {
+    throw new SyntaxError(`Cannot masquerade "${element}": malformed`);
+  }
   if (!/^[0-9a-f.:]+$/i.test(address) || familyOf(address) !== family) {
     throw new SyntaxError(`Cannot masquerade "${element}": malformed`);
   }

@@ -39,6 +39,27 @@ Deno.test("serviceSets() sorts by choice, and never masquerades direct routing a
   assert.deepEqual(sets.get("svc-always-tcp"), ["10.96.0.2 . 80"]);
   assert.deepEqual(sets.get("svc-auto-udp"), []);
   assert.deepEqual(sets.get("svc-vips"), [1, 2, 3, 4, 5].map((n) => `10.96.0.${n}`));
+  assert.deepEqual(sets.get("svc-open"), [1, 2, 3, 4, 5].map((n) => `10.96.0.${n} . 6 . 80`));
+});
+
+Deno.test("serviceSets() keeps open what others have at a virtual IP, and nothing elsewhere", () => {
+  const foreign = { ...service("10.96.0.1"), protocol: "udp" as const, port: 53 };
+  const sets = serviceSets([service("10.96.0.1")], 4, [foreign, service("10.96.0.9")]);
+  assert.deepEqual(sets.get("svc-open"), ["10.96.0.1 . 6 . 80", "10.96.0.1 . 17 . 53"]);
+});
+
+Deno.test("firewallRules() refuses what no service is at, and addresses that no service has", () => {
+  const none = { ...firewall([]), services: undefined, serviceNetwork: "10.96.0.0/16" };
+  const text = firewallRules(none);
+  assert.match(
+    text,
+    /hook forward priority -290; policy accept;\nip daddr 10\.96\.0\.0\/16 jump svc-nobody/,
+  );
+  assert.doesNotMatch(text, /svc-vips|svc-only/);
+  const some = firewallRules({ ...none, services: serviceSets([service("10.96.0.1")], 4) });
+  assert.match(some, /ip daddr 10\.96\.0\.0\/16 ip daddr != @svc-vips jump svc-nobody/);
+  assert.match(some, /hook input priority -290; policy accept;\nip daddr @svc-vips jump svc-only/);
+  assert.doesNotMatch(firewallRules({ ...none, serviceNetwork: undefined }), /svc-/);
 });
 
 Deno.test("firewallRules() has as many rules for a thousand services as for one", () => {
@@ -46,8 +67,8 @@ Deno.test("firewallRules() has as many rules for a thousand services as for one"
     const services = Array.from({ length: count }, (_, n) => service(`10.96.${n >> 8}.${n & 255}`));
     return firewallRules(firewall(services)).split("\n").length;
   };
-  // The empty set lacks its line of elements: of addresses, and of services masqueraded as needed.
-  assert.equal(rules(1), rules(0) + 2);
+  // The empty set lacks its line of elements: of addresses, of what they answer, and of services masqueraded as needed.
+  assert.equal(rules(1), rules(0) + 3);
   assert.equal(rules(1000), rules(1));
 });
 

@@ -15,7 +15,7 @@ import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
 import { familyOf } from "../../base/address.ts";
 import { KnetError } from "../../base/error.ts";
-import type { ServiceSets } from "../firewall/firewall.ts";
+import type { Endpoint, ServiceSets } from "../firewall/firewall.ts";
 import { bootId } from "../../cluster/node_identity.ts";
 import { applyServices } from "./apply_servers.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
@@ -24,6 +24,7 @@ import { MasqueradeKeeper } from "./masquerade.ts";
 import {
   isDirect,
   NO_TIMEOUTS,
+  PROTOCOLS,
   type ServicesDesired,
   type VirtualServer,
 } from "../../services/service.ts";
@@ -54,6 +55,7 @@ export type {
 
 const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
 const MOST_PATIENCE = 64;
+const TAKEN = "what this host has or needs of addresses changed";
 
 /** Services of one network namespace: that of the thread when it is made, and at every call. */
 export class KernelServices implements Disposable {
@@ -76,6 +78,10 @@ export class KernelServices implements Disposable {
   #blocked: ReadonlySet<string> = new Set();
   /** Virtual IPs that are other hosts' addresses. */
   #peerVips: ReadonlySet<string> = new Set();
+  /** All virtual IPs that are wanted. */
+  #wantedVips: ReadonlySet<string> = new Set();
+  /** Those that this host cannot have, when it was looked last. */
+  #lost = "";
   #failures = 0;
   #patience = 0;
 
@@ -158,7 +164,7 @@ export class KernelServices implements Disposable {
     const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
     if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
-    this.#masquerade.widen(servers, family);
+    this.#masquerade.widen(servers, family, this.#others(desired, mirror));
     this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
@@ -195,6 +201,7 @@ export class KernelServices implements Disposable {
     if (why !== undefined) this.#known = false;
     else if (!this.#sysctls.isRight()) why = "kernel parameters were changed";
     else if (!this.#vips.isRight()) why = "virtual IPs are not as they should be";
+    else if (this.#lostVips() !== this.#lost) why = TAKEN;
     else if ([...this.#blocked].some((key) => !mirror.foreign.has(key))) {
       why = "a foreign virtual server is gone";
     } else if (this.#realServers.containersChanged()) {
@@ -208,10 +215,10 @@ export class KernelServices implements Disposable {
 
   /** As {@linkcode check}, of what the kernel announces: virtual IPs. Costs next to nothing while it announces nothing. */
   checkVips(): Healed | undefined {
-    if (this.#host === undefined || this.#vips.undisturbed || this.#vips.isRight()) {
-      return undefined;
-    }
-    const why = "virtual IPs are not as they should be";
+    if (this.#host === undefined || this.#mirror === undefined) return undefined;
+    const wrong = !this.#vips.undisturbed && !this.#vips.isRight();
+    if (!wrong && this.#lostVips() === this.#lost) return undefined;
+    const why = wrong ? "virtual IPs are not as they should be" : TAKEN;
     return { ...this.reconcile(this.#desired), why };
   }
 
@@ -316,10 +323,12 @@ export class KernelServices implements Disposable {
     const kernelOf = (server: VirtualServer) => this.#kernel(server);
     const placed = placeServers(desired.virtualServers, {
       kernelOf,
-      taken: this.#takenAddresses(desired, host),
+      taken: this.#takenAddresses(),
       peers: host.peers,
     });
     const { wanted } = placed;
+    this.#wantedVips = new Set(desired.virtualServers.map(({ address }) => address));
+    this.#lost = this.#lostVips();
     this.#peerVips = placed.peerVips;
     if (!known) mirror.read(this.#record.record.servers, wanted, deep);
     else {
@@ -345,11 +354,34 @@ export class KernelServices implements Disposable {
     return wanted;
   }
 
-  /** Addresses of this host that are no virtual IPs: a service there would take the host's own traffic. */
-  #takenAddresses(desired: ServicesDesired, host: ServiceHost): Set<string> {
-    const vips = new Set(desired.virtualServers.map(({ address }) => address));
-    if (vips.size === 0 || this.#vips.holds(vips)) return new Set();
-    return new Set([host.publicIp, ...this.#vips.otherAddresses().map(({ address }) => address)]);
+  /** Addresses that are no virtual IPs here: a service there would take the host's own traffic. */
+  #takenAddresses(): Map<string, string> {
+    const taken = new Map(this.#options.needs?.());
+    const own = [
+      this.#host!.publicIp,
+      ...this.#vips.otherAddresses().map(({ address }) => address),
+    ];
+    for (const address of own) taken.set(address, "an address of this host");
+    return taken;
+  }
+
+  /** Those virtual IPs that are taken, as one text. */
+  #lostVips(): string {
+    return [...this.#takenAddresses().keys()].filter((one) => this.#wantedVips.has(one)).sort()
+      .join();
+  }
+
+  /** What answers at virtual IPs beside knet's virtual servers: those of others, also where a service would have its place. */
+  #others(desired: ServicesDesired, mirror: KernelMirror): Endpoint[] {
+    const foreign = [...mirror.foreign.values()].flatMap(({ family, address, protocol, port }) => {
+      const known = PROTOCOLS.find((one) => one === protocol.toLowerCase());
+      return known === undefined ? [] : [{ family, address, port, protocol: known }];
+    });
+    if (this.#blocked.size === 0) return foreign;
+    const blocked = desired.virtualServers.filter((one) =>
+      this.#blocked.has(this.#kernel(one).key)
+    );
+    return [...blocked, ...foreign];
   }
 
   #source(host: ServiceHost, problems: string[]): string | undefined {

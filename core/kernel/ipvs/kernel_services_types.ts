@@ -50,6 +50,8 @@ export interface KernelServicesOptions {
   readonly strictArp?: boolean;
   /** Whether a virtual server of somebody else's at the same address is taken over. */
   readonly adopt?: (server: VirtualServer) => boolean;
+  /** Addresses that this host lives by beside its own, and what each is: "this host's gateway". */
+  readonly needs?: () => ReadonlyMap<string, string>;
   /**
    * Writes knet's nftables table anew, with `KernelServices.firewall` in it. Called before a service becomes reachable: a
    * connection that was made without being masqueraded would never be.

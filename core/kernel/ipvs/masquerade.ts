@@ -4,7 +4,12 @@
  * @module
  */
 import type { Nftables } from "../../../ffi/libnftables.ts";
-import { changeServiceSets, type ServiceSets, serviceSets } from "../firewall/firewall.ts";
+import {
+  changeServiceSets,
+  type Endpoint,
+  type ServiceSets,
+  serviceSets,
+} from "../firewall/firewall.ts";
 import type { Family } from "../../cluster/lease.ts";
 import type { VirtualServer } from "../../services/service.ts";
 
@@ -26,9 +31,13 @@ export class MasqueradeKeeper {
     return this.#sets;
   }
 
-  /** Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}. */
-  widen(servers: readonly VirtualServer[], family: Family): void {
-    const after = servers.length === 0 ? undefined : serviceSets(servers, family);
+  /**
+   * Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}.
+   *
+   * @param others What answers at virtual IPs beside.
+   */
+  widen(servers: readonly VirtualServer[], family: Family, others: Iterable<Endpoint> = []): void {
+    const after = servers.length === 0 ? undefined : serviceSets(servers, family, others);
     const before = this.#sets;
     this.#wanted = after;
     if (before === undefined || after === undefined) this.#change(after ?? before, family);

@@ -16,13 +16,13 @@ export interface PlacedServers {
   readonly problems: readonly string[];
 }
 
-/** Leaves out virtual servers at hosts' addresses. */
+/** Leaves out virtual servers at addresses of hosts, and at what this host lives by: its gateway would be itself. */
 export function placeServers(
   servers: readonly VirtualServer[],
   facts: {
     readonly kernelOf: (server: VirtualServer) => KernelServer;
-    /** Addresses of this host. */
-    readonly taken: ReadonlySet<string>;
+    /** Addresses that this host has or lives by, and what each is: "an address of this host". */
+    readonly taken: ReadonlyMap<string, string>;
     /** Addresses of the other hosts. */
     readonly peers: ReadonlySet<string> | { has(address: string): boolean };
   },
@@ -34,12 +34,11 @@ export function placeServers(
   for (const server of servers) {
     const { address, service } = server;
     if (peers.has(address)) peerVips.add(address);
-    if (!taken.has(address) && !peerVips.has(address)) {
+    const what = taken.get(address) ?? (peerVips.has(address) && "an address of another host");
+    if (what) problems.push(`Service "${service}" is left out: ${address} is ${what}`);
+    else {
       const kernel = kernelOf(server);
       wanted.set(kernel.key, kernel);
-    } else {
-      const whose = taken.has(address) ? "this host" : "another host";
-      problems.push(`Service "${service}" is left out: ${address} is an address of ${whose}`);
     }
   }
   return { wanted, peerVips, problems };

@@ -9,10 +9,14 @@ const web = server("web", "10.96.0.10");
 const host = server("host", "192.168.2.1");
 const peer = server("peer", "192.168.2.2");
 
-Deno.test("placeServers() leaves out what has a host's address, and says whose", () => {
-  const placed = placeServers([web, host, peer], {
+Deno.test("placeServers() leaves out addresses that hosts have or live by, and says what they are", () => {
+  const gateway = server("gateway", "192.168.2.254");
+  const placed = placeServers([web, host, peer, gateway], {
     kernelOf,
-    taken: new Set(["192.168.2.1"]),
+    taken: new Map([
+      ["192.168.2.1", "an address of this host"],
+      ["192.168.2.254", "this host's gateway"],
+    ]),
     peers: new Set(["192.168.2.2"]),
   });
   assert.deepEqual([...placed.wanted.keys()], ["10.96.0.10:80"]);
@@ -20,6 +24,7 @@ Deno.test("placeServers() leaves out what has a host's address, and says whose",
   assert.deepEqual(placed.problems, [
     'Service "host" is left out: 192.168.2.1 is an address of this host',
     'Service "peer" is left out: 192.168.2.2 is an address of another host',
+    'Service "gateway" is left out: 192.168.2.254 is this host\'s gateway',
   ]);
 });
 
