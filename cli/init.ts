@@ -6,7 +6,8 @@
 import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError, whyUnreadable } from "./errors.ts";
+import { logWarnings } from "./log.ts";
 import { storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
@@ -85,11 +86,10 @@ async function fromFlannel(path: string, request: ClusterRequest): Promise<Clust
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UsageError(`Cannot read "${path}": there is no such file`, CONTEXT);
+    throw new UsageError(`Cannot read "${path}": ${whyUnreadable(error)}`, CONTEXT, error);
   }
   const { configFromFlannel } = await import("../core/cluster/config.ts");
-  return configFromFlannel(text);
+  return configFromFlannel(text, (sentence) => logWarnings([sentence]));
 }
 
 function describe(config: ClusterConfig, location: string, outcome: string): string {

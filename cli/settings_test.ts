@@ -13,6 +13,7 @@ function hostOf(
 ): SettingsHost {
   return {
     env: (name) => env[name],
+    variables: () => Object.keys(env),
     file: (path) => files[path] === undefined ? undefined : { text: files[path], mode },
   };
 }
@@ -61,6 +62,14 @@ Deno.test("resolveSettings() names an unknown option of the file and the one mea
       return true;
     },
   );
+});
+
+Deno.test("resolveSettings() quotes nothing of a file that has no options, but secrets perhaps", async () => {
+  const shadow = "root:$6$salt$hash:20228:0:99999:7:: \nknet: x";
+  await assert.rejects(resolve({}, hostOf({}, { "/etc/knet/knet.yaml": shadow })), (error) => {
+    assert.doesNotMatch(String(error), /salt/);
+    return true;
+  });
 });
 
 Deno.test("resolveSettings() refuses a file that is not a list of options", async () => {
@@ -137,4 +146,42 @@ Deno.test("resolveSettings() shows no password of a store that cannot be", async
     assert.doesNotMatch(String(error), /hunter2/);
     return true;
   });
+});
+
+Deno.test("resolveSettings() warns of variables that look like settings and are none", async () => {
+  const warnings = async (env: Record<string, string>) =>
+    (await resolve({}, hostOf(env))).settings.warnings;
+  assert.deepEqual(await warnings({ KNET_STROE: "sqlite:/x.db" }), [
+    'The variable KNET_STROE is ignored: knet has no such setting, did you mean "KNET_STORE"?',
+  ]);
+  assert.match((await warnings({ KNET_LOGLEVEL: "debug" }))[0] ?? "", /"KNET_LOG_LEVEL"\?$/);
+  assert.match((await warnings({ KNET_FROBNICATE: "1" }))[0] ?? "", /no such setting$/);
+  // subnet.env, sourced.
+  const file = { KNET_NETWORK: "a", KNET_SUBNET: "b", KNET_MTU: "1450", KNET_IPMASQ: "true" };
+  assert.deepEqual(await warnings({ ...file, KNET_IFACE: "eth0", OTHER_STROE: "x" }), []);
+});
+
+Deno.test("resolveSettings() says why a configuration file that is there cannot be read", async () => {
+  const host = (error: Error): SettingsHost => ({
+    ...hostOf({}),
+    file: () => {
+      throw error;
+    },
+  });
+  await assert.rejects(resolve({}, host(new Deno.errors.PermissionDenied("no"))), {
+    message: /permissions keep this user out/,
+    exitCode: 3,
+  });
+  await assert.rejects(resolve({}, host(new Error("Is a directory (os error 21): readfile"))), {
+    message: /"\/etc\/knet\/knet.yaml": it is a directory$/,
+    exitCode: 2,
+  });
+});
+
+Deno.test("resolveSettings() looks where the service keeps its things, if nothing else is said", async () => {
+  const files = { "/etc/default/knet": "KNET_DATA_DIR=/srv/knet\nKNET_STATE_DIR='/run/k'\n" };
+  const { settings } = await resolve({}, hostOf({}, files));
+  assert.deepEqual([settings.dataDir, settings.stateDir], ["/srv/knet", "/run/k"]);
+  const said = await resolve({ "data-dir": "/a" }, hostOf({ KNET_STATE_DIR: "/b" }, files));
+  assert.deepEqual([said.settings.dataDir, said.settings.stateDir], ["/a", "/b"]);
 });

@@ -1,5 +1,5 @@
 /**
- * The version, for the command line.
+ * The version, for the command line. Loads nothing: `knet --version` waits for it.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { VERSION } from "../core/base/version.ts";
 
 export { VERSION };
 
-/** Prints the version. */
-export function printVersion(json = false): void {
-  console.log(json ? JSON.stringify({ version: VERSION }) : `knet ${VERSION}`);
+/** What `knet --version` prints. */
+export function versionText(json = false): string {
+  return (json ? JSON.stringify({ version: VERSION }, undefined, 2) : `knet ${VERSION}`) + "\n";
 }
