@@ -1,4 +1,5 @@
 // Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
+// Longer than others: building three hosts takes half a minute on an emulated processor, and all tests of a file share them.
 import assert from "node:assert/strict";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
 import { Background, exec } from "../support/exec.ts";
