@@ -62,4 +62,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Print a completion script for a shell",
     load: async () => (await import("./completion/completion.ts")).completionOf(COMMANDS),
   },
+  {
+    name: "version",
+    summary: "Print the version",
+    load: async () => (await import("./version.ts")).version,
+  },
 ];

@@ -6,10 +6,10 @@
 import { logLater } from "../core/base/late_logging.ts";
 import type { Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { hidePasswords, reportOf } from "./errors.ts";
+import { type ErrorReport, hidePasswords, reportOf, UsageError } from "./errors.ts";
 import type { OptionTable } from "./option_table.ts";
 import { globalOptions } from "./shared_options.ts";
-import { paintError, print, printError } from "./output.ts";
+import { paintError, print, printError, printJson } from "./output.ts";
 import { type Call, readCommandLine } from "./program.ts";
 import { resolveSettings, type Settings } from "./settings.ts";
 
@@ -19,8 +19,7 @@ export async function dispatch(args: readonly string[]): Promise<number> {
     return await run(args);
   } catch (error) {
     const report = reportOf(error);
-    printError(paintError("knet: ") + hidePasswords(report.message));
-    if (report.remedy !== undefined) printError(`  ${hidePasswords(report.remedy)}`);
+    tellError(report, wantsJson(args));
     if (wantsStack(args) && report.exitCode !== 2) printError(hidePasswords(stackOf(error)));
     return report.exitCode;
   }
@@ -35,7 +34,10 @@ async function run(args: readonly string[]): Promise<number> {
       return 0;
     }
     case "help":
-      (request.asked ? print : printError)(request.text);
+      if (request.asked) print(request.text);
+      else if (wantsJson(args)) {
+        throw new UsageError(`Cannot run "knet": COMMAND is missing`, "knet");
+      } else printError(request.text);
       return request.asked ? 0 : 2;
     case "call":
       return await call(request);
@@ -58,7 +60,26 @@ async function log({ logLevel, logFormat, warnings }: Settings): Promise<void> {
   for (const warning of warnings) cliLogger().warn(warning);
 }
 
-/** Judged from the raw arguments: the error may have come before they were parsed. */
+/** With `--json`, one document on standard output, where results stand, too; else lines on standard error. */
+function tellError({ message, remedy, exitCode }: ErrorReport, json: boolean): void {
+  const [shown, advice] = [message, remedy].map((text) => text && hidePasswords(text));
+  try {
+    if (json) return printJson({ error: { message: shown, remedy: advice ?? null, exitCode } });
+  } catch {
+    // Standard output itself is what fails.
+  }
+  printError(paintError("knet: ") + shown);
+  if (advice) printError(`  ${advice}`);
+}
+
+/** Judged from the raw arguments, as all that follows: the error may have come before they were parsed. */
+function wantsJson(args: readonly string[]): boolean {
+  const end = args.indexOf("--");
+  const last = args.slice(0, end < 0 ? args.length : end)
+    .findLast((arg) => /^--(?:no-)?json(?:=|$)/.test(arg));
+  return last === "--json" || /^--json=(?:true|yes|on|1)$/i.test(last ?? "");
+}
+
 function wantsStack(args: readonly string[]): boolean {
   const at = args.indexOf("--log-level");
   return args.includes("--log-level=debug") || (at >= 0 && args[at + 1] === "debug") ||

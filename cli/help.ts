@@ -46,7 +46,7 @@ export class HelpLayout extends Help {
 
   override formatHelp(parser: Parser): string {
     const own = this.#optionRows(this.visibleOptions(parser));
-    if (parser.parent === null) own.push(["--version", "Print the version"]);
+    if (parser.parent === null) own.push(["-V, --version", "Print the version"]);
     const everywhere = this.#optionRows(this.visibleGlobalOptions(parser));
     const commands = this.visibleCommands(parser);
     return [

@@ -139,13 +139,17 @@ function select(leases: readonly Lease[], selector: string): Lease {
   const [lease] = matches;
   if (lease === undefined) {
     throw new KnetError(`Cannot show the lease of "${selector}": there is none`, {
+      exitCode: 4,
       remedy: 'Run "knet lease ls" to see all',
     });
   }
   if (matches.length > 1) {
     throw new KnetError(
       `Cannot show the lease of "${selector}": ${matches.length} hosts have that name`,
-      { remedy: `Name it by its id: ${matches.map(({ nodeId }) => nodeId).join(", ")}` },
+      {
+        exitCode: 4,
+        remedy: `Name it by its id: ${matches.map(({ nodeId }) => nodeId).join(", ")}`,
+      },
     );
   }
   return lease;

@@ -8,12 +8,20 @@
 import { printVersion } from "./version.ts";
 
 if (import.meta.main) {
-  if (Deno.args.length === 1 && Deno.args[0] === "--version") {
-    printVersion();
-  } else {
+  if (!(Deno.args.length === 1 && /^(?:--version|-V)$/.test(Deno.args[0]!) && printed())) {
     const { dispatch } = await import("./dispatch.ts");
     const status = await dispatch(Deno.args);
     // Whatever still holds the event loop open (a pooled connection, a watch) has no part in the result.
     Deno.exit(status);
+  }
+}
+
+/** Prints the version; false if that failed, which is for others to tell. */
+function printed(): boolean {
+  try {
+    printVersion();
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { KnetError, messageOf } from "../core/base/error.ts";
 
 const encoder = new TextEncoder();
 
@@ -19,14 +20,29 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
   }
 }
 
-/** Prints a result to standard output, with a line feed at its end. */
+/**
+ * Prints a result to standard output, with a line feed at its end.
+ *
+ * @throws {KnetError} if it cannot be written: the file system is full, say, or standard output is closed.
+ */
 export function print(text: string): void {
-  writeAll(Deno.stdout, text.endsWith("\n") ? text : `${text}\n`);
+  try {
+    writeAll(Deno.stdout, text.endsWith("\n") ? text : `${text}\n`);
+  } catch (error) {
+    throw new KnetError(`Cannot write the result to standard output: ${messageOf(error)}`, {
+      remedy: "What the command changes is done; run it again where the output has a place",
+      cause: error,
+    });
+  }
 }
 
-/** Prints to standard error: what is not a result. */
+/** Prints to standard error: what is not a result. If that cannot be written, nobody is there to be told. */
 export function printError(text: string): void {
-  writeAll(Deno.stderr, text.endsWith("\n") ? text : `${text}\n`);
+  try {
+    writeAll(Deno.stderr, text.endsWith("\n") ? text : `${text}\n`);
+  } catch {
+    // The exit status says the rest.
+  }
 }
 
 /** Prints one JSON document. */

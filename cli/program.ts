@@ -59,7 +59,7 @@ export async function readCommandLine(
       getOutHasColors: () => true,
       getErrHasColors: () => true,
     });
-  program.option("--version").options.at(-1)!.hideHelp();
+  program.option("-V, --version").options.at(-1)!.hideHelp();
 
   const { operands } = program.parseOptions([...args]);
   if (program.opts()["version"] === true) return { kind: "version" };

@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { KnetError, messageOf } from "../core/base/error.ts";
 import { hidePasswords, UsageError } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts";
 import { parseOption } from "./option_value.ts";
+import { didYouMean } from "./suggest.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
 
 /** A store, and where it was named. */
@@ -37,12 +39,15 @@ export interface Settings {
 /** The host as settings see it; replaced in tests. */
 export interface SettingsHost {
   readonly env: (name: string) => string | undefined;
+  /** Names of all variables that are set. */
+  readonly variables: () => readonly string[];
   /** A file's text and permission bits; undefined if there is no such file. */
   readonly file: (path: string) => { readonly text: string; readonly mode: number } | undefined;
 }
 
 const realHost: SettingsHost = {
   env: (name) => Deno.env.get(name),
+  variables: () => Object.keys(Deno.env.toObject()),
   file: (path) => {
     try {
       const mode = Deno.statSync(path).mode ?? 0;
@@ -72,6 +77,9 @@ export const ENVIRONMENT: readonly string[] = Object.values({
   .flatMap((option: { env?: string }) => option.env === undefined ? [] : [option.env]);
 
 const CREDENTIAL = 'the credential "knet.store"';
+
+/** Variables of knet's that are no settings: what subnet.env has, where a library is, and what the tests use. */
+const NO_SETTINGS = /^KNET_(?:NETWORK|SUBNET|MTU|IPMASQ|LIBNL|BIN|TEST_.*)$/;
 
 const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
 
@@ -103,7 +111,7 @@ export async function resolveSettings<Table extends OptionTable>(
       if (name === "store") storeSource = option.env!;
     }
   }
-  const warnings = passwordWarnings(given["store"]);
+  const warnings = [...passwordWarnings(given["store"]), ...variableWarnings(host)];
   const file = await readConfigFile(found["config"] as string | undefined, context, host, warnings);
   if (found["store"] === undefined) {
     found["store"] = await credential(host, all, context);
@@ -144,6 +152,15 @@ function passwordWarnings(store: unknown): string[] {
   ];
 }
 
+/** One for each variable that looks like a setting and is none. */
+function variableWarnings(host: SettingsHost): string[] {
+  return host.variables().filter((name) =>
+    name.startsWith("KNET_") && !ENVIRONMENT.includes(name) && !NO_SETTINGS.test(name)
+  ).map((name) =>
+    `The variable ${name} is ignored: knet has no such setting${didYouMean(name, ENVIRONMENT)}`
+  );
+}
+
 /** The store's URL as systemd's `LoadCredential=knet.store:…` hands it over. */
 async function credential(
   host: SettingsHost,
@@ -156,6 +173,27 @@ async function credential(
   return await parseOption(table, "store", text, CREDENTIAL, context);
 }
 
+/** @throws {KnetError} saying why a file that is there cannot be read. */
+function readFile(
+  name: string,
+  context: string,
+  host: SettingsHost,
+): ReturnType<SettingsHost["file"]> {
+  try {
+    return host.file(name);
+  } catch (error) {
+    const about = `Cannot read the configuration file "${name}": `;
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new KnetError(`${about}its permissions keep this user out`, {
+        exitCode: 3,
+        remedy: "Run it as root, or name another file with --config",
+        cause: error,
+      });
+    }
+    throw new UsageError(about + messageOf(error), context, error);
+  }
+}
+
 /** Reads and checks the configuration file; its keys are the long options' names. */
 async function readConfigFile(
   path: string | undefined,
@@ -164,7 +202,7 @@ async function readConfigFile(
   warnings: string[],
 ): Promise<[name: string, text: string | boolean][]> {
   const name = path ?? DEFAULT_CONFIG_FILE;
-  const file = host.file(name);
+  const file = readFile(name, context, host);
   if (file === undefined) {
     if (path === undefined) return [];
     throw new UsageError(

@@ -13,6 +13,7 @@ function hostOf(
 ): SettingsHost {
   return {
     env: (name) => env[name],
+    variables: () => Object.keys(env),
     file: (path) => files[path] === undefined ? undefined : { text: files[path], mode },
   };
 }
@@ -136,5 +137,35 @@ Deno.test("resolveSettings() shows no password of a store that cannot be", async
   assert.throws(() => globalOptions.store.parse("u:hunter2@db"), (error) => {
     assert.doesNotMatch(String(error), /hunter2/);
     return true;
+  });
+});
+
+Deno.test("resolveSettings() warns of variables that look like settings and are none", async () => {
+  const warnings = async (env: Record<string, string>) =>
+    (await resolve({}, hostOf(env))).settings.warnings;
+  assert.deepEqual(await warnings({ KNET_STROE: "sqlite:/x.db" }), [
+    'The variable KNET_STROE is ignored: knet has no such setting, did you mean "KNET_STORE"?',
+  ]);
+  assert.match((await warnings({ KNET_LOGLEVEL: "debug" }))[0] ?? "", /"KNET_LOG_LEVEL"\?$/);
+  assert.match((await warnings({ KNET_FROBNICATE: "1" }))[0] ?? "", /no such setting$/);
+  // subnet.env, sourced.
+  const file = { KNET_NETWORK: "a", KNET_SUBNET: "b", KNET_MTU: "1450", KNET_IPMASQ: "true" };
+  assert.deepEqual(await warnings({ ...file, KNET_IFACE: "eth0", OTHER_STROE: "x" }), []);
+});
+
+Deno.test("resolveSettings() says why a configuration file that is there cannot be read", async () => {
+  const host = (error: Error): SettingsHost => ({
+    ...hostOf({}),
+    file: () => {
+      throw error;
+    },
+  });
+  await assert.rejects(resolve({}, host(new Deno.errors.PermissionDenied("no"))), {
+    message: /permissions keep this user out/,
+    exitCode: 3,
+  });
+  await assert.rejects(resolve({}, host(new Error("Is a directory"))), {
+    message: /"\/etc\/knet\/knet.yaml": Is a directory/,
+    exitCode: 2,
   });
 });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { plural } from "../../core/base/plural.ts";
 import type { ApplyPlan } from "../../core/services/declare.ts";
 import { defineCommand } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -44,7 +45,7 @@ async function tellPlan(plan: ApplyPlan, settings: Settings, dry: boolean): Prom
   print([
     ...coloured,
     lines.length === 0
-      ? `Nothing to change: ${count("keep")} services are so already`
+      ? `Nothing to change: ${plural(count("keep"), "service is", "services are")} so already`
       : `${count("create")} ${would}created, ${count("change")} ${would}changed, ${
         count("delete")
       } ${would}removed, ${count("keep")} unchanged`,

@@ -9,6 +9,7 @@ import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { monotonicClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
+import { plural } from "../base/plural.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
@@ -287,8 +288,8 @@ export class HostNetwork implements AsyncDisposable {
     const { dataDir } = this.#options;
     try {
       const { moved, stranded } = await renumber({ dataDir, oldSubnet, newState: this.#state! });
-      log.warn("Renumbered {moved} containers, {stranded} cannot be reached", {
-        moved: moved.length,
+      log.warn("Renumbered {moved}, {stranded} cannot be reached", {
+        moved: plural(moved.length, "container"),
         stranded: stranded.length,
       });
     } catch (error) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { plural } from "../base/plural.ts";
 import { wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isStranded, listContainers } from "../container/container.ts";
@@ -51,7 +52,9 @@ export function sentenceOf({ lease, membership, network }: SentenceFacts): strin
     return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
   }
   if (health.state === "away") return `waiting for the store: ${health.detail}`;
-  return network.ready ? `${lease?.subnet}, ${network.overlays.peers.length} peers` : "joining";
+  return network.ready
+    ? `${lease?.subnet}, ${plural(network.overlays.peers.length, "peer")}`
+    : "joining";
 }
 
 /** Makes the report. */

@@ -34,7 +34,7 @@ export interface DetachResult {
 /**
  * Detaches a container. Its namespace may be gone already.
  *
- * @throws {KnetError} exit code 1 if there is nothing to detach.
+ * @throws {KnetError} exit code 2 if there is nothing to detach.
  */
 export async function detach(options: DetachOptions): Promise<DetachResult> {
   const { netns, ifname = "eth0", dataDir } = options;
@@ -51,12 +51,15 @@ export async function detach(options: DetachOptions): Promise<DetachResult> {
     writeBook(place, book.filter((other) => other !== record));
     return { netns: record.netns, ifname, address: record.address };
   }
-  if (id.value === undefined) throw id.error;
+  if (id.value === undefined && !isNotThere(id.error)) throw id.error;
   // Attached, but the book was lost.
-  if (removeHostEnd(rtnl, hostIfname(id.value, ifname))) return { netns: name, ifname };
+  if (id.value !== undefined && removeHostEnd(rtnl, hostIfname(id.value, ifname))) {
+    return { netns: name, ifname };
+  }
   throw new KnetError(
     `Cannot detach "${netns}": knet has not attached an interface "${ifname}" to it`,
     {
+      exitCode: 2,
       remedy: "Name the interface with --ifname; `knet status` shows what is attached",
     },
   );
@@ -72,6 +75,11 @@ export function findRecord(
   const candidates = book.filter((record) => record.ifname === ifname);
   return candidates.find((record) => record.netnsId === id) ??
     candidates.find((record) => record.netns === name);
+}
+
+/** Whether a namespace is missing, rather than closed to us. */
+function isNotThere(error: unknown): boolean {
+  return error instanceof KnetError && error.exitCode !== 3;
 }
 
 function namespaceId(netns: string): { value?: string; error?: unknown } {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { plural } from "../base/plural.ts";
 import { KnetError } from "../base/error.ts";
 import type { ServiceEdit, ServiceStore, ServiceView } from "./service_store.ts";
 import { formatCheck } from "./destination.ts";
@@ -203,7 +204,7 @@ export function planLines(plan: ApplyPlan): string[] {
     const what = action === "change"
       ? endpointOf(service)
       : `${endpointOf(service)} ${scheduler} ${forward}, ${
-        destinations.length === 1 ? "1 real server" : `${destinations.length} real servers`
+        plural(destinations.length, "real server")
       }`;
     lines.push(`${signs[action]} ${name}  ${what}`, ...changes.map((change) => `    ${change}`));
   }

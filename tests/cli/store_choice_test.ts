@@ -96,7 +96,7 @@ Deno.test("knet shows no password of the store that the agent recorded", async (
     const { code, stdout, stderr } = await at.knet(line, env);
     assert.notEqual(code, 0);
     assert.doesNotMatch(stdout + stderr, /hunter2/);
-    assert.match(stderr, /knet@127\.0\.0\.1:1/);
+    assert.match(stdout + stderr, /knet@127\.0\.0\.1:1/);
   }
 });
 

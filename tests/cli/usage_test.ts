@@ -7,11 +7,13 @@ import assert from "node:assert/strict";
 import { parse } from "yaml";
 import { COMMANDS } from "../../cli/commands.ts";
 import { VERSION } from "../../cli/version.ts";
+import { exec } from "../support/exec.ts";
+import { knetProgram } from "../support/host.ts";
 import { scratch } from "./run_knet.ts";
 
 Deno.test("knet --version prints the version of deno.json", async () => {
   await using at = await scratch();
-  for (const line of ["--version", "--json --version"]) {
+  for (const line of ["--version", "-V", "version", "--json --version", "version --json"]) {
     const outcome = await at.knet(line);
     assert.equal(outcome.code, 0);
     assert.equal(outcome.stderr, "");
@@ -117,4 +119,76 @@ Deno.test("knet reads KNET_ variables and the file, and says which of them is wr
   const file = await at.knet(`status --config ${at.path}/knet.yaml`);
   assert.equal(file.code, 2);
   assert.match(file.stderr, /"lgo-level", did you mean "log-level"\?/);
+});
+
+Deno.test("knet with --json gives errors as one document on standard output, wrong usage too", async () => {
+  await using at = await scratch();
+  const lines: [string, number, RegExp][] = [
+    ["--json", 2, /COMMAND is missing/],
+    ["frob --json", 2, /no such command/],
+    ["--json=true init --network x", 2, /--network/],
+    ["lease show nobody --json", 4, /there is no knet store/],
+    ["status --json", 1, /no agent runs/],
+    ["lease ls --jsn --json", 2, /did you mean "--json"/],
+  ];
+  for (const [line, code, says] of lines) {
+    const outcome = await at.knet(line);
+    assert.equal(outcome.code, code, line);
+    assert.equal(outcome.stderr, "", line);
+    const { error } = JSON.parse(outcome.stdout);
+    assert.deepEqual(Object.keys(error), ["message", "remedy", "exitCode"]);
+    assert.match(error.message, says);
+    assert.ok(error.remedy.length > 0);
+    assert.equal(error.exitCode, code);
+  }
+  for (const line of ["frob --json --no-json", "frob --json=false"]) {
+    const outcome = await at.knet(line);
+    assert.match(outcome.stderr, /^knet: /);
+    assert.equal(outcome.stdout, "");
+  }
+});
+
+Deno.test("knet gives one exit status for what the store does not know, whatever the command", async () => {
+  await using at = await scratch();
+  await at.knet("init");
+  await at.knet("svc add web --vip 10.96.0.1 --port 80");
+  const lines = [
+    ...["lease show", "lease release", "leave --node", "svc show", "svc rm"].map((command) =>
+      `${command} nobody`
+    ),
+    ...["svc to nobody", "svc drain nobody", "svc drop web"].map((c) => `${c} 10.244.1.2:80`),
+    "svc set nobody --scheduler rr",
+  ];
+  for (const line of lines) {
+    const { code, stderr } = await at.knet(line);
+    assert.equal(code, 4, `${line}: ${stderr}`);
+    assert.match(stderr, /\n {2}\S/, "a remedy");
+  }
+});
+
+Deno.test("knet says where a result could not be written, and is silent where nobody reads on", async () => {
+  await using at = await scratch();
+  const run = (redirect: string, line: string) =>
+    exec(["sh", "-c", `"$@" ${redirect}`, "sh", ...knetProgram(), ...line.split(" ")], {
+      env: { KNET_STORE: `sqlite:${at.path}/knet.db` },
+      check: false,
+    });
+  for (const line of ["--help", "--version", "version --json", "svc ls --help"]) {
+    const { code, stderr } = await run("> /dev/full", line);
+    assert.equal(code, 1, line);
+    assert.match(stderr, /Cannot write the result to standard output: No space left/);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+  }
+  assert.equal((await run("2> /dev/full", "frob")).code, 2);
+  assert.deepEqual(await run("| true", "join --help"), { code: 0, stdout: "", stderr: "" });
+});
+
+Deno.test("knet warns of a variable that is no setting, once, beside the result", async () => {
+  await using at = await scratch();
+  await at.knet("init");
+  const { code, stdout, stderr } = await at.knet("lease ls", { KNET_STROE: "sqlite:/x.db" });
+  assert.equal(code, 0);
+  assert.equal(stdout, "No leases\n");
+  assert.equal(stderr.trim().split("\n").length, 1);
+  assert.match(stderr, /KNET_STROE is ignored.*did you mean "KNET_STORE"\?/);
 });

@@ -7,6 +7,7 @@
 import { readSmallFile } from "../../../ffi/file.ts";
 import { type Nftables, NftablesError, type NftablesOptions } from "../../../ffi/libnftables.ts";
 import { familyOf } from "../../base/address.ts";
+import { plural } from "../../base/plural.ts";
 import { checkForward, forwardRemoval, readRules } from "./forward.ts";
 import type { FirewallAdvice } from "./firewall_managers.ts";
 import {
@@ -125,11 +126,16 @@ function setDifference(
   const foreign = present.size - (wanted.size - missing);
   const peers = name === PEER_SET;
   const set = peers ? "its nftables set" : `its nftables set ${name}`;
-  if (missing > 0) return `${missing} ${peers ? "peers" : "entries"} are missing in ${set}`;
+  if (missing > 0) {
+    const what = peers
+      ? plural(missing, "peer is", "peers are")
+      : plural(missing, "entry is", "entries are");
+    return `${what} missing in ${set}`;
+  }
   if (foreign > 0) {
     return peers
-      ? `${foreign} addresses in ${set} are no peers`
-      : `${foreign} entries in ${set} do not belong there`;
+      ? `${plural(foreign, "address", "addresses")} of no peer in ${set}`
+      : `${plural(foreign, "entry", "entries")} in ${set} too many`;
   }
   return undefined;
 }
