@@ -4,9 +4,11 @@
  * @module
  */
 import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
+import { messageOf } from "../core/base/error.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
+import { logWarnings } from "./log.ts";
 import { storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
@@ -85,11 +87,13 @@ async function fromFlannel(path: string, request: ClusterRequest): Promise<Clust
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UsageError(`Cannot read "${path}": there is no such file`, CONTEXT);
+    const state = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : messageOf(error);
+    throw new UsageError(`Cannot read "${path}": ${state}`, CONTEXT, error);
   }
   const { configFromFlannel } = await import("../core/cluster/config.ts");
-  return configFromFlannel(text);
+  return configFromFlannel(text, (sentence) => logWarnings([sentence]));
 }
 
 function describe(config: ClusterConfig, location: string, outcome: string): string {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import * as v from "valibot";
 import {
   addressBits,
   addressToNumber,
@@ -16,8 +15,8 @@ import {
   prefixSize,
 } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
-import { parseShape } from "../base/shape.ts";
 import { checkNetwork, checkTtl, wrong } from "./config_rules.ts";
+import { readNetConf } from "./flannel.ts";
 
 /** The way packets travel between hosts. */
 export type BackendType = "vxlan" | "host-gw" | "udp";
@@ -230,57 +229,28 @@ function canonicalText(option: string, text: string): string {
   }
 }
 
-const NET_CONF = v.looseObject({
-  Network: v.string(),
-  SubnetLen: v.optional(v.number()),
-  SubnetMin: v.optional(v.string()),
-  SubnetMax: v.optional(v.string()),
-  Backend: v.optional(v.looseObject({
-    Type: v.optional(v.string()),
-    VNI: v.optional(v.number()),
-    Port: v.optional(v.number()),
-    DirectRouting: v.optional(v.boolean()),
-    MTU: v.optional(v.number()),
-  })),
-}, ({ path, message }) => path === undefined ? "it has no Network" : message);
-
 /**
- * The request that flannel's net-conf.json stands for; the first subnet is skipped as flannel does.
+ * The configuration that flannel's net-conf.json stands for; the first subnet is skipped as flannel does.
  *
+ * @param warn Told what of it has no effect, a sentence each.
  * @throws {KnetError} exit code 2 if the text is none, or names what knet does not have.
  */
-export function configFromFlannel(text: string): ClusterConfig {
-  let conf: v.InferOutput<typeof NET_CONF>;
-  try {
-    conf = parseShape(NET_CONF, text);
-  } catch (error) {
-    const remedy = "Give the net-conf.json that flannel uses";
-    if (error instanceof TypeError) throw wrong("flannel's configuration", error.message, remedy);
-    throw new KnetError(`Cannot read flannel's configuration: ${messageOf(error)}`, {
-      exitCode: 2,
-      remedy,
-    });
-  }
-  const { Type = "udp", VNI, Port, DirectRouting, MTU } = conf.Backend ?? {};
-  const request: ClusterRequest = {
-    network: conf.Network,
-    ...(conf.SubnetLen !== undefined && { subnetLen: conf.SubnetLen }),
-    backend: {
-      type: Type as BackendType,
-      ...(VNI !== undefined && { vni: VNI }),
-      ...(Port !== undefined && Port !== 0 && { port: Port }),
-      ...(DirectRouting !== undefined && { directRouting: DirectRouting }),
-      ...(MTU !== undefined && MTU !== 0 && { mtu: MTU }),
-    },
-  };
+export function configFromFlannel(
+  text: string,
+  warn: (sentence: string) => void = () => {},
+): ClusterConfig {
+  const { warnings, subnetMin, subnetMax, backend, ...conf } = readNetConf(text);
+  const request = { ...conf, backend: { ...backend, type: backend.type as BackendType } };
   const whole = makeClusterConfig(request);
   const second = nthAddress(
     whole.network,
     1n << BigInt(addressBits(parsePrefix(whole.network).family) - whole.subnetLen),
   );
-  return makeClusterConfig({
+  const config = makeClusterConfig({
     ...request,
-    subnetMin: conf.SubnetMin ?? second,
-    ...(conf.SubnetMax !== undefined && { subnetMax: conf.SubnetMax }),
+    subnetMin: subnetMin ?? second,
+    ...(subnetMax !== undefined && { subnetMax }),
   });
+  warnings.forEach(warn);
+  return config;
 }
