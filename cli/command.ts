@@ -30,7 +30,7 @@ export interface WordSpec {
   readonly help: string;
   readonly optional?: boolean;
   /** For completion. */
-  readonly complete?: "netns";
+  readonly complete?: "netns" | "lease" | "service" | "server";
   readonly choices?: readonly string[];
 }
 

@@ -16,6 +16,7 @@ import { resolveSettings, type Settings } from "./settings.ts";
 /** Runs a command line and resolves to the exit status. */
 export async function dispatch(args: readonly string[]): Promise<number> {
   try {
+    if (args[0] === "__complete") return await complete(args.slice(1));
     return await run(args);
   } catch (error) {
     const report = reportOf(error);
@@ -42,6 +43,12 @@ async function run(args: readonly string[]): Promise<number> {
     case "call":
       return await call(request);
   }
+}
+
+async function complete(typed: readonly string[]): Promise<number> {
+  const { candidates } = await import("./completion/candidates.ts");
+  print(await candidates(typed, COMMANDS));
+  return 0;
 }
 
 async function call({ command, context, options: given, words }: Call): Promise<number> {

@@ -6,7 +6,7 @@
 import { KnetError } from "../core/base/error.ts";
 import type { Lease } from "../core/cluster/lease.ts";
 import { defineCommand } from "./command.ts";
-import type { CommandGroup } from "./command.ts";
+import type { CommandGroup, WordSpec } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
 import { hostAddress, prefix } from "./value_checks.ts";
@@ -15,7 +15,11 @@ import { flag, value } from "./option_table.ts";
 import { readWord } from "./option_value.ts";
 import { withStore } from "./store.ts";
 
-const NODE_WORD = { name: "NODE", help: "Node name, node id or subnet" };
+const NODE_WORD: WordSpec = {
+  name: "NODE",
+  help: "Node name, node id or subnet",
+  complete: "lease",
+};
 
 const list = defineCommand({
   name: "lease ls",

@@ -20,7 +20,9 @@ export const leave = defineCommand({
   ],
   words: [],
   options: {
-    node: value("NAME", "Give back the lease of another host: its name, id or subnet", text),
+    node: value("NAME", "Give back the lease of another host: its name, id or subnet", text, {
+      complete: "lease",
+    }),
     force: flag("Also if the lease is held by a host that lives"),
   },
   examples: [

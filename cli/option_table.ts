@@ -35,7 +35,7 @@ export interface ValueOption<T> extends OptionCommon {
   /** For completion. */
   readonly choices?: readonly string[];
   /** For completion: what kind of thing the value is. */
-  readonly complete?: "file" | "directory";
+  readonly complete?: "file" | "directory" | "interface" | "lease";
   readonly repeatable?: boolean;
 }
 

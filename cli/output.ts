@@ -27,7 +27,7 @@ function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string
  */
 export function print(text: string): void {
   try {
-    writeAll(Deno.stdout, text.endsWith("\n") ? text : `${text}\n`);
+    writeAll(Deno.stdout, text === "" || text.endsWith("\n") ? text : `${text}\n`);
   } catch (error) {
     throw new KnetError(`Cannot write the result to standard output: ${messageOf(error)}`, {
       remedy: "What the command changes is done; run it again where the output has a place",

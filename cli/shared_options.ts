@@ -119,6 +119,7 @@ export const clusterOptions = {
 export const hostOptions = {
   iface: value("NAME", "Underlay interface: its name, an address of it, or a pattern", text, {
     env: "KNET_IFACE",
+    complete: "interface",
     fallback: "that of the default route",
   }),
   "public-ip": value("ADDRESS", "Address by which the other hosts reach this one", hostAddress, {
@@ -131,6 +132,7 @@ export const hostOptions = {
   }),
   bridge: value("NAME", "Bridge that containers are attached to", interfaceName, {
     env: "KNET_BRIDGE",
+    complete: "interface",
     fallback: "knet0",
   }),
   "ip-masq": flag("Masquerade what leaves the cluster network", { env: "KNET_IP_MASQ" }),

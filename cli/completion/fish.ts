@@ -5,7 +5,11 @@
  */
 import { commonOptions, groups, shellOptions, wordsAfter } from "./model.ts";
 import type { CommandTree } from "./model.ts";
+import { isStored } from "./candidates.ts";
 import type { ShellOption } from "./model.ts";
+
+/** Knet is told the words before the one that is typed. */
+const ASK = "(knet __complete (commandline -opc)[2..] 2>/dev/null)";
 
 const quote = (text: string) => `'${text.replace(/[\\']/g, "\\$&")}'`;
 
@@ -16,6 +20,10 @@ function option(condition: string | undefined, each: ShellOption): string {
     ? " -x -a '(__fish_complete_directories)'"
     : each.complete === "file"
     ? " -r -F"
+    : each.complete === "interface"
+    ? " -x -a '(ls /sys/class/net 2>/dev/null)'"
+    : isStored(each.complete)
+    ? ` -x -a ${quote(ASK)}`
     : each.takesValue
     ? " -x"
     : "";
@@ -50,6 +58,9 @@ export function fishCompletion(tree: CommandTree): string {
   for (const { name, options, words } of commands) {
     const condition = conditionOf(name);
     lines.push(...shellOptions(options).map((each) => option(condition, each)));
+    if (words.some(({ complete }) => isStored(complete))) {
+      lines.push(`complete -c knet -n ${quote(condition)} -a ${quote(ASK)}`);
+    }
     for (const { choices, complete } of words) {
       const candidates = complete === "netns" ? "(ls /run/netns 2>/dev/null)" : choices?.join(" ");
       if (candidates !== undefined) {

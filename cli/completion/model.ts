@@ -5,7 +5,7 @@
  */
 import type { Command, CommandEntry } from "../command.ts";
 import { globalOptions } from "../shared_options.ts";
-import type { OptionTable } from "../option_table.ts";
+import type { OptionTable, ValueOption } from "../option_table.ts";
 
 /** All that may be typed. */
 export interface CommandTree {
@@ -23,7 +23,7 @@ export interface ShellOption {
   readonly takesValue: boolean;
   readonly metavar: string;
   readonly choices: readonly string[];
-  readonly complete: "file" | "directory" | undefined;
+  readonly complete: ValueOption<unknown>["complete"];
 }
 
 /** Options of a table that are shown, in the order of the help page. */

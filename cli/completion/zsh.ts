@@ -6,6 +6,7 @@
 import type { Command } from "../command.ts";
 import { commonOptions, groups, shellOptions, wordsAfter } from "./model.ts";
 import type { CommandTree } from "./model.ts";
+import { isStored } from "./candidates.ts";
 import type { ShellOption } from "./model.ts";
 
 /** Within single quotes; brackets and colons mean something to `_arguments` and `_describe`. */
@@ -22,6 +23,10 @@ function argument(option: ShellOption): string {
     ? "_files"
     : option.complete === "directory"
     ? "_files -/"
+    : option.complete === "interface"
+    ? "_files -W /sys/class/net"
+    : isStored(option.complete)
+    ? " _knet_ask"
     : "";
   return `${head}:${quote(option.metavar)}:${action}'`;
 }
@@ -30,6 +35,8 @@ function wordArgument(command: Command): string[] {
   return command.words.map(({ name, complete, choices }, at) => {
     const action = complete === "netns"
       ? "_files -W /run/netns"
+      : isStored(complete)
+      ? " _knet_ask"
       : choices === undefined
       ? ""
       : `(${choices.join(" ")})`;
@@ -78,6 +85,12 @@ ${calls.join("\n")}
   );
   return `#compdef knet
 # zsh completion for knet, made by "knet completion zsh"
+_knet_ask() { # the names that knet knows for this place
+  local -a typed=("\${(@Q)\${(z)LBUFFER}}") found
+  [[ $LBUFFER == *[[:space:]] ]] || typed[-1]=()
+  found=("\${(@f)$(knet __complete "\${(@)typed[2,-1]}" 2>/dev/null)}")
+  compadd -- "\${(@)found:#}"
+}
 ${[...ofCommands, ...ofGroups.reverse()].join("\n")}
 if [[ $funcstack[1] == _knet ]]; then _knet "$@"; else compdef _knet knet; fi
 `;

@@ -6,7 +6,7 @@
 import { realServerKey } from "../../core/services/service.ts";
 import type { Edited } from "../../core/services/edit.ts";
 import { endpointOf } from "../../core/services/conflicts.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, type WordSpec } from "../command.ts";
 import { UsageError } from "../errors.ts";
 import { span } from "../value_checks.ts";
 import { duration, pairs, print, printJson } from "../output.ts";
@@ -14,6 +14,7 @@ import { flag, value } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import {
   destination,
+  EXISTING_WORD,
   NAME_WORD,
   newServiceOptions,
   requestOf,
@@ -24,7 +25,11 @@ import { logWarnings } from "../log.ts";
 import { withStore } from "../store.ts";
 import { serviceDocument } from "./service_view.ts";
 
-const SERVER_WORD = { name: "ADDRESS:PORT", help: "A real server of the service" };
+const SERVER_WORD: WordSpec = {
+  name: "ADDRESS:PORT",
+  help: "A real server of the service",
+  complete: "server",
+};
 
 function tell({ service, changed, warnings }: Edited, settings: Settings, done: string): void {
   logWarnings(warnings);
@@ -71,7 +76,7 @@ export const add = defineCommand({
 export const rm = defineCommand({
   name: "svc rm",
   summary: "Remove a service from every host, at once",
-  words: [NAME_WORD],
+  words: [EXISTING_WORD],
   options: {},
   examples: [{ line: "knet svc rm web", about: "connections through it end" }],
   run: async ({ words, settings }) => {
@@ -88,7 +93,7 @@ export const rm = defineCommand({
 export const set = defineCommand({
   name: "svc set",
   summary: "Change a service; what is not said stays as it is",
-  words: [NAME_WORD],
+  words: [EXISTING_WORD],
   options: serviceOptions,
   examples: [
     {
@@ -118,9 +123,10 @@ export const to = defineCommand({
   about: [
     "A real server that drains takes new connections again.",
   ],
-  words: [NAME_WORD, {
+  words: [EXISTING_WORD, {
     name: "ADDRESS:PORT[,weight=N]",
     help: "The real server; upper=N and lower=N limit its connections",
+    complete: "server",
   }],
   options: {},
   examples: [{ line: "knet svc to web 10.244.2.9:8080,weight=2", about: "one more" }],
@@ -173,7 +179,7 @@ export const drain = defineCommand({
     "Its weight becomes 0 on every host: connections that there are go on, new ones go elsewhere. Each host lets go of it when the last " +
     'connection has ended, at the latest after the time-out. "knet svc to" takes it in again. Datagrams (udp) have no connections to wait for.',
   ],
-  words: [NAME_WORD, SERVER_WORD],
+  words: [EXISTING_WORD, SERVER_WORD],
   options: {
     timeout: value("SPAN", "How long it may keep its connections", span(1), {
       fallback: "the service's --drain-timeout",
@@ -190,7 +196,7 @@ export const drain = defineCommand({
 export const drop = defineCommand({
   name: "svc drop",
   summary: "Take a real server out; with --now its connections end",
-  words: [NAME_WORD, SERVER_WORD],
+  words: [EXISTING_WORD, SERVER_WORD],
   options: { now: flag("At once, with its connections; else it drains") },
   examples: [
     { line: "knet svc drop web 10.244.0.5:8080", about: "drains as the service says" },

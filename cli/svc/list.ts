@@ -10,7 +10,7 @@ import { print, printJson } from "../output.ts";
 import { flag } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import { askServices } from "./agent_services.ts";
-import { NAME_WORD } from "./service_options.ts";
+import { EXISTING_WORD } from "./service_options.ts";
 import { withStore } from "../store.ts";
 import { serviceDocument, serviceTable, serviceText, sorted } from "./service_view.ts";
 
@@ -67,7 +67,7 @@ export const list = defineCommand({
 export const show = defineCommand({
   name: "svc show",
   summary: "Show a service in full, with its real servers",
-  words: [NAME_WORD],
+  words: [EXISTING_WORD],
   options: {},
   examples: [{
     line: "knet svc show web",

@@ -23,6 +23,9 @@ import { flag, list, type Parsed, value } from "../option_table.ts";
 /** The word that names a service. */
 export const NAME_WORD: WordSpec = { name: "NAME", help: "Name of the service" };
 
+/** The word that names a service that there is. */
+export const EXISTING_WORD: WordSpec = { ...NAME_WORD, complete: "service" };
+
 /** `10.244.1.5:8080,weight=3`. */
 export async function destination(input: string): Promise<DestinationRequest> {
   const { parseDestination } = await import("../../core/services/destination.ts");

@@ -9,6 +9,8 @@ import { knetProgram } from "../support/host.ts";
 /** A directory of a test, with a store in it. */
 export interface Scratch extends AsyncDisposable {
   readonly path: string;
+  /** Where its store, state and data are. */
+  readonly env: Readonly<Record<string, string>>;
   /** Runs knet with its store, state and data in the directory; any exit status is returned. */
   readonly knet: (line: CommandLine, env?: Record<string, string>) => Promise<Outcome>;
   /** The same with `--json`, parsed; the status must be 0. */
@@ -27,6 +29,7 @@ export async function scratch(): Promise<Scratch> {
     exec([...knetProgram(), ...words(line)], { env: { ...env, ...more }, check: false });
   return {
     path,
+    env,
     knet,
     json: async <T>(line: CommandLine) => {
       const outcome = await knet([...words(line), "--json"]);
