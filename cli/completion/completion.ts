@@ -19,18 +19,9 @@ export const completionOf = (commands: readonly CommandEntry[]): Command =>
     words: [{ name: "SHELL", help: "bash, zsh or fish", choices: Object.keys(SHELLS) }],
     options: {},
     examples: [
-      {
-        line: "knet completion bash > /etc/bash_completion.d/knet",
-        about: "for all users of bash",
-      },
-      {
-        line: 'knet completion zsh > "${fpath[1]}/_knet"',
-        about: "for zsh",
-      },
-      {
-        line: "knet completion fish > ~/.config/fish/completions/knet.fish",
-        about: "for fish",
-      },
+      { line: 'eval "$(knet completion bash)"', about: "for bash: in ~/.bashrc" },
+      { line: 'eval "$(knet completion zsh)"', about: "for zsh: in ~/.zshrc, after compinit" },
+      { line: "knet completion fish | source", about: "for fish: in ~/.config/fish/config.fish" },
     ],
     run: async ({ words }) => {
       const make = SHELLS[words[0] as keyof typeof SHELLS];

@@ -2,6 +2,6 @@
 # reads it by itself; the first one to join describes the cluster.
 
 ln -s "$PWD/dist/knet" /usr/local/bin/knet
+install -m 0644 dist/knet.service /etc/systemd/system/knet.service
 echo 'KNET_STORE=postgres://knet:PASSWORD@db.internal/knet' > /etc/default/knet
-set -a; . /etc/default/knet; set +a
-. tests/docs/agent.sh
+systemctl start knet

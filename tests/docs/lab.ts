@@ -3,7 +3,8 @@
  * it whatever a page started, and a root file system on which everything may be written and nothing reaches the machine.
  *
  * A host sees the checkout at `TREE`, where its commands run, with `dist/knet` in it: the compiled binary (`KNET_BIN` or the
- * checkout's), else a script that runs the sources. Postgres is `db.internal`, the shared directory `/mnt/shared`.
+ * checkout's), else a script that runs the sources. `systemctl` is `systemctl.sh`, beside this file, and `udevadm` does nothing: systemd
+ * is not process 1 there. The repository's address, which only its readers know, is the checkout's. Postgres is `db.internal`, the shared directory `/mnt/shared`.
  *
  * @module
  */
@@ -151,6 +152,11 @@ function rootScript(program: string | undefined, database: string, machineId: st
   mount -t tmpfs -o mode=755 knet-docs /mnt
   mkdir /mnt/shared
   mount --bind /run/shared /mnt/shared
+  install -m 755 ${root}/tests/docs/systemctl.sh /usr/bin/systemctl
+  ln -sf /bin/true /usr/bin/udevadm
+  [ -e ${TREE}/.git ] || git init -q ${TREE} # an export
+  git config --system url.file://${TREE}.insteadOf https://ADDRESS-OF-THIS-REPOSITORY
+  git config --system safe.directory '*'
   echo ${machineId} > /etc/machine-id
   rm -rf /etc/knet /etc/default/knet /var/lib/knet
   printf '${database} db.internal\\n' >> /etc/hosts`;
