@@ -40,6 +40,34 @@ Deno.test("Ways to a Postgres", async (t) => {
       `sslmode=prefer&sslrootcert=${ca}&channel_binding=require&connect_timeout=3&options=-c%20geqo%3Doff`,
     ),
   );
+  await t.step(
+    "who makes none finds no store where there are no tables, and makes none",
+    async () => {
+      const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+      try {
+        await sql`create schema bare`;
+        await using bare = await openStore(at(`localhost:${port}`, "schema=bare"), {
+          existing: true,
+        });
+        await assert.rejects(bare.listLeases(), /there is no knet store at postgres:/);
+        await assert.rejects(
+          bare.reserveLease("10.99.1.0/24", "192.0.2.1"),
+          /there is no knet store at postgres:/,
+        );
+        const tables = await sql`select 1 from pg_tables where schemaname = 'bare'`;
+        assert.equal(tables.length, 0);
+        // One who may only read is a reader.
+        await sql`create role reader login`;
+        await sql`grant select on all tables in schema public to reader`;
+        await using store = await openStore(`postgres://reader@localhost:${port}/postgres`, {
+          existing: true,
+        });
+        assert.deepEqual((await store.listLeases()).leases, []);
+      } finally {
+        await sql.end();
+      }
+    },
+  );
   await fails(
     "an authority that nobody knows is refused",
     at(`localhost:${port}`, "sslmode=require"),
