@@ -87,7 +87,9 @@ export class CommandParser extends Parser {
     return super.parseOptions(args.map((arg, at) => {
       const [, long, text] = /^(--[^=]+)=(.*)$/s.exec(arg) ?? [];
       const option = long === undefined || at > end ? undefined : this.#find(long);
-      if (option?.negate) throw this.#wrong(`Cannot use "${arg}": it takes no value`);
+      if (option?.negate || (long === "--help" && at < end)) {
+        throw this.#wrong(`Cannot use "${arg}": it takes no value`);
+      }
       if (!option?.isBoolean()) return arg;
       return parseBoolean(text!, long!, fullName(this)) ? long! : `--no-${option.name()}`;
     }));

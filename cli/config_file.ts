@@ -38,7 +38,12 @@ export function fileEntries(
   if (!list.success) throw wrong('it is not a list of "option: value" lines');
   return Object.entries(list.output ?? {}).map(([key, held]) => {
     if (!known.includes(key)) {
-      throw wrong(`it has no option "${key}"` + didYouMean(key, known));
+      // What looks like no option is not quoted: another file may have been named, with secrets in it.
+      throw wrong(
+        /^[a-z][a-z-]{0,30}$/i.test(key)
+          ? `it has no option "${key}"` + didYouMean(key, known)
+          : "it has a key that is no option",
+      );
     }
     const value = v.safeParse(VALUE, held);
     if (!value.success) {

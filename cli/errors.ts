@@ -27,6 +27,14 @@ export interface ErrorReport {
   readonly exitCode: ExitCode;
 }
 
+/** Why a file that a user named cannot be read, to go behind "Cannot read FILE:". */
+export function whyUnreadable(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "there is no such file";
+  if (error instanceof Deno.errors.PermissionDenied) return "its permissions keep this user out";
+  const message = messageOf(error);
+  return /^Is a directory/.test(message) ? "it is a directory" : message;
+}
+
 /** Errors of the kernel that mean "you are not allowed to". */
 const FORBIDDEN = new Set(["EPERM", "EACCES"]);
 /** Errors of the kernel that mean "this kernel cannot do that". */

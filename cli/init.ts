@@ -4,10 +4,9 @@
  * @module
  */
 import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
-import { messageOf } from "../core/base/error.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError, whyUnreadable } from "./errors.ts";
 import { logWarnings } from "./log.ts";
 import { storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
@@ -87,10 +86,7 @@ async function fromFlannel(path: string, request: ClusterRequest): Promise<Clust
   try {
     text = Deno.readTextFileSync(path);
   } catch (error) {
-    const state = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : messageOf(error);
-    throw new UsageError(`Cannot read "${path}": ${state}`, CONTEXT, error);
+    throw new UsageError(`Cannot read "${path}": ${whyUnreadable(error)}`, CONTEXT, error);
   }
   const { configFromFlannel } = await import("../core/cluster/config.ts");
   return configFromFlannel(text, (sentence) => logWarnings([sentence]));

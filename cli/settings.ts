@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { KnetError, messageOf } from "../core/base/error.ts";
-import { hidePasswords, UsageError } from "./errors.ts";
+import { KnetError } from "../core/base/error.ts";
+import { hidePasswords, UsageError, whyUnreadable } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts";
@@ -182,15 +182,15 @@ function readFile(
   try {
     return host.file(name);
   } catch (error) {
-    const about = `Cannot read the configuration file "${name}": `;
+    const message = `Cannot read the configuration file "${name}": ${whyUnreadable(error)}`;
     if (error instanceof Deno.errors.PermissionDenied) {
-      throw new KnetError(`${about}its permissions keep this user out`, {
+      throw new KnetError(message, {
         exitCode: 3,
         remedy: "Run it as root, or name another file with --config",
         cause: error,
       });
     }
-    throw new UsageError(about + messageOf(error), context, error);
+    throw new UsageError(message, context, error);
   }
 }
 

@@ -64,6 +64,14 @@ Deno.test("resolveSettings() names an unknown option of the file and the one mea
   );
 });
 
+Deno.test("resolveSettings() quotes nothing of a file that has no options, but secrets perhaps", async () => {
+  const shadow = "root:$6$salt$hash:20228:0:99999:7:: \nknet: x";
+  await assert.rejects(resolve({}, hostOf({}, { "/etc/knet/knet.yaml": shadow })), (error) => {
+    assert.doesNotMatch(String(error), /salt/);
+    return true;
+  });
+});
+
 Deno.test("resolveSettings() refuses a file that is not a list of options", async () => {
   for (const text of ["- a\n- b", "just text", "iface: [a, b]", "iface: {a: b}", "iface: 'x"]) {
     await assert.rejects(
@@ -164,8 +172,8 @@ Deno.test("resolveSettings() says why a configuration file that is there cannot 
     message: /permissions keep this user out/,
     exitCode: 3,
   });
-  await assert.rejects(resolve({}, host(new Error("Is a directory"))), {
-    message: /"\/etc\/knet\/knet.yaml": Is a directory/,
+  await assert.rejects(resolve({}, host(new Error("Is a directory (os error 21): readfile"))), {
+    message: /"\/etc\/knet\/knet.yaml": it is a directory$/,
     exitCode: 2,
   });
 });

@@ -86,6 +86,9 @@ export function interfaceName(input: string): string {
 
 /** Accepts a store's URL. The password, if any, is kept out of the message. */
 export function storeUrl(input: string): string {
+  if (/^sqlite:(?::memory:|file:)/.test(input)) {
+    throw new RangeError('a store in memory is gone at once: give "sqlite:/path/knet.db"');
+  }
   if (/^(?:sqlite:.|postgres:\/\/|postgresql:\/\/)/.test(input)) return input;
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(input)?.[1];
   throw new RangeError(
@@ -94,12 +97,18 @@ export function storeUrl(input: string): string {
   );
 }
 
+/** Seconds of the longest span of time, ten years. */
+const LONGEST = 10 * 365 * 86_400;
+
 /** Accepts a span of time: `24h`, `90m`, `1h30m`, `45s`, `7d`, or seconds; yields seconds. */
 export function span(min: number): (input: string) => Promise<number> {
   return async (input) => {
     const { parseSpan } = await import("../core/base/span.ts");
     const seconds = (parseSpan(input) ?? Number.NaN) / 1000;
-    if (!(seconds >= min) || seconds > 10 * 365 * 86_400 || !Number.isInteger(seconds)) {
+    if (seconds > LONGEST) {
+      throw new RangeError(`"${input}" is too long: give at most ${LONGEST / 86_400} days`);
+    }
+    if (!(seconds >= min) || !Number.isInteger(seconds)) {
       throw new RangeError(
         `"${input}" is not a span of time of at least ${min} s: give "24h", "90m" or seconds`,
       );

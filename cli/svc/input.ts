@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { UsageError } from "../errors.ts";
+import { UsageError, whyUnreadable } from "../errors.ts";
 
 /** Reads a file, or standard input for "-". */
 export async function readInput(file: string, context: string): Promise<string> {
@@ -12,9 +12,7 @@ export async function readInput(file: string, context: string): Promise<string> 
       ? await new Response(Deno.stdin.readable).text()
       : await Deno.readTextFile(file);
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
-    const state = error instanceof Deno.errors.NotFound ? "there is no such file" : error.message;
-    throw new UsageError(`Cannot read "${file}": ${state}`, context, error);
+    throw new UsageError(`Cannot read "${file}": ${whyUnreadable(error)}`, context, error);
   }
 }
 

@@ -34,7 +34,9 @@ export function sqliteError(path: string, error: unknown): KnetError {
   const code = Number((error as { readonly errcode?: unknown }).errcode ?? 0);
   // Deno 2.4 gives the words alone for some statements.
   if (code === 0 && message === "database is locked") return new SqliteBusyError(path);
-  switch (code & 0xff) {
+  // The opening of a file that cannot be opened has no code at all.
+  const opening = message.startsWith("unable to open database file");
+  switch (opening ? SQLITE_CANTOPEN : code & 0xff) {
     case SQLITE_BUSY:
       return new SqliteBusyError(path);
     case SQLITE_IOERR:
@@ -46,10 +48,13 @@ export function sqliteError(path: string, error: unknown): KnetError {
       });
     case SQLITE_CANTOPEN:
       return new KnetError(`${about}: it cannot be opened`, {
-        remedy: "Check that the directory exists, is mounted, and belongs to the user",
+        remedy:
+          "Check that it is no directory itself, and that its directory exists, is mounted, and may be written by this user",
       });
     case SQLITE_FULL:
-      return new StoreAwayError(`${about}: the file system is full`);
+      return new StoreAwayError(`${about}: the file system is full`, {
+        remedy: "Make room on the file system that it lies on",
+      });
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return new KnetError(`${about}: it is damaged or no SQLite database (${message})`, {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { lockDatabase } from "../../tests/support/database_lock.ts";
 import { makeClusterConfig } from "../cluster/config.ts";
 import { StoreAwayError } from "../base/error.ts";
+import { NoStoreError } from "./location.ts";
 import { sqliteEngine } from "./sqlite.ts";
 import { openSqlite, readAsArrays, withPositions } from "./sqlite_connection.ts";
 import { postError, receiveError, SqliteBusyError, sqliteError } from "./sqlite_error.ts";
@@ -78,6 +80,25 @@ for (const background of [false, true]) {
       const timer = setTimeout(() => lock[Symbol.dispose](), 100);
       assert.equal((await store.getConfig())?.network, "10.244.0.0/16");
       clearTimeout(timer);
+    }));
+
+  Deno.test(`sqliteEngine() in ${where} makes nothing where it may not, and says so`, () =>
+    withFile(async (path) => {
+      const asked = async (call: (store: ReturnType<typeof sqlStore>) => Promise<unknown>) => {
+        await using store = sqlStore(sqliteEngine(path, 5000, background, true));
+        await assert.rejects(call(store), (error) => {
+          assert.ok(error instanceof NoStoreError, String(error));
+          assert.equal(error.exitCode, 4);
+          assert.ok(error.message.includes(`there is no knet store at ${path}`));
+          return true;
+        });
+      };
+      await asked((store) => store.listLeases());
+      await asked((store) => store.pruneLeases());
+      assert.deepEqual([...Deno.readDirSync(dirname(path))], []);
+      await Deno.writeTextFile(path, "");
+      await asked((store) => store.listServices());
+      assert.equal((await Deno.stat(path)).size, 0);
     }));
 
   Deno.test(`sqliteEngine() in ${where} says which directory is missing`, async () => {

@@ -7,6 +7,7 @@ import { isExpired } from "../../cluster/allocate.ts";
 import { after, wallClock } from "../../base/clock.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
+import { KnetError } from "../../base/error.ts";
 import { NoStoreError } from "../../store/location.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
@@ -25,7 +26,13 @@ export async function storeChecks(
   let leases: readonly Lease[] = [];
   let clock: Finding = skip("the store does not answer");
   const reach = await examine("store", async () => {
-    const url = await storeUrl();
+    let url: string;
+    try {
+      url = await storeUrl();
+    } catch (error) {
+      if (!(error instanceof KnetError) || error.exitCode !== 3) throw error;
+      return skip(error.message, error.remedy); // Only root can tell.
+    }
     await using store = await openStore(url, { existing: true });
     try {
       config = await store.getConfig();
