@@ -72,7 +72,8 @@ export async function bundle(folder: string): Promise<Bundle> {
       // "node" would prefer CommonJS where a package has both, which can be neither split nor shaken.
       platform: "neutral",
       mainFields: ["module", "main"],
-      conditions: ["deno", "import", "module"],
+      // esbuild adds "import" or "require" by itself, by how a package is asked for: one asked for by require() is no ES module.
+      conditions: ["deno", "module"],
       plugins: [builtins(), urls(folder)],
       metafile: true,
       write: false,
