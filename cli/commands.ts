@@ -65,6 +65,6 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "version",
     summary: "Print the version",
-    load: async () => (await import("./version.ts")).version,
+    load: async () => (await import("./version_command.ts")).version,
   },
 ];

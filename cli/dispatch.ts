@@ -30,8 +30,8 @@ async function run(args: readonly string[]): Promise<number> {
   const request = await readCommandLine(args, COMMANDS, globalOptions);
   switch (request.kind) {
     case "version": {
-      const { printVersion } = await import("./version.ts");
-      printVersion(args.includes("--json"));
+      const { versionText } = await import("./version.ts");
+      print(versionText(wantsJson(args)));
       return 0;
     }
     case "help":

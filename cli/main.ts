@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { printVersion } from "./version.ts";
+import { versionText } from "./version.ts";
 
 if (import.meta.main) {
   if (!(Deno.args.length === 1 && /^(?:--version|-V)$/.test(Deno.args[0]!) && printed())) {
@@ -19,7 +19,7 @@ if (import.meta.main) {
 /** Prints the version; false if that failed, which is for others to tell. */
 function printed(): boolean {
   try {
-    printVersion();
+    Deno.stdout.writeSync(new TextEncoder().encode(versionText()));
     return true;
   } catch {
     return false;

@@ -1,27 +1,13 @@
 /**
- * The version, for the command line: `knet --version`, `-V`, and `knet version`.
+ * The version, for the command line. Loads nothing: `knet --version` waits for it.
  *
  * @module
  */
 import { VERSION } from "../core/base/version.ts";
-import { defineCommand } from "./command.ts";
-import { print, printJson } from "./output.ts";
 
 export { VERSION };
 
-/** Prints the version. */
-export function printVersion(json = false): void {
-  if (json) printJson({ version: VERSION });
-  else print(`knet ${VERSION}`);
+/** What `knet --version` prints. */
+export function versionText(json = false): string {
+  return (json ? JSON.stringify({ version: VERSION }, undefined, 2) : `knet ${VERSION}`) + "\n";
 }
-
-/** The command. */
-export const version = defineCommand({
-  name: "version",
-  hardlyLogs: true,
-  summary: "Print the version",
-  words: [],
-  options: {},
-  examples: [{ line: "knet version --json", about: "for programs" }],
-  run: ({ settings }) => Promise.resolve(printVersion(settings.json)),
-});
