@@ -81,6 +81,9 @@ const CREDENTIAL = 'the credential "knet.store"';
 /** Variables of knet's that are no settings: what subnet.env has, where a library is, and what the tests use. */
 const NO_SETTINGS = /^KNET_(?:NETWORK|SUBNET|MTU|IPMASQ|LIBNL|BIN|TEST_.*)$/;
 
+/** Where what outlives a boot is, unless said otherwise. */
+export const DEFAULT_DATA_DIR = "/var/lib/knet";
+
 const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
 
 /** All options of a command, wherever they come from. */
@@ -135,7 +138,7 @@ export async function resolveSettings<Table extends OptionTable>(
       otherStore: known["other-store"] ?? false,
       configFile: known.config ?? DEFAULT_CONFIG_FILE,
       stateDir: known["state-dir"] ?? "/run/knet",
-      dataDir: known["data-dir"] ?? "/var/lib/knet",
+      dataDir: known["data-dir"] ?? DEFAULT_DATA_DIR,
       json: known.json ?? false,
       logLevel: known["log-level"] ?? LOG_LEVELS[1],
       logFormat: known["log-format"] ?? LOG_FORMATS[0],

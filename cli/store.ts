@@ -4,10 +4,10 @@
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
-import { redactUrl } from "../core/store/location.ts";
+import { DEFAULT_STORE, redactUrl } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
-import type { Settings } from "./settings.ts";
+import { DEFAULT_DATA_DIR, type Settings } from "./settings.ts";
 
 /** Milliseconds for a change of thousands of services in one transaction. */
 const LARGE_DEADLINE = 60_000;
@@ -23,7 +23,7 @@ export interface StoreChoice {
 }
 
 /**
- * Chooses the store: the one that was named, else that of this host's agent, else the default.
+ * Chooses the store: the one that was named, else that of this host's agent, or of the service before it ever ran, else the default.
  *
  * @throws {KnetError} exit code 3 if none was named and this user may not read which one the agent uses.
  */
@@ -45,8 +45,12 @@ export async function chooseStore({ store, dataDir }: StoreSettings): Promise<St
   }
   if (store !== undefined) return { url: store.url };
   if (record.state === "none") {
-    const { DEFAULT_STORE } = await import("../core/store/location.ts");
-    return { url: DEFAULT_STORE };
+    // The service has the default directories; an agent with others of its own is not it.
+    const { unitStore } = await import("./unit_settings.ts");
+    const unit = dataDir === DEFAULT_DATA_DIR ? unitStore() : undefined;
+    if (unit === undefined) return { url: DEFAULT_STORE };
+    takeEnvironment(unit);
+    return { url: unit.url };
   }
   if (record.state === "hidden") {
     throw new KnetError(
