@@ -11,6 +11,7 @@ import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts";
 import { parseOption } from "./option_value.ts";
 import { didYouMean } from "./suggest.ts";
+import { DEFAULT_DATA_DIR, ENVIRONMENT_FILE, environmentOf } from "./unit_settings.ts";
 import type { OptionTable, Parsed } from "./option_table.ts";
 
 /** A store, and where it was named. */
@@ -81,9 +82,6 @@ const CREDENTIAL = 'the credential "knet.store"';
 /** Variables of knet's that are no settings: what subnet.env has, where a library is, and what the tests use. */
 const NO_SETTINGS = /^KNET_(?:NETWORK|SUBNET|MTU|IPMASQ|LIBNL|BIN|TEST_.*)$/;
 
-/** Where what outlives a boot is, unless said otherwise. */
-export const DEFAULT_DATA_DIR = "/var/lib/knet";
-
 const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
 
 /** All options of a command, wherever they come from. */
@@ -130,6 +128,7 @@ export async function resolveSettings<Table extends OptionTable>(
       if (name === "store") storeSource = source;
     }
   }
+  await takeUnitPlaces(found, all, context, host);
   const known = found as Parsed<typeof globalOptions>;
   return {
     options: found as Parsed<Table>,
@@ -153,6 +152,30 @@ function passwordWarnings(store: unknown): string[] {
     "The store's password on the command line is visible to every user of this host: " +
     "put KNET_STORE into /etc/default/knet (mode 0600), or use PGPASSFILE",
   ];
+}
+
+/** Where the service was told to keep its things, as far as nothing else says so: commands look in the same places. */
+async function takeUnitPlaces(
+  found: Record<string, unknown>,
+  all: OptionTable,
+  context: string,
+  host: SettingsHost,
+): Promise<void> {
+  let text: string | undefined;
+  try {
+    text = host.file(ENVIRONMENT_FILE)?.text;
+  } catch {
+    return; // Only root may read it.
+  }
+  if (text === undefined) return;
+  const environment = environmentOf(text);
+  for (const name of ["state-dir", "data-dir"] as const) {
+    const variable = globalOptions[name].env!;
+    const value = environment.get(variable);
+    if (found[name] !== undefined || !value) continue;
+    const source = `${variable} of "${ENVIRONMENT_FILE}"`;
+    found[name] = await parseOption(all, name, value, source, context);
+  }
 }
 
 /** One for each variable that looks like a setting and is none. */

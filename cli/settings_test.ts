@@ -177,3 +177,11 @@ Deno.test("resolveSettings() says why a configuration file that is there cannot 
     exitCode: 2,
   });
 });
+
+Deno.test("resolveSettings() looks where the service keeps its things, if nothing else is said", async () => {
+  const files = { "/etc/default/knet": "KNET_DATA_DIR=/srv/knet\nKNET_STATE_DIR='/run/k'\n" };
+  const { settings } = await resolve({}, hostOf({}, files));
+  assert.deepEqual([settings.dataDir, settings.stateDir], ["/srv/knet", "/run/k"]);
+  const said = await resolve({ "data-dir": "/a" }, hostOf({ KNET_STATE_DIR: "/b" }, files));
+  assert.deepEqual([said.settings.dataDir, said.settings.stateDir], ["/a", "/b"]);
+});

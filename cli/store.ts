@@ -7,7 +7,8 @@ import { KnetError } from "../core/base/error.ts";
 import { DEFAULT_STORE, redactUrl } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
-import { DEFAULT_DATA_DIR, type Settings } from "./settings.ts";
+import type { Settings } from "./settings.ts";
+import { unitStore } from "./unit_settings.ts";
 
 /** Milliseconds for a change of thousands of services in one transaction. */
 const LARGE_DEADLINE = 60_000;
@@ -45,9 +46,7 @@ export async function chooseStore({ store, dataDir }: StoreSettings): Promise<St
   }
   if (store !== undefined) return { url: store.url };
   if (record.state === "none") {
-    // The service has the default directories; an agent with others of its own is not it.
-    const { unitStore } = await import("./unit_settings.ts");
-    const unit = dataDir === DEFAULT_DATA_DIR ? unitStore() : undefined;
+    const unit = await unitStore(dataDir);
     if (unit === undefined) return { url: DEFAULT_STORE };
     takeEnvironment(unit);
     return { url: unit.url };

@@ -1,14 +1,15 @@
 /**
- * What the service is set up with, before its agent has run for the first time: whoever runs `knet init` in a new shell means the store
- * that the service will use.
+ * What the service is set up with: a new shell does not have its environment, and means the same host.
  *
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
-import { type StoreAddress, storeAddress } from "../core/store/recorded_store.ts";
+import type { StoreAddress } from "../core/store/recorded_store.ts";
 
 /** EnvironmentFile= of the unit. */
-const ENVIRONMENT_FILE = "/etc/default/knet";
+export const ENVIRONMENT_FILE = "/etc/default/knet";
+/** Where what outlives a boot is, unless said otherwise. */
+export const DEFAULT_DATA_DIR = "/var/lib/knet";
 /** Where systemd looks for LoadCredential=knet.store. */
 const CREDENTIAL_FILE = "/etc/credstore/knet.store";
 
@@ -43,12 +44,19 @@ export function environmentOf(text: string): Map<string, string> {
 }
 
 /**
- * The store that the service is set up with; undefined if none is.
+ * The store that the service is set up with; undefined if none is, or if its data are elsewhere: an agent with directories of its own
+ * is another.
  *
  * @throws {KnetError} exit code 3 if this user may not read it.
  */
-export function unitStore(read: ReadFile = readFile): StoreAddress | undefined {
+export async function unitStore(
+  dataDir: string,
+  read: ReadFile = readFile,
+): Promise<StoreAddress | undefined> {
   const environment = environmentOf(read(ENVIRONMENT_FILE) ?? "");
+  if (dataDir !== (environment.get("KNET_DATA_DIR") || DEFAULT_DATA_DIR)) return undefined;
   const url = environment.get("KNET_STORE") || read(CREDENTIAL_FILE)?.trim();
-  return url ? storeAddress(url, (name) => environment.get(name)) : undefined;
+  if (!url) return undefined;
+  const { storeAddress } = await import("../core/store/recorded_store.ts");
+  return storeAddress(url, (name) => environment.get(name));
 }

@@ -59,3 +59,29 @@ suite(
     assert.match(gone.stderr, /knet join/);
   },
 );
+
+suite(
+  "knet in a new shell uses the store that the host joined by, which a later join changes and knet leave forgets",
+  async (lab) => {
+    const host = lab.host(1);
+    const bare = { env: { KNET_STORE: "" }, check: false };
+    const record = host.path("/run/host/data/store.json");
+    assert.equal((await host.knet("join --once")).code, 0);
+    assert.equal((await Deno.stat(record)).mode! & 0o777, 0o600);
+    assert.match((await host.knet("lease ls", bare)).stdout, /10\.244\.0\.0\/24/);
+    assert.match((await host.knet("status", bare)).stdout, /^store +sqlite:.*: ok/m);
+
+    const second = { env: { KNET_STORE: "sqlite:/run/shared/second.db" }, check: false };
+    assert.equal((await host.knet("lease ls", second)).code, 4);
+    const moved = await host.knet("join --once", second);
+    assert.equal(moved.code, 0, moved.stderr);
+    assert.match(moved.stderr, /it was sqlite:.*, where this host's lease stays/);
+    assert.equal((await host.knet("lease ls", { check: false })).code, 4);
+    assert.equal((await host.knet("lease release 10.244.0.0/24 --force --other-store")).code, 0);
+
+    const left = await host.knet("leave", bare);
+    assert.match(left.stdout, /Gave back the lease of 10\.244\.0\.0\/24/);
+    await assert.rejects(Deno.stat(record), Deno.errors.NotFound);
+    assert.equal((await host.knet("lease ls", second)).stdout, "No leases\n");
+  },
+);
