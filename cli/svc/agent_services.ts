@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { KnetError } from "../../core/base/error.ts";
 import type { ServicesReport } from "../../core/inspect/service_report.ts";
 import type { Settings } from "../settings.ts";
 
@@ -13,4 +14,14 @@ export async function askServices(settings: Settings): Promise<ServicesReport | 
   if (body === undefined) return undefined;
   const { readServicesReport } = await import("../../core/inspect/report_shape.ts");
   return readServicesReport(body);
+}
+
+/** The same for a command that shows the store: without the right to ask, or without an answer, it shows that alone. */
+export async function tryServices(settings: Settings): Promise<ServicesReport | undefined> {
+  try {
+    return await askServices(settings);
+  } catch (error) {
+    if (error instanceof KnetError) return undefined;
+    throw error;
+  }
 }

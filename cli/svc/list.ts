@@ -9,7 +9,7 @@ import { defineCommand } from "../command.ts";
 import { print, printJson } from "../output.ts";
 import { flag } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
-import { askServices } from "./agent_services.ts";
+import { tryServices } from "./agent_services.ts";
 import { EXISTING_WORD } from "./service_options.ts";
 import { withStore } from "../store.ts";
 import { serviceDocument, serviceTable, serviceText, sorted } from "./service_view.ts";
@@ -22,7 +22,7 @@ const CLEAR = "\x1b[H\x1b[2J";
 async function look(store: Store, settings: Settings) {
   const [{ services, timeouts, revision }, report] = await Promise.all([
     store.listServices(),
-    askServices(settings),
+    tryServices(settings),
   ]);
   const local = report && new Map(report.services.map((one) => [one.name, one]));
   const all = sorted(services);
@@ -82,7 +82,7 @@ export const show = defineCommand({
           remedy: "Run knet svc ls to see all",
         });
       }
-      const report = await askServices(settings);
+      const report = await tryServices(settings);
       const local = report?.services.find(({ name }) => name === service.name);
       if (settings.json) printJson(serviceDocument(service, local));
       else print(serviceText(service, local, now));

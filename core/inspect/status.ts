@@ -115,13 +115,14 @@ export function agentSocket(stateDir: string): string {
  * Asks the agent over its socket.
  *
  * @returns The body, undefined if no agent listens.
+ * @throws {KnetError} exit code 3 if this user may not ask.
  */
 export function askAgent(
   stateDir: string,
   path: string,
   method: "GET" | "POST" = "GET",
 ): Promise<string | undefined> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const call = request({ socketPath: agentSocket(stateDir), path, method }, (response) => {
       let body = "";
       response.setEncoding("utf8");
@@ -129,7 +130,17 @@ export function askAgent(
       response.on("end", () => resolve(response.statusCode === 200 ? body : undefined));
     });
     call.setTimeout(5000, () => call.destroy());
-    call.on("error", () => resolve(undefined));
+    call.on("error", (error: Error & { readonly code?: string }) => {
+      if (error.code !== "EACCES" && error.code !== "EPERM") return resolve(undefined);
+      const socket = agentSocket(stateDir);
+      reject(
+        new KnetError(`Cannot ask this host's agent: this user may not open "${socket}"`, {
+          exitCode: 3,
+          remedy: "Run it as root (sudo), or join the group that the socket belongs to",
+          cause: error,
+        }),
+      );
+    });
     call.end();
   });
 }

@@ -154,3 +154,36 @@ Deno.test({
     assert.equal(named.code, 0, named.stderr);
   },
 });
+
+Deno.test({
+  name:
+    "knet tells an ordinary user that the agent is not his to ask, and shows what the store has" +
+    (root ? "" : " [skipped: needs root]"),
+  ignore: !root,
+  fn: async () => {
+    await using at = await scratch();
+    await at.knet("init");
+    await at.knet("svc add web --vip 10.96.0.1 --port 80");
+    await Deno.mkdir(`${at.path}/run`);
+    const path = `${at.path}/run/knet.sock`;
+    using _agent = Deno.listen({ transport: "unix", path });
+    await Deno.chmod(path, 0o660);
+    for (const file of [path, `${at.path}/knet.db`]) await Deno.chown(file, SOMEBODY, SOMEBODY);
+    await Deno.chmod(`${at.path}/knet.db`, 0o644);
+    const knet = (line: string) =>
+      exec([...POWERLESS, ...knetProgram(), ...line.split(" ")], {
+        env: { ...at.env },
+        check: false,
+      });
+    for (const line of ["status", "svc status"]) {
+      const { code, stderr } = await knet(line);
+      assert.equal(code, 3, stderr);
+      assert.match(stderr, /this user may not open ".*knet\.sock"\n\s+Run it as root/);
+    }
+    for (const line of ["svc ls", "svc show web"]) {
+      const { code, stdout, stderr } = await knet(line);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /web/);
+    }
+  },
+});
