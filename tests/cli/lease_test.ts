@@ -85,7 +85,7 @@ Deno.test("knet lease show of a node that is not there fails and says where to l
   await using at = await scratch();
   await at.json("init");
   const outcome = await at.knet("lease show nobody");
-  assert.equal(outcome.code, 1);
+  assert.equal(outcome.code, 4, "as with lease release");
   assert.match(outcome.stderr, /"nobody": there is none/);
   assert.match(outcome.stderr, /knet lease ls/);
   assert.equal(outcome.stdout, "");
