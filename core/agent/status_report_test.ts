@@ -20,7 +20,7 @@ Deno.test("sentenceOf() says what needs an eye before how it goes", () => {
       membership: { health, takenOver },
       network: { ready, problem, overlays: { peers } },
     });
-  assert.equal(says(ok), "10.244.1.0/24, 1 peers");
+  assert.equal(says(ok), "10.244.1.0/24, 1 peer");
   assert.equal(says(ok, { ready: false }), "joining");
   assert.equal(says(away), "waiting for the store: connection refused");
   const takenOver = sampleLease({ nodeName: "twin", publicIp: "192.168.2.9" });
