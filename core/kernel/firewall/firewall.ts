@@ -135,7 +135,7 @@ function setDifference(
   if (foreign > 0) {
     return peers
       ? `${plural(foreign, "address", "addresses")} of no peer in ${set}`
-      : `${foreign} entries in ${set} do not belong there`;
+      : `${plural(foreign, "entry", "entries")} in ${set} too many`;
   }
   return undefined;
 }

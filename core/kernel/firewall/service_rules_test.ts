@@ -105,6 +105,6 @@ Deno.test("changeServiceSets() changes the kernel's sets, and checkFirewall() se
     assert.equal(checkFirewall(nft, second), undefined);
     assert.match(checkFirewall(nft, first) ?? "", /missing in its nftables set svc-/);
     nft.run("add element ip knet svc-vips { 10.9.9.9 }");
-    assert.match(checkFirewall(nft, second) ?? "", /1 entries in its nftables set svc-vips/);
+    assert.match(checkFirewall(nft, second) ?? "", /1 entry in its nftables set svc-vips too many/);
   });
 });
