@@ -9,7 +9,7 @@ import type { Settings } from "../settings.ts";
 
 /** What the agent of this host says of its services; undefined if there is no agent, or one without services. */
 export async function askServices(settings: Settings): Promise<ServicesReport | undefined> {
-  const { askAgent } = await import("../../core/inspect/status.ts");
+  const { askAgent } = await import("../../core/inspect/ask_agent.ts");
   const body = await askAgent(settings.stateDir, "/services");
   if (body === undefined) return undefined;
   const { readServicesReport } = await import("../../core/inspect/report_shape.ts");

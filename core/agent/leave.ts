@@ -23,7 +23,7 @@ import { storedNodeId } from "../cluster/node_identity.ts";
 import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
 import { readNodeState, removeNodeState } from "../cluster/node_state.ts";
 import { removeStaleDevices } from "../kernel/stale_devices.ts";
-import { askAgent } from "../inspect/status.ts";
+import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import { openStore } from "../store/open.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
@@ -101,8 +101,13 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
     const lock = FileLock.acquire(path);
     if (lock !== undefined) return lock;
     if (!asked) {
-      await askAgent(stateDir, "/stop", "POST");
       asked = true;
+      try {
+        await askAgent(stateDir, "/stop", "POST");
+      } catch (error) {
+        // One that is busy may have heard it, and stops when it comes to it.
+        if (!(error instanceof SilentAgentError)) throw error;
+      }
     }
     if (monotonicClock() > until) {
       throw new KnetError("Cannot leave: the agent does not stop, or is started again", {

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { request } from "node:http";
-import { join } from "node:path";
 import { isExpired } from "../cluster/allocate.ts";
 import type { PeerPath, Via } from "../overlay/backend/backend.ts";
 import type { BackendType } from "../cluster/config.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { readNodeState } from "../cluster/node_state.ts";
+import { askAgent } from "./ask_agent.ts";
 import type { Wish } from "../kernel/kind.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 
@@ -104,45 +103,6 @@ export function peerStatus(
     via,
     ...(warning !== undefined && { warning }),
   };
-}
-
-/** Path of the agent's socket. */
-export function agentSocket(stateDir: string): string {
-  return join(stateDir, "knet.sock");
-}
-
-/**
- * Asks the agent over its socket.
- *
- * @returns The body, undefined if no agent listens.
- * @throws {KnetError} exit code 3 if this user may not ask.
- */
-export function askAgent(
-  stateDir: string,
-  path: string,
-  method: "GET" | "POST" = "GET",
-): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const call = request({ socketPath: agentSocket(stateDir), path, method }, (response) => {
-      let body = "";
-      response.setEncoding("utf8");
-      response.on("data", (part: string) => body += part);
-      response.on("end", () => resolve(response.statusCode === 200 ? body : undefined));
-    });
-    call.setTimeout(5000, () => call.destroy());
-    call.on("error", (error: Error & { readonly code?: string }) => {
-      if (error.code !== "EACCES" && error.code !== "EPERM") return resolve(undefined);
-      const socket = agentSocket(stateDir);
-      reject(
-        new KnetError(`Cannot ask this host's agent: this user may not open "${socket}"`, {
-          exitCode: 3,
-          remedy: "Run it as root (sudo), or join the group that the socket belongs to",
-          cause: error,
-        }),
-      );
-    });
-    call.end();
-  });
 }
 
 /**

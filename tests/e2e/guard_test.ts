@@ -222,7 +222,7 @@ test("guard: without it there is no tunnel, and flushed rules come back", async 
   await near.run("nft flush ruleset");
   await until(
     "the guard is back",
-    async () => (await near.run("nft list ruleset")).stdout.includes("chain guard-out"),
+    async () => (await near.run("nft list ruleset")).stdout.includes("chain guard-forward"),
   );
   report(`guard: back within ${Math.round(performance.now() - begin)} ms of nft flush ruleset`);
 });

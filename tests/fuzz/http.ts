@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { serveAgent } from "../../core/agent/server.ts";
 import { httpProbe } from "../../core/health/http_probe.ts";
 import type { ProbeResult } from "../../core/health/probe.ts";
-import { agentSocket } from "../../core/inspect/status.ts";
+import { agentSocket } from "../../core/inspect/ask_agent.ts";
 import { type FuzzTarget, hurtText } from "./target.ts";
 
 const REQUESTS = [

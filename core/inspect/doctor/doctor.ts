@@ -11,7 +11,7 @@ import { storeChecks } from "./store_check.ts";
 import { networkChecks } from "./underlay_check.ts";
 import { storedNodeId } from "../../cluster/node_identity.ts";
 import { readNodeState } from "../../cluster/node_state.ts";
-import { askAgent } from "../status.ts";
+import { askAgent } from "../ask_agent.ts";
 
 export type { DoctorCheck } from "./check.ts";
 

@@ -6,9 +6,9 @@
  *
  * - in, from whom no peer has the address; and from a peer's address by a way that leads to no peer: a
  *   container of this host that forges it;
- * - out, for what this host forwards or balances (a container's own datagram that is masqueraded on the
- *   way would arrive with this host's address), whichever program's bridge it comes from;
- * - out, for users of this host.
+ * - on, for what this host forwards (a container's own datagram that is masqueraded on the way would
+ *   arrive with this host's address), whichever program's bridge it comes from;
+ * - out, for users of this host, and for what IPVS sends on.
  *
  * @module
  */
@@ -35,12 +35,15 @@ export interface GuardedTunnel {
 
 const SET_TYPE: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 
-/** Kinds of devices (IFLA_INFO_KIND) behind which there are containers, virtual machines or programs, and a host's own NIC only at times. */
-const INNER_KINDS = ["bridge", "veth", "tun", "vxlan", "geneve", "macvlan", "ipvlan"];
+/**
+ * Kinds of devices (IFLA_INFO_KIND) behind which there are containers, virtual machines or programs. A veth is not among them: to a host
+ * that is a container itself it is the NIC. Who routes containers by veths alone has rp_filter on them.
+ */
+const INNER_KINDS = ["bridge", "tun", "vxlan", "geneve"];
 
 /**
  * Upper half of skb->priority of what entered the tunnel on this host. The outer packet still counts as its sender's, whoever that
- * is: so it is told from what a user sends to the port. Users can set 0 to 6 only (SO_PRIORITY, socket(7)); it is taken off before
+ * is, or nobody's: so it is told from what a user or IPVS sends to the port. Users can set 0 to 6 only (SO_PRIORITY, socket(7)); it is taken off before
  * anything looks at it.
  */
 const ENTERED = "0x6b6e0000";
@@ -75,7 +78,9 @@ export function guardObjects(
   // RFC 7348: 8 bytes of UDP, 4 of flags, 3 of VNI. What is for this host is whole here, fragments are put together before.
   const ours = vni === undefined ? `udp dport ${port}` : `udp dport ${port} @th,96,24 ${vni}`;
   const inner = `meta iifkind { ${INNER_KINDS.map((kind) => `"${kind}"`).join(", ")} }`;
-  const forged = `${inner} fib saddr . iif oif missing counter drop`;
+  // By the underlay's own interface a peer may come by another way than leads to it.
+  const elsewhere = options.iface === undefined ? "" : `iifname != "${checkName(options.iface)}" `;
+  const forged = `${elsewhere}${inner} fib saddr . iif oif missing counter drop`;
   const isUnderlay = options.iface === bridge;
   const ownBridges = bridge.startsWith(TABLE) || isUnderlay ? ["knet*"] : ["knet*", bridge];
   const spoofed = isUnderlay ? [] : [`iifname "${bridge}" ${word} saddr @${PEER_SET} counter drop`];
@@ -87,32 +92,28 @@ export function guardObjects(
       ...(options.plain ? [] : [`${ours} ${forged}`]),
       `${ours} ${word} saddr != @${PEER_SET} counter drop`,
     ]),
+    // A fragment may hide the VNI: the port alone is enough to be refused here.
     chain("guard-forward", "filter hook forward priority -300", [
       ...spoofed,
+      `udp dport ${port} ${word} daddr @${PEER_SET} ${word} saddr != @${PEER_SET} counter drop`,
       ...(options.plain ? [] : [`udp dport ${port} ${word} saddr @${PEER_SET} ${forged}`]),
-    ]),
-    // Before sources are translated. A fragment may hide the VNI: the port alone is enough to be refused here.
-    chain("guard-out", "filter hook postrouting priority 50", [
-      `udp dport ${port} ${word} daddr @${PEER_SET} ${word} saddr != @${PEER_SET} ` +
-      "fib saddr type != local counter drop",
     ]),
   ];
   if (options.plain) return chains;
-  const users = tunnel.user === undefined || tunnel.user === 0
-    ? "meta skuid != 0"
-    : `meta skuid != { 0, ${tunnel.user} }`;
+  const users = tunnel.user === undefined || tunnel.user === 0 ? "0" : `{ 0, ${tunnel.user} }`;
   const toPeers = `${ours} ${word} daddr @${PEER_SET}`;
   return [
     ...chains,
+    // What IPVS sends on comes by here as well, and is nobody's.
     chain("guard-users", "filter hook output priority -300", [
       ...(vni === undefined ? [] : [
         `${ours} meta priority & 0xffff0000 == ${ENTERED} meta priority set meta priority & 0x0000ffff accept`,
       ]),
-      `${toPeers} ${users} counter drop`,
+      `${toPeers} meta skuid ${users} accept`,
+      `${toPeers} counter drop`,
     ]),
     ...(vni === undefined ? [] : [
-      // After all that may lead a packet elsewhere.
-      chain("guard-entry", "filter hook output priority 200", [
+      chain("guard-entry", "filter hook postrouting priority 200", [
         `oifname "${device}" meta priority set meta priority | ${ENTERED}`,
       ]),
     ]),

@@ -116,7 +116,10 @@ Deno.test("firewallRules() leaves others' VNIs alone, and knows none for the udp
   const udp = { ...tunnel(["192.168.2.2"], 8285), vni: undefined, device: "knet.tun0", user: 1000 };
   const text = firewallRules({ ...desired, peersOnly: udp });
   assert.doesNotMatch(text, /@th|priority set/);
-  assert.match(text, /udp dport 8285 ip daddr @peers meta skuid != \{ 0, 1000 \} counter drop/);
+  assert.match(
+    text,
+    /udp dport 8285 ip daddr @peers meta skuid \{ 0, 1000 \} accept\nudp dport 8285 ip daddr @peers counter drop/,
+  );
 });
 
 Deno.test("firewallRules() does not take the underlay's bridge for the containers'", () => {

@@ -1,0 +1,153 @@
+/**
+ * Answers HTTP requests, one a connection, within bounds: of time, of length, of connections. The runtime's own server has none of
+ * them, and whoever may connect could use up the agent's descriptors, or keep it from stopping.
+ *
+ * @module
+ */
+import { after, sleep } from "../base/clock.ts";
+import { LONGEST_HEAD, parseRequest } from "./http_request.ts";
+
+/** Milliseconds that a request may take to arrive, and an answer to be taken. */
+const PATIENCE = 10_000;
+/** Milliseconds after which an accept that failed is tried again. */
+const BREATH = 100;
+
+/** An answer. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly body: string;
+  /** The default is text. */
+  readonly type?: string;
+}
+
+/** A request that made sense. */
+export interface Asked {
+  readonly method: string;
+  readonly path: string;
+  readonly host: string | undefined;
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  400: "Bad Request",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  421: "Misdirected Request",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  503: "Service Unavailable",
+  505: "HTTP Version Not Supported",
+};
+
+/** The answer as it goes out. */
+function encode({ status, body, type = "text/plain; charset=utf-8" }: HttpAnswer, head: boolean) {
+  const bytes = new TextEncoder().encode(body);
+  const lines = [
+    `HTTP/1.1 ${status} ${REASONS[status] ?? "Unknown"}`,
+    `Content-Type: ${type}`,
+    `Content-Length: ${bytes.length}`,
+    "X-Content-Type-Options: nosniff",
+    "Connection: close",
+  ];
+  const start = new TextEncoder().encode(lines.join("\r\n") + "\r\n\r\n");
+  if (head) return start;
+  const whole = new Uint8Array(start.length + bytes.length);
+  whole.set(start);
+  whole.set(bytes, start.length);
+  return whole;
+}
+
+/** A listener and its connections. */
+export class HttpListener implements AsyncDisposable {
+  readonly #listener: Deno.Listener;
+  readonly #most: number;
+  readonly #answer: (asked: Asked) => Promise<HttpAnswer>;
+  readonly #open = new Set<Deno.Conn>();
+  readonly #accepting: Promise<void>;
+  #closed = false;
+
+  /**
+   * Answers until disposed.
+   *
+   * @param most Connections at once; more are closed at once.
+   */
+  constructor(
+    listener: Deno.Listener,
+    most: number,
+    answer: (asked: Asked) => Promise<HttpAnswer>,
+  ) {
+    this.#listener = listener;
+    this.#most = most;
+    this.#answer = answer;
+    this.#accepting = this.#accept();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#listener.close();
+    for (const connection of this.#open) shut(connection);
+    await this.#accepting;
+  }
+
+  async #accept(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        const connection = await this.#listener.accept();
+        if (this.#open.size >= this.#most) shut(connection);
+        else void this.#serve(connection);
+      } catch {
+        // Out of descriptors, or whoever connected hung up again.
+        if (!this.#closed) await sleep(BREATH);
+      }
+    }
+  }
+
+  async #serve(connection: Deno.Conn): Promise<void> {
+    this.#open.add(connection);
+    const timer = after(PATIENCE, () => shut(connection), { idle: true });
+    try {
+      const text = await readHead(connection);
+      if (text === undefined) return;
+      const asked = text === "" ? { refused: 431 } as const : parseRequest(text);
+      const answer = "refused" in asked
+        ? { status: asked.refused, body: `${REASONS[asked.refused]}\n` }
+        : await this.#answer(asked);
+      const bytes = encode(answer, "method" in asked && asked.method === "HEAD");
+      for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
+      await connection.closeWrite();
+      // What the other side sends on would turn the answer into a reset.
+      const rest = new Uint8Array(LONGEST_HEAD);
+      for (let n = 0; n < 16 && await connection.read(rest) !== null; n++);
+    } catch {
+      // It hung up, or took too long.
+    } finally {
+      timer.cancel();
+      this.#open.delete(connection);
+      shut(connection);
+    }
+  }
+}
+
+/** Reads up to the empty line: the head without it, "" if it is too long, undefined if it never ends. */
+async function readHead(connection: Deno.Conn): Promise<string | undefined> {
+  const decoder = new TextDecoder("latin1");
+  const bytes = new Uint8Array(LONGEST_HEAD);
+  for (let have = 0; have < bytes.length;) {
+    const count = await connection.read(bytes.subarray(have));
+    if (count === null) return undefined;
+    have += count;
+    const text = decoder.decode(bytes.subarray(0, have));
+    const end = /\r?\n\r?\n/.exec(text);
+    if (end !== null) return text.slice(0, end.index);
+  }
+  return "";
+}
+
+function shut(connection: Deno.Conn): void {
+  try {
+    connection.close();
+  } catch {
+    // It is closed.
+  }
+}
