@@ -53,7 +53,7 @@ export function reportOf(error: unknown): ErrorReport {
   }
   const message = messageOf(error);
   if (!(error instanceof Error)) return { message, remedy: undefined, exitCode: 1 };
-  if (error.name === "MissingLibraryError") {
+  if (error.name === "MissingLibraryError" || error.name === "NoNftablesError") {
     const remedy = "remedy" in error && typeof error.remedy === "string" ? error.remedy : undefined;
     return { message, remedy, exitCode: 3 };
   }

@@ -6,7 +6,9 @@
  *
  * @module
  */
-import { cString } from "./libc.ts";
+import { closeFile } from "./file.ts";
+import { check, cString, libc, SystemError } from "./libc.ts";
+import { AF_NETLINK, NETLINK_NETFILTER } from "./linux/netlink.ts";
 import { openLibrary } from "./load.ts";
 
 const symbols = {
@@ -77,19 +79,62 @@ export class NftablesError extends Error {
   }
 }
 
+/** This host cannot have rules of nftables at the moment, though it has the library. */
+export class NoNftablesError extends Error {
+  /** Always "NoNftablesError". */
+  override readonly name = "NoNftablesError";
+  /** One sentence that says what to do. */
+  readonly remedy: string;
+
+  /**
+   * An error about the socket that nftables is spoken to by.
+   *
+   * @param cause Why it cannot be opened.
+   */
+  constructor(cause: SystemError) {
+    super(`Cannot speak to the kernel's nftables: ${cause.message}`, { cause });
+    this.remedy = cause.code === "EPROTONOSUPPORT"
+      ? "Load the module nfnetlink; if its files are gone since the kernel was upgraded, reboot"
+      : "See what keeps this process from opening a socket: its limit of files, or a filter of system calls";
+  }
+}
+
+/** socket(2) */
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+
+/**
+ * Opens the socket that the library is about to open, and closes it: where that fails, libmnl prints a line and ends the whole process.
+ */
+function trySocket(): void {
+  try {
+    closeFile(check(
+      libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER),
+      "open a socket of nfnetlink",
+    ));
+  } catch (error) {
+    throw error instanceof SystemError ? new NoNftablesError(error) : error;
+  }
+}
+
 /** A context of libnftables. It acts on the network namespace in which it was made. */
 export class Nftables implements Disposable {
   #context: Deno.PointerObject | null;
 
   /**
    * @throws {MissingLibraryError} if this host has no libnftables.
+   * @throws {NoNftablesError} if its kernel has no nfnetlink, or gives no socket.
    * @throws {NftablesError} if there is no memory for a context.
    */
   constructor() {
-    const context = nft().nft_ctx_new(0);
+    const library = nft();
+    trySocket();
+    const context = library.nft_ctx_new(0);
     if (context === null) throw new NftablesError("", "Error: out of memory");
     this.#context = context;
-    if (nft().nft_ctx_buffer_output(context) !== 0 || nft().nft_ctx_buffer_error(context) !== 0) {
+    if (
+      library.nft_ctx_buffer_output(context) !== 0 || library.nft_ctx_buffer_error(context) !== 0
+    ) {
       this[Symbol.dispose]();
       throw new NftablesError("", "Error: out of memory");
     }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { exec } from "../tests/support/exec.ts";
 import { skip, whyNoLab } from "../tests/support/skip.ts";
+import { WITHOUT_NFNETLINK } from "../tests/support/without_nfnetlink.ts";
 import { readSmallFile } from "./file.ts";
 import { Nftables, NftablesError } from "./libnftables.ts";
 import { hasLibrary } from "./load.ts";
@@ -21,6 +23,25 @@ function inLab(name: string, fn: (fd: number) => void): void {
     }
   });
 }
+
+Deno.test("new Nftables() says what is the matter where the library would end the process", async () => {
+  if (whyNoLab() !== undefined || !hasLibrary("libnftables.so.1")) return;
+  const library = new URL("libnftables.ts", import.meta.url).href;
+  const script = `import { Nftables } from "${library}";
+    try { new Nftables(); } catch (error) { console.log(error.name, error.message, error.remedy); }
+    console.log("goes on");`;
+  const { stdout } = await exec([
+    ...WITHOUT_NFNETLINK,
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--ext=ts",
+    "-",
+  ], {
+    stdin: script,
+  });
+  assert.match(stdout, /^NoNftablesError Cannot .*EPROTONOSUPPORT .*reboot\ngoes on\n$/);
+});
 
 function rss(): number {
   return Number(readSmallFile("/proc/self/statm")!.split(" ")[1]) * 4096;

@@ -4,7 +4,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { Nftables } from "../../ffi/libnftables.ts";
+import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
@@ -81,13 +81,16 @@ export function refusedNetwork(network: string, present: readonly string[]): str
 }
 
 /**
- * What knet cannot do on a host without libnftables, and the remedy.
+ * What knet cannot do on a host without libnftables, or whose kernel has no nftables at the moment, and the remedy.
  *
  * @returns the sentence for log and status.
  * @throws {KnetError} exit code 3 if masquerading was asked for: containers that were promised the way
  * out would not have it.
  */
-export function withoutNftables(request: FirewallRequest, error: MissingLibraryError): string {
+export function withoutNftables(
+  request: FirewallRequest,
+  error: MissingLibraryError | NoNftablesError,
+): string {
   if (request.ipMasq) {
     throw new KnetError(`Cannot masquerade (--ip-masq): ${messageOf(error)}`, {
       exitCode: 3,
@@ -103,7 +106,7 @@ export function withoutNftables(request: FirewallRequest, error: MissingLibraryE
 
 /** Keeps the firewall as it should be. */
 export class HostFirewall implements Disposable {
-  /** Undefined on a host without libnftables. */
+  /** Undefined on a host without libnftables or nfnetlink. */
   readonly nft: Nftables | undefined;
   #advice: readonly string[] = [];
   #problem: string | undefined;
@@ -111,7 +114,7 @@ export class HostFirewall implements Disposable {
   #lack: string | undefined;
 
   /**
-   * A host without libnftables gets its overlay all the same, and a loud warning.
+   * A host without libnftables or nfnetlink gets its overlay all the same, and a loud warning.
    *
    * @throws {KnetError} exit code 3 if the request cannot be met without it.
    */
@@ -119,7 +122,7 @@ export class HostFirewall implements Disposable {
     try {
       this.nft = new Nftables();
     } catch (error) {
-      if (!(error instanceof MissingLibraryError)) throw error;
+      if (!(error instanceof MissingLibraryError || error instanceof NoNftablesError)) throw error;
       this.#problem = withoutNftables(request, error);
       log.warn("{message}", { message: this.#problem });
     }

@@ -6,7 +6,8 @@
 import { realServersOf } from "../container/real_servers.ts";
 import { join } from "node:path";
 import { FileLock } from "../../ffi/file_lock.ts";
-import { Nftables } from "../../ffi/libnftables.ts";
+import { getLogger } from "@logtape/logtape";
+import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { hasLibrary } from "../../ffi/load.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
@@ -28,6 +29,8 @@ import { openStore } from "../store/open.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
 import { route } from "../kernel/kinds/route.ts";
+
+const log = getLogger(["knet", "leave"]);
 
 /** What to leave. */
 export interface LeaveOptions {
@@ -153,9 +156,14 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
 }
 
 function takeFirewallDown(): void {
-  // Without the library no rules of knet were made here.
+  // Without the library no rules of knet were made here, and without nfnetlink there are none.
   if (!hasLibrary("libnftables.so.1")) return;
-  using nft = new Nftables();
-  removeForward(nft);
-  removeFirewall(nft);
+  try {
+    using nft = new Nftables();
+    removeForward(nft);
+    removeFirewall(nft);
+  } catch (error) {
+    if (!(error instanceof NoNftablesError)) throw error;
+    log.warn("{message}", { message: error.message });
+  }
 }

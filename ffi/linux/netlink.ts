@@ -4,6 +4,8 @@
  * @module
  */
 
+/** Address family of netlink sockets (linux/socket.h). */
+export const AF_NETLINK = 16;
 /** Protocol of links, addresses, routes, next hops and neighbours. */
 export const NETLINK_ROUTE = 0;
 /** Protocol of nftables. */

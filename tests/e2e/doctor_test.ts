@@ -8,6 +8,7 @@ import type { DoctorCheck, DoctorReport } from "../../core/inspect/doctor/doctor
 import { exec } from "../support/exec.ts";
 import type { Host } from "../support/host.ts";
 import { knetProgram } from "../support/host.ts";
+import { WITHOUT_NFNETLINK } from "../support/without_nfnetlink.ts";
 import { labSuite } from "../support/suite.ts";
 import { fingerprint } from "../support/walk.ts";
 
@@ -179,6 +180,22 @@ test("doctor finds a process on the tunnel's port", async (lab) => {
   const found = (await doctor(host))("VNI and port");
   assert.equal(found.status, "fail");
   assert.match(found.detail, /a process has a socket on UDP port 8472/);
+});
+
+test("doctor and join go on where the kernel gives no nfnetlink, and say so", async (lab) => {
+  const host = lab.host(1);
+  const wrapper = WITHOUT_NFNETLINK;
+  const { stdout } = await host.knet("doctor --json", { check: false, wrapper });
+  const { checks } = JSON.parse(stdout) as DoctorReport;
+  const found = (check: string) => checks.find((one) => one.check === check);
+  assert.equal(found("libnftables")?.status, "warn");
+  assert.match(found("libnftables")?.detail ?? "", /EPROTONOSUPPORT.*ANYBODY/);
+  assert.match(found("libnftables")?.remedy ?? "", /nfnetlink.*reboot/);
+  assert.equal(found("kernel: vxlan")?.status, "ok");
+  assert.equal(found("firewall: forwarding")?.status, "skip");
+  const once = await host.knet("join --once --ip-masq", { check: false, wrapper });
+  assert.equal(once.code, 3, once.stderr);
+  assert.match(once.stderr, /Cannot masquerade \(--ip-masq\): .*EPROTONOSUPPORT/);
 });
 
 test("doctor works without root as far as it can, and says what it cannot see", async (lab) => {

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { MissingLibraryError } from "../../../ffi/load.ts";
 import { missingCapabilities } from "../../../ffi/privilege.ts";
-import { KnetError, messageOf } from "../../base/error.ts";
+import { messageOf } from "../../base/error.ts";
 
 /** What a check found. */
 export interface Finding {
@@ -55,7 +54,7 @@ export async function examine(
     if (denied && missing.length > 0) {
       return { check, ...skip(`not seen without ${missing.join(" and ")}: ${messageOf(error)}`) };
     }
-    const remedy = error instanceof KnetError || error instanceof MissingLibraryError
+    const remedy = error instanceof Error && "remedy" in error && typeof error.remedy === "string"
       ? error.remedy
       : undefined;
     return {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Nftables } from "../../../ffi/libnftables.ts";
+import { Nftables, NoNftablesError } from "../../../ffi/libnftables.ts";
 import { hasLibrary } from "../../../ffi/load.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
@@ -34,11 +34,22 @@ export async function firewallChecks(config: ClusterConfig): Promise<DoctorCheck
   ];
 }
 
-const UNSEEN = "not seen without libnftables";
+const UNSEEN = "not seen without libnftables and nfnetlink";
+
+/** Undefined where there is nothing to see; the check of the library says why. */
+function open(): Nftables | undefined {
+  if (!hasLibrary("libnftables.so.1")) return undefined;
+  try {
+    return new Nftables();
+  } catch (error) {
+    if (error instanceof NoNftablesError) return undefined;
+    throw error;
+  }
+}
 
 function forward(network: string): Finding {
-  if (!hasLibrary("libnftables.so.1")) return skip(UNSEEN);
-  using nft = new Nftables();
+  using nft = open();
+  if (nft === undefined) return skip(UNSEEN);
   const { chains, advice } = checkForward(nft, network, legacyTables(4));
   if (advice.length > 0) {
     return warn(
@@ -52,8 +63,8 @@ function forward(network: string): Finding {
 }
 
 function input(network: string, port: number): Finding {
-  if (!hasLibrary("libnftables.so.1")) return skip(UNSEEN);
-  using nft = new Nftables();
+  using nft = open();
+  if (nft === undefined) return skip(UNSEEN);
   const { chains } = listRuleset(nft, "chains");
   const tables = new Map(
     chains.filter(isInput).map(({ family, table }) => [`${family} ${table}`, { family, table }]),

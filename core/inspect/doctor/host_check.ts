@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Nftables, NftablesError } from "../../../ffi/libnftables.ts";
+import { Nftables, NftablesError, NoNftablesError } from "../../../ffi/libnftables.ts";
 import { hasLibrary, libnlOrigin, MissingLibraryError } from "../../../ffi/load.ts";
 import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import { withNewNetns } from "../../../ffi/netns.ts";
@@ -41,12 +41,18 @@ function privileges(): Finding {
 }
 
 function libnftables(): Finding {
-  if (hasLibrary("libnftables.so.1")) return ok("loaded");
-  const { remedy } = new MissingLibraryError("libnftables.so.1", "");
-  return warn(
-    "not on this host: no masquerading, and ANYBODY on the underlay can send packets into the containers",
-    remedy,
-  );
+  const without =
+    "no masquerading, and ANYBODY on the underlay can send packets into the containers";
+  try {
+    new Nftables()[Symbol.dispose]();
+    return ok("loaded");
+  } catch (error) {
+    if (error instanceof NoNftablesError) {
+      return warn(`${messageOf(error)}: ${without}`, error.remedy);
+    }
+    if (!(error instanceof MissingLibraryError)) throw error;
+    return warn(`not on this host: ${without}`, error.remedy);
+  }
 }
 
 async function kernelChecks(): Promise<DoctorCheck[]> {
@@ -107,13 +113,14 @@ function nexthops(socket?: ReturnType<typeof openRtnl>): Finding {
 
 function tryNat(): Finding {
   if (!hasLibrary("libnftables.so.1")) return skip("not seen without libnftables");
-  using nft = new Nftables();
   try {
+    using nft = new Nftables();
     nft.run(`table ip knet {
 chain out { type nat hook postrouting priority 100; ip saddr 192.0.2.0/24 masquerade fully-random; }
 }`);
     return ok("the kernel has it");
   } catch (error) {
+    if (error instanceof NoNftablesError) return skip("not seen without nfnetlink");
     if (!(error instanceof NftablesError)) throw error;
     return warn(
       `${messageOf(error)}: --ip-masq does not work`,

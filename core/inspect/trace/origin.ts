@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Nftables } from "../../../ffi/libnftables.ts";
+import { Nftables, NoNftablesError } from "../../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../../ffi/load.ts";
 import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
@@ -107,7 +107,7 @@ export function forwardingStep(state: NodeState): TraceStep {
     const through = plan.chains.length === 0 ? "" : `; knet's rules in ${plan.chains.join(", ")}`;
     return fine("forwarding", `this host forwards${through}`);
   } catch (error) {
-    if (!(error instanceof MissingLibraryError)) throw error;
+    if (!(error instanceof MissingLibraryError || error instanceof NoNftablesError)) throw error;
     return doubtful(
       "forwarding",
       `this host forwards; its firewall cannot be seen: ${messageOf(error)}`,
