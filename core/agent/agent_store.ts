@@ -57,15 +57,19 @@ export class AgentStore implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#provisional) forgetStore(this.#dataDir);
+    if (this.#provisional) tellFailure(() => forgetStore(this.#dataDir));
   }
 
   #record(): void {
-    try {
-      recordStore(this.#dataDir, this.#address);
-    } catch (error) {
-      // Commands have to be told the store, then; the network is not concerned.
-      log.warn("{message}", { message: messageOf(error) });
-    }
+    tellFailure(() => recordStore(this.#dataDir, this.#address));
+  }
+}
+
+/** Commands have to be told the store, then; the network is not concerned. */
+function tellFailure(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    log.warn("{message}", { message: messageOf(error) });
   }
 }
