@@ -55,6 +55,7 @@ export function writeFileAtomically(
     } finally {
       file.close();
     }
+    Deno.chmodSync(half, mode); // Whatever the umask, which is a service's, leaves of it.
     Deno.renameSync(half, path);
   } catch (error) {
     removeIfPresent(half);
