@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { familyOf } from "../../base/address.ts";
+import { canonicalAddress, familyOf } from "../../base/address.ts";
 import type { Family } from "../../cluster/lease.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -56,7 +56,7 @@ const ENTERED = "0x6b6e0000";
  * @param options.plain Without what older kernels or libraries do not know (the kind of an interface needs Linux 5.6): users of
  * this host, and forged addresses from other bridges than knet's, are not kept out then.
  * @throws {RangeError} if port or VNI is none.
- * @throws {SyntaxError} if an address or name is malformed: nothing unchecked goes into the commands.
+ * @throws {SyntaxError} if a name is malformed: nothing unchecked goes into the commands.
  */
 export function guardObjects(
   tunnel: GuardedTunnel,
@@ -120,17 +120,18 @@ export function guardObjects(
   ];
 }
 
-/** Those of the peers' addresses that the set can hold, each once; the others are nobody's that a datagram could come from. */
+/**
+ * Those of the peers' addresses that the set can hold, each once. The others are nobody's that a datagram could come from, and one of
+ * them in the commands would have the kernel refuse all of them: the tunnel would stand open.
+ */
 export function usablePeers(peers: readonly string[], family: Family): string[] {
-  const usable = peers.map(checkAddress).filter((address) => familyOf(address) === family);
-  return [...new Set(usable)];
+  return [...new Set(peers.map((address) => usable(address, family)).filter((one) => one !== ""))];
 }
 
 /**
  * The commands that add and remove peers and touch nothing else. Either may be there or gone already.
  *
  * @returns empty text if there is nothing to do.
- * @throws {SyntaxError} if an address is malformed.
  */
 export function peerDeltaRules(
   add: readonly string[],
@@ -160,10 +161,12 @@ function checkName(name: string): string {
   return name;
 }
 
-function checkAddress(text: string): string {
-  familyOf(text);
-  if (!/^[0-9a-f.:]+$/i.test(text)) {
-    throw new SyntaxError(`Cannot use "${text}" as a peer's address: malformed`);
+/** An address in the writing in which the set lists it; empty if it is none of the family. */
+function usable(text: string, family: Family): string {
+  try {
+    const address = canonicalAddress(text);
+    return familyOf(address) === family && /^[0-9a-f.:]+$/.test(address) ? address : "";
+  } catch {
+    return "";
   }
-  return text;
 }

@@ -9,6 +9,7 @@ import {
   guardRules,
   peerDeltaRules,
   removalRules,
+  usablePeers,
 } from "./rules.ts";
 
 const tunnel = (peers: string[], port = 8472) => ({
@@ -74,15 +75,37 @@ Deno.test("firewallRules() and peerDeltaRules() let nothing unchecked into the c
       { ...desired, bridge: "" },
       { ...desired, bridge: "a*" },
       { ...desired, bridge: "sixteen-letters-" },
-      { ...desired, peersOnly: tunnel(["192.168.2.2 }; flush ruleset"]) },
       { ...desired, peersOnly: tunnel([], 8472.5) },
       { ...desired, peersOnly: tunnel([], 0) },
       { ...desired, peersOnly: { ...tunnel([]), vni: 1 << 24 } },
       { ...desired, peersOnly: { ...tunnel([]), device: 'x" accept' } },
     ]
   ) assert.throws(() => firewallRules(wrong), JSON.stringify(wrong));
-  assert.throws(() => peerDeltaRules(["1.1.1.1 }\nflush ruleset"], [], 4));
-  assert.throws(() => peerDeltaRules([], ["1.1.1.1; drop"], 4));
+  const hostile = { ...desired, peersOnly: tunnel(["192.168.2.2 }; flush ruleset"]) };
+  assert.doesNotMatch(firewallRules(hostile), /flush/);
+  assert.equal(peerDeltaRules(["1.1.1.1 }\nflush ruleset"], [], 4), "");
+  assert.equal(peerDeltaRules([], ["1.1.1.1; drop"], 4), "");
+});
+
+Deno.test("usablePeers() leaves out what the kernel would refuse together with all others", () => {
+  const bad = [
+    "",
+    "nonsense",
+    "192.168.2",
+    "192.168.2.300",
+    "fd00::1",
+    "1.1.1.1 }\nflush ruleset",
+    "1.1.1.1/8",
+    "*",
+  ];
+  assert.deepEqual(usablePeers(["192.168.2.9", ...bad, "192.168.2.9", "192.168.2.8"], 4), [
+    "192.168.2.9",
+    "192.168.2.8",
+  ]);
+  assert.deepEqual(usablePeers(["fd00::1", "fe80::1%eth0", "FD00::2", "192.168.2.9"], 6), [
+    "fd00::1",
+    "fd00::2",
+  ]);
 });
 
 Deno.test("peerDeltaRules() removes before it adds, and leaves out what the set cannot hold", () => {
