@@ -4,11 +4,11 @@
  * @module
  */
 import { after, monotonicClock, random, type Timer } from "../base/clock.ts";
-import type { Check } from "../services/service.ts";
+import type { Check, CheckPace } from "../services/service.ts";
 import { Heap } from "./due_queue.ts";
 import { httpProbe } from "./http_probe.ts";
 import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
-import { afterResult, type HealthState, nextDelay, UNKNOWN } from "./state.ts";
+import { afterResult, type HealthState, nextDelay, sanePace, UNKNOWN } from "./state.ts";
 import { tcpProbe } from "./tcp_probe.ts";
 
 /** A check of one real server. */
@@ -32,7 +32,7 @@ export interface Health extends HealthState {
 interface Entry {
   readonly key: string;
   readonly target: ProbeTarget;
-  readonly check: ActiveCheck;
+  readonly check: CheckPace;
   health: Health;
   /** Time of the next check, on the monotonic clock. */
   due: number;
@@ -121,12 +121,13 @@ export class Checker implements Disposable {
     const key = checkKey(address, port, check);
     if (this.#entries.has(key) || this.#stopped) return key;
     const wasDown = this.#down.delete(key);
+    const sane = sanePace(check);
     const entry: Entry = {
       key,
       target: { address, port, ...(check.type === "http" && { path: check.path }) },
-      check,
+      check: sane,
       health: { ...UNKNOWN, up: !(down || wasDown), known: false, detail: "" },
-      due: monotonicClock() + random() * check.interval,
+      due: monotonicClock() + random() * sane.interval,
       wanted: true,
     };
     this.#entries.set(key, entry);

@@ -149,6 +149,23 @@ Deno.test("Checker says nothing of real servers while this host is short of sock
   });
 });
 
+Deno.test("Checker keeps a pace with rows that have none, and asks the others all the same", async () => {
+  const asked = new Map<number, number>();
+  using checker = new Checker({
+    onChange: () => {},
+    probe: ({ port }, done) => {
+      asked.set(port, (asked.get(port) ?? 0) + 1);
+      queueMicrotask(() => done({ passed: true, detail: "" }));
+      return () => {};
+    },
+  });
+  const intervals = [0, -1, NaN, 1e300, Infinity];
+  intervals.forEach((interval, at) => checker.add("127.0.0.1", at + 1, { ...tcp, interval }));
+  checker.add("127.0.0.1", 9, tcp);
+  await until("the one with a pace was asked five times", () => (asked.get(9) ?? 0) >= 5);
+  for (const [port, times] of asked) assert.ok(times <= 12, `${port} was asked ${times} times`);
+});
+
 Deno.test("Checker leaves nothing behind", async () => {
   const checker = new Checker({ onChange: () => {} });
   // Accepts nothing: connections are made by the kernel, answers never come.

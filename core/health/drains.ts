@@ -78,7 +78,8 @@ export class Drains {
       const same = known?.deadline === deadline ? known : undefined;
       if (same?.finished) continue;
       const realServer = realServerKey(one);
-      const left = now === undefined ? Infinity : deadline - now;
+      // A deadline that is no number never comes: the drain then ends by its connections alone, too.
+      const left = now === undefined || Number.isNaN(deadline) ? Infinity : deadline - now;
       this.#drains.set(key, {
         service: service.name,
         realServer,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CheckPace } from "../services/service.ts";
+import { CHECK_DEFAULTS, type CheckPace } from "../services/service.ts";
 
 /** What is known of a real server. */
 export interface HealthState {
@@ -14,6 +14,31 @@ export interface HealthState {
 
 /** Before the first check a real server counts as up: a host that starts shall balance at once. */
 export const UNKNOWN: HealthState = { up: true, contrary: 0 };
+
+/** Least and most of each, as core/services/validate.ts lets them be written. */
+const BOUNDS = {
+  interval: [100, 3_600_000],
+  timeout: [10, 60_000],
+  rise: [1, 100],
+  fall: [1, 100],
+} as const;
+
+/**
+ * A pace that can be kept, whatever the row says: an interval of 0 would be a check without end, and one that is no number would
+ * never be due and keep all others from it.
+ */
+export function sanePace(pace: CheckPace): CheckPace {
+  const within = (name: keyof typeof BOUNDS) => {
+    const value = Number.isNaN(pace[name]) ? CHECK_DEFAULTS[name] : pace[name];
+    return Math.min(Math.max(value, BOUNDS[name][0]), BOUNDS[name][1]);
+  };
+  return {
+    interval: within("interval"),
+    timeout: within("timeout"),
+    rise: within("rise"),
+    fall: within("fall"),
+  };
+}
 
 /** The state after one more result. */
 export function afterResult(

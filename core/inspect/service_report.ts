@@ -126,7 +126,9 @@ function reportDestination(
       : "unknown",
     detail: health?.detail ?? "",
     drain: one.draining === undefined ? "no" : wanted === undefined ? "drained" : "draining",
-    programmed: has !== undefined && has.weight === wanted?.weight,
+    programmed: wanted?.withdrawn
+      ? has === undefined
+      : has !== undefined && has.weight === wanted?.weight,
     active: has?.active ?? 0,
     inactive: has?.inactive ?? 0,
     persistent: has?.persistent ?? 0,

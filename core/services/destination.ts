@@ -108,8 +108,26 @@ export function parseDestination(text: string): DestinationRequest {
  */
 export function parseCheck(text: string): CheckRequest {
   if (text === "tcp" || text === "none") return { type: text };
+  if (/^https:/i.test(text)) {
+    throw new SyntaxError(
+      `"${text}" is not a check: knet checks by HTTP alone; give http:PATH, or tcp for a port that speaks TLS`,
+    );
+  }
+  if (/^(http:)?[a-z]*:?\/\//i.test(text)) {
+    throw new SyntaxError(
+      `"${text}" is not a check: each real server is asked at its own address and port, so give the path alone: ${
+        pathAlone(text)
+      }`,
+    );
+  }
   if (text.startsWith("http:")) return { type: "http", path: text.slice("http:".length) };
   throw new SyntaxError(`"${text}" is not a check: give tcp, http:PATH or none`);
+}
+
+/** The check that a URL may have meant. */
+function pathAlone(url: string): string {
+  const [, path = ""] = /^[a-z:]*\/\/[^/?#]*([^#]*)/i.exec(url) ?? [];
+  return `http:${path.startsWith("/") ? path : `/${path}`}`;
 }
 
 /** What `parseCheck` reads. */

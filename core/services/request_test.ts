@@ -213,4 +213,16 @@ Deno.test("parseCheck() takes tcp, http and none", () => {
   assert.deepEqual(parseCheck("http:/a"), { type: "http", path: "/a" });
   assert.deepEqual(parseCheck("tcp"), { type: "tcp" });
   assert.throws(() => parseCheck("icmp"), /"icmp" is not a check/);
+  for (
+    const [url, advice] of [
+      ["http://web.example/healthz", /path alone: http:\/healthz$/],
+      ["HTTP://web.example:8080/a/b?c=d#e", /path alone: http:\/a\/b\?c=d$/],
+      ["http://[fd00::1]:80", /path alone: http:\/$/],
+      ["//web.example/x", /path alone: http:\/x$/],
+      ["http:http://web.example/x", /path alone: http:\/x$/],
+      ["https://web.example/healthz", /by HTTP alone/],
+      ["https:/healthz", /by HTTP alone/],
+      ["HTTP:/healthz", /is not a check/],
+    ] as const
+  ) assert.throws(() => parseCheck(url), advice, url);
 });

@@ -174,6 +174,11 @@ export interface RealServer {
   readonly lower: number;
   /** Whether it drains. */
   readonly draining: boolean;
+  /**
+   * The kernel shall not hold it while this host's check of it fails: of a protocol without connections, weight 0 would keep each
+   * client that goes on sending with it for good.
+   */
+  readonly withdrawn?: boolean;
 }
 
 /** A virtual server as the kernel shall hold it. */

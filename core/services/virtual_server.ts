@@ -21,15 +21,19 @@ export function virtualServerOf(service: Service, local: LocalView): VirtualServ
   const heedChecks = down.size < inUse.length || service.onEmpty === "reject";
   const realServers = service.destinations
     .filter((one) => one.draining === undefined || !local.isDrained(service, one))
-    .map((one): RealServer => ({
-      address: one.address,
-      port: one.port,
-      forward,
-      weight: one.draining !== undefined || (heedChecks && down.has(one)) ? 0 : one.weight,
-      upper: one.upper,
-      lower: one.lower,
-      draining: one.draining !== undefined,
-    }));
+    .map((one): RealServer => {
+      const fails = heedChecks && down.has(one);
+      return {
+        address: one.address,
+        port: one.port,
+        forward,
+        weight: one.draining !== undefined || fails ? 0 : one.weight,
+        upper: one.upper,
+        lower: one.lower,
+        draining: one.draining !== undefined,
+        ...(fails && protocol === "udp" && { withdrawn: true }),
+      };
+    });
   return {
     service: name,
     family,

@@ -25,6 +25,24 @@ Deno.test("virtualServerOf() gives weight 0 to what fails here", () => {
   assert.deepEqual(weights(web, local(["10.244.0.1:80"])), [0, 2, 0]);
 });
 
+Deno.test("virtualServerOf() withdraws what fails behind UDP, whose flows would never leave it, and nothing else", () => {
+  const withdrawn = (one: Service, view: LocalView) =>
+    virtualServerOf(one, view).realServers.map(({ withdrawn }) => withdrawn ?? false);
+  const dns: Service = { ...web, protocol: "udp" };
+  const fails = local(["10.244.0.1:80"]);
+  assert.deepEqual(withdrawn(dns, fails), [true, false, false]);
+  assert.deepEqual(withdrawn({ ...dns, persistent: 300 }, fails), [true, false, false]);
+  assert.deepEqual(withdrawn(web, fails), [false, false, false]);
+  assert.deepEqual(withdrawn({ ...web, protocol: "sctp" }, fails), [false, false, false]);
+  const all = local(["10.244.0.1:80", "10.244.0.2:80"]);
+  assert.deepEqual(withdrawn(dns, all), [false, false, false]);
+  assert.deepEqual(withdrawn({ ...dns, onEmpty: "reject" }, all), [true, true, false]);
+  // A drain ends by itself, and the administrator's own weight 0 means no new flows.
+  const [first, ...rest] = dns.destinations;
+  const draining = { ...dns, destinations: [{ ...first!, draining: { deadline: 9 } }, ...rest] };
+  assert.deepEqual(withdrawn(draining, fails), [false, false, false]);
+});
+
 Deno.test("virtualServerOf() balances as if none failed when all fail, or rejects", () => {
   const all = ["10.244.0.1:80", "10.244.0.2:80"];
   assert.deepEqual(weights(web, local(all)), [3, 2, 0]);

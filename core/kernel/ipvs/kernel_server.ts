@@ -68,7 +68,9 @@ export function forwardOf(forward: Forward, address: string, facts: ForwardFacts
 export function kernelServer(server: VirtualServer, facts: ForwardFacts): KernelServer {
   const all = server.family === 4 ? 32 : 128;
   const dests = new Map<string, KernelDest>();
-  for (const one of server.realServers) dests.set(realServerKey(one), kernelDest(one, facts));
+  for (const one of server.realServers) {
+    if (!one.withdrawn) dests.set(realServerKey(one), kernelDest(one, facts));
+  }
   let flags = server.persistent > 0 ? SVC_F.PERSISTENT : 0;
   if (server.onePacket) flags |= SVC_F.ONEPACKET;
   for (const flag of server.schedulerFlags) {
