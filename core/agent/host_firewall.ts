@@ -1,12 +1,11 @@
 /**
- * The agent's hold on this host's firewall: knet's own table, its rules in foreign chains, ip_forward.
+ * The agent's hold on this host's firewall: knet's own table and its rules in foreign chains.
  *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { Nftables } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
-import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import {
@@ -130,15 +129,4 @@ export class HostFirewall implements Disposable {
   [Symbol.dispose](): void {
     this.nft?.[Symbol.dispose]();
   }
-}
-
-/**
- * Lets the host forward packets.
- *
- * @throws {SystemError} if the sysctl cannot be written.
- */
-export function ensureForwarding(): void {
-  if (readSysctl("net.ipv4.ip_forward")?.trim() === "1") return;
-  writeSysctl("net.ipv4.ip_forward", 1);
-  log.info("Set net.ipv4.ip_forward to 1");
 }
