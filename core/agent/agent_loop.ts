@@ -49,9 +49,13 @@ export async function runLoop(parts: LoopParts): Promise<void> {
     if (news.underlay) underlayDirty = true;
     network.note(news);
   };
-  while (!signal.aborted) {
+  const turn = async () => {
     if (!network.dirty) await events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
-    if (signal.aborted) break;
+    if (signal.aborted) return;
+    if (watchdog !== undefined && monotonicClock() - lastNotify >= watchdog / 3) {
+      lastNotify = monotonicClock();
+      sdNotify("WATCHDOG=1");
+    }
     // Changes come in bursts: what arrives within a few milliseconds is one change.
     await sleep(SETTLE);
     drain();
@@ -65,10 +69,6 @@ export async function runLoop(parts: LoopParts): Promise<void> {
         reclaim(parts.dataDir);
       }
     } else network.services.noteKernel();
-    if (watchdog !== undefined && now - lastNotify >= watchdog / 3) {
-      lastNotify = now;
-      sdNotify("WATCHDOG=1");
-    }
     if (underlayDirty) {
       underlayDirty = false;
       const change = underlay.look();
@@ -81,6 +81,16 @@ export async function runLoop(parts: LoopParts): Promise<void> {
       reconcile("drift");
     } else if (network.firewallDirty) network.reconcileFirewall();
     if (network.services.dirty) network.reconcileServices();
+  };
+  while (!signal.aborted) {
+    try {
+      await turn();
+      network.noteProblems("turn", []);
+    } catch (error) {
+      // The network that is there goes on, and the next turn may do what this one could not.
+      network.noteProblems("turn", [messageOf(error)]);
+      await sleep(TICK);
+    }
   }
 }
 

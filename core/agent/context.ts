@@ -11,7 +11,7 @@ import type { NodeIdentity } from "../cluster/node_identity.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { AgentOptions } from "./agent_options.ts";
-import { gatewayOf } from "../overlay/overlay.ts";
+import { gatewayOf } from "../overlay/own_devices.ts";
 
 /** What backends are told of a host with this lease on this underlay. */
 export function contextOf(

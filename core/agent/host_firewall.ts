@@ -1,5 +1,5 @@
 /**
- * The agent's hold on this host's firewall: knet's own table, its rules in foreign chains, ip_forward.
+ * The agent's hold on this host's firewall: knet's own table and its rules in foreign chains.
  *
  * @module
  */
@@ -7,7 +7,6 @@ import { getLogger } from "@logtape/logtape";
 import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
-import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
 import { familyOf, prefixesOverlap } from "../base/address.ts";
@@ -183,15 +182,4 @@ export class HostFirewall implements Disposable {
   [Symbol.dispose](): void {
     this.nft?.[Symbol.dispose]();
   }
-}
-
-/**
- * Lets the host forward packets.
- *
- * @throws {SystemError} if the sysctl cannot be written.
- */
-export function ensureForwarding(): void {
-  if (readSysctl("net.ipv4.ip_forward")?.trim() === "1") return;
-  writeSysctl("net.ipv4.ip_forward", 1);
-  log.info("Set net.ipv4.ip_forward to 1");
 }

@@ -17,11 +17,12 @@ import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { FirewallDesired } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
-import { ensureForwarding, firewallDesired, HostFirewall } from "./host_firewall.ts";
+import { firewallDesired, HostFirewall } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { AgentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
+import { bothSet, IP_FORWARD, setParameters } from "../kernel/device_parameters.ts";
 import type { Reconciled } from "../overlay/overlay.ts";
 import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
@@ -31,6 +32,9 @@ import { HostServices } from "./host_services.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "agent"]);
+
+/** What may fail while all the rest goes on. */
+type Aside = "parameters" | "devices" | "containers" | "poll" | "turn";
 
 /** This host's overlay, services, firewall, containers and files. */
 export class HostNetwork implements AsyncDisposable {
@@ -49,6 +53,8 @@ export class HostNetwork implements AsyncDisposable {
   #firewallDirty = false;
   #ready = false;
   #problem: string | undefined;
+  /** What went wrong beside the reconcile, by what it was. */
+  readonly #aside = new Map<Aside, readonly string[]>();
   #refusal: KnetError | undefined;
 
   /**
@@ -114,6 +120,7 @@ export class HostNetwork implements AsyncDisposable {
       ...this.#firewall.warnings,
       ...this.services.warnings,
       ...this.overlays.contests,
+      ...[...this.#aside.values()].flat(),
       ...(this.#problem === undefined ? [] : [this.#problem]),
     ];
   }
@@ -135,7 +142,33 @@ export class HostNetwork implements AsyncDisposable {
     this.metrics.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.firewall) this.#firewallDirty = true;
-    if (news.sysctl) ensureForwarding();
+    if (news.sysctl) this.#keepParameters();
+  }
+
+  /** Says what went wrong beside the reconcile: once in the log, and in status for as long as it lasts. */
+  noteProblems(what: Aside, problems: readonly string[]): void {
+    const before = this.#aside.get(what) ?? [];
+    this.#aside.set(what, problems);
+    for (const problem of problems) {
+      if (!before.includes(problem)) log.warn("{problem}", { problem });
+    }
+  }
+
+  /** Does something that may fail while all the rest goes on. */
+  #attempt(what: Aside, act: () => void): void {
+    try {
+      act();
+      this.noteProblems(what, []);
+    } catch (error) {
+      this.noteProblems(what, [messageOf(error)]);
+    }
+  }
+
+  /** Lets the host forward packets, and keeps IPv6 off where it is not wanted. */
+  #keepParameters(): void {
+    const done = bothSet(setParameters([IP_FORWARD]), this.overlays.keepParameters());
+    for (const change of done.changes) log.info("{change}", { change });
+    this.noteProblems("parameters", done.problems);
   }
 
   /** Asks for a reconcile of everything. */
@@ -143,21 +176,14 @@ export class HostNetwork implements AsyncDisposable {
     this.#dirty = true;
   }
 
-  /** What has to be done every second, because no notification tells of it. */
+  /** What has to be done every second, because no notification tells of it. What it cannot do is a problem in status. */
   tick(): void {
-    ensureForwarding();
-    this.#poll();
+    this.#keepParameters();
+    // Kinds of entries that the kernel does not tell of.
+    this.#attempt("poll", () => {
+      if (this.overlays.poll().length > 0) this.#dirty = true;
+    });
     this.services.tick();
-  }
-
-  /** Kinds of entries that the kernel does not tell of. */
-  #poll(): void {
-    try {
-      const changed = this.overlays.poll();
-      if (changed.length > 0) this.#dirty = true;
-    } catch (error) {
-      log.debug("{message}", { message: messageOf(error) });
-    }
   }
 
   /** Says what this host is by one of its leases; takes effect with the next reconcile. */
@@ -245,17 +271,21 @@ export class HostNetwork implements AsyncDisposable {
     if (state === undefined) return;
     const start = monotonicClock();
     let done: Reconciled;
+    this.#keepParameters();
     try {
-      ensureForwarding();
       this.#guardTunnel();
       done = this.overlays.reconcile();
+      this.noteProblems("devices", done.problems);
       this.services.configure(state, this.#addresses);
       this.services.reconcile();
       this.reconcileFirewall();
       const { dataDir, stateDir } = this.#options;
-      const repaired = repairContainers(this.rtnl, { dataDir, state });
+      this.#attempt("containers", () => {
+        const repaired = repairContainers(this.rtnl, { dataDir, state });
+        for (const change of repaired) log.info("{change}", { change });
+      });
       writeNodeState(stateDir, state);
-      for (const change of [...done.changes, ...repaired]) log.info("{change}", { change });
+      for (const change of done.changes) log.info("{change}", { change });
     } catch (error) {
       this.#fail(error);
       return;

@@ -27,6 +27,7 @@ import {
   linksByName,
   makeWire,
   removeHostEnd,
+  setWireParameters,
   type WireEnds,
 } from "./wire.ts";
 
@@ -176,6 +177,7 @@ function again(ends: WireEnds, record: ContainerRecord, wanted: string | undefin
   }
   const host = getLink(rtnl, record.hostIfname);
   if (host !== undefined && farEndIntact(ends.netnsFd, record)) {
+    setWireParameters(ends.netnsFd, record);
     if (host.master === bridge.index && host.up) return result(state, record, "present");
     changeLink(rtnl, host.index, { master: bridge.index, up: true });
   } else {

@@ -10,6 +10,7 @@ import { familyOf, parsePrefix, prefixContains } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import type { NodeState } from "../cluster/node_state.ts";
+import { setParameters } from "../kernel/device_parameters.ts";
 import {
   type AddressPool,
   chooseAddress,
@@ -20,7 +21,15 @@ import {
   writeBook,
 } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
-import { farEndIntact, linksByName, makeWire, needBridge, readdress, setFarMtu } from "./wire.ts";
+import {
+  farEndIntact,
+  linksByName,
+  makeWire,
+  needBridge,
+  portParameters,
+  readdress,
+  setFarMtu,
+} from "./wire.ts";
 
 /** What became of the containers when the subnet changed. */
 export interface RenumberResult {
@@ -169,12 +178,14 @@ function repairOne(
 ): string | undefined {
   const { state } = options;
   if (host === undefined) return remake(rtnl, bridge, record, options);
+  // Looked up in the dump: two files a container are much, where there are many.
+  const set = host.ipv6 === true ? setParameters(portParameters(record)).changes : [];
   const change = {
     ...(host.master === bridge.index ? {} : { master: bridge.index }),
     ...(host.up ? {} : { up: true }),
     ...(host.mtu === state.mtu ? {} : { mtu: state.mtu }),
   };
-  if (Object.keys(change).length === 0) return undefined;
+  if (Object.keys(change).length === 0) return set[0];
   if (change.mtu !== undefined) {
     using namespace = reopen(record) ?? null;
     if (namespace !== null) setFarMtu(namespace.fd, record.ifname, state.mtu);

@@ -25,12 +25,12 @@ import {
 } from "../../ffi/rtnl/link.ts";
 import { addRoute, deleteRoute, listRoutes, type Route } from "../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
-import { readSysctl, writeSysctl } from "../../ffi/sysctl.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import { deriveMac } from "../base/mac.ts";
 import type { NodeState } from "../cluster/node_state.ts";
+import { ipv6Off, type Parameter, setParameters } from "../kernel/device_parameters.ts";
 import type { ContainerRecord } from "./addresses.ts";
 
 /** Name of the veth's end on the host: the same for the same interface of the same namespace. */
@@ -120,8 +120,12 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     if (host === undefined) {
       throw new KnetError(`Cannot use interface "${record.hostIfname}": it vanished`);
     }
-    // A bridge port needs no IPv6 address, and one would be announced on the containers' network.
-    changeLink(rtnl, host.index, { addrGenMode: IN6_ADDR_GEN_MODE_NONE });
+    // A bridge port needs no IPv6 address, and one would be announced on the containers' network. Without a mode it has no part in
+    // IPv6: the MTU is too small, or the kernel has none.
+    if (host.addrGenMode !== undefined) {
+      changeLink(rtnl, host.index, { addrGenMode: IN6_ADDR_GEN_MODE_NONE });
+    }
+    setParameters(portParameters(record));
     changeLink(rtnl, host.index, { master: bridge.index, up: true });
     loWasDown = withNetns(netnsFd, () => equip(record, state));
   } catch (error) {
@@ -129,6 +133,26 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     if (loWasDown) withNetns(netnsFd, () => setLoopback(false));
     throw error;
   }
+}
+
+/** Kernel parameters of a wire's end on the host. */
+export function portParameters({ address, hostIfname }: ContainerRecord): Parameter[] {
+  return familyOf(address) === 4 ? ipv6Off(hostIfname) : [];
+}
+
+/** Sets the kernel parameters of both ends of a wire that is there. */
+export function setWireParameters(netnsFd: number, record: ContainerRecord): void {
+  setParameters(portParameters(record));
+  withNetns(netnsFd, () => setParameters(farParameters(record)));
+}
+
+/** Kernel parameters of a wire's end in the container. */
+function farParameters({ address, ifname }: ContainerRecord): Parameter[] {
+  return familyOf(address) === 4
+    // Another container's router advertisements would give it a default route.
+    ? ipv6Off(ifname)
+    // Duplicate address detection would keep the address unusable for the first seconds.
+    : [{ name: ["net", "ipv6", "conf", ifname, "accept_dad"], value: "0" }];
 }
 
 /** Deletes the host's end, and with it the other one; one that is gone is no error. */
@@ -147,9 +171,8 @@ function equip(record: ContainerRecord, state: NodeState): boolean {
   if (link === undefined) {
     throw new KnetError(`Cannot use interface "${record.ifname}": it vanished`);
   }
-  // Duplicate address detection would keep an IPv6 address unusable for the first seconds.
-  const dad = ["net", "ipv6", "conf", record.ifname, "accept_dad"];
-  if (readSysctl(dad) !== undefined) writeSysctl(dad, 0);
+  // Before it is up. Where /proc/sys cannot be written the container has its address all the same.
+  setParameters(farParameters(record));
   const loWasDown = setLoopback(true, inside);
   try {
     addAddress(inside, {

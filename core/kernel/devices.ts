@@ -23,6 +23,7 @@ import {
 } from "../../ffi/rtnl/link.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
+import { bothSet, type Parameter, type ParametersSet, setParameters } from "./device_parameters.ts";
 
 /** A device as it should be. */
 export interface DeviceSpec {
@@ -35,6 +36,10 @@ export interface DeviceSpec {
   readonly mtu: number;
   /** Addresses with prefix length. */
   readonly addresses: readonly string[];
+  /** Kernel parameters of the device, set before it comes up. */
+  readonly parameters?: readonly Parameter[];
+  /** Whether the device is to have IPv6 addresses of its own making; absent: no. */
+  readonly linkLocal?: boolean;
   /** Addresses in this network that are not in `addresses` are removed; absent: all others are, the device being ours alone. */
   readonly ownNetwork?: string;
   readonly vxlan?: {
@@ -87,9 +92,9 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
     if (wrong !== undefined) return { action: "replace", index: present.index, why: wrong };
     if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
   }
-  const ownAddressesOnly = spec.kind === "vxlan" || spec.kind === "tun";
+  // Absent where the device has no part in IPv6: the kernel has none, or the MTU is too small for it.
   if (
-    ownAddressesOnly && (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
+    !spec.linkLocal && (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
   ) {
     change.addrGenMode = IN6_ADDR_GEN_MODE_NONE;
   }
@@ -146,6 +151,8 @@ export interface EnsuredDevice {
   readonly index: number;
   /** Sentences for the log: empty if all was right. */
   readonly changes: readonly string[];
+  /** What could not be done and is no reason to stop, in sentences. */
+  readonly problems: readonly string[];
   /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
   readonly deferred: boolean;
   /** That outer address. */
@@ -170,32 +177,38 @@ export function ensureDevice(
   let todo = planDevice(spec, links);
   let deferred = false;
   let index: number;
+  const parameters = () => setParameters(spec.parameters ?? []);
+  let set: ParametersSet;
   switch (todo.action) {
     case "keep":
       index = todo.index;
+      set = parameters();
       break;
     case "change":
       index = todo.index;
+      set = parameters();
       if (options.keepOuter && todo.change.vxlan !== undefined) {
         const { vxlan: _, ...rest } = todo.change;
         deferred = true;
         if (Object.keys(rest).length === 0) break;
         todo = { ...todo, change: rest };
       }
-      // The kernel refuses a new MAC address on a device that is up only for some kinds; VXLAN and bridge take it.
-      changeLink(rtnl, index, todo.change);
+      change(rtnl, index, todo.change);
+      // With a larger MTU the device may have a part in IPv6 that it had not before.
+      if (todo.change.mtu !== undefined) set = bothSet(set, parameters());
       changes.push(`changed ${Object.keys(todo.change).join(", ")} of ${spec.name}`);
       break;
     case "replace":
       deleteLink(rtnl, todo.index);
       changes.push(`replaced ${spec.name}: ${todo.why}`);
-      index = createDevice(rtnl, spec);
+      [index, set] = createDevice(rtnl, spec);
       break;
     case "create":
-      index = createDevice(rtnl, spec);
+      [index, set] = createDevice(rtnl, spec);
       changes.push(`created ${spec.name}`);
       break;
   }
+  changes.push(...set.changes);
   const { add, remove } = planAddresses(spec, index, listAddresses(rtnl, { ifindex: index }));
   for (const { family, address, prefixLength } of remove) {
     deleteAddress(rtnl, { family, ifindex: index, address, prefixLength });
@@ -212,10 +225,12 @@ export function ensureDevice(
     changes.push(`added ${prefix} to ${spec.name}`);
   }
   const outer = links.find((link) => link.index === index)?.vxlan?.local;
-  return { index, changes, deferred, ...(outer !== undefined && { outer }) };
+  const { problems } = set;
+  return { index, changes, problems, deferred, ...(outer !== undefined && { outer }) };
 }
 
-function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
+/** Makes a device; its parameters are set before it is up. */
+function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): [number, ParametersSet] {
   if (spec.kind === "tun") {
     throw new KnetError(`Cannot use device "${spec.name}": nobody has made it`);
   }
@@ -224,17 +239,23 @@ function createDevice(rtnl: NetlinkSocket, spec: DeviceSpec): number {
     kind: spec.kind,
     ...(spec.mac !== undefined && { mac: spec.mac }),
     mtu: spec.mtu,
-    // Up at once would give an IPv6 address before the mode is set on kernels that take it only afterwards.
-    ...(spec.vxlan && {
-      vxlan: { ...spec.vxlan, learning: false },
-      addrGenMode: IN6_ADDR_GEN_MODE_NONE,
-    }),
+    // Down until its parameters are set.
+    ...(spec.vxlan && { vxlan: { ...spec.vxlan, learning: false } }),
   });
   const made = getLink(rtnl, spec.name);
   if (made === undefined) throw new KnetError(`Cannot use device "${spec.name}": it vanished`);
+  const set = setParameters(spec.parameters ?? []);
   const rest = planDevice(spec, [made]);
-  if (rest.action === "change") changeLink(rtnl, made.index, rest.change);
-  return made.index;
+  if (rest.action === "change") change(rtnl, made.index, rest.change);
+  return [made.index, set];
+}
+
+/** Changes a device in place. */
+function change(rtnl: NetlinkSocket, index: number, { addrGenMode, ...rest }: LinkChange): void {
+  // First, and alone: the kernel brings a device up before it looks at the mode, and an IPv6 address is there then.
+  if (addrGenMode !== undefined) changeLink(rtnl, index, { addrGenMode });
+  // The kernel refuses a new MAC address on a device that is up only for some kinds; VXLAN and bridge take it.
+  if (Object.keys(rest).length > 0) changeLink(rtnl, index, rest);
 }
 
 /** Deletes a device if it is there. */

@@ -10,10 +10,14 @@ import { getLogger } from "@logtape/logtape";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { listAddresses } from "../../ffi/rtnl/address.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
-import { formatPrefix, nthAddress, parsePrefix } from "../base/address.ts";
-import { deriveMac } from "../base/mac.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import type { Failure } from "../kernel/apply.ts";
+import {
+  forwarding,
+  type Parameter,
+  type ParametersSet,
+  setParameters,
+} from "../kernel/device_parameters.ts";
 import { type DeviceSpec, type EnsuredDevice, ensureDevice } from "../kernel/devices.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
@@ -29,6 +33,7 @@ import {
   type PeerPath,
 } from "./backend/backend.ts";
 import { backendOf } from "./backend/backends.ts";
+import { bridgeSpec, equip } from "./own_devices.ts";
 
 const log = getLogger(["knet", "overlay"]);
 
@@ -38,6 +43,8 @@ export interface Reconciled {
   readonly operations: number;
   /** What was done to devices, in words. */
   readonly changes: readonly string[];
+  /** What could not be done to devices and is no reason to stop, in sentences. */
+  readonly problems: readonly string[];
   readonly failures: readonly Failure[];
 }
 
@@ -55,25 +62,6 @@ export function peerKey(lease: Pick<Lease, "nodeId" | "family">): string {
 /** The family that a key of {@linkcode peerKey} names. */
 export function familyOfKey(key: string): Family {
   return key.endsWith("/6") ? 6 : 4;
-}
-
-/** The bridge's address: the first host address of the subnet. */
-export function gatewayOf(subnet: string): string {
-  return nthAddress(subnet, 1);
-}
-
-/** The bridge that this host's containers hang on. */
-export function bridgeSpec(context: BackendContext, bridge: string): DeviceSpec {
-  const { family, length } = parsePrefix(context.subnet);
-  return {
-    name: bridge,
-    kind: "bridge",
-    // Given at creation: a bridge without one takes the lowest of its ports', and changes with the first container.
-    mac: deriveMac("bridge", context.nodeId, bridge),
-    mtu: context.mtu,
-    addresses: [formatPrefix({ family, address: gatewayOf(context.subnet), length })],
-    ownNetwork: context.config.network,
-  };
 }
 
 /** How an overlay is made. */
@@ -97,6 +85,7 @@ export class Overlay implements AsyncDisposable {
   #backend: Backend | undefined;
   #device = 0;
   #bridgeIndex = 0;
+  #parameters: readonly Parameter[] = [];
   #peers = new Map<string, Peer>();
   /** What was said of a peer, so that it is said once. */
   readonly #warned = new Map<string, string>();
@@ -172,7 +161,7 @@ export class Overlay implements AsyncDisposable {
       this.entries.wishes.add(path.entries, touched);
     }
     this.#companion?.setPeers(this.peers);
-    return { ...this.entries.push(touched), changes: [] };
+    return { ...this.entries.push(touched), changes: [], problems: [] };
   }
 
   /**
@@ -185,10 +174,10 @@ export class Overlay implements AsyncDisposable {
     const context = this.#context;
     const backend = this.#backend;
     if (context === undefined || backend === undefined) {
-      return { operations: 0, changes: [], failures: [] };
+      return { operations: 0, changes: [], problems: [], failures: [] };
     }
     const changes: string[] = [];
-    const spec = backend.device(context);
+    const spec = equip(backend.device(context), context.family);
     changes.push(...this.#accompany(backend, context, spec));
     // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
     // drop what comes from one that they do not know yet.
@@ -196,9 +185,18 @@ export class Overlay implements AsyncDisposable {
     const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true, links });
     changes.push(...ensured?.changes ?? []);
     const device = ensured?.index ?? 0;
-    const bridge = ensureDevice(this.#rtnl, bridgeSpec(context, this.#bridge), { links });
+    const wantedBridge = bridgeSpec(context, this.#bridge);
+    const bridge = ensureDevice(this.#rtnl, wantedBridge, { links });
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
+    // What enters by the underlay is for containers, too: it comes from peers on the link, or is an answer from outside.
+    const underlay = context.family === 4 ? forwarding(context.underlay.name) : [];
+    this.#parameters = [
+      ...underlay,
+      ...[spec, wantedBridge].flatMap((one) => one?.parameters ?? []),
+    ];
+    const set = setParameters(underlay);
+    changes.push(...set.changes);
     if (device !== this.#device) {
       this.#device = device;
       this.#rebuild();
@@ -213,7 +211,16 @@ export class Overlay implements AsyncDisposable {
     for (const name of removeStaleDevices(this.#rtnl, spec?.name, links)) {
       changes.push(`removed ${name}, which another backend left`);
     }
-    return { ...result, changes };
+    return {
+      ...result,
+      changes,
+      problems: [...set.problems, ...bridge.problems, ...ensured?.problems ?? []],
+    };
+  }
+
+  /** Sets kernel parameters of the devices again that somebody changed: no notification tells of most. */
+  keepParameters(): ParametersSet {
+    return setParameters(this.#parameters);
   }
 
   /** Whether an outer address that a device still has is one of this host's. */

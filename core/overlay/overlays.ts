@@ -6,6 +6,7 @@
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
+import { bothSet, type ParametersSet } from "../kernel/device_parameters.ts";
 import type { EntryCount } from "../kernel/entries.ts";
 import type { Wish } from "../kernel/kind.ts";
 import type { BackendContext, Companion } from "./backend/backend.ts";
@@ -128,6 +129,12 @@ export class Overlays implements AsyncDisposable {
     return together(this.all.map((overlay) => overlay.reconcile()));
   }
 
+  /** Sets kernel parameters of the devices again that somebody changed: no notification tells of most. */
+  keepParameters(): ParametersSet {
+    const none: ParametersSet = { changes: [], problems: [] };
+    return this.all.map((overlay) => overlay.keepParameters()).reduce(bothSet, none);
+  }
+
   /** Whether a notification contradicts what knet believes of peers' entries; never one of what it did itself. */
   contradicts(event: RtnlEvent): boolean {
     return this.all.some(({ entries }) => entries.contradicts(event));
@@ -153,6 +160,7 @@ function together(done: readonly Reconciled[]): Reconciled {
   return {
     operations: done.reduce((sum, { operations }) => sum + operations, 0),
     changes: done.flatMap(({ changes }) => changes),
+    problems: done.flatMap(({ problems }) => problems),
     failures: done.flatMap(({ failures }) => failures),
   };
 }

@@ -14,6 +14,7 @@ export const IFLA_MTU = 4;
 export const IFLA_LINK = 5;
 export const IFLA_MASTER = 10;
 export const IFLA_LINKINFO = 18;
+export const IFLA_IFALIAS = 20;
 export const IFLA_AF_SPEC = 26;
 export const IFLA_NET_NS_FD = 28;
 export const IFLA_EXT_MASK = 29;
@@ -35,7 +36,10 @@ export const IFLA_VXLAN_COLLECT_METADATA = 25;
 /** Inside IFLA_INFO_DATA of a veth pair (linux/veth.h). */
 export const VETH_INFO_PEER = 1;
 
-/** Inside AF_INET6 inside IFLA_AF_SPEC. */
+// Inside AF_INET6 inside IFLA_AF_SPEC.
+export const IFLA_INET6_CONF = 2;
 export const IFLA_INET6_ADDR_GEN_MODE = 8;
+/** Place in IFLA_INET6_CONF, an array of 32-bit numbers (linux/ipv6.h). */
+export const DEVCONF_DISABLE_IPV6 = 26;
 /** No IPv6 link-local address is made. */
 export const IN6_ADDR_GEN_MODE_NONE = 1;

@@ -6,11 +6,14 @@
 import { formatAddress, formatMac } from "../ip.ts";
 import { IFF_LOWER_UP, IFF_UP } from "../linux/if.ts";
 import {
+  DEVCONF_DISABLE_IPV6,
   IFINFOMSG,
   IFLA_ADDRESS,
   IFLA_AF_SPEC,
+  IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INET6_ADDR_GEN_MODE,
+  IFLA_INET6_CONF,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
   IFLA_LINK,
@@ -34,6 +37,8 @@ import { AF_INET6 } from "../linux/socket.ts";
 import type { Mutable } from "../mutable.ts";
 import type { Batch } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
+
+const encoder = new TextEncoder();
 
 /** What makes a link a VXLAN device. */
 export interface VxlanInfo {
@@ -77,6 +82,10 @@ export interface Link {
   readonly linkNetns?: number;
   /** IN6_ADDR_GEN_MODE_ number. */
   readonly addrGenMode?: number;
+  /** Whether IPv6 is on; absent where it cannot be: the kernel has none, or the MTU is too small for it. */
+  readonly ipv6?: boolean;
+  /** A note that goes with the device (`ip link set DEV alias TEXT`). */
+  readonly alias?: string;
   /** Present if `kind` is `vxlan`. */
   readonly vxlan?: VxlanInfo;
 }
@@ -127,6 +136,8 @@ export interface LinkChange {
   readonly netns?: number;
   /** IN6_ADDR_GEN_MODE_ number. */
   readonly addrGenMode?: number;
+  /** A note that goes with the device, at most 255 bytes; empty for none. */
+  readonly alias?: string;
   /** What the kernel changes of a VXLAN device in place. */
   readonly vxlan?: { readonly local?: string; readonly link?: number };
 }
@@ -143,13 +154,15 @@ export function linkHeader(batch: Batch, index: number, flags: number, change: n
 
 function common(
   batch: Batch,
-  link: Pick<LinkChange, "name" | "mac" | "mtu" | "master" | "netns" | "addrGenMode">,
+  link: Pick<LinkChange, "name" | "mac" | "mtu" | "master" | "netns" | "addrGenMode" | "alias">,
 ): void {
   if (link.name !== undefined) batch.attrString(IFLA_IFNAME, link.name);
   if (link.mac !== undefined) batch.attrMac(IFLA_ADDRESS, link.mac);
   if (link.mtu !== undefined) batch.attrU32(IFLA_MTU, link.mtu);
   if (link.master !== undefined) batch.attrU32(IFLA_MASTER, link.master);
   if (link.netns !== undefined) batch.attrU32(IFLA_NET_NS_FD, link.netns);
+  // Without a closing zero: the kernel keeps all bytes, and none of them means none.
+  if (link.alias !== undefined) batch.attrBytes(IFLA_IFALIAS, encoder.encode(link.alias));
   if (link.addrGenMode !== undefined) {
     const families = batch.beginNest(IFLA_AF_SPEC | NLA_F_NESTED);
     const inet6 = batch.beginNest(AF_INET6 | NLA_F_NESTED);
@@ -245,10 +258,15 @@ export function decodeLink(message: MessageView): Link | undefined {
   if (below !== undefined) link.link = below;
   const netns = a.u32(IFLA_LINK_NETNSID);
   if (netns !== undefined) link.linkNetns = netns;
-  const mode = a.nested(IFLA_AF_SPEC, inner)?.nested(AF_INET6, innermost)?.u8(
-    IFLA_INET6_ADDR_GEN_MODE,
-  );
-  if (mode !== undefined) link.addrGenMode = mode;
+  const alias = a.string(IFLA_IFALIAS);
+  if (alias !== undefined) link.alias = alias;
+  const inet6 = a.nested(IFLA_AF_SPEC, inner)?.nested(AF_INET6, innermost);
+  if (inet6 !== undefined) {
+    const mode = inet6.u8(IFLA_INET6_ADDR_GEN_MODE);
+    if (mode !== undefined) link.addrGenMode = mode;
+    const off = inet6.at(IFLA_INET6_CONF, 4 * (DEVCONF_DISABLE_IPV6 + 1));
+    if (off >= 0) link.ipv6 = view.getInt32(off + 4 * DEVCONF_DISABLE_IPV6, true) === 0;
+  }
   const info = a.nested(IFLA_LINKINFO, inner);
   const kind = info?.string(IFLA_INFO_KIND);
   if (kind !== undefined) link.kind = kind;

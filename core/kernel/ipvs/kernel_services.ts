@@ -17,6 +17,7 @@ import { familyOf } from "../../base/address.ts";
 import { KnetError } from "../../base/error.ts";
 import type { Endpoint, ServiceSets } from "../firewall/firewall.ts";
 import { bootId } from "../../cluster/node_identity.ts";
+import type { ParametersSet } from "../device_parameters.ts";
 import { applyServices } from "./apply_servers.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
 import { type KernelServer, kernelServer } from "./kernel_server.ts";
@@ -155,7 +156,9 @@ export class KernelServices implements Disposable {
     this.#known = false;
     const wanted = this.#want(desired, host, mirror, { known, deep }, problems);
     const servers = desired.virtualServers.filter((one) => wanted.has(this.#kernel(one).key));
-    changes.push(...this.#setSysctls(servers, host));
+    const sysctls = this.#setSysctls(servers, host);
+    changes.push(...sysctls.changes);
+    problems.push(...sysctls.problems);
 
     const operations = planServices(wanted, mirror.servers);
     this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
@@ -398,7 +401,7 @@ export class KernelServices implements Disposable {
     this.#masquerade.dirty = false;
   }
 
-  #setSysctls(servers: readonly VirtualServer[], host: ServiceHost): string[] {
+  #setSysctls(servers: readonly VirtualServer[], host: ServiceHost): ParametersSet {
     return this.#sysctls.ensure(wantedSysctls({
       release: readSysctl("kernel.osrelease") ?? "",
       strictArp: this.#options.strictArp === true,

@@ -4,8 +4,8 @@
  * @module
  */
 import type { RecordKeeper } from "./owned_servers.ts";
+import { type ParametersSet, setParameters } from "../device_parameters.ts";
 import {
-  ensureSysctls,
   restoreSysctls,
   type SysctlRow,
   sysctlRows,
@@ -21,26 +21,33 @@ export class SysctlKeeper {
   readonly #record: RecordKeeper;
   #wanted: readonly SysctlWanted[] = [];
   #right = false;
+  /** What cannot be set. While there is such a thing, nothing is looked at: each look would find it. */
+  #problems: readonly string[] = [];
   #looks = 0;
 
   constructor(record: RecordKeeper) {
     this.#record = record;
   }
 
-  /** @returns what was done, in words. */
-  ensure(wanted: readonly SysctlWanted[]): string[] {
-    if (this.#right && JSON.stringify(wanted) === JSON.stringify(this.#wanted)) return [];
+  /** What could not be set is a problem and no reason to stop: services work without most of them. */
+  ensure(wanted: readonly SysctlWanted[]): ParametersSet {
+    if (this.#right && JSON.stringify(wanted) === JSON.stringify(this.#wanted)) {
+      return { changes: [], problems: this.#problems };
+    }
     this.#wanted = wanted;
     const before = new Map(this.#record.record.sysctls);
-    const changes = ensureSysctls(wanted, before);
+    const { changes, problems } = setParameters(wanted, before);
     this.#record.save({ sysctls: before });
     this.#right = true;
-    return changes;
+    this.#problems = problems;
+    return { changes, problems };
   }
 
   /** Whether all is as it should be; looked at every tenth time only. */
   isRight(): boolean {
-    if (++this.#looks % LOOKS === 0) this.#right &&= sysctlsRight(this.#wanted);
+    if (++this.#looks % LOOKS === 0 && this.#problems.length === 0) {
+      this.#right &&= sysctlsRight(this.#wanted);
+    }
     return this.#right;
   }
 

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readSysctl, writeSysctl } from "../../../ffi/sysctl.ts";
+import { readSysctl } from "../../../ffi/sysctl.ts";
+import { setParameters } from "../device_parameters.ts";
 
 /** A parameter as it should be. */
 export interface SysctlWanted {
@@ -114,27 +115,18 @@ export function sysctlsRight(wanted: readonly SysctlWanted[]): boolean {
 /**
  * Sets parameters that differ, in the network namespace that the thread is in.
  *
- * @param before values from before knet changed them; grows.
  * @returns what was done, in words.
+ * @throws {Error} if one cannot be set.
  */
 export function ensureSysctls(
   wanted: readonly Pick<SysctlWanted, "name" | "value">[],
-  before: Map<string, string> = new Map(),
 ): string[] {
-  const changes: string[] = [];
-  for (const { name, value } of wanted) {
-    const current = readSysctl(name);
-    if (current === undefined || current === value) continue;
-    if (!before.has(name)) before.set(name, current);
-    writeSysctl(name, value);
-    changes.push(`set ${name} to ${value}`);
-  }
-  return changes;
+  const { changes, problems } = setParameters(wanted);
+  if (problems.length > 0) throw new Error(problems.join("; "));
+  return [...changes];
 }
 
-/** Gives parameters their values back. */
+/** Gives parameters their values back, as far as they can be written. */
 export function restoreSysctls(before: ReadonlyMap<string, string>): void {
-  for (const [name, value] of before) {
-    if (readSysctl(name) !== undefined) writeSysctl(name, value);
-  }
+  setParameters([...before].map(([name, value]) => ({ name, value })));
 }
