@@ -126,13 +126,16 @@ export function serviceRules(family: Family): string[] {
 
 /**
  * What comes through a tunnel was balanced already, by the host that sent it: it is for a server on this host itself. Left as it is,
- * this host would balance it once more, and send it on.
+ * this host would balance it once more, and send it on. Of the virtual IP's other ports nothing is handed over: whoever can send a
+ * tunnelled packet would reach those of the host by them.
  *
  * @param address this host's own.
  */
 export function tunnelRules(address: string): string[] {
   const word = familyWord(familyOf(address));
-  return [`iifname "tunl0" ${word} daddr @${VIPS} counter dnat to ${address}`];
+  return [
+    `iifname "tunl0" ${word} daddr . meta l4proto . th dport @${OPEN} counter dnat to ${address}`,
+  ];
 }
 
 /** ICMP that a virtual IP takes: echo, and errors about connections of services. */
@@ -169,16 +172,20 @@ export function refusals(family: Family, services: boolean, network: string | un
     chains.push(chain("svc-input", "filter hook input priority -290", [
       `${word} daddr @${VIPS} jump svc-only`,
     ]));
+    // What begins a connection is no answer, although conntrack takes it for one if somebody forged the question.
     chains.unshift(`chain svc-only {
 ${word} daddr . meta l4proto . th dport @${OPEN} return
 ${ICMP[family]} return
+tcp flags & (syn | ack) == syn jump svc-nobody
 ct direction reply return
-${REFUSE[family].join("\n")}
+goto svc-nobody
 }`);
+  }
+  if (services || network !== undefined) {
+    chains.unshift(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
   }
   if (network !== undefined) {
     const unassigned = `${word} daddr ${network}` + (services ? ` ${word} daddr != @${VIPS}` : "");
-    chains.push(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
     for (const hook of ["forward", "output"]) {
       chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [
         `${unassigned} jump svc-nobody`,

@@ -62,6 +62,13 @@ Deno.test("firewallRules() refuses what no service is at, and addresses that no 
   assert.doesNotMatch(firewallRules({ ...none, serviceNetwork: undefined }), /svc-/);
 });
 
+Deno.test("firewallRules() refuses what begins a connection before it passes what answers one", () => {
+  const text = firewallRules(firewall([service("10.96.0.1")]));
+  const [, rules = ""] =
+    /chain svc-only \{([^}]*)\}[^}]*\}/.exec(text.replace(/type \{[^}]*\}/g, "")) ?? [];
+  assert.match(rules, /syn jump svc-nobody\nct direction reply return\ngoto svc-nobody/);
+});
+
 Deno.test("firewallRules() has as many rules for a thousand services as for one", () => {
   const rules = (count: number) => {
     const services = Array.from({ length: count }, (_, n) => service(`10.96.${n >> 8}.${n & 255}`));
@@ -72,8 +79,9 @@ Deno.test("firewallRules() has as many rules for a thousand services as for one"
   assert.equal(rules(1000), rules(1));
 });
 
-Deno.test("firewallRules() hands what came through a tunnel to this host itself", () => {
-  const rule = 'iifname "tunl0" ip daddr @svc-vips counter dnat to 192.168.2.1';
+Deno.test("firewallRules() hands what came through a tunnel for a service to this host itself", () => {
+  const rule =
+    'iifname "tunl0" ip daddr . meta l4proto . th dport @svc-open counter dnat to 192.168.2.1';
   assert.ok(firewallRules(firewall([service("10.96.0.1")])).includes(rule));
   assert.ok(!firewallRules({ ...firewall([]), services: undefined }).includes("tunl0"));
 });
