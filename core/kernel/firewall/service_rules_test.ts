@@ -99,6 +99,41 @@ Deno.test("serviceDelta() names what differs and nothing else, and lets nothing 
   assert.throws(() => serviceDelta(new Map(), new Map([["svc-vips", ["1.2.3.4 } ; flush"]]]), 4));
 });
 
+Deno.test("firewallRules() refuses at virtual IPs of the other family, too, and heals that table", () => {
+  const six = { ...service("fd00:96::1"), masquerade: "auto" } as const;
+  const desired = firewall([service("10.96.0.1"), six]);
+  const text = firewallRules(desired);
+  assert.match(
+    text,
+    /table ip6 knet \{\nset svc-other-vips \{\ntype ipv6_addr\nelements = \{ fd00:96::1 \}/,
+  );
+  assert.match(text, /elements = \{ fd00:96::1 \. 6 \. 80 \}/);
+  assert.match(text, /ip6 daddr @svc-other-vips jump svc-only/);
+  assert.doesNotMatch(firewallRules(firewall([service("10.96.0.1")])), /ip6/);
+  const reason = whyNoLab();
+  if (reason !== undefined) return skip("the table of the other family", reason);
+  using namespace = newNetns();
+  withNetns(namespace.fd, () => {
+    using nft = new Nftables();
+    const without = firewall([service("10.96.0.1")]);
+    applyFirewall(nft, without);
+    assert.match(checkFirewall(nft, desired) ?? "", /should have other rules/);
+    applyFirewall(nft, desired);
+    assert.equal(checkFirewall(nft, desired), undefined);
+    const more = firewall([service("10.96.0.1"), six, { ...six, port: 81 }]);
+    changeServiceSets(nft, desired.services, more.services, 4);
+    assert.equal(checkFirewall(nft, more), undefined);
+    nft.run("flush chain ip6 knet svc-only");
+    assert.match(checkFirewall(nft, more) ?? "", /rules were changed/);
+    nft.run("delete table ip6 knet");
+    assert.match(checkFirewall(nft, more) ?? "", /is gone/);
+    applyFirewall(nft, more);
+    assert.equal(checkFirewall(nft, more), undefined);
+    applyFirewall(nft, without);
+    assert.doesNotMatch(nft.run("list tables"), /ip6/);
+  });
+});
+
 Deno.test("changeServiceSets() changes the kernel's sets, and checkFirewall() sees every difference", () => {
   const reason = whyNoLab();
   if (reason !== undefined) return skip("changeServiceSets()", reason);
