@@ -27,7 +27,13 @@ import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
-export { type Endpoint, type ServiceSets, serviceSets } from "./service_rules.ts";
+export {
+  type Endpoint,
+  isOpenSet,
+  type ServiceSets,
+  serviceSets,
+  withoutEndpoints,
+} from "./service_rules.ts";
 
 /**
  * The table as the kernel listed it right after it was written. Comparing with that, rather than with

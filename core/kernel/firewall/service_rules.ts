@@ -86,16 +86,29 @@ export function serviceSets(
   return sets;
 }
 
+/** Whether a set tells what virtual IPs answer. */
+export const isOpenSet = (name: string): boolean => name === OPEN || name === OTHER_OPEN;
+
+/** The sets with some endpoints not answered: the kernel has no virtual server there, and what listens on the host would answer. */
+export function withoutEndpoints(sets: ServiceSets, closed: readonly Endpoint[]): ServiceSets {
+  if (closed.length === 0) return sets;
+  const gone = new Set(closed.map(endpointText));
+  return new Map(
+    [...sets].map(([name, list]) =>
+      [name, isOpenSet(name) ? list.filter((element) => !gone.has(element)) : list] as const
+    ),
+  );
+}
+
 /** As nftables lists it, in numbers. */
 const endpointText = ({ address, protocol, port }: Endpoint) =>
   `${address} . ${L4[protocol]} . ${port}`;
 
 function setText(name: string, sets: ServiceSets, family: Family): string {
   const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-  const open = name === OPEN || name === OTHER_OPEN;
   const type = name === VIPS || name === OTHER_VIPS
     ? TYPES[family]
-    : `${TYPES[family]} . ${open ? "inet_proto . " : ""}inet_service`;
+    : `${TYPES[family]} . ${isOpenSet(name) ? "inet_proto . " : ""}inet_service`;
   const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
   return `set ${name} {\ntype ${type}\n${list}}`;
 }
