@@ -21,13 +21,19 @@ import {
   usablePeers,
 } from "./rules.ts";
 import { familyWord } from "./rules.ts";
-import { serviceDelta, type ServiceSets } from "./service_rules.ts";
+import { familyOfSet, hasOtherVips, serviceDelta, type ServiceSets } from "./service_rules.ts";
 import { isMissing, listRuleset, runCommands } from "./ruleset.ts";
 import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
-export { type Endpoint, type ServiceSets, serviceSets } from "./service_rules.ts";
+export {
+  type Endpoint,
+  isOpenSet,
+  type ServiceSets,
+  serviceSets,
+  withoutEndpoints,
+} from "./service_rules.ts";
 
 /**
  * The table as the kernel listed it right after it was written. Comparing with that, rather than with
@@ -45,6 +51,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     rest.iface ?? null,
     peersOnly === undefined ? null : { ...peersOnly, peers: null },
     services !== undefined,
+    hasOtherVips(services),
     rest.serviceNetwork ?? null,
   ]);
 
@@ -65,8 +72,12 @@ export function applyFirewall(nft: Nftables, desired: FirewallDesired): string |
     without = "The tunnel's guard keeps out neither users of this host nor forged addresses from " +
       `other bridges than ${desired.bridge}: ${error.message}`;
   }
-  const rules = listRules(nft, familyOf(desired.network)) ?? "";
-  written.set(nft, { key: keyOf(desired), rules });
+  const other = familyOf(desired.network) === 4 ? 6 : 4;
+  // A kernel without rules of that family has no table of it, and could not be told to delete one.
+  if (!hasOtherVips(desired.services) && listRules(nft, other) !== undefined) {
+    nft.run(removalRules(other).join("\n"));
+  }
+  written.set(nft, { key: keyOf(desired), rules: listOwn(nft, desired) ?? "" });
   return without;
 }
 
@@ -80,7 +91,7 @@ export function guardFirst(nft: Nftables, desired: FirewallDesired): void {
   if (peersOnly === undefined) return;
   const before = written.get(nft);
   const stands = before !== undefined && before.key === keyOf(desired) &&
-    listRules(nft, familyOf(desired.network)) === before.rules;
+    listOwn(nft, desired) === before.rules;
   if (stands) return;
   try {
     nft.run(guardRules(desired));
@@ -102,7 +113,7 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   if (before === undefined) return "this process has not written its nftables table yet";
   if (before.key !== keyOf(desired)) return "its nftables table should have other rules";
   const family = familyOf(desired.network);
-  const rules = listRules(nft, family);
+  const rules = listOwn(nft, desired);
   if ((rules ?? "") !== before.rules) {
     return rules === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
@@ -111,7 +122,8 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
     wanted.set(PEER_SET, usablePeers(desired.peersOnly.peers, family));
   }
   for (const [name, elements] of wanted) {
-    const difference = setDifference(name, new Set(elements), listElements(nft, family, name));
+    const present = listElements(nft, familyOfSet(name, family), name);
+    const difference = setDifference(name, new Set(elements), present);
     if (difference !== undefined) return difference;
   }
   return undefined;
@@ -176,6 +188,15 @@ export function removeFirewall(nft: Nftables): void {
     if (listRules(nft, family) !== undefined) nft.run(removalRules(family).join("\n"));
   }
   written.delete(nft);
+}
+
+/** Knet's table, and that of the other family where there are virtual IPs of it. */
+function listOwn(nft: Nftables, { network, services }: FirewallDesired): string | undefined {
+  const family = familyOf(network);
+  const rules = listRules(nft, family);
+  if (rules === undefined || !hasOtherVips(services)) return rules;
+  const other = listRules(nft, family === 4 ? 6 : 4);
+  return other === undefined ? undefined : rules + other;
 }
 
 /** The table without the elements of its sets; undefined if there is none. */

@@ -6,6 +6,8 @@
 import { familyOf, parsePrefix } from "../../base/address.ts";
 import type { Family } from "../../cluster/lease.ts";
 import {
+  otherTable,
+  REFUSAL_SETS,
   refusals,
   serviceObjects,
   serviceRules,
@@ -78,7 +80,8 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   }
   const { serviceNetwork } = desired;
   if (serviceNetwork !== undefined) checkPrefix(serviceNetwork);
-  chains.push(...refusals(family, services !== undefined, serviceNetwork));
+  const sets = services === undefined ? undefined : REFUSAL_SETS;
+  chains.push(...refusals(family, sets, serviceNetwork));
   if (desired.ipMasq) {
     out.push(
       `${word} saddr ${network} ${word} daddr ${network} return`,
@@ -89,6 +92,8 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   }
   if (out.length > 0) chains.push(chain("nat-out", "nat hook postrouting priority 100", out));
   if (chains.length > 0) lines.push(`table ${word} ${TABLE} {\n${chains.join("\n")}\n}`);
+  const other = services && otherTable(services, family);
+  if (other !== undefined) lines.push(...removalRules(family === 4 ? 6 : 4), other);
   return lines.join("\n") + "\n";
 }
 

@@ -33,6 +33,8 @@ const VIPS = "svc-vips";
 /** What a virtual IP answers: address, protocol and port of each service. */
 const OPEN = "svc-open";
 const CHAIN = "svc-masquerade";
+/** The same of virtual IPs of the other family, in a table of that family. */
+const OTHER_VIPS = "svc-other-vips", OTHER_OPEN = "svc-other-open";
 const TYPES: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 const L4: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
@@ -43,12 +45,21 @@ const NAMES = [
   OPEN,
   ...PROTOCOLS.flatMap((one) => [setName("always", one), setName("auto", one)]),
 ];
+const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN];
+
+const otherOf = (family: Family): Family => family === 4 ? 6 : 4;
+
+/** The family of the table that a set is in, in a cluster of a family. */
+export function familyOfSet(name: string, family: Family): Family {
+  return OTHER_NAMES.includes(name) ? otherOf(family) : family;
+}
 
 /** Address, protocol and port that something answers at. */
 export type Endpoint = Pick<MasqueradedService, "family" | "address" | "protocol" | "port">;
 
 /**
- * Sorts services of one family into the sets. With direct routing and tunnels the source has to stay what it is.
+ * Sorts services into the sets of a cluster of one family. With direct routing and tunnels the source has to stay what it is; nothing
+ * of the other family is masqueraded.
  *
  * @param others What else answers at a virtual IP: virtual servers that are not knet's.
  */
@@ -58,38 +69,74 @@ export function serviceSets(
   others: Iterable<Endpoint> = [],
 ): ServiceSets {
   const open = new Set<string>();
-  const sets = new Map<string, string[]>(NAMES.map((name) => [name, []]));
+  const sets = new Map<string, string[]>([...NAMES, ...OTHER_NAMES].map((name) => [name, []]));
   const vips = new Set<string>();
   for (const service of services) {
-    if (service.family !== family) continue;
     vips.add(service.address);
     open.add(endpointText(service));
+    if (service.family !== family) continue;
     const { masquerade, protocol } = service;
     if (masquerade === "never" || isDirect(service)) continue;
     sets.get(setName(masquerade, protocol))!.push(`${service.address} . ${service.port}`);
   }
   for (const one of others) if (vips.has(one.address)) open.add(endpointText(one));
-  sets.get(VIPS)!.push(...vips);
-  sets.get(OPEN)!.push(...open);
+  const own = (element: string) => familyOf(element) === family;
+  for (const vip of vips) sets.get(own(vip) ? VIPS : OTHER_VIPS)!.push(vip);
+  for (const one of open) sets.get(own(one) ? OPEN : OTHER_OPEN)!.push(one);
   return sets;
+}
+
+/** Whether a set tells what virtual IPs answer. */
+export const isOpenSet = (name: string): boolean => name === OPEN || name === OTHER_OPEN;
+
+/** The sets with some endpoints not answered: the kernel has no virtual server there, and what listens on the host would answer. */
+export function withoutEndpoints(sets: ServiceSets, closed: readonly Endpoint[]): ServiceSets {
+  if (closed.length === 0) return sets;
+  const gone = new Set(closed.map(endpointText));
+  return new Map(
+    [...sets].map(([name, list]) =>
+      [name, isOpenSet(name) ? list.filter((element) => !gone.has(element)) : list] as const
+    ),
+  );
 }
 
 /** As nftables lists it, in numbers. */
 const endpointText = ({ address, protocol, port }: Endpoint) =>
   `${address} . ${L4[protocol]} . ${port}`;
 
+function setText(name: string, sets: ServiceSets, family: Family): string {
+  const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
+  const type = name === VIPS || name === OTHER_VIPS
+    ? TYPES[family]
+    : `${TYPES[family]} . ${isOpenSet(name) ? "inet_proto . " : ""}inet_service`;
+  const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
+  return `set ${name} {\ntype ${type}\n${list}}`;
+}
+
+/** Whether there are virtual IPs of the other family, and so a table of it. */
+export function hasOtherVips(sets: ServiceSets | undefined): boolean {
+  return (sets?.get(OTHER_VIPS)?.length ?? 0) > 0;
+}
+
+/** The table that refuses at virtual IPs of the other family what no service is at; undefined if there are none. */
+export function otherTable(sets: ServiceSets, family: Family): string | undefined {
+  if (!hasOtherVips(sets)) return undefined;
+  const other = otherOf(family);
+  const objects = [
+    ...OTHER_NAMES.map((name) => setText(name, sets, other)),
+    ...refusals(other, { vips: OTHER_VIPS, open: OTHER_OPEN }, undefined),
+  ];
+  return `table ${familyWord(other)} ${TABLE} {\n${objects.join("\n")}\n}`;
+}
+
+/** Names of the sets that tell what virtual IPs answer. */
+export const REFUSAL_SETS = { vips: VIPS, open: OPEN };
+
 /** Sets and the chain that the rules jump to, as part of a table. */
 export function serviceObjects(sets: ServiceSets, network: string, subnet: string): string[] {
   const family = familyOf(network);
   const word = familyWord(family);
-  const objects = NAMES.map((name) => {
-    const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-    const type = name === VIPS
-      ? TYPES[family]
-      : `${TYPES[family]} . ${name === OPEN ? "inet_proto . " : ""}inet_service`;
-    const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
-    return `set ${name} {\ntype ${type}\n${list}}`;
-  });
+  const objects = NAMES.map((name) => setText(name, sets, family));
   const masquerade = "counter masquerade fully-random";
   const rules = [
     // The host itself: its source may be the virtual IP, which is local everywhere.
@@ -126,13 +173,16 @@ export function serviceRules(family: Family): string[] {
 
 /**
  * What comes through a tunnel was balanced already, by the host that sent it: it is for a server on this host itself. Left as it is,
- * this host would balance it once more, and send it on.
+ * this host would balance it once more, and send it on. Of the virtual IP's other ports nothing is handed over: whoever can send a
+ * tunnelled packet would reach those of the host by them.
  *
  * @param address this host's own.
  */
 export function tunnelRules(address: string): string[] {
   const word = familyWord(familyOf(address));
-  return [`iifname "tunl0" ${word} daddr @${VIPS} counter dnat to ${address}`];
+  return [
+    `iifname "tunl0" ${word} daddr . meta l4proto . th dport @${OPEN} counter dnat to ${address}`,
+  ];
 }
 
 /** ICMP that a virtual IP takes: echo, and errors about connections of services. */
@@ -158,27 +208,36 @@ const REFUSE: Record<Family, readonly string[]> = {
  * A virtual IP is an address of this host: whatever listens on all of the host's addresses would answer at it, past the rules that
  * the administrator made for the others. And an address of the service network that no service has would be sent to the default route.
  *
- * @param services Whether the sets of services are there.
+ * @param sets Names of the sets of services; undefined if there are none.
  * @param network The service network; undefined leaves its unassigned addresses alone.
  */
-export function refusals(family: Family, services: boolean, network: string | undefined): string[] {
+export function refusals(
+  family: Family,
+  sets: typeof REFUSAL_SETS | undefined,
+  network: string | undefined,
+): string[] {
   const word = familyWord(family);
   const chains: string[] = [];
-  if (services) {
+  if (sets !== undefined) {
     // IPVS sits at priority 98 of this hook; what is not for a service does not come so far.
     chains.push(chain("svc-input", "filter hook input priority -290", [
-      `${word} daddr @${VIPS} jump svc-only`,
+      `${word} daddr @${sets.vips} jump svc-only`,
     ]));
+    // What begins a connection is no answer, although conntrack takes it for one if somebody forged the question.
     chains.unshift(`chain svc-only {
-${word} daddr . meta l4proto . th dport @${OPEN} return
+${word} daddr . meta l4proto . th dport @${sets.open} return
 ${ICMP[family]} return
+tcp flags & (syn | ack) == syn jump svc-nobody
 ct direction reply return
-${REFUSE[family].join("\n")}
+goto svc-nobody
 }`);
   }
+  if (sets !== undefined || network !== undefined) {
+    chains.unshift(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
+  }
   if (network !== undefined) {
-    const unassigned = `${word} daddr ${network}` + (services ? ` ${word} daddr != @${VIPS}` : "");
-    chains.push(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
+    const unassigned = `${word} daddr ${network}` +
+      (sets === undefined ? "" : ` ${word} daddr != @${sets.vips}`);
     for (const hook of ["forward", "output"]) {
       chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [
         `${unassigned} jump svc-nobody`,
@@ -191,13 +250,14 @@ ${REFUSE[family].join("\n")}
 /** The commands that bring the sets from one state to another and touch nothing else. */
 export function serviceDelta(before: ServiceSets, after: ServiceSets, family: Family): string {
   const lines: string[] = [];
-  const path = `${familyWord(family)} ${TABLE}`;
-  for (const name of NAMES) {
+  for (const name of [...NAMES, ...OTHER_NAMES]) {
+    const its = familyOfSet(name, family);
+    const path = `${familyWord(its)} ${TABLE}`;
     const old = new Set(before.get(name));
     const now = new Set(after.get(name));
     const leaving = [...old].filter((element) => !now.has(element)).join(", ");
     const coming = [...now].filter((element) => !old.has(element))
-      .map((element) => checkElement(element, family)).join(", ");
+      .map((element) => checkElement(element, its)).join(", ");
     // Deleting what is not there would fail the transaction, adding what is there does not.
     if (leaving !== "") {
       lines.push(`add element ${path} ${name} { ${leaving} }`);

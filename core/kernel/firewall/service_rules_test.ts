@@ -62,6 +62,13 @@ Deno.test("firewallRules() refuses what no service is at, and addresses that no 
   assert.doesNotMatch(firewallRules({ ...none, serviceNetwork: undefined }), /svc-/);
 });
 
+Deno.test("firewallRules() refuses what begins a connection before it passes what answers one", () => {
+  const text = firewallRules(firewall([service("10.96.0.1")]));
+  const [, rules = ""] =
+    /chain svc-only \{([^}]*)\}[^}]*\}/.exec(text.replace(/type \{[^}]*\}/g, "")) ?? [];
+  assert.match(rules, /syn jump svc-nobody\nct direction reply return\ngoto svc-nobody/);
+});
+
 Deno.test("firewallRules() has as many rules for a thousand services as for one", () => {
   const rules = (count: number) => {
     const services = Array.from({ length: count }, (_, n) => service(`10.96.${n >> 8}.${n & 255}`));
@@ -72,8 +79,9 @@ Deno.test("firewallRules() has as many rules for a thousand services as for one"
   assert.equal(rules(1000), rules(1));
 });
 
-Deno.test("firewallRules() hands what came through a tunnel to this host itself", () => {
-  const rule = 'iifname "tunl0" ip daddr @svc-vips counter dnat to 192.168.2.1';
+Deno.test("firewallRules() hands what came through a tunnel for a service to this host itself", () => {
+  const rule =
+    'iifname "tunl0" ip daddr . meta l4proto . th dport @svc-open counter dnat to 192.168.2.1';
   assert.ok(firewallRules(firewall([service("10.96.0.1")])).includes(rule));
   assert.ok(!firewallRules({ ...firewall([]), services: undefined }).includes("tunl0"));
 });
@@ -89,6 +97,41 @@ Deno.test("serviceDelta() names what differs and nothing else, and lets nothing 
     "add element ip knet svc-vips { 10.96.0.3 }",
   ]);
   assert.throws(() => serviceDelta(new Map(), new Map([["svc-vips", ["1.2.3.4 } ; flush"]]]), 4));
+});
+
+Deno.test("firewallRules() refuses at virtual IPs of the other family, too, and heals that table", () => {
+  const six = { ...service("fd00:96::1"), masquerade: "auto" } as const;
+  const desired = firewall([service("10.96.0.1"), six]);
+  const text = firewallRules(desired);
+  assert.match(
+    text,
+    /table ip6 knet \{\nset svc-other-vips \{\ntype ipv6_addr\nelements = \{ fd00:96::1 \}/,
+  );
+  assert.match(text, /elements = \{ fd00:96::1 \. 6 \. 80 \}/);
+  assert.match(text, /ip6 daddr @svc-other-vips jump svc-only/);
+  assert.doesNotMatch(firewallRules(firewall([service("10.96.0.1")])), /ip6/);
+  const reason = whyNoLab();
+  if (reason !== undefined) return skip("the table of the other family", reason);
+  using namespace = newNetns();
+  withNetns(namespace.fd, () => {
+    using nft = new Nftables();
+    const without = firewall([service("10.96.0.1")]);
+    applyFirewall(nft, without);
+    assert.match(checkFirewall(nft, desired) ?? "", /should have other rules/);
+    applyFirewall(nft, desired);
+    assert.equal(checkFirewall(nft, desired), undefined);
+    const more = firewall([service("10.96.0.1"), six, { ...six, port: 81 }]);
+    changeServiceSets(nft, desired.services, more.services, 4);
+    assert.equal(checkFirewall(nft, more), undefined);
+    nft.run("flush chain ip6 knet svc-only");
+    assert.match(checkFirewall(nft, more) ?? "", /rules were changed/);
+    nft.run("delete table ip6 knet");
+    assert.match(checkFirewall(nft, more) ?? "", /is gone/);
+    applyFirewall(nft, more);
+    assert.equal(checkFirewall(nft, more), undefined);
+    applyFirewall(nft, without);
+    assert.doesNotMatch(nft.run("list tables"), /ip6/);
+  });
 });
 
 Deno.test("changeServiceSets() changes the kernel's sets, and checkFirewall() sees every difference", () => {

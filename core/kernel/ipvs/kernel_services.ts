@@ -172,7 +172,8 @@ export class KernelServices implements Disposable {
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
     if (!sameVips) changes.push(...this.#vips.bind());
-    this.#masquerade.narrow(family);
+    const missing = servers.filter((one) => !mirror.servers.has(this.#kernel(one).key));
+    this.#masquerade.narrow(family, missing);
     this.#writeFirewall();
     this.#record.save({ servers: achieved(this.#record.record.servers, mirror.servers) });
     const timeouts = ensureTimeouts(this.#ipvs!, this.#record, desired.timeouts);

@@ -7,8 +7,10 @@ import type { Nftables } from "../../../ffi/libnftables.ts";
 import {
   changeServiceSets,
   type Endpoint,
+  isOpenSet,
   type ServiceSets,
   serviceSets,
+  withoutEndpoints,
 } from "../firewall/firewall.ts";
 import type { Family } from "../../cluster/lease.ts";
 import type { VirtualServer } from "../../services/service.ts";
@@ -32,7 +34,8 @@ export class MasqueradeKeeper {
   }
 
   /**
-   * Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}.
+   * Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}. With what virtual IPs answer it is the other
+   * way round: where no virtual server is, not yet or not any more, the host itself would.
    *
    * @param others What answers at virtual IPs beside.
    */
@@ -43,15 +46,24 @@ export class MasqueradeKeeper {
     if (before === undefined || after === undefined) this.#change(after ?? before, family);
     else if (sameSets(before, after)) this.#wanted = before;
     else {
-      const both = [...after].map(([name, list]) =>
-        [name, [...new Set([...before.get(name) ?? [], ...list])]] as const
-      );
+      const both = [...after].map(([name, list]) => {
+        const old = new Set(before.get(name));
+        const kept = isOpenSet(name)
+          ? list.filter((one) => old.has(one))
+          : [...old.union(new Set(list))];
+        return [name, kept] as const;
+      });
       this.#change(new Map(both), family);
     }
   }
 
-  /** Leaves only what {@linkcode widen} was told. */
-  narrow(family: Family): void {
+  /**
+   * Leaves only what {@linkcode widen} was told.
+   *
+   * @param closed Where the kernel has no virtual server, although it was told to.
+   */
+  narrow(family: Family, closed: readonly Endpoint[] = []): void {
+    this.#wanted = this.#wanted && withoutEndpoints(this.#wanted, closed);
     if (this.#wanted !== this.#sets) this.#change(this.#wanted, family);
   }
 
