@@ -2,6 +2,8 @@
  * All that the agent programs on this host, and the one reconcile that makes it be as it should. When that happens is for the agent
  * to say. Everything here is synchronous but containers' move to another subnet.
  *
+ * Longer than others: the order of what is programmed, and what becomes of a part that fails, is to be read in one place.
+ *
  * @module
  */
 import { getLogger } from "@logtape/logtape";

@@ -25,7 +25,8 @@ Deno.test("setParameters() passes over what the kernel lacks, and says what cann
 });
 
 Deno.test({
-  name: "ensureDevice() turns IPv6 off and forwarding on before the device is up, and again where somebody changed it",
+  name:
+    "ensureDevice() turns IPv6 off and forwarding on before the device is up, and again where somebody changed it",
   ignore,
   fn() {
     using namespace = newNetns();
