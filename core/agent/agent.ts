@@ -117,7 +117,7 @@ class Agent implements AsyncDisposable {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;
       this.#lease = snapshot.own;
-      network.setPeers(snapshot.peers);
+      network.setPeers(snapshot.peers, "snapshot");
       if (snapshot.services !== undefined) {
         network.services.recall(snapshot.services, snapshot.timeouts ?? NO_TIMEOUTS);
       }

@@ -20,6 +20,7 @@ import {
   guardFirst,
   peerDelta,
   type ServiceSets,
+  withPresent,
 } from "../kernel/firewall/firewall.ts";
 import type { AddressDelta, PeerAddresses } from "./peer_addresses.ts";
 
@@ -151,11 +152,16 @@ export class HostFirewall implements Disposable {
     }
   }
 
-  /** Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on. */
-  reconcile(desired: FirewallDesired): void {
+  /**
+   * Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on.
+   *
+   * @param keep Peers and services that its sets have stay in them, wanted or not.
+   */
+  reconcile(wanted: FirewallDesired, keep = false): void {
     const nft = this.nft;
     if (nft === undefined) return;
     try {
+      const desired = keep ? withPresent(nft, wanted) : wanted;
       const drift = checkFirewall(nft, desired);
       if (drift !== undefined) {
         this.#lack = applyFirewall(nft, desired);

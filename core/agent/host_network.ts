@@ -83,6 +83,8 @@ export class HostNetwork implements AsyncDisposable {
       this.#dirty = true;
       onDirty();
     });
+    // Until the store has said who is there.
+    this.overlays.keep = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -194,8 +196,13 @@ export class HostNetwork implements AsyncDisposable {
     this.#state = stateOf(context, this.#identity, this.#options);
   }
 
-  /** Replaces all peers; takes effect with the next reconcile. */
-  setPeers(peers: readonly Lease[]): void {
+  /**
+   * Replaces all peers; takes effect with the next reconcile.
+   *
+   * @param by Whose word it is. A snapshot is written with a delay, and lacks who came last: nothing is taken away by it.
+   */
+  setPeers(peers: readonly Lease[], by: "store" | "snapshot" = "store"): void {
+    this.overlays.keep = by === "snapshot";
     this.overlays.setPeers(peers);
     this.#addresses.set(peers);
     this.services.notePeers();
@@ -240,7 +247,7 @@ export class HostNetwork implements AsyncDisposable {
   reconcileFirewall(): void {
     this.#firewallDirty = false;
     const desired = this.#firewallDesired();
-    if (desired !== undefined) this.#firewall.reconcile(desired);
+    if (desired !== undefined) this.#firewall.reconcile(desired, this.overlays.keep);
   }
 
   #firewallDesired(): FirewallDesired | undefined {

@@ -56,6 +56,8 @@ export class HostServices implements Disposable {
   readonly #monitor: ServiceMonitor;
   /** Whether the services are known: before that, nothing that is in the kernel is known to be too much. */
   #known = false;
+  /** Whether they are known by the store's word, not by a snapshot's. */
+  #whole = false;
   #host = "";
   #dirty = false;
   #problem: string | undefined;
@@ -141,7 +143,7 @@ export class HostServices implements Disposable {
     if (full) {
       const { timeouts: before } = this.#monitor.desired;
       this.#monitor.setServices(services, timeouts ?? before, now);
-      this.#known = true;
+      this.#known = this.#whole = true;
     } else this.#monitor.changeServices(services, removedServices, timeouts, now);
     // Reading them leaves about as much behind as programming them.
     tidyAfter(services.reduce((sum, { destinations }) => sum + destinations.length, 0));
@@ -159,7 +161,10 @@ export class HostServices implements Disposable {
     if (!this.#known || this.#host === "") return;
     this.#dirty = false;
     this.#undone = true;
-    this.#attempt(() => this.#kernel.reconcile(this.#monitor.desired));
+    const { desired } = this.#monitor;
+    this.#attempt(() =>
+      this.#kernel.reconcile(this.#whole ? desired : { ...desired, partial: true })
+    );
   }
 
   /** What has to be done every second: seeing drift, and counting the connections of what drains. */

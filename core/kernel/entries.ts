@@ -60,6 +60,12 @@ export class KernelEntries implements Disposable {
     this.#sockets[Symbol.dispose]();
   }
 
+  /**
+   * Whether entries that nobody wishes for stay: the wishes are from a snapshot, which may lack what came after it was written. What
+   * is deleted is deleted by the store's word.
+   */
+  keep = false;
+
   /** What should be there. */
   get wishes(): Wishes {
     return this.#wishes;
@@ -129,7 +135,8 @@ export class KernelEntries implements Disposable {
    * @throws {NetlinkError} if sending fails as a whole.
    */
   push(touched?: Touched): Converged {
-    const operations = plan(this.#wishes, this.#tables, this.#kinds, touched);
+    const options = { touched, keep: this.keep };
+    const operations = plan(this.#wishes, this.#tables, this.#kinds, options);
     const failures = apply(this.#sockets, operations, this.#tables);
     return { operations: operations.length, failures };
   }

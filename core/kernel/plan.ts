@@ -14,18 +14,25 @@ export interface Operation<Entry = unknown> {
   readonly value: Entry;
 }
 
+/** What a plan looks at, and what it leaves. */
+export interface PlanOptions {
+  /** Look at these keys only; absent: at everything, leftovers that cannot be right included. */
+  readonly touched?: Touched | undefined;
+  /** Leave entries that nobody wishes for: what is wished for is not known to be all. Those that contradict a wish go all the same. */
+  readonly keep?: boolean;
+}
+
 /**
  * Compares and plans. What is written is written in the order of the kinds' ranks, so that a route comes after all that it needs, and
  * before anything is deleted; what is deleted goes the other way.
  *
  * @param kinds in the order of their ranks.
- * @param touched Look at these keys only; absent: at everything, leftovers that cannot be right included.
  */
 export function plan(
   wishes: Wishes,
   actual: Tables,
   kinds: readonly Kind[],
-  touched?: Touched,
+  { touched, keep = false }: PlanOptions = {},
 ): Operation[] {
   const writes: Operation[] = [];
   const deletions: Operation[][] = [];
@@ -65,10 +72,13 @@ export function plan(
       continue;
     }
     wanted.forEach(({ value }, key) => fulfil(value, key));
+    const wished = (key: string | undefined) => key !== undefined && wanted.has(key);
     table.entries.forEach((value, key) => {
-      if (!wanted.has(key)) gone.push({ verb: "delete", kind, value });
+      if (!keep && !wished(key)) gone.push({ verb: "delete", kind, value });
     });
-    for (const value of table.extra) gone.push({ verb: "delete", kind, value });
+    for (const value of table.extra) {
+      if (!keep || wished(kind.key(value))) gone.push({ verb: "delete", kind, value });
+    }
   }
   return writes.concat(...deletions);
 }

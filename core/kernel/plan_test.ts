@@ -153,9 +153,28 @@ Deno.test("plan() looks only at what was touched", () => {
   const wishes = wishesOf([one, two], OBJECTS);
   const touched = new Touched();
   touched.add(route as Kind, "10.244.2.0/24");
-  const operations = plan(wishes, kernel.read(DEVICE), KINDS, touched);
+  const operations = plan(wishes, kernel.read(DEVICE), KINDS, { touched });
   assert.deepEqual(words(operations), ["add route"]);
-  assert.deepEqual(plan(wishes, kernel.read(DEVICE), KINDS, new Touched()), []);
+  assert.deepEqual(plan(wishes, kernel.read(DEVICE), KINDS, { touched: new Touched() }), []);
+});
+
+Deno.test("plan() leaves what nobody wishes for where the wishes are not known to be all, and mends the rest", () => {
+  const kernel = programmed([one, two]);
+  const moved = { ...one, m: 77 };
+  const keep = plan(wishesOf([moved], OBJECTS), kernel.read(DEVICE), KINDS, { keep: true });
+  assert.ok(keep.length > 0 && keep.every(({ verb }) => verb !== "delete"), words(keep).join());
+  const all = plan(wishesOf([moved], OBJECTS), kernel.read(DEVICE), KINDS);
+  // The four of the other peer, and the forwarding entry of the MAC address before.
+  assert.equal(all.filter(({ verb }) => verb === "delete").length, 5);
+  // Of two with one key the wrong one goes all the same.
+  const [right] = programmed([one]).routes;
+  const wrong = knetRoute({
+    ...{ family: 4, dst: right!.dst, gateway: "10.244.9.0", ifindex: DEVICE, onlink: true },
+  });
+  const doubled = programmed([one]);
+  doubled.routes = [wrong, right!];
+  const mended = plan(wishesOf([one], OBJECTS), doubled.read(DEVICE), KINDS, { keep: true });
+  assert.deepEqual(mended.map(({ verb, value }) => [verb, value]), [["delete", wrong]]);
 });
 
 Deno.test("plan() lets the right one of two entries with one key stay", () => {
@@ -280,7 +299,7 @@ Deno.test("plan() of touched keys does what a whole plan does, and advance() for
           held.set(peer.n, { peer, entries });
           wishes.add(entries, touched);
         }
-        const operations = plan(wishes, mirror, KINDS, touched);
+        const operations = plan(wishes, mirror, KINDS, { touched });
         carryOut(kernel, operations);
         for (const operation of operations) advance(mirror, operation);
         const now = kernel.read(DEVICE);

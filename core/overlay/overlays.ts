@@ -27,6 +27,8 @@ export class Overlays implements AsyncDisposable {
   /** Peers of families that this host has no lease of (yet). */
   #others: readonly Lease[] = [];
 
+  #keep = false;
+
   /** @param onBroken Called when what runs beside the kernel ended: a reconcile mends it. */
   constructor(rtnl: NetlinkSocket, options: OverlayOptions, onBroken: () => void) {
     this.#rtnl = rtnl;
@@ -88,10 +90,20 @@ export class Overlays implements AsyncDisposable {
     let overlay = this.#byFamily.get(family);
     if (overlay === undefined) {
       overlay = new Overlay(this.#rtnl, this.#options, this.#onBroken);
+      overlay.entries.keep = this.#keep;
       this.#byFamily.set(family, overlay);
       overlay.configure(context);
       overlay.setPeers(this.#others.filter((lease) => lease.family === family));
     } else overlay.configure(context);
+  }
+
+  /** Whether entries of peers that are not known stay for now, see `KernelEntries.keep`. */
+  get keep(): boolean {
+    return this.#keep;
+  }
+  set keep(keep: boolean) {
+    this.#keep = keep;
+    for (const { entries } of this.all) entries.keep = keep;
   }
 
   /** Replaces all peers; takes effect with the next reconcile. */

@@ -202,6 +202,8 @@ export interface VirtualServer {
 export interface ServicesDesired {
   readonly virtualServers: readonly VirtualServer[];
   readonly timeouts: ServiceTimeouts;
+  /** They are from a snapshot, which may lack what came after it was written: nothing is taken away for not being among them. */
+  readonly partial?: boolean;
 }
 
 /** Whether packets reach the real servers as they are, by direct routing or tunnel; that is the same for all of a service. */

@@ -115,6 +115,44 @@ onPostgres(
   },
 );
 
+onPostgres(
+  "5: an agent that starts from a snapshot that lacks a peer takes nothing from that peer",
+  async (lab) => {
+    const [first, second] = lab.hosts;
+    const reference = await fingerprint(first!);
+    const stream = await PingStream.start(
+      first!.containers[0]!,
+      second!.containers[0]!.address,
+      0.02,
+    );
+    await using _end = stream;
+    const restart = async () => {
+      await first!.stop("SIGKILL");
+      // It is written with a delay: the peer came, and the host died.
+      const file = first!.path("/run/host/data/snapshot.json");
+      const snapshot = JSON.parse(await Deno.readTextFile(file)) as Snapshot;
+      await Deno.writeTextFile(file, JSON.stringify({ ...snapshot, peers: [] }));
+      await first!.join();
+    };
+    // With the store there it is a matter of milliseconds, without it of as long as it is away.
+    for (let n = 0; n < 3; n++) await restart();
+    await lab.postgres!.stop();
+    try {
+      await restart();
+      await storeIs(first!, "away");
+      assert.equal(await fingerprint(first!), reference);
+      const { stdout } = await first!.run("nft list set ip knet peers");
+      assert.ok(stdout.includes(second!.address), stdout);
+    } finally {
+      await lab.postgres!.start();
+    }
+    await storeIs(first!, "ok");
+    await converged(lab.hosts.slice(0, 2));
+    const { sent, lost } = await stream.stop();
+    assert.equal(lost, 0, `of ${sent} pings`);
+  },
+);
+
 onPostgres("5: an agent that starts without its store gives the host its network", async (lab) => {
   const [first, second] = lab.hosts;
   const reference = await fingerprint(first!);

@@ -129,6 +129,21 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   return undefined;
 }
 
+/** The same table, with all that the sets of the one in the kernel hold. */
+export function withPresent(nft: Nftables, desired: FirewallDesired): FirewallDesired {
+  const family = familyOf(desired.network);
+  const both = (name: string, wanted: readonly string[]) => [
+    ...new Set([...wanted, ...listElements(nft, family, name)]),
+  ];
+  const { peersOnly, services } = desired;
+  return {
+    ...desired,
+    peersOnly: peersOnly && { ...peersOnly, peers: both(PEER_SET, peersOnly.peers) },
+    services: services &&
+      new Map([...services].map(([name, elements]) => [name, both(name, elements)])),
+  };
+}
+
 function setDifference(
   name: string,
   wanted: ReadonlySet<string>,

@@ -160,9 +160,10 @@ export class KernelServices implements Disposable {
     changes.push(...sysctls.changes);
     problems.push(...sysctls.problems);
 
-    const operations = planServices(wanted, mirror.servers);
+    const operations = planServices(wanted, mirror.servers, desired.partial);
     this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
     const vips = new Set(servers.map((server) => server.address));
+    if (desired.partial) this.#keepVips(vips, mirror);
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
     const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
     if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
@@ -386,6 +387,15 @@ export class KernelServices implements Disposable {
       this.#blocked.has(this.#kernel(one).key)
     );
     return [...blocked, ...foreign];
+  }
+
+  /** Virtual IPs of virtual servers that stay without being wanted stay, too. */
+  #keepVips(vips: Set<string>, mirror: KernelMirror): void {
+    const bound = this.#vips.bound();
+    const taken = this.#takenAddresses();
+    for (const { address } of mirror.servers.values()) {
+      if (bound.has(address) && !taken.has(address)) vips.add(address);
+    }
   }
 
   #source(host: ServiceHost, problems: string[]): string | undefined {

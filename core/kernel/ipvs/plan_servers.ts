@@ -25,10 +25,12 @@ export type ServiceOperation =
  *
  * @param wanted virtual servers as they should be, by key.
  * @param actual those of them that are there, and others of knet's that should go.
+ * @param keep Leave those others, and real servers that are not wanted: what is wanted is not known to be all.
  */
 export function planServices(
   wanted: ReadonlyMap<string, KernelServer>,
   actual: ReadonlyMap<string, KernelServer>,
+  keep = false,
 ): ServiceOperation[] {
   const fresh: ServiceOperation[] = [];
   const adds: ServiceOperation[] = [];
@@ -62,7 +64,7 @@ export function planServices(
   for (const [key, server] of actual) {
     if (!wanted.has(key)) removals.push({ kind: "server", verb: "delete", server });
   }
-  return [...fresh, ...adds, ...raises, ...settings, ...others, ...removals];
+  return [...fresh, ...adds, ...raises, ...settings, ...others, ...(keep ? [] : removals)];
 }
 
 function sameSettings(a: KernelServer, b: KernelServer): boolean {
