@@ -16,7 +16,44 @@ import { openInThread, openInWorker, type SqliteThread } from "./sqlite_thread.t
 const SLOW_POLL = 2000;
 
 /** Milliseconds between tries for a lock, as SQLite's own waiting has them at first: no lock is held for long. */
-const TRIES = [1, 2, 5, 10, 15, 20, 25];
+const TRIES = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 50, 75];
+/** How long a lock that goes from hand to hand is waited for, milliseconds. */
+const CROWD_PATIENCE = 60_000;
+/** Milliseconds between looks whether it does. */
+const LOOK = 500;
+
+/**
+ * A hundred that try every few milliseconds would take the processor from the one that has the lock. Chance is fair enough: of those
+ * that wait for long each tries as often as any other.
+ */
+function pauseBefore(tries: number): number {
+  const pause = TRIES[Math.min(tries, TRIES.length - 1)]!;
+  return pause * (0.5 + random());
+}
+
+/** What others do with the file. */
+interface Trace {
+  /** Another one with every commit, every holder of the lock, and all that a holder does. */
+  readonly text: string;
+  readonly running: boolean;
+}
+
+/** Looks what others do, without keeping this thread, which a dead file server would; undefined if that cannot be told. */
+async function traceOf(path: string, patience: number): Promise<Trace | undefined> {
+  const look = async (): Promise<Trace | undefined> => {
+    try {
+      const { ino, size, mtime } = await Deno.stat(path);
+      const journal = await Deno.stat(`${path}-journal`).then(({ ino }) => ino, () => 0);
+      const { readSmallFile } = await import("../../ffi/file.ts");
+      const { progressOf } = await import("./lock_holders.ts");
+      const { text, running } = progressOf(ino ?? 0, readSmallFile);
+      return { text: `${size} ${mtime?.getTime()} ${journal} ${text}`, running };
+    } catch {
+      return undefined;
+    }
+  };
+  return await Promise.race([look(), sleep(patience).then(() => undefined)]);
+}
 
 /**
  * Opens a database file.
@@ -43,13 +80,26 @@ export function sqliteEngine(
     sql: string,
     parameters: readonly SqlValue[] = [],
   ): Promise<Row[]> => {
-    const giveUp = monotonicClock() + patience;
+    const begin = monotonicClock();
+    let nextLook = begin + LOOK;
+    let trace: Trace | undefined;
+    // Looks, not seconds: on a machine that is too busy for this process it is too busy for the holder as well.
+    let idle = 0;
     for (let tries = 0;; tries++) {
       try {
         return await held.run(sql, parameters);
       } catch (error) {
-        if (!(error instanceof SqliteBusyError) || monotonicClock() >= giveUp) throw error;
-        await sleep(TRIES[Math.min(tries, TRIES.length - 1)]! * (0.5 + random()));
+        if (!(error instanceof SqliteBusyError)) throw error;
+        const waited = monotonicClock() - begin;
+        if (idle * LOOK >= patience || waited > CROWD_PATIENCE) throw error;
+        if (monotonicClock() >= nextLook) {
+          const seen = await traceOf(path, patience / 2);
+          nextLook = monotonicClock() + LOOK;
+          const moves = seen !== undefined && trace !== undefined && seen.text !== trace.text;
+          idle = moves || seen?.running ? 0 : idle + 1;
+          trace = seen ?? trace;
+        }
+        await sleep(pauseBefore(tries));
       }
     }
   };
