@@ -1,3 +1,4 @@
+// Longer than others: all plans are compared over the same few peers and one model of the kernel.
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { is, ModelKernel } from "../../tests/support/model_kernel.ts";
