@@ -2,11 +2,14 @@
  * The store side of the agent: holds this host's lease and follows everybody else's. The kernel never waits for it: what it learns it
  * hands over in calls that return at once, and while the store is away nothing is handed over at all.
  *
+ * Longer than others, because taking, keeping and losing the lease are one state.
+ *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { monotonicClock, random } from "../base/clock.ts";
+import { monotonicClock, random, sleep } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
+import { isClones, isQuestion } from "../cluster/allocate.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import { DrainClock } from "./drain_clock.ts";
@@ -18,6 +21,10 @@ import { backoff, Wake } from "./wake.ts";
 const log = getLogger(["knet", "membership"]);
 
 const SLOW_POLL = 60_000;
+/** Milliseconds that a living holder of this node's row has to answer; a store without notifications is polled in them. */
+const ANSWER_TIME = 4000;
+/** Milliseconds after which a public address that another host has is tried again. */
+const RIVAL_RETRY = 15_000;
 
 /** Follows the store until aborted. */
 export class Membership {
@@ -29,6 +36,7 @@ export class Membership {
   #renewAt = 0;
   #renewals = 0;
   #takenOver: Lease | undefined;
+  #rival: Lease | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
   readonly #pruner = new Pruner();
@@ -65,6 +73,11 @@ export class Membership {
   /** The agent that took this node's row, if one did. */
   get takenOver(): Lease | undefined {
     return this.#takenOver;
+  }
+
+  /** The host that has this one's new public address already: peers are told the old one. */
+  get rival(): Lease | undefined {
+    return this.#rival;
   }
 
   /** Looks at the store soon: the public address changed, or the administrator asked. */
@@ -163,7 +176,7 @@ export class Membership {
       throw new StoreAwayError("Cannot lease a subnet: the underlay interface has no address");
     }
     const before = this.#own;
-    const grant = await store.acquireLease({
+    const request = {
       nodeId: identity.nodeId,
       family,
       nodeName: identity.nodeName,
@@ -172,9 +185,18 @@ export class Membership {
       bootId: identity.bootId,
       agentId: identity.agentId,
       ...(before && { previousSubnet: before.subnet }),
-      backendData: (attempt) =>
+      backendData: (attempt: number) =>
         backendOf(config).backendData(config.backend, identity.nodeId, attempt),
-    });
+    };
+    let grant = await store.acquireLease({ ...request, asked: false });
+    if (grant.how === "asked") {
+      log.info("Asking whether another host runs with this node id: its lease is from {address}", {
+        address: grant.lease.publicIp,
+      });
+      await sleep(ANSWER_TIME);
+      grant = await store.acquireLease({ ...request, asked: true });
+    }
+    this.#rival = undefined;
     this.#takenOver = undefined;
     this.#hold(grant.lease);
     if (before === undefined || before.subnet === grant.lease.subnet) {
@@ -210,11 +232,14 @@ export class Membership {
       publicIp: publicIp() ?? own.publicIp,
       subnet: own.subnet,
       backendData: own.backendData,
+      bootId: identity.bootId,
+      heldIp: own.publicIp,
     });
     switch (renewal.state) {
       case "renewed":
         this.#hold(renewal.lease);
         this.#renewals++;
+        this.#noteRival(renewal.rival, publicIp());
         if (renewal.lease.publicIp !== own.publicIp) {
           events.onLease(renewal.lease, this.#config!, own);
         }
@@ -226,6 +251,21 @@ export class Membership {
         this.#noteTakeOver(renewal.by);
         break;
     }
+  }
+
+  #noteRival(rival: Lease | undefined, address: string | undefined): void {
+    if (rival !== undefined) {
+      this.#renewAt = monotonicClock() + RIVAL_RETRY;
+      if (this.#rival === undefined) {
+        log.error(
+          "{name} ({nodeId}) has the public address {address} already: peers go on using this host's old one. Choose another by --iface or --public-ip",
+          { name: rival.nodeName, nodeId: rival.nodeId, address },
+        );
+      }
+    }
+    const changed = (rival === undefined) !== (this.#rival === undefined);
+    this.#rival = rival;
+    if (changed) this.#options.events.onHealth();
   }
 
   #noteTakeOver(by: Lease): void {
@@ -261,8 +301,15 @@ export class Membership {
     this.#revision = changes.revision;
 
     if (this.#takenOver === undefined) {
-      if (row !== undefined && row.agentId !== identity.agentId && row.agentId !== "") {
+      if (
+        row !== undefined && row.agentId !== "" &&
+        (row.agentId !== identity.agentId ||
+          isClones(row, { bootId: identity.bootId, publicIp: this.#own!.publicIp }))
+      ) {
         this.#noteTakeOver(row);
+      } else if (row !== undefined && isQuestion(row) && row.subnet === this.#own!.subnet) {
+        // A copy of this host, or somebody who takes it for one, asks whether it lives.
+        await this.#renew();
       } else if (
         row === undefined
           ? changes.full || changes.removed.some(isOwn)

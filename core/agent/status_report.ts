@@ -38,7 +38,9 @@ export interface ReportFacts {
 /** What {@linkcode sentenceOf} looks at. */
 export interface SentenceFacts {
   readonly lease: Pick<Lease, "subnet"> | undefined;
-  readonly membership: Pick<Membership, "health" | "takenOver">;
+  readonly membership:
+    & Pick<Membership, "health" | "takenOver">
+    & Partial<Pick<Membership, "rival">>;
   readonly network: Pick<HostNetwork, "ready" | "problem"> & {
     readonly overlays: Pick<Overlays, "peers">;
   };
@@ -47,9 +49,12 @@ export interface SentenceFacts {
 /** How it goes, in one sentence: what needs an eye first. */
 export function sentenceOf({ lease, membership, network }: SentenceFacts): string {
   if (network.problem !== undefined) return network.problem;
-  const { health, takenOver } = membership;
+  const { health, takenOver, rival } = membership;
   if (takenOver !== undefined) {
     return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
+  }
+  if (rival !== undefined) {
+    return `this host's public address is that of "${rival.nodeName}" too: peers are told the old one`;
   }
   if (health.state === "away") return `waiting for the store: ${health.detail}`;
   return network.ready

@@ -54,6 +54,46 @@ export function clockIsSuspect(
   return newest > -Infinity && (now - newest > ttl / 2 || newest - now > ttl / 4);
 }
 
+/** What precedes the boot id in a row whose holder is asked whether it lives. */
+const QUESTION = "ask:";
+
+/** The boot id of a row that asks its holder to write its own again. */
+export function questionOf(bootId: string): string {
+  return QUESTION + bootId;
+}
+
+/** Whether a row asks its holder to answer. */
+export function isQuestion(lease: Pick<Lease, "bootId">): boolean {
+  return lease.bootId.startsWith(QUESTION);
+}
+
+/**
+ * Whether a row of this agent id is somebody else's all the same: a copy of the host, data directory included, has its node id and
+ * agent id, but not its boot or not its address. A host that was booted again looks the same, so it is asked for.
+ *
+ * @param mine Boot id and public address of who looks.
+ */
+export function isClones(
+  row: Pick<Lease, "bootId" | "publicIp">,
+  mine: { readonly bootId?: string; readonly publicIp?: string },
+): boolean {
+  return (mine.publicIp !== undefined && row.publicIp !== mine.publicIp) ||
+    (mine.bootId !== undefined && row.bootId !== mine.bootId && !isQuestion(row));
+}
+
+/** The other living node that has a public address: two would answer each other's packets. */
+export function rivalFor(
+  leases: readonly Lease[],
+  nodeId: string,
+  publicIp: string,
+  now: number,
+): Lease | undefined {
+  return leases.find((lease) =>
+    lease.nodeId !== nodeId && lease.publicIp === publicIp && !isUntaken(lease) &&
+    lease.expires > now
+  );
+}
+
 /** Number of subnets that can be leased. */
 export function subnetCount(config: ClusterConfig): bigint {
   return ((addressToNumber(config.subnetMax) - addressToNumber(config.subnetMin)) >>

@@ -5,7 +5,14 @@
  */
 import { and, eq } from "drizzle-orm";
 import { KnetError } from "../base/error.ts";
-import { allocate, clockIsSuspect } from "../cluster/allocate.ts";
+import {
+  allocate,
+  clockIsSuspect,
+  isClones,
+  isQuestion,
+  questionOf,
+  rivalFor,
+} from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
@@ -30,8 +37,21 @@ function sameData(a: BackendData, b: BackendData): boolean {
   return text(a) === text(b);
 }
 
+/** The holder of the row lives and has answered. */
+function copied(request: LeaseRequest, own: Lease): KnetError {
+  return new KnetError(
+    `Cannot join as "${request.nodeName}" (${request.publicIp}): "${own.nodeName}" at ${own.publicIp} runs with the same node id ${own.nodeId} and the same data directory`,
+    {
+      exitCode: 4,
+      remedy:
+        "One is a copy of the other: on this one, empty the data directory and give it another --node-id (or another /etc/machine-id)",
+    },
+  );
+}
+
 /**
- * See `Store.acquireLease`.
+ * See `Store.acquireLease`. A living lease that this agent held on another boot or at another address is not taken at once: its row
+ * is made a question, which a holder that lives answers by writing its own boot id again. Nobody else looks at the boot id.
  *
  * @param hostClock Whether `tx.now` is this host's own clock.
  */
@@ -55,6 +75,33 @@ export async function acquireLease(
       remedy:
         "Give the host another address (--iface or --public-ip), or the service (knet svc set NAME --vip)",
     });
+  }
+  const rival = own?.publicIp === request.publicIp
+    ? undefined
+    : rivalFor(leases, nodeId, request.publicIp, now);
+  if (rival !== undefined) {
+    throw new KnetError(
+      `Cannot join as "${request.nodeName}" (${request.publicIp}): "${rival.nodeName}" (node id ${rival.nodeId}, ${rival.subnet}) has this public address`,
+      {
+        exitCode: 4,
+        remedy:
+          `Give each host an address that the others reach it by (--iface or --public-ip); if this is the same host, installed anew, run knet lease release ${rival.subnet} --force`,
+      },
+    );
+  }
+  if (
+    request.asked !== undefined && own !== undefined && own.agentId === request.agentId &&
+    own.expires > now &&
+    (isQuestion(own) || isClones(own, request))
+  ) {
+    const question = questionOf(request.bootId);
+    if (!request.asked) {
+      const revision = await raiseRevision(tx);
+      const lease: Lease = { ...own, bootId: question, revision };
+      await putLease(tx, lease);
+      return { lease, how: "asked", revision };
+    }
+    if (own.bootId !== question) throw copied(request, own);
   }
   const mayReassign = !(hostClock && clockIsSuspect(config, leases, nodeId, now));
   // A row of its own that makes no sense is written over, and does not stand in the way.
@@ -107,18 +154,30 @@ export async function renewLease(
   if (own === undefined) return { state: "lost" };
   if (own.agentId !== holder.agentId) return { state: "taken-over", by: own };
   if (own.subnet !== holder.subnet) return { state: "lost" };
+  if (isClones(own, { ...holder, publicIp: holder.heldIp ?? own.publicIp })) {
+    return { state: "taken-over", by: own };
+  }
+  const rival = own.publicIp === holder.publicIp ? undefined : rivalFor(
+    (await liveLeases(tx, holder.family)).leases,
+    holder.nodeId,
+    holder.publicIp,
+    tx.now,
+  );
+  const publicIp = rival === undefined ? holder.publicIp : own.publicIp;
+  const bootId = holder.bootId ?? own.bootId;
   const renewed = Math.max(tx.now, own.renewed);
-  const same = own.nodeName === holder.nodeName && own.publicIp === holder.publicIp &&
-    sameData(own.backendData, holder.backendData);
+  const same = own.nodeName === holder.nodeName && own.publicIp === publicIp &&
+    own.bootId === bootId && sameData(own.backendData, holder.backendData);
   const lease: Lease = {
     ...own,
     nodeName: holder.nodeName,
-    publicIp: holder.publicIp,
+    publicIp,
+    bootId,
     backendData: holder.backendData,
     renewed,
     expires: renewed + config.leaseTtl * 1000,
     revision: same ? own.revision : await raiseRevision(tx),
   };
   await putLease(tx, lease);
-  return { state: "renewed", lease };
+  return { state: "renewed", lease, ...(rival !== undefined && { rival }) };
 }

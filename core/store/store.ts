@@ -24,6 +24,11 @@ export interface LeaseRequest {
   readonly backend: BackendType;
   readonly bootId: string;
   readonly agentId: string;
+  /**
+   * Whether a holder of this node id that is on another boot or at another address was asked if it lives, and had its time to answer;
+   * false: it is to be asked. Absent: its lease is taken at once.
+   */
+  readonly asked?: boolean;
   /** Subnet the node had before by its own memory; taken if it is free. */
   readonly previousSubnet?: string;
   /**
@@ -36,21 +41,33 @@ export interface LeaseRequest {
 /** What `acquireLease` did. */
 export interface LeaseGrant {
   readonly lease: Lease;
-  /** "new": a free subnet; "kept": the node's old one; "reserved": by reservation; "reassigned": an expired lease's subnet, all else being taken. */
-  readonly how: "new" | "kept" | "reserved" | "reassigned";
+  /** "new": a free subnet; "kept": the node's old one; "reserved": by reservation; "reassigned": an expired lease's subnet, all else being taken; "asked": nothing is granted yet, another boot or address holds it and has to answer first. */
+  readonly how: "new" | "kept" | "reserved" | "reassigned" | "asked";
   /** The store's revision after the change. */
   readonly revision: number;
 }
 
 /** Who holds a lease, by its own account. */
-export type LeaseHolder = Pick<
-  Lease,
-  "nodeId" | "family" | "agentId" | "nodeName" | "publicIp" | "subnet" | "backendData"
->;
+export type LeaseHolder =
+  & Pick<
+    Lease,
+    "nodeId" | "family" | "agentId" | "nodeName" | "publicIp" | "subnet" | "backendData"
+  >
+  & {
+    /** Of the running kernel: another one in the row is a clone's. */
+    readonly bootId?: string;
+    /** The public address that the row had when the holder saw it last: another one in the row is a clone's. */
+    readonly heldIp?: string;
+  };
 
 /** What `renewLease` found. */
 export type Renewal =
-  | { readonly state: "renewed"; readonly lease: Lease }
+  | {
+    readonly state: "renewed";
+    readonly lease: Lease;
+    /** The living host that has the holder's new public address already: the row keeps the old one. */
+    readonly rival?: Lease;
+  }
   /** The row is gone, or the subnet belongs to another node now. */
   | { readonly state: "lost" }
   /** Another living agent holds the row of this node id. */

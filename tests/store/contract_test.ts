@@ -82,6 +82,63 @@ for (const [name, start] of Object.entries(engines)) {
       );
     });
 
+    await check(
+      "acquireLease() refuses a living host's public address and names both; an expired one's is free",
+      { leaseTtl: 2 },
+      async (a, b) => {
+        const first = await a.acquireLease(node(1, { publicIp: "10.0.2.15" }));
+        const second = node(2, { publicIp: "10.0.2.15" });
+        await assert.rejects(
+          b.acquireLease(second),
+          refusal(/"n2" \(10\.0\.2\.15\).*"n1" \(node id node-1, 10\.244\.0\.0\/24\)/),
+        );
+        const other = await b.acquireLease(node(2));
+        // A host that runs and gets the address later is told, and stays where it was.
+        const renewal = await b.renewLease(
+          holder(2, other.lease.subnet, { publicIp: "10.0.2.15" }),
+        );
+        assert.ok(renewal.state === "renewed");
+        assert.equal(renewal.rival?.nodeId, "node-1");
+        assert.equal(renewal.lease.publicIp, "192.168.2.2");
+        await new Promise((resolve) => setTimeout(resolve, 2100));
+        const late = await b.acquireLease(second);
+        assert.notEqual(late.lease.subnet, first.lease.subnet);
+        assert.equal(late.lease.publicIp, "10.0.2.15");
+      },
+    );
+
+    for (
+      const [copy, more] of [
+        ["of another boot and address", { bootId: "other", publicIp: "192.168.2.77" }],
+        ["of another boot", { bootId: "other" }],
+        ["at another address", { publicIp: "192.168.2.77" }],
+      ] as const
+    ) {
+      await check(
+        `acquireLease() asks before it gives a copy ${copy} the lease`,
+        {},
+        async (a, b) => {
+          const { lease } = await a.acquireLease(node(1, { asked: false }));
+          const newcomer = node(1, more);
+          const asked = await b.acquireLease({ ...newcomer, asked: false });
+          assert.equal(asked.how, "asked");
+          assert.equal(asked.lease.publicIp, "192.168.2.1", "peers go on as they did");
+          const living = { ...holder(1, lease.subnet), bootId: "boot", heldIp: lease.publicIp };
+          assert.equal((await a.renewLease(living)).state, "renewed");
+          await assert.rejects(
+            b.acquireLease({ ...newcomer, asked: true }),
+            refusal(/"n1" at 192\.168\.2\.1 runs with the same node id/),
+          );
+          // Now nobody answers: it was the same host, booted again. If it comes back nevertheless, it learns of that.
+          await b.acquireLease({ ...newcomer, asked: false });
+          const taken = await b.acquireLease({ ...newcomer, asked: true });
+          assert.equal(taken.lease.subnet, lease.subnet);
+          const late = await a.renewLease(living);
+          assert.equal(late.state, "taken-over");
+        },
+      );
+    }
+
     await check("acquireLease() derives another MAC where a peer has the same", {}, async (a) => {
       await a.acquireLease(node(1));
       const same = node(1).backendData;
