@@ -5,7 +5,8 @@
  */
 import * as v from "valibot";
 import { parse } from "yaml";
-import { hidePasswords, UsageError } from "./errors.ts";
+import { hidePasswords } from "../core/base/secrets.ts";
+import { UsageError } from "./errors.ts";
 import { didYouMean } from "./suggest.ts";
 
 const LIST = v.nullish(v.pipe(v.custom((held) => !Array.isArray(held)), v.looseObject({})));

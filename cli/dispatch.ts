@@ -6,7 +6,8 @@
 import { logLater } from "../core/base/late_logging.ts";
 import type { Invocation } from "./command.ts";
 import { COMMANDS } from "./commands.ts";
-import { type ErrorReport, hidePasswords, reportOf, UsageError } from "./errors.ts";
+import { hidePasswords } from "../core/base/secrets.ts";
+import { type ErrorReport, reportOf, UsageError } from "./errors.ts";
 import type { OptionTable } from "./option_table.ts";
 import { globalOptions } from "./shared_options.ts";
 import { paintError, print, printError, printJson } from "./output.ts";

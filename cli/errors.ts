@@ -77,10 +77,3 @@ export function reportOf(error: unknown): ErrorReport {
   }
   return { message, remedy: undefined, exitCode: 1 };
 }
-
-/** Hides the password of any URL within a text: `postgres://knet:****@db/knet`. */
-export function hidePasswords(text: string): string {
-  return text
-    .replace(/\b([a-z][a-z0-9+.-]*:\/\/[^\s:/@"']*):[^\s"']*@/gi, "$1:****@")
-    .replace(/([?&](?:password|sslpassword)=)[^&\s"']*/gi, "$1****");
-}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { KnetError } from "../core/base/error.ts";
-import { hidePasswords, reportOf, UsageError } from "./errors.ts";
+import { reportOf, UsageError } from "./errors.ts";
 
 Deno.test("reportOf() keeps what a KnetError says", () => {
   const error = new KnetError("Cannot join: held", { exitCode: 4, remedy: "Wait" });
@@ -24,19 +24,4 @@ Deno.test("reportOf() judges what the kernel and the libraries say", () => {
     exitCode: 3,
   });
   assert.equal(reportOf("a string").message, "a string");
-});
-
-Deno.test("hidePasswords() hides them in URLs and parameters, and nothing else", () => {
-  assert.equal(
-    hidePasswords("Cannot reach postgres://knet:s3c@ret@db:5432/knet: refused"),
-    "Cannot reach postgres://knet:****@db:5432/knet: refused",
-  );
-  assert.equal(hidePasswords("postgres://:pw@db/knet"), "postgres://:****@db/knet");
-  assert.equal(
-    hidePasswords("postgres://db/knet?user=a&password=pw&schema=k"),
-    "postgres://db/knet?user=a&password=****&schema=k",
-  );
-  for (const same of ["sqlite:/var/lib/knet/knet.db", "postgres://knet@db:5432/knet", "a@b: c"]) {
-    assert.equal(hidePasswords(same), same);
-  }
 });

@@ -5,7 +5,7 @@
  */
 import { configure, getLogger } from "@logtape/logtape";
 import type { LogRecord } from "@logtape/logtape";
-import { hidePasswords } from "./errors.ts";
+import { hidePasswords } from "../core/base/secrets.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { printError, wantsColor } from "./output.ts";
 

@@ -5,10 +5,22 @@
  */
 import { KnetError, messageOf } from "../core/base/error.ts";
 
+import { visible, visibleName } from "../core/base/visible.ts";
+
 const encoder = new TextEncoder();
 
+/** The colours that this file makes; all else that a terminal would obey comes from outside. */
+// deno-lint-ignore no-control-regex -- they begin with one
+const OWN_COLOUR = /(\x1b\[(?:0|1|2|3[123])m)/;
+
+/** A text for a terminal or a file: what comes from outside cannot command either. */
+function tame(text: string): string {
+  if (!text.includes("\x1b[")) return visible(text);
+  return text.split(OWN_COLOUR).map((part, n) => n % 2 === 1 ? part : visible(part)).join("");
+}
+
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
-  let bytes = encoder.encode(text);
+  let bytes = encoder.encode(tame(text));
   while (bytes.length > 0) {
     try {
       bytes = bytes.subarray(stream.writeSync(bytes));
@@ -79,7 +91,7 @@ export function paintError(text: string): string {
 /** One cell of a table: a text, or a text with a tone. */
 export type Cell = string | { readonly text: string; readonly tone: Tone };
 
-const textOf = (cell: Cell) => typeof cell === "string" ? cell : cell.text;
+const textOf = (cell: Cell) => visibleName(typeof cell === "string" ? cell : cell.text, 400);
 
 /** Lays out a table: headings in capitals, columns two spaces apart, no space at line ends. Empty cells show as "-". */
 export function table(

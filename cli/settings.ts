@@ -5,7 +5,8 @@
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
-import { hidePasswords, UsageError, whyUnreadable } from "./errors.ts";
+import { hidePasswords } from "../core/base/secrets.ts";
+import { UsageError, whyUnreadable } from "./errors.ts";
 import { LOG_FORMATS, LOG_LEVELS } from "./log_levels.ts";
 import type { LogFormat, LogLevel } from "./log_levels.ts";
 import { clusterOptions, globalOptions, hostOptions } from "./shared_options.ts";

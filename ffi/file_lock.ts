@@ -34,8 +34,10 @@ export class FileLock implements Disposable {
   static acquire(path: string): FileLock | undefined {
     prepareErrno();
     const c = libc();
-    using file = new OwnedFd(openFile(path, O_RDWR | O_CREAT, 0o644));
+    using file = new OwnedFd(openFile(path, O_RDWR | O_CREAT, 0o600));
     const { fd } = file;
+    // Whoever can read a file can hold its lock. An older knet made it readable to all; another owner's is left as it is.
+    c.fchmod(fd, 0o600);
     while (c.flock(fd, LOCK_EX | LOCK_NB) < 0) {
       const number = errno();
       if (number === EINTR) continue;

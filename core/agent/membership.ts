@@ -288,15 +288,18 @@ export class Membership {
     }
     const peers = changes.leases.filter((lease) => !isOwn(lease) && lease.family === family);
     const row = changes.leases.find(isOwn);
-    if (changes.full) events.onAllPeers(peers);
-    else {
-      const removed = changes.removed.filter((gone) => !isOwn(gone)).map(peerKey);
-      if (peers.length + removed.length > 0) events.onSomePeers(peers, removed);
-    }
     this.#drains.note(changes);
     const { services, removedServices, timeouts } = changes;
-    if (changes.full || services.length + removedServices.length > 0 || timeouts !== undefined) {
+    if (changes.full) {
+      // All that is known by a snapshot gives way at once: with the peers goes what nobody wishes for.
       events.onServices?.(changes);
+      events.onAllPeers(peers);
+    } else {
+      const removed = changes.removed.filter((gone) => !isOwn(gone)).map(peerKey);
+      if (peers.length + removed.length > 0) events.onSomePeers(peers, removed);
+      if (services.length + removedServices.length > 0 || timeouts !== undefined) {
+        events.onServices?.(changes);
+      }
     }
     this.#revision = changes.revision;
 

@@ -54,6 +54,9 @@ const PASSED_OVER = new Set([
   ...["tcp_user_timeout", "sslsni", "sslnegotiation", "gssencmode", "load_balance_hosts"],
 ]);
 
+/** For what may be a piece of a password that was not written as a URL wants it. */
+const ENCODE = "Correct it; in a user and password write / as %2F, ? as %3F, # as %23 and @ as %40";
+
 function refuse(state: string, remedy: string): KnetError {
   return new KnetError(`Cannot open the store: ${state}`, { exitCode: 2, remedy });
 }
@@ -83,7 +86,9 @@ export function parsePostgresUrl(
   for (const name of options.keys()) {
     if (KNOWN.has(name) || PASSED_OVER.has(name)) continue;
     throw refuse(
-      `its URL has the option "${name}", which knet does not have`,
+      url.includes("@")
+        ? "its URL has an option that knet does not have"
+        : `its URL has the option "${name}", which knet does not have`,
       `Use ${[...KNOWN].slice(0, 4).join(", ")}`,
     );
   }
@@ -135,6 +140,8 @@ function decode(text: string): string {
 function readPort(text: string): number {
   const port = Number(text);
   if (Number.isInteger(port) && port >= 1 && port <= 65535) return port;
+  // Not quoted: of a password with a slash, the piece before it looks like a port.
+  if (!/^\d+$/.test(text)) throw refuse("its port is no number", ENCODE);
   throw refuse(`its port "${text}" is not between 1 and 65535`, "Correct the port in the URL");
 }
 

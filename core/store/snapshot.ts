@@ -111,10 +111,10 @@ export class SnapshotKeeper implements Disposable {
   /** Writes now. */
   write(): void {
     this[Symbol.dispose]();
-    const snapshot = this.#make();
-    if (snapshot === undefined) return;
     const start = monotonicClock();
     try {
+      const snapshot = this.#make();
+      if (snapshot === undefined) return;
       writeSnapshot(this.#dataDir, snapshot);
     } catch (error) {
       this.#warn(messageOf(error));

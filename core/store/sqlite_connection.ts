@@ -82,6 +82,29 @@ export function withPositions(sql: string): string {
   });
 }
 
+/**
+ * All rows. A whole number beyond 2^53, which somebody has put there, is an error to this Deno that would hide all other rows: it is
+ * read as the nearest number that there is, which no rule of knet's lets pass.
+ */
+function readAll(statement: Statement, parameters: readonly SqlValue[]): unknown[] {
+  try {
+    return statement.all(...parameters);
+  } catch (error) {
+    if (!(error instanceof RangeError) || !/ BigInt|too large/.test(error.message)) throw error;
+  }
+  statement.setReadBigInts(true);
+  try {
+    const near = (value: unknown) => typeof value === "bigint" ? Number(value) : value;
+    return (statement.all(...parameters) as unknown[]).map((row) =>
+      Array.isArray(row) ? row.map(near) : Object.fromEntries(
+        Object.entries(row as object).map(([name, held]) => [name, near(held)]),
+      )
+    );
+  } finally {
+    statement.setReadBigInts(false);
+  }
+}
+
 /** Rows up to which objects are as good as anything. */
 const FEW = 100;
 
@@ -95,7 +118,7 @@ export function readAsArrays(
   parameters: readonly SqlValue[],
 ): Row[] {
   const read = (text: string) =>
-    prepare(text).all(...parameters).map((row) => Object.values(row) as SqlValue[]);
+    readAll(prepare(text), parameters).map((row) => Object.values(row as object) as SqlValue[]);
   // What writes must not run twice; and an aggregate promises no order.
   if (!sql.startsWith("select ") || / (?:order by|limit) /.test(sql)) return read(sql);
   const rows = read(`${sql} limit ${FEW + 1}`);
@@ -103,7 +126,13 @@ export function readAsArrays(
   const columns = rows[0]!.map((_, n) => `c${n}`).join(", ");
   const whole =
     `with r(${columns}) as (${sql}) select json_group_array(json_array(${columns})) from r`;
-  return JSON.parse(Object.values(prepare(whole).get(...parameters)!)[0] as string);
+  try {
+    return JSON.parse(Object.values(prepare(whole).get(...parameters)!)[0] as string);
+  } catch (error) {
+    // JSON holds no blobs, which somebody has put there.
+    if (!/JSON/.test(messageOf(error))) throw error;
+    return read(sql);
+  }
 }
 
 /**
@@ -153,9 +182,8 @@ export function openSqlite(path: string, existing = false): SqliteConnection {
     run(sql, parameters) {
       try {
         const statement = prepare(sql);
-        return "setReturnArrays" in statement
-          ? statement.all(...parameters) as unknown as Row[]
-          : readAsArrays(prepare, sql, parameters);
+        if (!("setReturnArrays" in statement)) return readAsArrays(prepare, sql, parameters);
+        return readAll(statement, parameters) as unknown as Row[];
       } catch (error) {
         throw sqliteError(path, error);
       }

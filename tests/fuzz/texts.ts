@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { hidePasswords } from "../../cli/errors.ts";
+import { hidePasswords } from "../../core/base/secrets.ts";
 import { KnetError } from "../../core/base/error.ts";
 import { configFromFlannel } from "../../core/cluster/config.ts";
 import { parseRuleset } from "../../core/kernel/firewall/ruleset.ts";

@@ -27,8 +27,8 @@ for (const [name, start] of Object.entries(engines)) {
 
     await test.step(`${name}: leases`, () =>
       engine.fresh({}, async (a, b, url) => {
-        for (const n of ["one", "two", "three"]) {
-          await a.acquireLease(requestOf(n, `192.168.2.${n.length}1`));
+        for (const [at, n] of ["one", "two", "three"].entries()) {
+          await a.acquireLease(requestOf(n, `192.168.2.${at + 31}`));
         }
         await byHand(
           url,

@@ -5,7 +5,7 @@
  * @module
  */
 import { openStore } from "../../core/store/open.ts";
-import { requestOf } from "./lease_driver.ts";
+import { addressOfNode, requestOf } from "./lease_driver.ts";
 
 const [url = "", prefix = "", count = "0"] = Deno.args;
 const store = await openStore(url);
@@ -16,7 +16,8 @@ const subscription = store.subscribe(
   () => {},
 );
 for (let n = 0; n < Number(count); n++) {
-  await store.acquireLease(requestOf(`${prefix}${n}`, "192.168.2.1")).catch(failed);
+  const node = `${prefix}${n}`;
+  await store.acquireLease(requestOf(node, addressOfNode(node))).catch(failed);
 }
 subscription[Symbol.dispose]();
 await Promise.all(reads);
