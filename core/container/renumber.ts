@@ -185,14 +185,17 @@ function repairOne(
     ...(host.up ? {} : { up: true }),
     ...(host.mtu === state.mtu ? {} : { mtu: state.mtu }),
   };
-  if (Object.keys(change).length === 0) return set[0];
+  const reflects = host.hairpin === true && change.master === undefined;
+  if (Object.keys(change).length === 0 && reflects) return set[0];
   if (change.mtu !== undefined) {
     using namespace = reopen(record) ?? null;
     if (namespace !== null) setFarMtu(namespace.fd, record.ifname, state.mtu);
   }
-  changeLink(rtnl, host.index, change);
+  if (Object.keys(change).length > 0) changeLink(rtnl, host.index, change);
+  // Only what is a port can be told so.
+  if (!reflects) changeLink(rtnl, host.index, { hairpin: true });
   return `changed ${
-    Object.keys(change).join(", ")
+    [...Object.keys(change), ...(reflects ? [] : ["hairpin"])].join(", ")
   } of ${record.hostIfname} (container "${record.netns}")`;
 }
 

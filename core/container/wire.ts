@@ -127,6 +127,8 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     }
     setParameters(portParameters(record));
     changeLink(rtnl, host.index, { master: bridge.index, up: true });
+    // A container may be its own real server: what comes back to it leaves by the port that it came in by.
+    changeLink(rtnl, host.index, { hairpin: true });
     loWasDown = withNetns(netnsFd, () => equip(record, state));
   } catch (error) {
     removeHostEnd(rtnl, record.hostIfname);

@@ -23,6 +23,10 @@ export const IFLA_LINK_NETNSID = 37;
 // Inside IFLA_LINKINFO.
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
+export const IFLA_INFO_SLAVE_KIND = 4;
+export const IFLA_INFO_SLAVE_DATA = 5;
+/** Inside IFLA_INFO_SLAVE_DATA of a bridge's port: whether a frame may leave by the port that it came in by (hairpin). */
+export const IFLA_BRPORT_MODE = 4;
 
 // Inside IFLA_INFO_DATA of a VXLAN device.
 export const IFLA_VXLAN_ID = 1;

@@ -10,12 +10,15 @@ import {
   IFINFOMSG,
   IFLA_ADDRESS,
   IFLA_AF_SPEC,
+  IFLA_BRPORT_MODE,
   IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INET6_ADDR_GEN_MODE,
   IFLA_INET6_CONF,
   IFLA_INFO_DATA,
   IFLA_INFO_KIND,
+  IFLA_INFO_SLAVE_DATA,
+  IFLA_INFO_SLAVE_KIND,
   IFLA_LINK,
   IFLA_LINK_NETNSID,
   IFLA_LINKINFO,
@@ -86,6 +89,8 @@ export interface Link {
   readonly ipv6?: boolean;
   /** A note that goes with the device (`ip link set DEV alias TEXT`). */
   readonly alias?: string;
+  /** Of a bridge's port: a frame may leave by the port that it came in by. */
+  readonly hairpin?: boolean;
   /** Present if `kind` is `vxlan`. */
   readonly vxlan?: VxlanInfo;
 }
@@ -138,6 +143,8 @@ export interface LinkChange {
   readonly addrGenMode?: number;
   /** A note that goes with the device, at most 255 bytes; empty for none. */
   readonly alias?: string;
+  /** Of what is a bridge's port already: whether a frame may leave by the port that it came in by. */
+  readonly hairpin?: boolean;
   /** What the kernel changes of a VXLAN device in place. */
   readonly vxlan?: { readonly local?: string; readonly link?: number };
 }
@@ -214,7 +221,7 @@ export function encodeLink(batch: Batch, spec: LinkSpec): void {
 
 /** Writes a message that changes a link in place. */
 export function encodeLinkChange(batch: Batch, index: number, change: LinkChange): void {
-  const { up, vxlan } = change;
+  const { up, vxlan, hairpin } = change;
   batch.begin(
     RTM.NEWLINK,
     NLM_F_REQUEST,
@@ -226,6 +233,14 @@ export function encodeLinkChange(batch: Batch, index: number, change: LinkChange
     const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
     batch.attrString(IFLA_INFO_KIND, "vxlan");
     vxlanData(batch, vxlan);
+    batch.endNest(info);
+  }
+  if (hairpin !== undefined) {
+    const info = batch.beginNest(IFLA_LINKINFO | NLA_F_NESTED);
+    batch.attrString(IFLA_INFO_SLAVE_KIND, "bridge");
+    const data = batch.beginNest(IFLA_INFO_SLAVE_DATA | NLA_F_NESTED);
+    batch.attrU8(IFLA_BRPORT_MODE, hairpin ? 1 : 0);
+    batch.endNest(data);
     batch.endNest(info);
   }
   batch.end();
@@ -272,6 +287,10 @@ export function decodeLink(message: MessageView): Link | undefined {
   if (kind !== undefined) link.kind = kind;
   const vxlan = kind === "vxlan" ? info!.nested(IFLA_INFO_DATA, innermost) : undefined;
   if (vxlan !== undefined) link.vxlan = decodeVxlan(vxlan);
+  else if (info?.string(IFLA_INFO_SLAVE_KIND) === "bridge") {
+    const mode = info.nested(IFLA_INFO_SLAVE_DATA, innermost)?.u8(IFLA_BRPORT_MODE);
+    if (mode !== undefined) link.hairpin = mode === 1;
+  }
   return link;
 }
 

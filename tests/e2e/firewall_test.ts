@@ -85,6 +85,26 @@ test("11: containers reach each other where FORWARD drops, with Docker's chains 
   assert.doesNotMatch(await rules(1), /knet/, "no rules where nothing drops");
 });
 
+test("11: a container reaches itself behind a translated address where bridges call iptables", async (lab) => {
+  const host = lab.host(1);
+  const [container] = host.containers;
+  const { address } = container!;
+  // As IPVS and published ports do it; Docker sets the parameter.
+  await host.sh(`set -e
+    sysctl -qw net.bridge.bridge-nf-call-iptables=1
+    nft 'table ip reflected {
+      chain pre { type nat hook prerouting priority -100; ip daddr 10.77.0.1 dnat to ${address}; }
+      chain post { type nat hook postrouting priority 100; ip saddr ${address} ip daddr ${address} masquerade; }
+    }'`);
+  try {
+    assert.ok(await container!.ping("10.77.0.1"), "by the port that it came in by");
+    const ports = (await host.run("bridge -d link show")).stdout;
+    assert.match(ports, /kv[0-9a-f]+[^]*hairpin on/);
+  } finally {
+    await host.sh("nft delete table ip reflected; sysctl -qw net.bridge.bridge-nf-call-iptables=0");
+  }
+});
+
 test("11: FORWARD that begins to drop later gets the rules, and leave takes them away", async (lab) => {
   const host = lab.host(1);
   await host.run("iptables -w -P FORWARD DROP");
