@@ -1,6 +1,8 @@
 /**
  * What links look like, and their messages (struct ifinfomsg, linux/if_link.h).
  *
+ * Longer than others: each attribute stands here as a field, as it is written and as it is read.
+ *
  * @module
  */
 import { formatAddress, formatMac } from "../ip.ts";
