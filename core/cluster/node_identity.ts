@@ -9,6 +9,7 @@ import { readSmallFile } from "../../ffi/file.ts";
 import { randomId } from "../base/clock.ts";
 import { KnetError } from "../base/error.ts";
 import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
+import { checkNodeWord } from "./node_word.ts";
 
 /** The names a host goes by in the store. */
 export interface NodeIdentity {
@@ -20,20 +21,6 @@ export interface NodeIdentity {
   readonly bootId: string;
   /** Random, made at the first join and kept in the data directory: tells a cloned machine from the one it was cloned of. */
   readonly agentId: string;
-}
-
-const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-
-/** Checks a node id or node name given by the administrator. */
-export function checkNodeWord(what: "node id" | "node name", word: string): string {
-  if (!ID_PATTERN.test(word)) {
-    throw new KnetError(`Cannot use "${word}" as ${what}: it is not a plain name`, {
-      exitCode: 2,
-      remedy:
-        "Use 1 to 63 letters, digits, dots, dashes and underscores, the first a letter or digit",
-    });
-  }
-  return word;
 }
 
 /** Hash of a machine-id that belongs to knet alone, as machine-id(5) asks. */

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { KnetError } from "../base/error.ts";
-import {
-  bootId,
-  checkNodeWord,
-  nodeIdentity,
-  nodeIdOfMachine,
-  storedNodeId,
-} from "./node_identity.ts";
+import { bootId, nodeIdentity, nodeIdOfMachine, storedNodeId } from "./node_identity.ts";
+import { checkNodeWord } from "./node_word.ts";
 
 function inFolder(name: string, run: (dataDir: string) => void): void {
   Deno.test(name, () => {

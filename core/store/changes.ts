@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readConfig } from "./cluster_config.ts";
+import { readConfig } from "./config_row.ts";
 import { changedLeases, liveLeases } from "./leases.ts";
 import { readCounters } from "./revision.ts";
 import { changedServices } from "./services.ts";

@@ -6,6 +6,7 @@
 import { getTableColumns } from "drizzle-orm";
 import * as v from "valibot";
 import { word } from "../base/shape.ts";
+import { visibleName } from "../base/visible.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
 import {
   addressText,
@@ -47,13 +48,16 @@ const SHAPE = v.object({
   revision: count,
 });
 
-function nameOf({ nodeName, subnet }: LeaseRow): string {
-  return nodeName ? `lease of node "${nodeName}"` : `lease of ${subnet}`;
+/** How problems call a row. */
+export function leaseName({ nodeName, subnet }: LeaseRow): string {
+  return nodeName
+    ? `lease of node "${visibleName(`${nodeName}`)}"`
+    : `lease of ${visibleName(`${subnet}`)}`;
 }
 
 /** A row's lease. */
 export function leaseOf(row: LeaseRow): Checked<Lease> {
-  return checkRow(SHAPE, row, nameOf);
+  return checkRow(SHAPE, row, leaseName);
 }
 
 /** A lease's row. */

@@ -9,10 +9,12 @@ import { KnetError } from "../base/error.ts";
 import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
+import { type LeaseRules, leaseRules, withoutOverlaps } from "../cluster/lease_rules.ts";
 import { readMany } from "./bulk.ts";
-import { LEASE_COLUMNS, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
+import { readConfig } from "./config_row.ts";
+import { LEASE_COLUMNS, leaseName, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
 import { purgeTombstones, raiseRevision } from "./revision.ts";
-import { type RowProblem, usable } from "./row_check.ts";
+import { type Checked, type RowProblem, usable } from "./row_check.ts";
 import { leaseTable } from "./schema.ts";
 import { whyNoHost } from "./services.ts";
 import type { LeaseSelector } from "./store.ts";
@@ -28,18 +30,52 @@ export interface LeaseList {
 
 const live = eq(leaseTable.deleted, 0);
 
+/** So many leases are read at most. More than any cluster has: somebody else wrote them, and memory has an end. */
+const MOST_LEASES = 65_536;
+
+/**
+ * The rules that leases of this cluster have been written by. A configuration that makes no sense is told of where it is needed;
+ * leases are judged without it.
+ */
+async function rulesOf(tx: Pick<Transaction, "db">): Promise<LeaseRules> {
+  try {
+    return leaseRules(await readConfig(tx));
+  } catch (error) {
+    if (!(error instanceof KnetError) || error.exitCode !== 4) throw error;
+    return leaseRules(undefined);
+  }
+}
+
+/** Judges a row by its shape and by what a lease of the cluster may be. */
+function judge(row: LeaseRow, rules: LeaseRules): Checked<Lease> {
+  const checked = leaseOf(row);
+  if (checked.problem !== undefined) return checked;
+  const state = rules(checked.value);
+  return state === undefined ? checked : { problem: { what: leaseName(row), state } };
+}
+
 /** All leases, or those of one family, in the order of their subnets' text. */
 export async function liveLeases(tx: Transaction, family?: Family): Promise<LeaseList> {
   const select = tx.db.select(LEASE_COLUMNS).from(leaseTable)
-    .where(family === undefined ? live : and(live, eq(leaseTable.family, family)));
+    .where(family === undefined ? live : and(live, eq(leaseTable.family, family)))
+    .limit(MOST_LEASES + 1);
   const rows = await readMany(tx, LEASE_COLUMNS, select);
+  const rules = await rulesOf(tx);
   const problems: RowProblem[] = [];
+  if (rows.length > MOST_LEASES) {
+    rows.length = MOST_LEASES;
+    problems.push({ what: "leases", state: `there are more than ${MOST_LEASES}` });
+  }
   const unreadable: Pick<Lease, "nodeId" | "subnet">[] = [];
-  const leases = usable(rows, (row: LeaseRow) => {
-    const checked = leaseOf(row);
+  const read = usable(rows, (row: LeaseRow) => {
+    const checked = judge(row, rules);
     if (checked.problem !== undefined) unreadable.push(row);
     return checked;
   }, problems);
+  const { kept: leases, out } = withoutOverlaps(read);
+  for (const { nodeName, subnet } of out) {
+    problems.push({ what: `lease of node "${nodeName}"`, state: `an older one has ${subnet}` });
+  }
   // Sorted here: the databases' collations differ.
   leases.sort((a, b) => a.subnet < b.subnet ? -1 : 1);
   return { leases, problems, unreadable };
@@ -49,9 +85,14 @@ export async function liveLeases(tx: Transaction, family?: Family): Promise<Leas
 export async function changedLeases({ db }: Pick<Transaction, "db">, since: number) {
   const rows = await db.select({ ...LEASE_COLUMNS, deleted: leaseTable.deleted }).from(leaseTable)
     .where(gt(leaseTable.revision, since));
+  const rules = await rulesOf({ db });
   const problems: RowProblem[] = [];
   return {
-    leases: usable(rows.filter(({ deleted }) => deleted === 0), leaseOf, problems),
+    leases: usable(
+      rows.filter(({ deleted }) => deleted === 0),
+      (row) => judge(row, rules),
+      problems,
+    ),
     removed: rows.filter(({ deleted }) => deleted !== 0)
       .map(({ nodeId, family }) => ({ nodeId, family: family as Family })),
     problems,

@@ -6,7 +6,8 @@
  */
 import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
-import { initConfig, needConfig, readConfig } from "./cluster_config.ts";
+import { initConfig, needConfig } from "./cluster_config.ts";
+import { readConfig } from "./config_row.ts";
 import type { Engine } from "./engine.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";

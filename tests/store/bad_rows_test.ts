@@ -58,6 +58,46 @@ for (const [name, start] of Object.entries(engines)) {
         assert.equal((await b.listLeases()).problems.length, 1);
       }));
 
+    await test.step(`${name}: leases that no host can have`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        const nodes = ["one", "two", "three", "four", "five"];
+        for (const [at, n] of nodes.entries()) {
+          await a.acquireLease(requestOf(n, `192.168.2.${at + 31}`));
+        }
+        const { revision } = await b.changesSince(0);
+        // What would become routes to a name server, to everything, and to the underlay; and a guard that nftables refuses.
+        await byHand(
+          url,
+          "update knet_leases set subnet = '8.8.8.8/32', revision = 90 where node_id = 'one'",
+          "update knet_leases set subnet = '0.0.0.0/0', revision = 91 where node_id = 'two'",
+          "update knet_leases set public_ip = '224.0.0.1', revision = 92 where node_id = 'three'",
+          "update knet_leases set public_ip = 'fd00::9', revision = 93 where node_id = 'four'",
+          "update knet_meta set value = 93 where name = 'revision'",
+        );
+        const reasons = [
+          /8\.8\.8\.8\/32: it is no \/24/,
+          /0\.0\.0\.0\/0: it is no \/24/,
+          /224\.0\.0\.1: it is a multicast address/,
+          /fd00::9: it is of IPv6/,
+        ];
+        for (const seen of [await b.listLeases(), await b.changesSince(0)]) {
+          assert.deepEqual(seen.leases.map(({ nodeId }) => nodeId), ["five"]);
+          assert.equal(seen.problems.length, 4);
+          for (const reason of reasons) {
+            assert.ok(seen.problems.some(({ state }) => reason.test(state)), String(reason));
+          }
+        }
+        const later = await b.changesSince(revision);
+        assert.deepEqual([later.leases.length, later.problems.length], [0, 4]);
+        // One that is put right comes back.
+        await byHand(
+          url,
+          "update knet_leases set public_ip = '192.168.2.34', revision = 94 where node_id = 'four'",
+          "update knet_meta set value = 94 where name = 'revision'",
+        );
+        assert.deepEqual((await b.changesSince(93)).leases.map(({ nodeId }) => nodeId), ["four"]);
+      }));
+
     await test.step(`${name}: services and real servers`, () =>
       engine.fresh({}, async (a, b, url) => {
         const put = ["one", "two", "three", "four"].map((each, n) =>

@@ -21,7 +21,7 @@ Deno.test("a store of schema 1 is taken over with its leases, and its knet may g
       JSON.stringify(makeClusterConfig({})),
     );
     old.prepare(
-      `insert into knet_leases values ('n1', 4, 'n1', '10.244.7.0/24', '192.168.2.1', 'vxlan', '{}', 'b', 'a', 1, 1, 1, 0, 1, 0)`,
+      `insert into knet_leases values ('n1', 4, 'n1', '10.244.7.0/24', '192.168.2.1', 'vxlan', '{"mac":"02:00:00:00:00:07","vni":1}', 'b', 'a', 1, 1, 1, 0, 1, 0)`,
     ).run();
     old.exec("update knet_meta set value = 1 where name = 'revision'");
 
@@ -99,7 +99,7 @@ const OLD_STATEMENTS = [
   "update knet_meta set value = value + 1 where name = 'revision' returning value",
   `insert into knet_leases (node_id, family, node_name, subnet, public_ip, backend, backend_data,
      boot_id, agent_id, acquired, renewed, expires, reserved, revision, deleted)
-   values ('id-old', 4, 'old', '10.244.5.0/24', '192.168.2.15', 'vxlan', '{}', 'b', 'a', 1, 1, 1, 0, 20, 0)
+   values ('id-old', 4, 'old', '10.244.5.0/24', '192.168.2.15', 'vxlan', '{"mac":"02:00:00:00:00:05","vni":1}', 'b', 'a', 1, 1, 1, 0, 20, 0)
    on conflict (node_id, family) do update set subnet = excluded.subnet`,
   `insert into knet_services (name, vip, port, protocol, options, revision, deleted)
    values ('older', '10.96.0.50', 80, 'tcp', '{}', 21, 0)
