@@ -193,7 +193,7 @@ export class Host implements AsyncDisposable {
     const socketPath = this.path("/run/knet/knet.sock");
     return new Promise((resolve, reject) => {
       const request = http.request(
-        { socketPath, path, agent: false, timeout: 2000 },
+        { socketPath, path, agent: false, timeout: 10_000 },
         (response) => {
           let body = "";
           response.setEncoding("utf8");
@@ -202,7 +202,7 @@ export class Host implements AsyncDisposable {
           response.on("error", reject);
         },
       );
-      request.on("timeout", () => request.destroy(new Error("no answer within 2 s")));
+      request.on("timeout", () => request.destroy(new Error("no answer within 10 s")));
       request.on("error", reject);
       request.end();
     });
