@@ -31,23 +31,19 @@ function pauseBefore(tries: number): number {
   return pause * (0.5 + random());
 }
 
-/** What others do with the file. */
-interface Trace {
-  /** Another one with every commit, every holder of the lock, and all that a holder does. */
-  readonly text: string;
-  readonly running: boolean;
-}
-
-/** Looks what others do, without keeping this thread, which a dead file server would; undefined if that cannot be told. */
-async function traceOf(path: string, patience: number): Promise<Trace | undefined> {
-  const look = async (): Promise<Trace | undefined> => {
+/**
+ * What others do with the file: another text with every commit and every holder of the lock. It is asked without keeping this thread,
+ * which a dead file server would; undefined if that cannot be told.
+ */
+async function traceOf(path: string, patience: number): Promise<string | undefined> {
+  const look = async (): Promise<string | undefined> => {
     try {
       const { ino, size, mtime } = await Deno.stat(path);
       const journal = await Deno.stat(`${path}-journal`).then(({ ino }) => ino, () => 0);
       const { readSmallFile } = await import("../../ffi/file.ts");
-      const { progressOf } = await import("./lock_holders.ts");
-      const { text, running } = progressOf(ino ?? 0, readSmallFile);
-      return { text: `${size} ${mtime?.getTime()} ${journal} ${text}`, running };
+      const { holdersOf } = await import("./lock_holders.ts");
+      const holders = holdersOf(readSmallFile("/proc/locks") ?? "", ino ?? 0);
+      return [size, mtime?.getTime(), journal, ...holders].join(" ");
     } catch {
       return undefined;
     }
@@ -82,7 +78,7 @@ export function sqliteEngine(
   ): Promise<Row[]> => {
     const begin = monotonicClock();
     let nextLook = begin + LOOK;
-    let trace: Trace | undefined;
+    let trace: string | undefined;
     // Looks, not seconds: on a machine that is too busy for this process it is too busy for the holder as well.
     let idle = 0;
     for (let tries = 0;; tries++) {
@@ -95,8 +91,8 @@ export function sqliteEngine(
         if (monotonicClock() >= nextLook) {
           const seen = await traceOf(path, patience / 2);
           nextLook = monotonicClock() + LOOK;
-          const moves = seen !== undefined && trace !== undefined && seen.text !== trace.text;
-          idle = moves || seen?.running ? 0 : idle + 1;
+          const moves = seen !== undefined && trace !== undefined && seen !== trace;
+          idle = moves ? 0 : idle + 1;
           trace = seen ?? trace;
         }
         await sleep(pauseBefore(tries));
