@@ -148,11 +148,11 @@ function rootScript(program: string | undefined, database: string, machineId: st
   chmod 755 ${TREE}/dist/knet`
       : `touch ${TREE}/dist/knet; mount --bind ${program} ${TREE}/dist/knet`
   }
+  install -m 755 ${root}/tests/docs/systemctl.sh /usr/bin/systemctl
   mount -t tmpfs -o mode=1777 knet-docs /tmp
   mount -t tmpfs -o mode=755 knet-docs /mnt
   mkdir /mnt/shared
   mount --bind /run/shared /mnt/shared
-  install -m 755 ${root}/tests/docs/systemctl.sh /usr/bin/systemctl
   ln -sf /bin/true /usr/bin/udevadm
   [ -e ${TREE}/.git ] || git init -q ${TREE} # an export
   git config --system url.file://${TREE}.insteadOf https://ADDRESS-OF-THIS-REPOSITORY
