@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import postgres from "postgres";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
-import { Background } from "../support/exec.ts";
+import { startPooler } from "../support/pooler.ts";
 import { startPostgres } from "../support/postgres.ts";
 import { until } from "../support/wait.ts";
 
@@ -116,26 +116,8 @@ Deno.test("A Postgres that refuses a statement is told by what it says, not by t
 
 Deno.test("A pooler that loses notifications is found out, and looked behind every second", async () => {
   await using server = await startPostgres();
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  const file = `${server.folder}/pgbouncer.ini`;
-  await Deno.writeTextFile(
-    file,
-    `[databases]
-     postgres = host=127.0.0.1 port=${server.port} user=knet
-     [pgbouncer]
-     listen_addr = 127.0.0.1
-     listen_port = ${port}
-     unix_socket_dir =
-     auth_type = any
-     pool_mode = transaction\n`,
-  );
-  // Not by su, which would stay in between and keep the signal to itself.
-  await using _pooler = new Background(
-    ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "pgbouncer", file],
-  );
-  const url = `postgres://knet@127.0.0.1:${port}/postgres`;
+  await using pooler = await startPooler(server, "transaction", "knet");
+  const url = `postgres://knet@127.0.0.1:${pooler.port}/postgres`;
   await until("the pooler answers", () => network(url).then(() => true));
   await using reader = await openStore(url);
   await using writer = await openStore(url);

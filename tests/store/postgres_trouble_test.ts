@@ -5,8 +5,8 @@ import { StoreAwayError } from "../../core/base/error.ts";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
 import type { Store } from "../../core/store/store.ts";
-import { Background } from "../support/exec.ts";
 import { requestOf } from "../support/lease_driver.ts";
+import { startPooler } from "../support/pooler.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
 import { ms, report, sleep, until } from "../support/wait.ts";
 
@@ -160,25 +160,8 @@ for (const mode of ["transaction", "session"] as const) {
       "create role k login",
       "grant all on schema own to k",
     );
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const { port } = listener.addr as Deno.NetAddr;
-    listener.close();
-    const file = `${server.folder}/pgbouncer.ini`;
-    await Deno.writeTextFile(
-      file,
-      `[databases]
-       postgres = host=127.0.0.1 port=${server.port} user=k
-       [pgbouncer]
-       listen_addr = 127.0.0.1
-       listen_port = ${port}
-       unix_socket_dir =
-       auth_type = any
-       pool_mode = ${mode}\n`,
-    );
-    await using _pooler = new Background(
-      ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "pgbouncer", file],
-    );
-    const url = `postgres://k@127.0.0.1:${port}/postgres?schema=own`;
+    await using pooler = await startPooler(server, mode, "k");
+    const url = `postgres://k@127.0.0.1:${pooler.port}/postgres?schema=own`;
     await until("the pooler answers", async () => {
       await using store = await openStore(url);
       return await store.getConfig().then(() => true);
