@@ -52,6 +52,17 @@ Deno.test("knet completion bash offers commands, options and values", async () =
   assert.doesNotMatch(script, /plain-routes/);
 });
 
+/**
+ * What completion offers for names in the store. On a machine that is too busy for it, it gives up and offers nothing, as it should: the
+ * key is pressed again.
+ */
+async function pressed<T extends string | string[]>(ask: () => Promise<T>): Promise<T> {
+  for (let tries = 0;; tries++) {
+    const words = await ask();
+    if (words.length > 0 || tries === 4) return words;
+  }
+}
+
 /** A store with names to complete, and a `knet` that shells find on their path. */
 async function furnished(at: Scratch): Promise<Record<string, string>> {
   await at.knet("init");
@@ -85,7 +96,8 @@ Deno.test("knet completion bash offers nodes, services, real servers and interfa
     [["--store", `sqlite`, ":", `${at.path}/knet.db`, "svc", "r"], ["rm"]],
   ];
   for (const [line, words] of lines) {
-    assert.deepEqual(await offered(script, ["knet", ...line], env), words, line.join(" "));
+    const ask = () => offered(script, ["knet", ...line], env);
+    assert.deepEqual(await (words.length > 0 ? pressed(ask) : ask()), words, line.join(" "));
   }
 });
 
@@ -102,11 +114,16 @@ Deno.test("knet __complete makes nothing, says nothing, and offers nothing that 
   assert.deepEqual(await at.knet("__complete lease show", away), silent);
   assert.ok(performance.now() - began < 6000, "a store that is away holds nobody up");
   await furnished(at);
-  {
+  const named = (name: string) => {
     using database = new DatabaseSync(`${at.path}/knet.db`);
-    database.exec("update knet_leases set node_name = '$(reboot)'");
-  }
-  assert.equal((await at.knet("__complete lease show")).stdout, "10.244.7.0/24\n");
+    database.exec(`update knet_leases set node_name = '${name}'`);
+  };
+  const offers = async () => (await at.knet("__complete lease show")).stdout;
+  assert.equal(await pressed(offers), "host-7\n10.244.7.0/24\n");
+  named("$(reboot)");
+  assert.equal(await offers(), "");
+  named("");
+  assert.equal(await pressed(offers), "10.244.7.0/24\n");
 });
 
 const zsh = await has("zsh");
@@ -127,8 +144,8 @@ Deno.test({
       const words = `autoload -Uz compinit; compinit -D -u; ${ask}`;
       return (await exec(["zsh", "-fc", words, "zsh", script, line], { env })).stdout.trim();
     };
-    assert.equal(await offers("knet svc rm "), "web");
-    assert.equal(await offers("knet lease show ho"), "host-7\n10.244.7.0/24");
+    assert.equal(await pressed(() => offers("knet svc rm ")), "web");
+    assert.equal(await pressed(() => offers("knet lease show ho")), "host-7\n10.244.7.0/24");
   },
 });
 
@@ -155,11 +172,11 @@ Deno.test({
     const asks = async (line: string) => {
       const program = `source ${at.path}/knet.fish; complete -C '${line}'`;
       const { stdout } = await exec(["fish", "-N", "-c", program], { env });
-      return stdout.trim().split("\n").map((row) => row.split("\t")[0]!);
+      return stdout.split("\n").map((row) => row.split("\t")[0]!).filter((word) => word !== "");
     };
-    assert.deepEqual(await asks("knet svc rm w"), ["web"]);
-    assert.deepEqual(await asks("knet lease show ho"), ["host-7"]);
-    assert.deepEqual(await asks("knet leave --node ho"), ["host-7"]);
+    assert.deepEqual(await pressed(() => asks("knet svc rm w")), ["web"]);
+    assert.deepEqual(await pressed(() => asks("knet lease show ho")), ["host-7"]);
+    assert.deepEqual(await pressed(() => asks("knet leave --node ho")), ["host-7"]);
     assert.ok((await asks("knet join --iface l")).includes("lo"));
   },
 });
