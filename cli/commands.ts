@@ -38,6 +38,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./svc/svc.ts")).svc,
   },
   {
+    name: "store",
+    summary: "Look at, check, back up, restore and adopt the store as a whole",
+    load: async () => (await import("./store_command.ts")).store,
+  },
+  {
     name: "attach",
     summary: "Connect a container's network namespace",
     load: async () => (await import("./attach.ts")).attach,

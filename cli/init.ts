@@ -8,7 +8,7 @@ import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
 import { UsageError, whyUnreadable } from "./errors.ts";
 import { logWarnings } from "./log.ts";
-import { storeUrlOf } from "./store.ts";
+import { asAgentSees, storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
 import { pairs, print, printJson } from "./output.ts";
@@ -57,7 +57,8 @@ export const init = defineCommand({
       ? await fromOptions(request)
       : await fromFlannel(flannel, request);
     const { openStore } = await import("../core/store/open.ts");
-    await using store = await openStore(await storeUrlOf(settings));
+    await using opened = await openStore(await storeUrlOf(settings));
+    const store = await asAgentSees(settings, opened);
     const before = await store.getConfig();
     const stored = await store.initConfig(config, { replace: options.replace ?? false });
     const outcome = before === undefined

@@ -55,7 +55,7 @@ function summary({ node, agent, store, tunnel }: StatusReport, now: number): str
     : paint("bad", agent.state || "not running");
   const since = agent.since === undefined ? "" : `, started ${relative(agent.since, now)}`;
   const pid = agent.pid === undefined ? "" : ` (pid ${agent.pid}${since})`;
-  const storeTone = store.state === "ok" ? "good" : store.state === "away" ? "bad" : "warn";
+  const storeTone = store.state === "ok" ? "good" : store.state === "unknown" ? "warn" : "bad";
   const devices = [
     node.device ?? "",
     node.bridge ?? "",
@@ -72,8 +72,10 @@ function summary({ node, agent, store, tunnel }: StatusReport, now: number): str
     ["agent", state + pid],
     [
       "store",
-      `${store.url}: ${paint(storeTone, store.state)}${store.detail ? `, ${store.detail}` : ""}`,
+      `${store.url}: ${paint(storeTone, store.state)}${store.detail ? `, ${store.detail}` : ""}` +
+      (store.since === undefined ? "" : ` (${relative(store.since, now)})`),
     ],
+    ["remedy", store.state === "different" ? store.remedy : undefined],
   ]);
 }
 

@@ -7,6 +7,7 @@ import { KnetError } from "../core/base/error.ts";
 import { DEFAULT_STORE, redactUrl } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
+import { printError } from "./output.ts";
 import type { Settings } from "./settings.ts";
 import { unitStore } from "./unit_settings.ts";
 
@@ -14,7 +15,7 @@ import { unitStore } from "./unit_settings.ts";
 const LARGE_DEADLINE = 60_000;
 
 /** What of the settings says which store it is. */
-export type StoreSettings = Pick<Settings, "store" | "otherStore" | "dataDir">;
+export type StoreSettings = Pick<Settings, "store" | "otherStore" | "dataDir" | "stateDir">;
 
 /** Which store a command uses. */
 export interface StoreChoice {
@@ -101,5 +102,19 @@ export async function withStore<T>(
     existing: true,
     ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
-  return await work(store);
+  return await work(await asAgentSees(settings, store));
+}
+
+/** The store, without writes while this host's agent finds that it is another one than it was; that is said. */
+export async function asAgentSees(
+  { stateDir }: Pick<Settings, "stateDir">,
+  store: Store,
+): Promise<Store> {
+  const { readVerdict, verdictText, withoutWrites } = await import(
+    "../core/store/verdict_file.ts"
+  );
+  const verdict = readVerdict(stateDir);
+  if (verdict === undefined || verdict.location !== store.location) return store;
+  printError(`knet: warning: ${verdictText(verdict)}`);
+  return withoutWrites(store, verdict);
 }

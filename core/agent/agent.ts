@@ -1,6 +1,8 @@
 /**
  * The agent: `knet join`. Level-triggered: a store event, a kernel event, a timer and the start all lead to the same reconcile.
  *
+ * Longer than others, because it is where all parts of an agent meet: each is handed to the others here, and nowhere else.
+ *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
@@ -23,8 +25,8 @@ import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { runLoop } from "./agent_loop.ts";
-import type { AgentOptions } from "./agent_options.ts";
-import { AgentStore } from "./agent_store.ts";
+import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
+import { AgentStore, tellVerdict } from "./agent_store.ts";
 import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
@@ -50,8 +52,16 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
   using recorded = new AgentStore(options);
-  await using store = recorded.over(await openStore(options.storeUrl, { background: true }));
-  await using agent = new Agent(options, identity, store);
+  const snapshot = readSnapshot(options.dataDir, identity.nodeId, (sentence) => log.warn(sentence));
+  // Where this host has joined a store already, there is none to be made: it is away, or gone.
+  const existing = snapshot !== undefined;
+  await using store = recorded.over(
+    await openStore(options.storeUrl, { background: true, existing }),
+  );
+  await using agent = new Agent(options, identity, store, {
+    snapshot,
+    elsewhere: recorded.elsewhere,
+  });
   await agent.run();
 }
 
@@ -61,6 +71,7 @@ class Agent implements AsyncDisposable {
   readonly #store: Store;
   readonly #events = new KernelEvents();
   readonly #network: HostNetwork;
+  readonly #known: KnownAtStart;
   readonly #snapshots: SnapshotKeeper;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
@@ -70,7 +81,13 @@ class Agent implements AsyncDisposable {
   #lease: Lease | undefined;
   #lastFull = -Infinity;
 
-  constructor(options: AgentOptions, identity: NodeIdentity, store: Store) {
+  constructor(
+    options: AgentOptions,
+    identity: NodeIdentity,
+    store: Store,
+    known: KnownAtStart,
+  ) {
+    this.#known = known;
     this.#options = options;
     this.#identity = identity;
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
@@ -82,7 +99,7 @@ class Agent implements AsyncDisposable {
     });
     this.#snapshots = new SnapshotKeeper(
       options.dataDir,
-      () => this.#snapshot(),
+      () => this.#remember(),
       (sentence) => log.warn(sentence),
     );
     if (options.signal.aborted) this.#stop.abort();
@@ -102,8 +119,8 @@ class Agent implements AsyncDisposable {
 
   async run(): Promise<void> {
     const network = this.#network;
-    const { dataDir, iface, publicIp, once } = this.#options;
-    const snapshot = readSnapshot(dataDir, this.#identity.nodeId, (sentence) => log.warn(sentence));
+    const { iface, publicIp, once } = this.#options;
+    const { snapshot } = this.#known;
     const { network: clusterNetwork } = snapshot?.config ?? makeClusterConfig(this.#options.config);
     const { family } = parsePrefix(clusterNetwork);
     this.#events.follow(family);
@@ -204,11 +221,16 @@ class Agent implements AsyncDisposable {
     if (this.#membership !== undefined) sdNotify(`STATUS=${this.#sentence()}`);
   }
 
-  #snapshot(): Snapshot | undefined {
+  #remember(): Snapshot | undefined {
     const { ready, overlays, services } = this.#network;
     if (!ready || this.#config === undefined || this.#lease === undefined) return undefined;
     const { peers } = overlays;
-    return { version: 1, config: this.#config, own: this.#lease, peers, ...services.remembered };
+    const { store } = this.#membership;
+    return {
+      ...{ version: 1, config: this.#config, own: this.#lease, peers },
+      ...services.remembered,
+      ...(store !== undefined && { store }),
+    };
   }
 
   #makeMembership(family: Family, snapshot: Snapshot | undefined): Membership {
@@ -223,15 +245,22 @@ class Agent implements AsyncDisposable {
       backendOf: (config) => backendOf(config.backend),
       publicIp: () => this.#underlay.now.publicIp,
       remembered: snapshot?.own,
+      elsewhere: this.#known.elsewhere,
+      ...(snapshot?.store !== undefined && { rememberedStore: snapshot.store }),
       ...(this.#options.once && { patience: ONCE_PATIENCE }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),
         onSomePeers: (changed, removed) => this.#onSomePeers(changed, removed),
         onServices: (changes) => this.#onServices(changes),
-        onHealth: () => this.#tell(),
+        onHealth: () => this.#onHealth(),
       },
     });
+  }
+
+  #onHealth(): void {
+    tellVerdict(this.#options.stateDir, this.#store.location, this.#membership.health);
+    this.#tell();
   }
 
   #onLease(lease: Lease, config: ClusterConfig, before: Lease | undefined): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Snapshot } from "../store/snapshot.ts";
 import type { ClusterRequest } from "../cluster/config.ts";
 
 /** What the agent is asked to do. */
@@ -30,4 +31,11 @@ export interface AgentOptions {
   /** What the command line says of the cluster. */
   readonly config: ClusterRequest;
   readonly signal: AbortSignal;
+}
+
+/** What an agent knows before the store answers. */
+export interface KnownAtStart {
+  readonly snapshot: Snapshot | undefined;
+  /** Whether the store is another one than the one that the snapshot is of. */
+  readonly elsewhere: boolean;
 }

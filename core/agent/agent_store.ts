@@ -4,15 +4,19 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { wallClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import {
   forgetStore,
   readRecordedStore,
   recordStore,
+  sameStore,
   type StoreAddress,
   storeAddress,
 } from "../store/recorded_store.ts";
 import type { Store } from "../store/store.ts";
+import { writeVerdict } from "../store/verdict_file.ts";
+import type { StoreHealth } from "./membership_options.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -23,12 +27,16 @@ const log = getLogger(["knet", "agent"]);
 export class AgentStore implements Disposable {
   readonly #dataDir: string;
   readonly #address: StoreAddress;
+  /** Whether the store is another one than the one on record. */
+  readonly elsewhere: boolean;
   #provisional = false;
 
   constructor({ dataDir, storeUrl }: { readonly dataDir: string; readonly storeUrl: string }) {
     this.#dataDir = dataDir;
     this.#address = storeAddress(storeUrl);
-    const { state } = readRecordedStore(dataDir);
+    const record = readRecordedStore(dataDir);
+    const { state } = record;
+    this.elsewhere = state === "recorded" && !sameStore(record.address, this.#address);
     if (state !== "none" && state !== "broken") return;
     this.#provisional = true;
     this.#record();
@@ -63,6 +71,15 @@ export class AgentStore implements Disposable {
   #record(): void {
     tellFailure(() => recordStore(this.#dataDir, this.#address));
   }
+}
+
+/** Tells this host's commands for as long as the store is not the one that the agent knows. */
+export function tellVerdict(stateDir: string, location: string, health: StoreHealth): void {
+  const { state, detail, since } = health;
+  // One that cannot be read is not yet the right one.
+  if (state !== "different" && state !== "ok") return;
+  const verdict = { location, what: detail, since: since ?? wallClock() };
+  tellFailure(() => writeVerdict(stateDir, state === "different" ? verdict : undefined));
 }
 
 /** Commands have to be told the store, then; the network is not concerned. */

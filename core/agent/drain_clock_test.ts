@@ -10,6 +10,8 @@ const NOW = 1_700_000_000_000;
 function changes(services: Service[], more: Partial<Changes> = {}): Changes {
   return {
     revision: 1,
+    mark: { identity: 1, epoch: 1, revision: 1 },
+    ...{ marks: [], whole: false, purged: 0, settling: 0 },
     full: false,
     leases: [],
     removed: [],

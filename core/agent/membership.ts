@@ -7,10 +7,15 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
-import { monotonicClock, random, sleep } from "../base/clock.ts";
+import { monotonicClock, random, sleep, wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isClones, isQuestion } from "../cluster/allocate.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { DifferentStoreError } from "../store/identity.ts";
+import { NoStoreError } from "../store/location.ts";
+import type { RememberedStore } from "../store/store_memory.ts";
+import type { Changes } from "../store/store.ts";
+import { StoreWatch } from "./store_watch.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import { DrainClock } from "./drain_clock.ts";
 import type { MembershipOptions, StoreHealth } from "./membership_options.ts";
@@ -26,13 +31,20 @@ const ANSWER_TIME = 4000;
 /** Milliseconds after which a public address that another host has is tried again. */
 const RIVAL_RETRY = 15_000;
 
+/** Whether an error says that the store is not the one that this host knows. */
+function isOther(error: unknown): boolean {
+  return error instanceof DifferentStoreError || error instanceof NoStoreError;
+}
+
 /** Follows the store until aborted. */
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #wake = new Wake();
   #config: ClusterConfig | undefined;
   #own: Lease | undefined;
-  #revision = 0;
+  readonly #watch: StoreWatch;
+  /** Whether the store may not be the one that this host knows: nothing is written before it has been read. */
+  #doubtful = false;
   #renewAt = 0;
   #renewals = 0;
   #takenOver: Lease | undefined;
@@ -46,6 +58,8 @@ export class Membership {
   constructor(options: MembershipOptions) {
     this.#options = options;
     this.#own = options.remembered;
+    const { store, rememberedStore, remembered, elsewhere } = options;
+    this.#watch = new StoreWatch(store, rememberedStore, remembered !== undefined, elsewhere);
     this.#joined.promise.catch(() => {}); // Whoever awaits it sees the error; nobody has to.
   }
 
@@ -64,7 +78,11 @@ export class Membership {
     return this.#own;
   }
   get revision(): number {
-    return this.#revision;
+    return this.#watch.revision;
+  }
+  /** What a snapshot keeps of the store. */
+  get store(): RememberedStore | undefined {
+    return this.#watch.remembered;
   }
   /** How often the lease was renewed. */
   get renewals(): number {
@@ -104,22 +122,24 @@ export class Membership {
     while (!signal.aborted) {
       try {
         if (!joined) {
-          await this.#join();
+          await this.#join(signal);
           joined = true;
-        } else if (monotonicClock() >= this.#renewAt) await this.#renew();
-        await this.#pull();
+        } else if (!this.#doubtful && monotonicClock() >= this.#renewAt) await this.#renew();
+        await this.#pull(signal);
+        this.#doubtful = false;
         if (this.#pruner.due) await this.#pruner.prune(store);
         if (monotonicClock() >= this.#drains.due) {
           this.#drains.swept();
           await store.sweepDrained();
-          await this.#pull();
+          await this.#pull(signal);
         }
         failures = 0;
         this.#setHealth({ state: "ok", detail: store.location });
         this.#pruner.answered();
         this.#joined.resolve();
         const untilNext = Math.min(this.#renewAt, this.#drains.due) - monotonicClock();
-        await this.#wake.sleep(Math.min(SLOW_POLL, Math.max(untilNext, 10)), signal);
+        const pause = Math.min(SLOW_POLL, Math.max(Math.min(untilNext, this.#watch.due), 10));
+        await this.#wake.sleep(pause, signal);
       } catch (error) {
         if (signal.aborted) return;
         if (!joined && this.#isFinal(error, started)) {
@@ -127,10 +147,12 @@ export class Membership {
           throw error;
         }
         this.#pruner.broke();
-        this.#setHealth({ state: "away", detail: messageOf(error) });
+        this.#watch.doubt();
+        this.#doubtful = true;
+        this.#noteTrouble(error);
         events.onHealth();
         // A store that answers with a refusal is asked less often than one that does not answer.
-        const limit = error instanceof StoreAwayError ? 2000 : 15_000;
+        const limit = error instanceof StoreAwayError ? 2000 : 4000;
         await this.#wake.sleep(backoff(failures++, limit), signal);
       }
     }
@@ -145,16 +167,33 @@ export class Membership {
     if (error instanceof StoreAwayError) {
       return patience !== undefined && monotonicClock() - started >= patience;
     }
+    if (isOther(error) && remembered !== undefined) return patience !== undefined;
     return patience !== undefined || remembered === undefined ||
       (error instanceof KnetError && error.exitCode === 4);
   }
 
+  #noteTrouble(error: unknown): void {
+    const detail = error instanceof DifferentStoreError ? error.what : messageOf(error);
+    const remedy = error instanceof KnetError ? error.remedy : undefined;
+    this.#setHealth({
+      ...{ state: isOther(error) ? "different" : "away", detail, since: wallClock() },
+      ...(remedy !== undefined && { remedy }),
+    });
+  }
+
   #setHealth(health: StoreHealth): void {
-    const changed = this.#health.state !== health.state;
-    this.#health = health;
-    if (!changed) return;
+    const before = this.#health;
+    const changed = before.state !== health.state;
+    const { since } = changed ? health : before;
+    this.#health = { ...health, ...(since !== undefined && { since }) };
+    if (!changed && (health.state !== "different" || health.detail === before.detail)) return;
     if (health.state === "ok") log.info("Store {detail} answers", { detail: health.detail });
-    else {
+    else if (health.state === "different") {
+      log.error(
+        "The store is not the one that this host knows: {detail}. Nothing is written to it, the network stays as it is. {remedy}",
+        { detail: health.detail, remedy: health.remedy },
+      );
+    } else {
       log.warn("Waiting for the store, the network stays as it is: {detail}", {
         detail: health.detail,
       });
@@ -162,10 +201,47 @@ export class Membership {
     this.#options.events.onHealth();
   }
 
-  async #join(): Promise<void> {
+  async #join(signal: AbortSignal): Promise<void> {
+    const reading = this.#watch.known ? await this.#watch.read("tally") : undefined;
     this.#config = await this.#options.loadConfig(this.#options.store);
+    if (reading?.adopted) await this.#announce(reading.changes, signal);
     await this.#acquire();
-    this.#revision = 0;
+    this.#watch.doubt();
+  }
+
+  /**
+   * The administrator has accepted the store as it is: this host says what it holds, before anybody is given a new subnet. What the
+   * store says counts when everybody had the time to do so.
+   */
+  async #announce(changes: Changes, signal: AbortSignal): Promise<void> {
+    const { store, events } = this.#options;
+    log.warn("The store was accepted as it is (epoch {epoch}): announcing {subnet}", {
+      epoch: changes.mark.epoch,
+      subnet: this.#own?.subnet,
+    });
+    // The words are this epoch's; what is known stays that of the last one until they are said.
+    store.expect({ ...changes.mark, revision: 0 });
+    const before = this.#own;
+    let lost = before === undefined;
+    if (before !== undefined) {
+      const answer = await store.announceLease(before);
+      if (answer.state === "held") {
+        this.#hold(answer.lease);
+        events.onLease(answer.lease, this.#config!, before);
+      } else {
+        log.error("{subnet} is not this host's any more: {holder} holds it", {
+          subnet: before.subnet,
+          holder: answer.to?.nodeName ?? "nobody",
+        });
+        lost = true;
+      }
+    }
+    this.#watch.accept(changes);
+    const end = monotonicClock() + changes.settling;
+    while (!signal.aborted && monotonicClock() < end) {
+      await this.#wake.sleep(end - monotonicClock(), signal);
+    }
+    if (lost && !signal.aborted) await this.#acquire();
   }
 
   async #acquire(): Promise<void> {
@@ -278,9 +354,17 @@ export class Membership {
     this.#options.events.onHealth();
   }
 
-  async #pull(): Promise<void> {
-    const { store, identity, family, events } = this.#options;
-    const changes = await store.changesSince(this.#revision);
+  async #pull(signal: AbortSignal): Promise<void> {
+    const { identity, family, events } = this.#options;
+    let reading = await this.#watch.read();
+    while (reading.adopted) {
+      if (reading.changes.config) this.#config = reading.changes.config;
+      await this.#announce(reading.changes, signal);
+      if (signal.aborted) return;
+      reading = await this.#watch.read("rows");
+    }
+    const { changes } = reading;
+    this.#watch.take(changes);
     const isOwn = (one: { nodeId: string; family: Family }) =>
       one.nodeId === identity.nodeId && one.family === family;
     if (changes.config) {
@@ -301,7 +385,6 @@ export class Membership {
         events.onServices?.(changes);
       }
     }
-    this.#revision = changes.revision;
 
     if (this.#takenOver === undefined) {
       if (

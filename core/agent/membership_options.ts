@@ -8,11 +8,16 @@ import type { Family, Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import type { Backend } from "../overlay/backend/backend.ts";
 import type { Changes, Store } from "../store/store.ts";
+import type { RememberedStore } from "../store/store_memory.ts";
 
 /** How the store is doing, for status. */
 export interface StoreHealth {
-  readonly state: "ok" | "away" | "unknown";
+  readonly state: "ok" | "away" | "different" | "unknown";
   readonly detail: string;
+  /** Since when it has been away or different, milliseconds since the epoch. */
+  readonly since?: number;
+  /** What the administrator can do about it. */
+  readonly remedy?: string;
 }
 
 /** What of the services has changed. */
@@ -47,6 +52,10 @@ export interface MembershipOptions {
   readonly publicIp: () => string | undefined;
   /** Lease that the snapshot remembers. */
   readonly remembered: Lease | undefined;
+  /** What it remembers of the store itself. */
+  readonly rememberedStore?: RememberedStore;
+  /** Whether the administrator has named another store than the one that is remembered. */
+  readonly elsewhere?: boolean;
   /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
   readonly patience?: number;
   readonly events: MembershipEvents;

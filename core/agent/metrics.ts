@@ -102,6 +102,10 @@ export class AgentMetrics {
     );
     this.#storeTime = this.#histogram("store_call_duration", "Time that a store took.", "call");
     this.#gauge("knet_store_up", "1 if the store answers.");
+    this.#gauge(
+      "knet_store_different",
+      "1 if the store is not the one that this host knows: nothing is written to it.",
+    );
     this.#gauge("knet_store_revision", "The store's revision that this host has.");
     this.#gauge(
       "knet_lease_expires_timestamp_seconds",
@@ -220,6 +224,7 @@ export class AgentMetrics {
     }
     const { own } = membership;
     set("store_up", membership.health.state === "ok" ? 1 : 0);
+    set("store_different", membership.health.state === "different" ? 1 : 0);
     set("store_revision", membership.revision);
     set(
       "lease_expires_timestamp_seconds",

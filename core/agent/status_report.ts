@@ -12,6 +12,7 @@ import type { NodeIdentity } from "../cluster/node_identity.ts";
 import { peerStatus, type StatusReport } from "../inspect/status.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { HostNetwork } from "./host_network.ts";
+import { identityText } from "../store/identity.ts";
 import type { Membership } from "./membership.ts";
 import type { Overlays } from "../overlay/overlays.ts";
 
@@ -27,7 +28,7 @@ export interface ReportFacts {
   readonly config: ClusterConfig | undefined;
   readonly lease: Lease | undefined;
   readonly underlay: Underlay | undefined;
-  readonly membership: Pick<Membership, "health" | "revision" | "notifying">;
+  readonly membership: Pick<Membership, "health" | "revision" | "notifying" | "store">;
   /** Without its password. */
   readonly storeUrl: string;
   readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
@@ -56,6 +57,9 @@ export function sentenceOf({ lease, membership, network }: SentenceFacts): strin
   if (rival !== undefined) {
     return `this host's public address is that of "${rival.nodeName}" too: peers are told the old one`;
   }
+  if (health.state === "different") {
+    return `the store is not the one that this host knows: ${health.detail}; nothing is written to it, the network stays as it is`;
+  }
   if (health.state === "away") return `waiting for the store: ${health.detail}`;
   return network.ready
     ? `${lease?.subnet}, ${plural(network.overlays.peers.length, "peer")}`
@@ -66,7 +70,7 @@ export function sentenceOf({ lease, membership, network }: SentenceFacts): strin
 export function reportStatus(facts: ReportFacts): StatusReport {
   const { identity, lease, network } = facts;
   const { state, overlays } = network;
-  const { health, revision, notifying } = facts.membership;
+  const { health, revision, notifying, store: known } = facts.membership;
   const subnet = lease?.subnet ?? "";
   const now = wallClock();
   const tunnel = overlays.companion?.status;
@@ -99,6 +103,11 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       state: health.state,
       detail: health.state === "ok" ? notifying : health.detail,
       revision,
+      ...(known !== undefined && {
+        ...{ identity: identityText(known.identity), epoch: known.epoch },
+      }),
+      ...(health.since !== undefined && { since: health.since }),
+      ...(health.remedy !== undefined && { remedy: health.remedy }),
     },
     peers: overlays.paths.map(({ lease, path }) =>
       peerStatus(lease, path, (wish) => overlays.holds(wish, lease.family), now)

@@ -44,9 +44,17 @@ export interface StatusReport {
   };
   readonly store: {
     readonly url: string;
-    readonly state: "ok" | "away" | "unknown";
+    /** "different": it is not the store that this host knows; nothing is written to it, and the network stays as it is. */
+    readonly state: "ok" | "away" | "different" | "unknown";
     readonly detail: string;
     readonly revision: number;
+    /** Random, hexadecimal; absent as long as none is known. */
+    readonly identity?: string;
+    readonly epoch?: number;
+    /** Since when it has been away or different, milliseconds since the epoch. */
+    readonly since?: number;
+    /** What the administrator can do. */
+    readonly remedy?: string;
   };
   readonly peers: readonly PeerStatus[];
   readonly containers: readonly {

@@ -7,6 +7,7 @@ import { type ClusterConfig, differences } from "../cluster/config.ts";
 import { isUntaken } from "../cluster/allocate.ts";
 import { KnetError } from "../base/error.ts";
 import { readConfig } from "./config_row.ts";
+import { ensureIdentity } from "./identity.ts";
 import { liveLeases } from "./leases.ts";
 import { raiseRevision } from "./revision.ts";
 import { configTable } from "./schema.ts";
@@ -51,6 +52,7 @@ export async function initConfig(
     }
     await refuseNetworkOfServices(tx, config.network);
   }
+  await ensureIdentity(tx);
   const row = { document: JSON.stringify(config), revision: await raiseRevision(tx) };
   await tx.db.insert(configTable).values({ id: 1, ...row })
     .onConflictDoUpdate({ target: configTable.id, set: row });

@@ -29,6 +29,8 @@ export interface Engine {
     onChange: () => void,
     onState: (state: "notify" | "poll" | "away", detail: string) => void,
   ): Disposable;
+  /** What of the database itself is damaged; absent where the server looks after that. */
+  integrity?(): Promise<string[]>;
   reset(): void;
   close(): Promise<void>;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 import { and, eq } from "drizzle-orm";
-import { KnetError } from "../base/error.ts";
+import { KnetError, StoreAwayError } from "../base/error.ts";
 import {
   allocate,
   clockIsSuspect,
@@ -17,7 +17,8 @@ import type { ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
 import { buryLease, liveLeases, putLease } from "./leases.ts";
-import { raiseRevision, readRevision } from "./revision.ts";
+import { ensureIdentity, settlingFor } from "./identity.ts";
+import { raiseRevision, readCounters, readRevision } from "./revision.ts";
 import { leaseTable } from "./schema.ts";
 import { whyNoHost } from "./services.ts";
 import type { LeaseGrant, LeaseHolder, LeaseRequest, Renewal } from "./store.ts";
@@ -63,8 +64,17 @@ export async function acquireLease(
 ): Promise<LeaseGrant> {
   const { now } = tx;
   const { nodeId, family } = request;
+  await ensureIdentity(tx);
   const { leases, unreadable } = await liveLeases(tx, family);
   const own = leases.find((lease) => lease.nodeId === nodeId);
+  const settling = settlingFor(await readCounters(tx.db), now);
+  if (own === undefined && settling > 0) {
+    throw new StoreAwayError(
+      `Cannot lease a subnet: the store was adopted, and hosts have ${
+        Math.ceil(settling / 1000)
+      } s more to announce what they hold`,
+    );
+  }
   // A host that is there already keeps what it has: to refuse it would take the lease from under its containers.
   const unfit = own?.publicIp === request.publicIp
     ? undefined

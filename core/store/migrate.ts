@@ -36,8 +36,8 @@ export interface MigratedDatabase {
   readonly name: string;
   /** Make no tables: where the store was looked for, for the message. */
   readonly existingAt?: string;
-  /** Whether it has the tables at all. */
-  hasTables(): Promise<boolean>;
+  /** Whether it has a table. */
+  hasTable(name: string): Promise<boolean>;
   /** Runs `work` in a transaction that no other host's migration runs beside. */
   locked(work: () => Promise<void>): Promise<void>;
 }
@@ -70,22 +70,31 @@ export function migrate(database: MigratedDatabase): Promise<void> {
 }
 
 async function bringUp(database: MigratedDatabase): Promise<void> {
-  const { query, name, existingAt, hasTables, locked } = database;
+  const { query, name, existingAt, hasTable, locked } = database;
   const db = databaseOver(query);
-  const version = async () => {
-    if (!await hasTables()) {
+  /** Which version the tables are of where their counters were emptied: the last that has a table of its own. */
+  const tablesVersion = async () =>
+    await hasTable("knet_services") ? 2 : await hasTable("knet_leases") ? 1 : 0;
+  /** The version of the tables, and whether the counters know it. */
+  const look = async () => {
+    if (!await hasTable("knet_meta")) {
       if (existingAt !== undefined) throw new NoStoreError(existingAt);
-      return 0;
+      return { version: 0, counted: false };
     }
     const counter = await readCounters(db);
+    const counted = counter("schema") > 0;
+    // Tables without their counters were emptied by somebody, or hidden from this user: a store that was there is not made anew.
+    if (existingAt !== undefined && !counted) throw new NoStoreError(existingAt);
     checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
-    return counter("schema");
+    return { version: counted ? counter("schema") : await tablesVersion(), counted };
   };
-  if (await version() >= SCHEMA_VERSION) return;
+  const isDone = ({ version, counted }: Awaited<ReturnType<typeof look>>) =>
+    counted && version >= SCHEMA_VERSION;
+  if (isDone(await look())) return;
   await locked(async () => {
-    const before = await version();
-    if (before >= SCHEMA_VERSION) return;
-    for (const statements of MIGRATIONS.slice(before)) {
+    const before = await look();
+    if (isDone(before)) return;
+    for (const statements of MIGRATIONS.slice(before.version)) {
       for (const text of statements) await query(text);
     }
     await db.insert(metaTable).values(

@@ -4,6 +4,8 @@
  * @module
  */
 import { KnetError } from "../base/error.ts";
+import type { StoreAdmin } from "./admin.ts";
+import type { Engine } from "./engine.ts";
 import { DEFAULT_STORE, redactUrl, sqlitePath } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
@@ -28,10 +30,24 @@ export interface StoreOptions {
  *
  * @throws {KnetError} exit code 2 if the URL is of no known kind.
  */
-export async function openStore(
+export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
+  return sqlStore(await openEngine(url, options));
+}
+
+/**
+ * Opens a store for what the administrator does to it as a whole.
+ *
+ * @throws {KnetError} exit code 2 if the URL is of no known kind.
+ */
+export async function openStoreAdmin(
   url: string,
   options: StoreOptions = {},
-): Promise<Store> {
+): Promise<StoreAdmin> {
+  const { storeAdmin } = await import("./admin.ts");
+  return storeAdmin(await openEngine(url, options));
+}
+
+async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
   const { deadlineMs: deadline = 5000, existing = false } = options;
   const path = sqlitePath(url);
   if (path !== undefined) {
@@ -42,11 +58,11 @@ export async function openStore(
       });
     }
     const { sqliteEngine } = await import("./sqlite.ts");
-    return sqlStore(sqliteEngine(path, deadline, options.background ?? false, existing));
+    return sqliteEngine(path, deadline, options.background ?? false, existing);
   }
   if (/^postgres(ql)?:\/\//.test(url)) {
     const { postgresEngine } = await import("./postgres.ts");
-    return sqlStore(postgresEngine(url, deadline, existing));
+    return postgresEngine(url, deadline, existing);
   }
   throw new KnetError(
     `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,

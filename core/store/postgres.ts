@@ -8,7 +8,7 @@ import { KnetError } from "../base/error.ts";
 import type { Engine, Query } from "./engine.ts";
 import { checkReader, migrate } from "./migrate.ts";
 import type { PostgresConnection } from "./postgres_connection.ts";
-import { postgresError, troubleOf } from "./postgres_errors.ts";
+import { isUndefinedTable, postgresError, troubleOf } from "./postgres_errors.ts";
 import { PostgresListener } from "./postgres_listener.ts";
 import { PostgresServers } from "./postgres_servers.ts";
 import { describeTarget, parsePostgresUrl } from "./postgres_url.ts";
@@ -40,6 +40,8 @@ export function postgresEngine(url: string, deadline: number, existing = false):
   let connection: PostgresConnection | undefined;
   let idle: Timer | undefined;
   let migrated = false;
+  // What was there once is never made anew: it has been taken away, and may come back.
+  let onlyExisting = existing;
   let ended = false;
 
   // Local to a transaction: a pooler may give the next one another session. A writer whose host vanished loses its locks with
@@ -93,8 +95,9 @@ export function postgresEngine(url: string, deadline: number, existing = false):
     migrate({
       query,
       name: `database ${location}`,
-      ...(existing && { existingAt: location }),
-      hasTables: async () => (await query("select to_regclass('knet_meta')::text"))[0]?.[0] != null,
+      ...(onlyExisting && { existingAt: location }),
+      hasTable: async (table) =>
+        (await query("select to_regclass($1)::text", [table]))[0]?.[0] != null,
       async locked(work) {
         if (!mayWrite) throw new NeedsMigration();
         await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);
@@ -140,6 +143,7 @@ export function postgresEngine(url: string, deadline: number, existing = false):
       () => transaction(query, write, work),
     );
     migrated = true;
+    onlyExisting = true;
     idle = after(IDLE, drop, { idle: true });
     return result;
   };
@@ -154,6 +158,11 @@ export function postgresEngine(url: string, deadline: number, existing = false):
         return await once(write, work);
       } catch (error) {
         if (error instanceof NeedsMigration) return await run(true, work);
+        if (migrated && isUndefinedTable(error)) {
+          migrated = false;
+          drop();
+          continue;
+        }
         const trouble = troubleOf(error);
         if (trouble !== "refused") {
           const place = connection?.place;

@@ -41,6 +41,11 @@ export function troubleOf(error: unknown): PostgresTrouble {
   return AWAY.test(code) ? "away" : "refused";
 }
 
+/** Whether a table is not there (42P01): somebody has dropped it. */
+export function isUndefinedTable(error: unknown): boolean {
+  return sqlStateOf(error) === "42P01";
+}
+
 const REACH = "Check that the server runs and that this host reaches it";
 
 /** Remedies by SQLSTATE. */

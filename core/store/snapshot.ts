@@ -15,6 +15,7 @@ import type { Lease } from "../cluster/lease.ts";
 import { CONFIG_SHAPE, LEASE_SHAPE } from "../cluster/cluster_shapes.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
 import { SERVICE_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
+import type { RememberedStore } from "./store_memory.ts";
 
 /** What is kept. */
 export interface Snapshot {
@@ -26,7 +27,16 @@ export interface Snapshot {
   /** Absent in one that an older knet wrote. */
   readonly services?: readonly Service[];
   readonly timeouts?: ServiceTimeouts;
+  /** Which store it was; absent in one that an older knet wrote. */
+  readonly store?: RememberedStore;
 }
+
+const whole = v.pipe(v.number(), v.safeInteger());
+
+const REMEMBERED: v.GenericSchema<unknown, RememberedStore> = v.object({
+  ...{ identity: whole, epoch: whole, revision: whole },
+  rows: v.record(v.string(), v.number()),
+});
 
 const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(
   {
@@ -36,23 +46,30 @@ const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(
     peers: v.array(LEASE_SHAPE, "it has no peers"),
     services: v.exactOptional(v.array(SERVICE_SHAPE)),
     timeouts: v.exactOptional(TIMEOUTS_SHAPE),
+    store: v.exactOptional(REMEMBERED),
   },
   ({ expected, message }) => expected === '"config"' ? "it has no configuration" : message,
 );
 
 const pathIn = (dataDir: string) => join(dataDir, "snapshot.json");
 
-/** Reads the snapshot; undefined if there is none or it makes no sense. */
+/**
+ * Reads the snapshot; undefined if there is none or it makes no sense.
+ *
+ * @param nodeId Whose it has to be; undefined: anybody's.
+ */
 export function readSnapshot(
   dataDir: string,
-  nodeId: string,
+  nodeId: string | undefined,
   warn: (sentence: string) => void,
 ): Snapshot | undefined {
   const text = readTextIfPresent(pathIn(dataDir));
   if (text === undefined) return undefined;
   try {
     const snapshot = parseShape(SNAPSHOT, text);
-    if (snapshot.own.nodeId !== nodeId) throw new TypeError("it is another node's");
+    if (nodeId !== undefined && snapshot.own.nodeId !== nodeId) {
+      throw new TypeError("it is another node's");
+    }
     return snapshot;
   } catch (error) {
     warn(`Cannot use "${pathIn(dataDir)}": ${messageOf(error)}`);

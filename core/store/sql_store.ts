@@ -4,15 +4,18 @@
  *
  * @module
  */
+import { StoreAwayError } from "../base/error.ts";
 import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig } from "./cluster_config.ts";
 import { readConfig } from "./config_row.ts";
 import type { Engine } from "./engine.ts";
+import { DifferentStoreError, markOf, type StoreMark, whyOther } from "./identity.ts";
+import { announceLease } from "./lease_announcing.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
 import { liveLeases, pruneLeases, releaseLease, reserveLease } from "./leases.ts";
-import { readRevision } from "./revision.ts";
+import { readCounters, readRevision } from "./revision.ts";
 import { describeProblem, type RowProblem } from "./row_check.ts";
 import { editServices, getService, listServices, sweepDrained } from "./services.ts";
 import type { Store } from "./store.ts";
@@ -34,7 +37,19 @@ export function sqlStore(
   warn: (sentence: string) => void | Promise<void> = log,
 ): Store {
   const read = <T>(work: (tx: Transaction) => Promise<T>) => readFrom(engine, work);
-  const write = <T>(work: (tx: Transaction) => Promise<T>) => writeTo(engine, work);
+  let expected: StoreMark | undefined;
+  const write = <T>(work: (tx: Transaction) => Promise<T>) =>
+    writeTo(engine, async (tx) => {
+      if (expected === undefined) return await work(tx);
+      const found = markOf(await readCounters(tx.db));
+      const what = whyOther(expected, found);
+      if (what !== undefined) throw new DifferentStoreError(engine.location, what);
+      // Whoever announces nothing first must not write.
+      if (found.epoch > expected.epoch && expected.identity !== 0) {
+        throw new StoreAwayError(`Cannot write to the store ${engine.location}: it was adopted`);
+      }
+      return await work(tx);
+    });
   const known = new Set<string>();
   const told = async <T extends { readonly problems: readonly RowProblem[] }>(
     reading: Promise<T>,
@@ -70,7 +85,11 @@ export function sqlStore(
     pruneLeases: (nodeIds) =>
       write(async (tx) => await pruneLeases(tx, await readConfig(tx), nodeIds, hostClock)),
 
-    changesSince: (since) => told(read((tx) => changesSince(tx, since))),
+    changesSince: (since, compare) => told(read((tx) => changesSince(tx, since, compare))),
+    announceLease: (own) => write(async (tx) => await announceLease(tx, await needConfig(tx), own)),
+    expect(mark) {
+      expected = mark;
+    },
 
     listServices: () => told(read(listServices)),
     getService: (name) => told(read((tx) => getService(tx, name))),

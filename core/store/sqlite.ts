@@ -6,14 +6,18 @@
 import { dirname } from "node:path";
 import { watchDirectory } from "../../ffi/inotify.ts";
 import { monotonicClock, random, sleep, wallClock } from "../base/clock.ts";
-import { KnetError, messageOf } from "../base/error.ts";
+import { messageOf } from "../base/error.ts";
 import type { Engine, Query, Row, SqlValue } from "./engine.ts";
-import { migrate } from "./migrate.ts";
+import { checkReader, migrate } from "./migrate.ts";
 import { liesOnNetwork } from "./network_file.ts";
-import { SqliteBusyError } from "./sqlite_error.ts";
+import { ReplacedFileError, SqliteBusyError } from "./sqlite_error.ts";
 import { openInThread, openInWorker, type SqliteThread } from "./sqlite_thread.ts";
 
 const SLOW_POLL = 2000;
+
+/** A newer knet may close the database to this one at any time. */
+const GUARDS = "select (select value from knet_meta where name = 'oldest_reader'), " +
+  "(select value from knet_meta where name = 'schema')";
 
 /** Milliseconds between tries for a lock, as SQLite's own waiting has them at first: no lock is held for long. */
 const TRIES = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 50, 75];
@@ -66,6 +70,8 @@ export function sqliteEngine(
   existing = false,
 ): Engine {
   let connection: SqliteThread | undefined;
+  // What was there once is never made anew: it has been taken away, and may come back.
+  let onlyExisting = existing;
   let queue: Promise<unknown> = Promise.resolve();
   // Before the deadline of the call itself, so that a held lock is told from a dead file server.
   const patience = deadline * 0.8;
@@ -104,25 +110,15 @@ export function sqliteEngine(
     if (connection !== undefined && !connection.dead) return connection;
     connection?.end();
     const made = background || liesOnNetwork(path)
-      ? await openInWorker(path, deadline, existing)
-      : await openInThread(path, existing);
+      ? await openInWorker(path, deadline, onlyExisting)
+      : await openInThread(path, onlyExisting);
     try {
-      const [mode] = await run(made, "pragma journal_mode");
-      if (mode?.[0] === "wal") {
-        throw new KnetError(
-          `Cannot use the database "${path}": it is in WAL mode, which loses rows when hosts share it`,
-          {
-            exitCode: 4,
-            remedy: `Stop all that uses it and run: sqlite3 ${path} 'pragma journal_mode=delete'`,
-          },
-        );
-      }
       await migrate({
         query: (sql, parameters) => run(made, sql, parameters),
         name: `database "${path}"`,
-        ...(existing && { existingAt: path }),
-        hasTables: async () =>
-          (await run(made, "select name from sqlite_master where name = 'knet_meta'")).length > 0,
+        ...(onlyExisting && { existingAt: path }),
+        hasTable: async (table) =>
+          (await run(made, "select name from sqlite_master where name = $1", [table])).length > 0,
         locked: (work) => between(made, "begin immediate", work),
       });
     } catch (error) {
@@ -130,6 +126,7 @@ export function sqliteEngine(
       throw error;
     }
     connection = made;
+    onlyExisting = true;
     return made;
   };
 
@@ -155,9 +152,24 @@ export function sqliteEngine(
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> => {
     const turn = queue.then(async () => {
-      const held = await connect();
-      const query: Query = (sql, parameters) => run(held, sql, parameters);
-      return await between(held, begin, () => work(query, wallClock()));
+      const query = (held: SqliteThread): Query => (sql, parameters) => run(held, sql, parameters);
+      const attempt = async () => {
+        const held = await connect();
+        return await between(held, begin, async () => {
+          const [row] = await run(held, GUARDS);
+          const [oldestReader, schema] = [Number(row?.[0] ?? 0), Number(row?.[1] ?? 0)];
+          checkReader({ oldestReader, schema }, `database "${path}"`);
+          return await work(query(held), wallClock());
+        });
+      };
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof ReplacedFileError)) throw error;
+        connection?.end();
+        connection = undefined;
+        return await attempt();
+      }
     });
     queue = turn.catch(() => {});
     return turn;
@@ -187,6 +199,12 @@ export function sqliteEngine(
         },
       };
     },
+    integrity: () =>
+      transaction("begin", async (query) => {
+        const rows = await query("pragma integrity_check(20)");
+        return rows.map(([word]) => `${word}`).filter((word) => word !== "ok")
+          .map((word) => `The database "${path}" is damaged: ${word}`);
+      }),
     reset() {},
     async close() {
       await queue;

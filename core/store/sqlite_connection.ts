@@ -10,7 +10,7 @@ import { DatabaseSync } from "node:sqlite";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Row, SqlValue } from "./engine.ts";
 import { DEFAULT_STORE, NoStoreError } from "./location.ts";
-import { sqliteError } from "./sqlite_error.ts";
+import { ReplacedFileError, sqliteError } from "./sqlite_error.ts";
 
 type Statement = ReturnType<DatabaseSync["prepare"]>;
 
@@ -19,7 +19,8 @@ export interface SqliteConnection {
   /**
    * Runs a statement, whose parameters are `$1`, `$2` and so on, each once and in this order.
    *
-   * @throws {KnetError} SqliteBusyError if somebody else holds the lock.
+   * @throws {KnetError} SqliteBusyError if somebody else holds the lock. ReplacedFileError at the beginning of a transaction, if the
+   * file at the path is another one now; exit code 4 if somebody has switched it to WAL mode.
    */
   run(sql: string, parameters: readonly SqlValue[]): Row[];
   close(): void;
@@ -32,6 +33,30 @@ function isThere(path: string, what: "isFile" | "isDirectory"): boolean {
   } catch {
     return false;
   }
+}
+
+/** Which file is at a path: device and inode; empty if there is none. */
+function fileAt(path: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return "";
+    }
+    throw error;
+  }
+}
+
+/** The database is in a mode that loses rows. */
+function walError(path: string): KnetError {
+  return new KnetError(
+    `Cannot use the database "${path}": it is in WAL mode, which loses rows when hosts share it`,
+    {
+      exitCode: 4,
+      remedy: `Stop all that uses it and run: sqlite3 ${path} 'pragma journal_mode=delete'`,
+    },
+  );
 }
 
 /** Whether there is no such file; false if that cannot be told. */
@@ -158,12 +183,14 @@ function prepareOn(database: DatabaseSync, sql: string): Statement {
  */
 export function openSqlite(path: string, existing = false): SqliteConnection {
   let database: DatabaseSync;
+  let file: string;
   try {
     if (!existing) prepareDirectory(path);
     else if (isMissing(path)) throw new NoStoreError(path);
     const fresh = !isThere(path, "isFile");
     database = new DatabaseSync(path);
     if (fresh) Deno.chmodSync(path, 0o600);
+    file = fileAt(path);
     database.exec("pragma busy_timeout = 0");
   } catch (error) {
     throw sqliteError(path, error);
@@ -178,9 +205,16 @@ export function openSqlite(path: string, existing = false): SqliteConnection {
     }
     return prepared;
   };
+  /** What may have changed since the last transaction. Whoever holds a deleted file would see nothing of it for ever. */
+  const begin = () => {
+    if (fileAt(path) !== file) throw new ReplacedFileError(path);
+    const [mode] = readAll(prepare("pragma journal_mode"), []) as (unknown[] | object)[];
+    if (Object.values(mode ?? {})[0] === "wal") throw walError(path);
+  };
   return {
     run(sql, parameters) {
       try {
+        if (sql.startsWith("begin")) begin();
         const statement = prepare(sql);
         if (!("setReturnArrays" in statement)) return readAsArrays(prepare, sql, parameters);
         return readAll(statement, parameters) as unknown as Row[];

@@ -26,6 +26,14 @@ export class SqliteBusyError extends StoreAwayError {
   }
 }
 
+/** The file that is open is not the one at its path any more: it was deleted, or another one was put in its place. */
+export class ReplacedFileError extends StoreAwayError {
+  /** An error about the database at `path`. */
+  constructor(path: string) {
+    super(`Cannot use the database "${path}": the file was replaced or deleted`);
+  }
+}
+
 /** What a statement or the opening of the database at `path` threw, as one of knet's errors. */
 export function sqliteError(path: string, error: unknown): KnetError {
   if (error instanceof KnetError) return error;
@@ -67,7 +75,7 @@ export function sqliteError(path: string, error: unknown): KnetError {
 
 /** An error as a message between threads; a class would not survive the way. */
 export interface PostedError {
-  readonly kind: "busy" | "away" | "none" | "other";
+  readonly kind: "busy" | "replaced" | "away" | "none" | "other";
   readonly message: string;
   readonly remedy: string | undefined;
   readonly exitCode: ExitCode;
@@ -78,6 +86,8 @@ export function postError(error: KnetError): PostedError {
   const { message, remedy, exitCode } = error;
   const kind = error instanceof SqliteBusyError
     ? "busy"
+    : error instanceof ReplacedFileError
+    ? "replaced"
     : error instanceof StoreAwayError
     ? "away"
     : error instanceof NoStoreError
@@ -90,6 +100,7 @@ export function postError(error: KnetError): PostedError {
 export function receiveError(path: string, posted: PostedError): KnetError {
   const { kind, message, remedy, exitCode } = posted;
   if (kind === "busy") return new SqliteBusyError(path);
+  if (kind === "replaced") return new ReplacedFileError(path);
   if (kind === "none") return new NoStoreError(path);
   const options = { exitCode, ...(remedy !== undefined && { remedy }) };
   return kind === "away" ? new StoreAwayError(message, options) : new KnetError(message, options);

@@ -14,6 +14,8 @@ import type { BackendType, ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Family, Lease } from "../cluster/lease.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
 import type { RowProblem, ServiceStore } from "../services/service_store.ts";
+import type { StoreMark } from "./identity.ts";
+import type { RowMark } from "./row_marks.ts";
 
 /** What a joining node asks for. */
 export interface LeaseRequest {
@@ -47,6 +49,12 @@ export interface LeaseGrant {
   readonly revision: number;
 }
 
+/** What came of a host's saying that it holds a subnet. */
+export type Announcement =
+  | { readonly state: "held"; readonly lease: Lease }
+  /** Another host, which lives, has had it for longer; or the cluster has no such subnet any more. */
+  | { readonly state: "lost"; readonly to?: Lease };
+
 /** Who holds a lease, by its own account. */
 export type LeaseHolder =
   & Pick<
@@ -73,8 +81,26 @@ export type Renewal =
   /** Another living agent holds the row of this node id. */
   | { readonly state: "taken-over"; readonly by: Lease };
 
+/**
+ * How closely a reader's copy is held against the store: by the revision alone; by the number of rows and the sum of their revisions as
+ * well; or by all rows, which are read then.
+ */
+export type Comparison = "revision" | "tally" | "rows";
+
 /** Rows above a revision. */
 export interface Changes {
+  /** Which store it is. */
+  readonly mark: StoreMark;
+  /** Marks of the rows that changed above the revision, of rows that could not be read and of deleted ones, too; all that are there in a full read. */
+  readonly marks: readonly RowMark[];
+  /** Whether all rows were asked for. */
+  readonly whole: boolean;
+  /** Up to which revision tombstones were purged. */
+  readonly purged: number;
+  /** How many rows there are and the sum of their revisions, if that was asked for. */
+  readonly tally?: string;
+  /** For how long nobody gets a new subnet, because the store was adopted just now; milliseconds. */
+  readonly settling: number;
   /** Revision that the reader has seen after applying these. */
   readonly revision: number;
   /** True when `leases` is everything there is (first read, or older than the oldest tombstone): what is not in it is gone. */
@@ -126,7 +152,7 @@ export interface Store extends ServiceStore, AsyncDisposable {
    * else the first free one, else the longest expired one.
    *
    * @throws {KnetError} exit code 4: no configuration, all subnets taken, another living agent has this node id, or a node that
-   * is new or moves asks for a service's virtual IP.
+   * is new or moves asks for a service's virtual IP. StoreAwayError while hosts announce what they hold.
    */
   acquireLease(request: LeaseRequest): Promise<LeaseGrant>;
 
@@ -157,7 +183,21 @@ export interface Store extends ServiceStore, AsyncDisposable {
   pruneLeases(nodeIds?: readonly string[]): Promise<Lease[]>;
 
   /** What changed above a revision; 0 reads everything. */
-  changesSince(revision: number): Promise<Changes>;
+  changesSince(revision: number, compare?: Comparison): Promise<Changes>;
+
+  /**
+   * Says, after an adoption, that this host holds a subnet. Of two hosts that do, the older acquisition stays.
+   *
+   * @param own The lease as the host has it in its kernel.
+   */
+  announceLease(own: Lease): Promise<Announcement>;
+
+  /**
+   * From now on nothing is written unless the store is this one, at this revision or above.
+   *
+   * @param mark Undefined: whatever it is.
+   */
+  expect(mark: StoreMark | undefined): void;
 
   /**
    * Deletes destinations whose drain is over.

@@ -40,6 +40,7 @@ test("metrics say what the host holds, and count what happens", async (lab) => {
     knet_peers: 1,
     knet_ready: 1,
     knet_store_up: 1,
+    knet_store_different: 0,
     knet_containers: 1,
     knet_containers_stranded: 0,
     'knet_entries{kind="route"}': 1,

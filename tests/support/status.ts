@@ -10,7 +10,7 @@ import { until } from "./wait.ts";
 /** Waits until a host's agent says that its store is there, or away; returns the sentence with it. */
 export async function storeIs(
   host: Host,
-  state: "ok" | "away",
+  state: "ok" | "away" | "different",
   deadline?: number,
 ): Promise<string> {
   const { value } = await until(`the store of ${host.name} is ${state}`, async () => {

@@ -1,0 +1,126 @@
+/**
+ * What the administrator does to a store as a whole: look, check, back up, restore, adopt.
+ *
+ * @module
+ */
+import { count, gt, max } from "drizzle-orm";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { isExpired, isUntaken } from "../cluster/allocate.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import { type Adopted, adoptStore, type KnownStore } from "./adoption.ts";
+import { makeBackup, restoreBackup, type Restored, type StoreBackup } from "./backup.ts";
+import { readConfig } from "./config_row.ts";
+import type { Engine } from "./engine.ts";
+import { markOf, type StoreMark } from "./identity.ts";
+import { liveLeases } from "./leases.ts";
+import { readCounters } from "./revision.ts";
+import { describeProblem } from "./row_check.ts";
+import { destinationTable, leaseTable, serviceTable } from "./schema.ts";
+import { listServices } from "./services.ts";
+import { readFrom, type Transaction, writeTo } from "./transaction.ts";
+
+/** What a store is and how much it holds. */
+export interface StoreInfo {
+  readonly engine: Engine["engine"];
+  /** URL without its password. */
+  readonly location: string;
+  readonly mark: StoreMark;
+  /** Version of the tables. */
+  readonly schema: number;
+  readonly config?: ClusterConfig;
+  readonly leases: { readonly held: number; readonly expired: number; readonly reserved: number };
+  readonly services: number;
+  readonly realServers: number;
+  /** What was deleted and is still told of. */
+  readonly tombstones: number;
+  /** Store's clock, milliseconds since the epoch. */
+  readonly now: number;
+  /** What of it cannot be used. */
+  readonly problems: readonly string[];
+}
+
+/** A store in the administrator's hands. */
+export interface StoreAdmin extends AsyncDisposable {
+  readonly location: string;
+  /** What it is; problems of its rows are told, not thrown. */
+  info(): Promise<StoreInfo>;
+  /** Everything in it, in one state of it. */
+  backup(): Promise<StoreBackup>;
+  /** See `restoreBackup`. */
+  restore(backup: StoreBackup, known: KnownStore | undefined, force: boolean): Promise<Restored>;
+  /** See `adoptStore`. */
+  adopt(known: KnownStore | undefined): Promise<Adopted>;
+}
+
+async function info(tx: Transaction, { engine, location }: Engine): Promise<StoreInfo> {
+  const { db, now } = tx;
+  const counter = await readCounters(db);
+  const mark = markOf(counter);
+  const problems: string[] = [];
+  let config: ClusterConfig | undefined;
+  try {
+    config = await readConfig(tx);
+  } catch (error) {
+    if (!(error instanceof KnetError)) throw error;
+    problems.push(messageOf(error));
+  }
+  if (config === undefined && problems.length === 0) {
+    problems.push("There is no cluster configuration");
+  }
+  if (mark.identity === 0) {
+    problems.push("It has no identity; the next host that joins, or adopt, gives it one");
+  }
+  const { leases, problems: ofLeases } = await liveLeases(tx);
+  const { services, problems: ofServices } = await listServices(tx);
+  problems.push(...[...ofLeases, ...ofServices].map(describeProblem));
+  const destinations = await db.select({ service: destinationTable.service })
+    .from(destinationTable);
+  const named = await db.select({ name: serviceTable.name, deleted: serviceTable.deleted })
+    .from(serviceTable);
+  const names = new Set(named.filter(({ deleted }) => deleted === 0).map(({ name }) => name));
+  const orphans = new Set(
+    destinations.map(({ service }) => service).filter((name) => !names.has(name)),
+  );
+  for (const name of orphans) {
+    problems.push(`There are real servers of a service "${name}" that does not exist`);
+  }
+  for (const [what, table] of [["lease", leaseTable], ["service", serviceTable]] as const) {
+    const [newest] = await db.select({ revision: max(table.revision) }).from(table);
+    if ((newest?.revision ?? 0) > mark.revision) {
+      problems.push(
+        `A ${what} is of revision ${newest!.revision}, and the store only at ${mark.revision}`,
+      );
+    }
+  }
+  const [buried] = await db.select({ rows: count() }).from(leaseTable)
+    .where(gt(leaseTable.deleted, 0));
+  return {
+    ...{ engine, location, mark, now, problems },
+    schema: counter("schema"),
+    ...(config !== undefined && { config }),
+    leases: {
+      held: leases.filter((lease) => !isUntaken(lease) && !isExpired(lease, now)).length,
+      expired: leases.filter((lease) => isExpired(lease, now)).length,
+      reserved: leases.filter((lease) => lease.reserved).length,
+    },
+    services: services.length,
+    realServers: destinations.length,
+    tombstones: Number(buried?.rows ?? 0) + named.length - names.size,
+  };
+}
+
+/** A store over an engine, for the administrator. */
+export function storeAdmin(engine: Engine): StoreAdmin {
+  return {
+    location: engine.location,
+    info: async () => {
+      const found = await readFrom(engine, (tx) => info(tx, engine));
+      return { ...found, problems: [...await engine.integrity?.() ?? [], ...found.problems] };
+    },
+    backup: () => readFrom(engine, makeBackup),
+    restore: (backup, known, force) =>
+      writeTo(engine, (tx) => restoreBackup(tx, backup, known, force)),
+    adopt: (known) => writeTo(engine, (tx) => adoptStore(tx, known)),
+    [Symbol.asyncDispose]: () => engine.close(),
+  };
+}

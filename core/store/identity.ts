@@ -1,0 +1,107 @@
+/**
+ * Which store it is. A store has a random identity, and an epoch that is raised when the administrator accepts it in place of what the
+ * cluster knew: after a restore, or after a fail-over that lost the last writes.
+ *
+ * Both are counters: a knet that does not know them leaves them alone.
+ *
+ * @module
+ */
+import { KnetError } from "../base/error.ts";
+import { readCounters } from "./revision.ts";
+import { metaTable } from "./schema.ts";
+import type { Database, Transaction } from "./transaction.ts";
+
+/** Which store it is, and how far it has come. */
+export interface StoreMark {
+  /** Random and positive; 0 where an older knet made the store and nobody has joined since. */
+  readonly identity: number;
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+/** Milliseconds after an adoption in which hosts announce the subnets that they hold, and nobody gets a new one. */
+export const SETTLING = 5000;
+
+/** The counters of {@linkcode StoreMark} and those beside them by name. */
+export type Counters = Awaited<ReturnType<typeof readCounters>>;
+
+/** What the counters say of the store. */
+export function markOf(counter: Counters): StoreMark {
+  return {
+    identity: counter("identity"),
+    epoch: counter("epoch"),
+    revision: counter("revision"),
+  };
+}
+
+/** A new identity: 53 bits, as every engine's whole numbers hold them. */
+export function newIdentity(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return (high & 0x1fffff) * 2 ** 32 + low || 1;
+}
+
+/** How people see an identity. */
+export function identityText(identity: number): string {
+  return identity === 0 ? "none" : identity.toString(16).padStart(14, "0");
+}
+
+/** Writes a counter, new or old. */
+export async function setCounter(db: Database, name: string, value: number): Promise<void> {
+  await db.insert(metaTable).values({ name, value })
+    .onConflictDoUpdate({ target: metaTable.name, set: { value } });
+}
+
+/** Gives the store an identity, within a write, if it has none. */
+export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<void> {
+  if ((await readCounters(db))("identity") !== 0) return;
+  await db.insert(metaTable).values([
+    { name: "identity", value: newIdentity() },
+    { name: "epoch", value: 1 },
+  ]).onConflictDoNothing();
+}
+
+/**
+ * How long it is until everybody had the time to announce what it holds, milliseconds; 0 if nobody has to be waited for.
+ *
+ * @param now Store's clock, milliseconds since the epoch.
+ */
+export function settlingFor(counter: Counters, now: number): number {
+  const left = counter("settles") - now;
+  // The clock of a SQLite file is each host's own.
+  return left > 0 && left <= SETTLING ? left : 0;
+}
+
+/** It is not the store that this host knows: nothing is written to it, and nothing that it says is believed. Exit code 4. */
+export class DifferentStoreError extends KnetError {
+  override readonly name = "DifferentStoreError";
+
+  /** @param what In what it differs: `its revision went back from 7 to 5`. */
+  constructor(location: string, readonly what: string) {
+    super(`Cannot go on with the store ${location}: ${what}`, {
+      exitCode: 4,
+      remedy:
+        "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined",
+    });
+  }
+}
+
+/** Why a store is not the one that was expected by its mark; undefined if it may be. */
+export function whyOther(known: StoreMark, found: StoreMark): string | undefined {
+  if (known.identity !== 0 && found.identity !== known.identity) {
+    if (found.identity !== 0) {
+      return `it is another one (${identityText(found.identity)}, this host knows ${
+        identityText(known.identity)
+      })`;
+    }
+    return found.revision === 0
+      ? "it is empty, and this host knows a cluster"
+      : "it has lost its identity";
+  }
+  if (found.epoch < known.epoch) {
+    return `it is an older one (epoch ${found.epoch}, this host knows ${known.epoch})`;
+  }
+  if (found.epoch === known.epoch && found.revision < known.revision) {
+    return `its revision went back from ${known.revision} to ${found.revision}`;
+  }
+  return undefined;
+}
