@@ -20,6 +20,9 @@ export interface RowMark {
 /** The mark of the cluster's configuration. */
 export const CONFIG_KEY = "cluster configuration";
 
+/** The mark of the timeouts of services. */
+export const TIMEOUTS_KEY = "timeouts of services";
+
 /** Revisions are summed up modulo this, so that none that was made by hand overflows. */
 const MODULUS = 1_000_003;
 
@@ -91,18 +94,21 @@ export async function readMarks(
       gone: deleted !== 0,
     })),
     ...services.map(({ name, revision, deleted }) => ({
-      key: `service "${name}"`,
+      key: serviceKey(name),
       revision,
       gone: deleted !== 0,
     })),
     ...(config ? [{ key: CONFIG_KEY, revision: config.revision, gone: false }] : []),
-    ...(timeouts
-      ? [{ key: "timeouts of services", revision: timeouts.revision, gone: false }]
-      : []),
+    ...(timeouts ? [{ key: TIMEOUTS_KEY, revision: timeouts.revision, gone: false }] : []),
   ];
 }
 
 /** The key of a lease's mark. */
 export function leaseKey(nodeId: string, family: number): string {
   return family === 4 ? `lease of node ${nodeId}` : `IPv${family} lease of node ${nodeId}`;
+}
+
+/** The key of a service's mark. */
+export function serviceKey(name: string): string {
+  return `service "${name}"`;
 }

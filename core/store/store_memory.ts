@@ -6,12 +6,12 @@
  * @module
  */
 import { type StoreMark, whyOther } from "./identity.ts";
-import { CONFIG_KEY, tallyOf } from "./row_marks.ts";
+import { CONFIG_KEY, leaseKey, serviceKey, tallyOf, TIMEOUTS_KEY } from "./row_marks.ts";
 import type { Changes } from "./store.ts";
 
 /** What is kept of a store over restarts. */
 export interface RememberedStore extends StoreMark {
-  /** Revisions of all rows by what they are, unreadable ones too. */
+  /** Revisions of all rows by what they are; negative where the row makes no sense. */
   readonly rows: Readonly<Record<string, number>>;
 }
 
@@ -99,23 +99,30 @@ export class StoreMemory {
     if (changes.tally === undefined || changes.tally === this.#excused) return { state: "same" };
     const after = new Map(this.#rows);
     merge(after, changes);
-    return { state: tallyOf(after.values()) === changes.tally ? "same" : "look" };
+    return { state: tallyOfRows(after) === changes.tally ? "same" : "look" };
   }
 
-  #whyOtherRows({ marks, mark, purged }: Changes): string | undefined {
+  /** Rows that make no sense are somebody's work by hand, and so is what becomes of them: they prove nothing. */
+  #whyOtherRows(changes: Changes): string | undefined {
+    const { marks, mark, purged } = changes;
     const seen = this.#mark.revision;
+    const usable = usableKeys(changes);
     const found = new Set<string>();
     const [early, back]: [string[], string[]] = [[], []];
     for (const { key, revision } of marks) {
       found.add(key);
       const before = this.#rows.get(key);
+      if (!usable.has(key)) continue;
       if (before === undefined) {
         if (revision <= seen) early.push(key);
       } else if (revision < before) back.push(key);
     }
     const until = `up to revision ${seen} of ${mark.revision}`;
     // Tombstones that were purged meanwhile tell of nothing any more.
-    const gone = purged > seen ? [] : [...this.#rows.keys()].filter((key) => !found.has(key));
+    const gone = purged > seen
+      ? []
+      : [...this.#rows].filter(([key, revision]) => revision >= 0 && !found.has(key))
+        .map(([key]) => key);
     if (gone.length > 0) return `rows are gone that nobody deleted: ${named(gone)} (${until})`;
     if (back.length > 0) return `rows went back: ${named(back)} (${until})`;
     if (early.length > 0) return `rows are there that were not: ${named(early)} (${until})`;
@@ -130,13 +137,26 @@ export class StoreMemory {
     this.#known = true;
     this.#configured = this.#rows.has(CONFIG_KEY);
     if (changes.tally === undefined) return;
-    this.#excused = tallyOf(this.#rows.values()) === changes.tally ? "" : changes.tally;
+    this.#excused = tallyOfRows(this.#rows) === changes.tally ? "" : changes.tally;
   }
 }
 
-function merge(rows: Map<string, number>, { marks }: Changes): void {
-  for (const { key, revision, gone } of marks) {
+function merge(rows: Map<string, number>, changes: Changes): void {
+  const usable = usableKeys(changes);
+  for (const { key, revision, gone } of changes.marks) {
     if (gone) rows.delete(key);
-    else rows.set(key, revision);
+    else rows.set(key, usable.has(key) ? revision : -revision);
   }
+}
+
+function tallyOfRows(rows: ReadonlyMap<string, number>): string {
+  return tallyOf([...rows.values()].map(Math.abs));
+}
+
+/** What makes sense of what was read. */
+function usableKeys({ leases, services }: Changes): Set<string> {
+  const keys = new Set([CONFIG_KEY, TIMEOUTS_KEY]);
+  for (const { nodeId, family } of leases) keys.add(leaseKey(nodeId, family));
+  for (const { name } of services) keys.add(serviceKey(name));
+  return keys;
 }

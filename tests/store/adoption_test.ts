@@ -1,0 +1,135 @@
+// A store as a whole on every engine: identity, adoption, backup and restore, and what hosts announce.
+import assert from "node:assert/strict";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
+import { knownBy } from "../../core/store/adoption.ts";
+import { readBackup } from "../../core/store/backup.ts";
+import { DifferentStoreError } from "../../core/store/identity.ts";
+import { openStoreAdmin } from "../../core/store/open.ts";
+import { addService } from "../../core/services/edit.ts";
+import { addressOfNode, requestOf } from "../support/lease_driver.ts";
+import { engines, refusal } from "../support/store_engines.ts";
+
+const join = (node: string) => requestOf(node, addressOfNode(node));
+
+for (const [name, start] of Object.entries(engines)) {
+  Deno.test(`The store as a whole (${name})`, async (test) => {
+    await using engine = await start();
+
+    await test.step(`${name}: it has an identity that stays, and an epoch that adoption raises`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        const { mark } = await a.changesSince(0);
+        assert.ok(Number.isSafeInteger(mark.identity) && mark.identity > 0);
+        assert.equal(mark.epoch, 1);
+        await a.acquireLease(join("one"));
+        a.expect((await a.changesSince(0)).mark);
+        await using admin = await openStoreAdmin(url);
+        const adopted = await admin.adopt(undefined);
+        assert.deepEqual([adopted.mark.identity, adopted.mark.epoch], [mark.identity, 2]);
+        // Who knows the epoch before has to announce first.
+        await assert.rejects(a.pruneLeases(), /adopted/);
+        const seen = await b.changesSince(0);
+        assert.equal(seen.mark.epoch, 2);
+        assert.ok(seen.settling > 0);
+        a.expect({ ...seen.mark, identity: seen.mark.identity + 1 });
+        await assert.rejects(a.sweepDrained(), DifferentStoreError);
+        a.expect({ ...seen.mark, revision: seen.mark.revision + 1 });
+        await assert.rejects(a.sweepDrained(), /went back/);
+        a.expect(seen.mark);
+        await a.sweepDrained();
+      }));
+
+    await test.step(`${name}: of two that announce one subnet the older lease stays, and newcomers wait`, () =>
+      engine.fresh({}, async (a, b, url) => {
+        const one = (await a.acquireLease(join("one"))).lease;
+        const two = (await a.acquireLease(join("two"))).lease;
+        await using admin = await openStoreAdmin(url);
+        await admin.adopt(undefined);
+        await assert.rejects(b.acquireLease(join("three")), /announce/);
+        // What the store has forgotten, its holder has not.
+        const lost = { ...one, nodeId: "lost", subnet: "10.244.9.0/24", acquired: one.acquired };
+        assert.equal((await a.announceLease(lost)).state, "held");
+        const rival = { ...two, nodeId: "rival", subnet: lost.subnet, acquired: two.acquired + 50 };
+        const answer = await b.announceLease(rival);
+        assert.equal(answer.state, "lost");
+        assert.equal(answer.state === "lost" && answer.to?.nodeId, "lost");
+        const older = { ...rival, nodeId: "older", acquired: one.acquired - 50 };
+        assert.equal((await b.announceLease(older)).state, "held");
+        // A row that nobody has announced gives way to who has the subnet in its kernel.
+        const holder = {
+          ...two,
+          nodeId: "holder",
+          subnet: one.subnet,
+          acquired: two.acquired + 99,
+        };
+        assert.equal((await b.announceLease(holder)).state, "held");
+        assert.equal((await a.announceLease(one)).state, "held", "it is the older one, and lives");
+        const outside = { ...two, subnet: "10.99.0.0/24" };
+        assert.deepEqual(await a.announceLease(outside), { state: "lost" });
+        const { leases } = await b.listLeases();
+        const bySubnet = leases.map(({ nodeId, subnet }) => `${subnet} ${nodeId}`);
+        assert.deepEqual(bySubnet, [
+          "10.244.0.0/24 one",
+          "10.244.1.0/24 two",
+          "10.244.9.0/24 older",
+        ]);
+      }));
+
+    await test.step(`${name}: a backup is whole, says when it is damaged, and restores another store`, () =>
+      engine.fresh({ network: "172.26.0.0/16" }, async (a, _b, url) => {
+        await a.acquireLease(join("one"));
+        await a.reserveLease("172.26.7.0/24", "192.168.2.107");
+        await addService(a, "web", {
+          ...{ vip: "10.96.0.10", port: 80 },
+          destinations: [{ address: "172.26.0.9", port: 8080 }],
+        });
+        await using admin = await openStoreAdmin(url);
+        const backup = await admin.backup();
+        const text = JSON.stringify(backup);
+        await a.acquireLease(join("late"));
+        await assert.rejects(readBackup(text.slice(0, -40), '"x"'), /Cannot restore from "x"/);
+        await assert.rejects(readBackup(text.replace("172.26.7.0", "172.26.8.0"), '"x"'), /digest/);
+        await assert.rejects(readBackup('{"format":"other"}', '"x"'), /no backup of knet's/);
+        const read = await readBackup(text, '"x"');
+        await assert.rejects(admin.restore(read, undefined, false), refusal(/holds 3 leases/));
+        const done = await admin.restore(read, undefined, true);
+        assert.deepEqual([done.leases, done.services], [2, 1]);
+        assert.equal(done.mark.identity, backup.mark.identity);
+        assert.equal(done.mark.epoch, backup.mark.epoch + 1);
+        const { leases } = await a.listLeases();
+        assert.deepEqual(leases.map(({ subnet }) => subnet), ["172.26.0.0/24", "172.26.7.0/24"]);
+        assert.equal((await a.listServices()).services[0]!.destinations.length, 1);
+        const again = await admin.backup();
+        const plain = ({ tables }: typeof backup) =>
+          tables.services.map(({ revision: _, ...row }) => row);
+        assert.deepEqual(plain(again), plain(backup));
+        const info = await admin.info();
+        assert.deepEqual(info.problems, []);
+        assert.deepEqual(info.leases, { held: 0, expired: 1, reserved: 1 });
+      }));
+
+    await test.step(`${name}: a store that was emptied is filled with what a host remembers`, () =>
+      engine.fresh({}, async (a, _b, url) => {
+        const own = (await a.acquireLease(join("one"))).lease;
+        const peer = (await a.acquireLease(join("two"))).lease;
+        const { mark } = await a.changesSince(0);
+        await using admin = await openStoreAdmin(url);
+        const empty = await admin.backup();
+        const tables = { ...empty.tables, config: [], leases: [] };
+        await admin.restore({ ...empty, tables }, undefined, true);
+        await assert.rejects(admin.adopt(undefined), refusal(/remembers none/));
+        assert.match((await admin.info()).problems[0]!, /no cluster configuration/);
+        const config = makeClusterConfig({});
+        const known = knownBy({
+          ...{ version: 1, config, own, peers: [peer] },
+          store: { ...mark, epoch: 8, rows: {} },
+        });
+        const done = await admin.adopt(known);
+        assert.deepEqual(done.mark.epoch, 9);
+        assert.equal(done.remembered, true);
+        assert.deepEqual(await a.getConfig(), config);
+        const { leases, now } = await a.listLeases();
+        assert.deepEqual(leases.map(({ nodeId }) => nodeId), ["one", "two"]);
+        assert.ok(leases.every(({ expires }) => expires <= now));
+      }));
+  });
+}
