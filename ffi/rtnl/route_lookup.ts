@@ -5,7 +5,7 @@
  */
 import { afOf, textFamily } from "../ip.ts";
 import { NLM_F_ACK, NLM_F_REQUEST } from "../linux/netlink.ts";
-import { RTA_DST, RTA_IIF, RTA_SRC, RTM, RTM_F_FIB_MATCH } from "../linux/rtnetlink.ts";
+import { RTA_DST, RTA_IIF, RTA_OIF, RTA_SRC, RTM, RTM_F_FIB_MATCH } from "../linux/rtnetlink.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { decodeAnyRoute, type Route } from "./route.ts";
 
@@ -17,6 +17,8 @@ export interface RouteLookup {
   readonly src?: string;
   /** Index of the device that it came in by: it is then forwarded, and its source is checked as `rp_filter` says. */
   readonly iif?: number;
+  /** Index of the device that it is to leave by, as of a socket bound to it; that of a VRF, or a device in one, asks the VRF's table. */
+  readonly oif?: number;
   /** The entry of the routing table that decides, in place of the route that was made of it. Linux 4.13 and newer. */
   readonly entry?: boolean;
 }
@@ -53,6 +55,7 @@ export function getRoute(socket: NetlinkSocket, lookup: RouteLookup): Route {
     batch.attrAddress(RTA_DST, lookup.dst);
     if (lookup.src !== undefined) batch.attrAddress(RTA_SRC, lookup.src);
     if (lookup.iif !== undefined) batch.attrU32(RTA_IIF, lookup.iif);
+    if (lookup.oif !== undefined) batch.attrU32(RTA_OIF, lookup.oif);
     batch.end();
   }, (message) => {
     if (message.type === RTM.NEWROUTE) found = decodeAnyRoute(message);
