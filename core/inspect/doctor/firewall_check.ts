@@ -8,14 +8,8 @@ import { hasLibrary } from "../../../ffi/load.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
 import { recognise } from "../../kernel/firewall/firewall_managers.ts";
-import { TABLE } from "../../kernel/firewall/rules.ts";
-import {
-  type Chain,
-  chainPath,
-  dropsAll,
-  listRuleset,
-  type Rule,
-} from "../../kernel/firewall/ruleset.ts";
+import { closedChains, readInput } from "../input_chains.ts";
+import { chainPath } from "../../kernel/firewall/ruleset.ts";
 import { legacyTables } from "../../kernel/firewall/firewall.ts";
 import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
 
@@ -31,6 +25,7 @@ export async function firewallChecks(config: ClusterConfig): Promise<DoctorCheck
           ? ok("host-gw needs no port")
           : input(config.network, backend.port),
     ),
+    await examine("firewall: services", () => services(config.network)),
   ];
 }
 
@@ -65,12 +60,8 @@ function forward(network: string): Finding {
 function input(network: string, port: number): Finding {
   using nft = open();
   if (nft === undefined) return skip(UNSEEN);
-  const { chains } = listRuleset(nft, "chains");
-  const tables = new Map(
-    chains.filter(isInput).map(({ family, table }) => [`${family} ${table}`, { family, table }]),
-  );
-  const rules = [...tables.values()].flatMap((table) => listRuleset(nft, table).rules);
-  const closed = closedChains(chains, rules, port);
+  const { chains, rules } = readInput(nft);
+  const closed = closedChains(chains, rules, { protocol: "udp", port });
   const managers = recognise(chains, legacyTables(4), network, port);
   if (closed.length > 0) {
     const owners = managers.filter((manager) => closed.some((chain) => manager.owns(chain)));
@@ -91,47 +82,19 @@ function input(network: string, port: number): Finding {
   return ok(`nothing seen that drops UDP port ${port}`);
 }
 
-function isInput(chain: Chain): boolean {
-  return chain.hook === "input" && chain.type === "filter" && chain.table !== TABLE &&
-    (chain.family === "ip" || chain.family === "inet");
-}
-
-/** Input chains that drop by default, in tables where no rule accepts the UDP port. Pure. */
-export function closedChains(
-  chains: readonly Chain[],
-  rules: readonly Rule[],
-  port: number,
-): Chain[] {
-  return chains.filter(isInput).filter((chain) => {
-    const near = rules.filter(({ family, table }) =>
-      family === chain.family && table === chain.table
-    );
-    const last = near.filter((rule) => rule.chain === chain.name).at(-1);
-    const drops = chain.policy === "drop" || (last !== undefined && dropsAll(last));
-    return drops && !near.some((rule) => acceptsPort(rule, port));
-  });
-}
-
-/** Whether a rule accepts datagrams to a port, alone or in a set or range. */
-function acceptsPort(rule: Rule, port: number): boolean {
-  if (!rule.expr.some((expression) => "accept" in expression)) return false;
-  return rule.expr.some((expression) => {
-    const match = expression["match"] as {
-      op?: string;
-      left?: { payload?: { protocol?: string; field?: string } };
-      right?: unknown;
-    } | undefined;
-    const payload = match?.left?.payload;
-    return match !== undefined && match.op !== "!=" && payload?.field === "dport" &&
-      (payload.protocol === "udp" || payload.protocol === "th") && holds(match.right, port);
-  });
-}
-
-function holds(right: unknown, port: number): boolean {
-  if (right === port) return true;
-  if (Array.isArray(right)) return right.some((part) => holds(part, port));
-  if (typeof right !== "object" || right === null) return false;
-  const { set, range } = right as { set?: unknown; range?: [number, number] };
-  if (set !== undefined) return holds(set, port);
-  return range !== undefined && range[0] <= port && port <= range[1];
+/** Virtual IPs are this host's own addresses: what is for them goes through INPUT before IPVS has it. */
+function services(network: string): Finding {
+  using nft = open();
+  if (nft === undefined) return skip(UNSEEN);
+  const { chains, rules } = readInput(nft);
+  const [closed] = closedChains(chains, rules, { protocol: "tcp", from: network });
+  if (closed === undefined) return ok(`nothing seen that drops what comes from ${network}`);
+  const managers = recognise(chains, legacyTables(4), network);
+  const owner = managers.find((manager) => manager.owns(closed))?.advice;
+  return warn(
+    `${chainPath(closed)} drops what comes in, and no rule there accepts all that comes from ` +
+      `${network}: services time out for containers`,
+    owner?.manager === "ufw" ? `ufw allow from ${network}` : owner?.commands.join("; ") ??
+      `nft insert rule ${chainPath(closed)} ip saddr ${network} accept`,
+  );
 }

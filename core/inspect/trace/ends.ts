@@ -10,24 +10,35 @@ import { namespaceName } from "../../container/namespace.ts";
 import { KnetError, messageOf } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
+import type { Service } from "../../services/service.ts";
 import { openStore } from "../../store/open.ts";
 
+/** What the store holds. */
+export interface Known {
+  readonly leases: readonly Lease[];
+  readonly services: readonly Service[];
+  /** Why it may be old. */
+  readonly note: string | undefined;
+}
+
 /**
- * The leases by the store, or as this host remembers them: a store in trouble is no reason not to look at the
+ * Leases and services by the store, or as this host remembers them: a store in trouble is no reason not to look at the
  * kernel.
  */
 export async function findLeases(
   options: { readonly storeUrl: string; readonly dataDir: string },
   state: NodeState,
-): Promise<{ leases: readonly Lease[]; note: string | undefined }> {
+): Promise<Known> {
   try {
     await using store = await openStore(options.storeUrl, { existing: true });
-    return { leases: (await store.listLeases()).leases, note: undefined };
+    const { leases } = await store.listLeases();
+    return { leases, services: (await store.listServices()).services, note: undefined };
   } catch (error) {
     const snapshot = readSnapshot(options.dataDir, state.nodeId, () => {});
     if (snapshot === undefined) throw error;
     return {
       leases: [snapshot.own, ...snapshot.peers],
+      services: snapshot.services ?? [],
       note: `The store does not answer, this is what this host remembers: ${messageOf(error)}`,
     };
   }

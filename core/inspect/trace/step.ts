@@ -14,6 +14,7 @@ import {
   NUD_REACHABLE,
   NUD_STALE,
 } from "../../../ffi/linux/neighbour.ts";
+import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
 import type { Neighbour } from "../../../ffi/rtnl/neighbour.ts";
 import type { Route } from "../../../ffi/rtnl/route.ts";
 
@@ -29,7 +30,9 @@ export type StepName =
   | "outer"
   | "peer"
   | "delivery"
-  | "outside";
+  | "outside"
+  | "input"
+  | "service";
 
 /** One step. */
 export interface TraceStep {
@@ -52,6 +55,7 @@ export function routeText(route: Route, device: string): string {
   if (route.gateway !== undefined) words.push("via", route.gateway);
   words.push("dev", device);
   if (route.onlink) words.push("onlink");
+  if (route.table !== RT_TABLE_MAIN) words.push("table", `${route.table}`);
   words.push("proto", KNET_PROTOCOLS[route.protocol] ?? `${route.protocol}`);
   if (route.nexthopId !== undefined) words.push("nhid", `${route.nexthopId}`);
   return words.join(" ");

@@ -18,6 +18,13 @@ import type { Lease } from "../../cluster/lease.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
 import { addressOf, containerOf, findLeases, notHere } from "./ends.ts";
 import { bridgeStep, containerStep, forwardingStep } from "./origin.ts";
+import {
+  inputStep,
+  type ServiceFacts,
+  serviceFacts,
+  serviceSteps,
+  virtualIpStep,
+} from "./service.ts";
 import { broken, doubtful, fine, type TraceStep } from "./step.ts";
 import { outerStep, routeStep, vxlanSteps } from "./way.ts";
 
@@ -74,14 +81,15 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
     });
   }
   const book = listContainers(options.dataDir);
-  const { leases, note } = await findLeases(options, state);
+  const { leases, services, note } = await findLeases(options, state);
   const from = containerOf(book, options.source);
   if (from === undefined) throw notHere(options.source, state, leases);
   const to = containerOf(book, options.destination);
   const address = to?.address ?? addressOf(options.destination);
   const holder = leases.find((lease) => prefixContains(lease.subnet, address));
+  const service = await serviceFacts(options.stateDir, services, address);
   using rtnl = openRtnl();
-  const steps = walk(rtnl, { state, from, to, address, holder, note });
+  const steps = walk(rtnl, { state, from, to, address, holder, note, service });
   const here = { node: state.nodeName, publicIp: state.publicIp };
   return {
     source: { address: from.address, container: from.netns, ...here },
@@ -102,6 +110,8 @@ interface Way {
   readonly address: string;
   /** Lease of the host that has the destination. */
   readonly holder: Lease | undefined;
+  /** What is at the destination, if it is a virtual IP. */
+  readonly service: ServiceFacts;
   /** Why the leases may be old. */
   readonly note: string | undefined;
 }
@@ -122,6 +132,15 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
     return steps;
   }
   if (!pass(forwardingStep(state))) return steps;
+  const bridge = getLink(rtnl, state.bridge)!;
+  const packet = { src: from.address, dst: address, iif: bridge.index };
+  if (way.service.services.length > 0) {
+    if (!pass(virtualIpStep(rtnl, packet))) return steps;
+    if (pass(inputStep(state, way.service.services))) {
+      pass(...serviceSteps(way.service, from.address, state));
+    }
+    return steps;
+  }
   const inside = prefixContains(state.network, address);
   if (inside && holder === undefined) {
     pass(broken(
@@ -131,13 +150,15 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
     ));
     return steps;
   }
-  const bridge = getLink(rtnl, state.bridge)!;
   const routed = routeStep(
     rtnl,
-    { src: from.address, dst: address, iif: bridge.index },
+    packet,
     inside ? holder : undefined,
+    // The udp backend's one route leads all of the network to the agent, which knows the peers.
+    state.backend === "udp" ? state.network : holder?.subnet,
   );
-  if (!pass(routed.step) || routed.route === undefined || routed.link === undefined) return steps;
+  if (!pass(routed.step)) return steps;
+  if (routed.route === undefined || routed.link === undefined) return steps;
   if (!inside) {
     pass(outsideStep(state, routed.link));
     return steps;
@@ -161,12 +182,18 @@ function* carriage(
   if (link.vxlan !== undefined) {
     yield* vxlanSteps(rtnl, link, route.gateway ?? peer.subnet.split("/")[0]!, peer);
     const { vni, port, local } = link.vxlan;
+    const oif = link.vxlan.link;
     yield outerStep(rtnl, peer, {
+      ...(oif !== undefined && oif > 0 && { oif }),
       what: `VXLAN: UDP from ${local ?? "this host"} to ${peer.publicIp}:${port}, VNI ${vni}`,
       ...(local !== undefined && { src: local }),
       bytes: link.mtu + (peer.family === 4 ? 50 : 70),
     });
   } else if (link.kind === "tun") {
+    if (!link.carrier) {
+      yield broken("tunnel", `no program reads from ${link.name}`, "Start the agent: knet join");
+      return;
+    }
     yield fine("tunnel", `the agent reads it from ${link.name} and puts it into UDP`);
     yield outerStep(rtnl, peer, {
       what: `UDP to ${peer.publicIp}`,

@@ -4,6 +4,7 @@
  * @module
  */
 import { NUD_FAILED, NUD_PERMANENT } from "../../../ffi/linux/neighbour.ts";
+import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
 import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { listFdb } from "../../../ffi/rtnl/fdb.ts";
@@ -13,7 +14,7 @@ import type { Route } from "../../../ffi/rtnl/route.ts";
 import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { KNET_PROTOCOL } from "../../kernel/kind.ts";
-import { broken, fine, neighbourText, routeText, type TraceStep } from "./step.ts";
+import { broken, doubtful, fine, neighbourText, routeText, type TraceStep } from "./step.ts";
 
 const AGENT = "The agent puts it back: knet join (knet status shows whether one runs)";
 
@@ -28,11 +29,13 @@ export interface Routed {
  * The kernel's own decision about a packet that came in by a device.
  *
  * @param peer lease of the destination's host; undefined: there is none, or it is this host.
+ * @param own Destination of knet's route to it.
  */
 export function routeStep(
   rtnl: NetlinkSocket,
   packet: { readonly src: string; readonly dst: string; readonly iif: number },
   peer: Lease | undefined,
+  own = peer?.subnet,
 ): Routed {
   let route: Route;
   try {
@@ -52,12 +55,18 @@ export function routeStep(
   }
   const link = getLink(rtnl, route.ifindex ?? 0);
   const text = routeText(route, link?.name ?? "?");
-  if (peer !== undefined && route.dst !== peer.subnet) {
-    const detail = `no route of its own leads to ${peer.subnet}: the packet would go astray`;
+  if (peer !== undefined && route.table !== RT_TABLE_MAIN && route.protocol !== KNET_PROTOCOL) {
+    // Policy routing, as VPNs have it: where that leads is their business, and may be where it should.
+    const detail = `a rule takes it by table ${route.table}, past knet's route to ${own}`;
+    const remedy = "Is that meant? See ip rule, and knet ping for whether it arrives";
+    return { step: doubtful("route", `${detail}, to ${link?.name ?? "?"}`, remedy, text) };
+  }
+  if (peer !== undefined && route.dst !== own) {
+    const detail = `no route of its own leads to ${own}: the packet would go astray`;
     return { step: broken("route", detail, AGENT, text) };
   }
   if (peer !== undefined && route.protocol !== KNET_PROTOCOL) {
-    const detail = `the route to ${peer.subnet} is not knet's`;
+    const detail = `the route to ${own} is not knet's`;
     return { step: broken("route", detail, "Remove that route; the agent puts its own", text) };
   }
   if (link === undefined || !link.up) {
@@ -107,13 +116,20 @@ export function vxlanSteps(
 export function outerStep(
   rtnl: NetlinkSocket,
   peer: Lease,
-  outer: { readonly what: string; readonly src?: string; readonly bytes: number },
+  outer: {
+    readonly what: string;
+    readonly src?: string;
+    /** Device that the tunnel is bound to: it may belong to another routing table (VRF). */
+    readonly oif?: number;
+    readonly bytes: number;
+  },
 ): TraceStep {
   let route: Route;
   try {
     route = getRoute(rtnl, {
       dst: peer.publicIp,
       ...(outer.src !== undefined && { src: outer.src }),
+      ...(outer.oif !== undefined && { oif: outer.oif }),
     });
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
