@@ -63,6 +63,7 @@ test("doctor is content with a healthy host, joined or not, and changes nothing"
         "routes",
         "firewall: forwarding",
         "firewall: tunnel",
+        "firewall: services",
         "systemd-networkd",
         "udev",
         "NetworkManager",
@@ -127,6 +128,37 @@ const ILLS: readonly {
     status: "warn",
     says: /ip filter INPUT drops/,
     remedy: /ufw allow 8472\/udp/,
+  },
+  {
+    name: "a chain drops that INPUT jumps to",
+    script:
+      "iptables -w -N CLOSED; iptables -w -A CLOSED -m limit --limit 3/min -j LOG; iptables -w -A CLOSED -j REJECT; iptables -w -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT; iptables -w -A INPUT -i lo -j ACCEPT; iptables -w -A INPUT -p tcp --dport 22 -j ACCEPT; iptables -w -A INPUT -j CLOSED",
+    cure: "nft delete table ip filter",
+    check: "firewall: tunnel",
+    status: "warn",
+    says: /ip filter INPUT drops what comes in, also UDP port 8472: from 192\.168\.2\.102$/,
+    remedy: /nft insert rule ip filter INPUT udp dport 8472 accept/,
+  },
+  {
+    name: "OUTPUT drops",
+    script:
+      "nft 'table inet guard { chain out { type filter hook output priority 0; policy drop; oifname lo accept; tcp dport 443 accept; }; }'",
+    cure: "nft delete table inet guard",
+    check: "firewall: tunnel",
+    status: "warn",
+    says: /inet guard out drops what goes out, also UDP port 8472: to 192\.168\.2\.102$/,
+    remedy: /nft insert rule inet guard out udp dport 8472 accept/,
+  },
+  {
+    name: "a chain rejects that FORWARD jumps to",
+    script:
+      "nft 'table inet guard { chain no { reject; }; chain pass { type filter hook forward priority 0; ip saddr 198.51.100.0/24 accept; jump no; }; }'",
+    cure: "nft delete table inet guard",
+    check: "firewall: forwarding",
+    status: "warn",
+    says:
+      /inet guard pass drops what is forwarded, also what containers send and get: to other hosts/,
+    remedy: /insert rule inet guard pass ip saddr 10\.244\.0\.0\/16 accept/,
   },
   {
     name: "the underlay's MTU is tiny",

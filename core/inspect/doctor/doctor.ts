@@ -44,13 +44,15 @@ function readable<T>(read: () => T | undefined): T | undefined {
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const checks = await hostChecks();
   const nodeId = readable(() => storedNodeId(options.dataDir));
-  const { checks: ofStore, config, leases } = await storeChecks(options.storeUrl, nodeId);
+  const { checks: ofStore, config, leases, services } = await storeChecks(options.storeUrl, nodeId);
   checks.push(...ofStore);
   // Who may not ask is answered by somebody.
   const agentRuns = await askAgent(options.stateDir, "/healthz").catch(() => "") !== undefined;
   const state = readable(() => readNodeState(options.stateDir));
   checks.push(...await networkChecks({ config, leases, state, agentRuns }));
-  if (config !== undefined) checks.push(...await firewallChecks(config));
+  if (config !== undefined) {
+    checks.push(...await firewallChecks({ config, leases, services, state }));
+  }
   checks.push(...await managerChecks());
   return { checks };
 }

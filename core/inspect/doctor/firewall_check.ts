@@ -1,100 +1,139 @@
 /**
- * Doctor's look at other programs' rules: do they let forwarded packets and the tunnel pass?
+ * Doctor's look at other programs' rules: do they let pass what containers send, the tunnel, and what is for services?
  *
  * @module
  */
 import { Nftables, NoNftablesError } from "../../../ffi/libnftables.ts";
 import { hasLibrary } from "../../../ffi/load.ts";
+import { readSysctl } from "../../../ffi/sysctl.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
-import { checkForward } from "../../kernel/firewall/forward.ts";
-import { recognise } from "../../kernel/firewall/firewall_managers.ts";
-import { closedChains, readInput } from "../input_chains.ts";
-import { chainPath } from "../../kernel/firewall/ruleset.ts";
+import type { Lease } from "../../cluster/lease.ts";
+import type { NodeState } from "../../cluster/node_state.ts";
 import { legacyTables } from "../../kernel/firewall/firewall.ts";
+import { recognise } from "../../kernel/firewall/firewall_managers.ts";
+import { checkForward } from "../../kernel/firewall/forward.ts";
+import { chainPath } from "../../kernel/firewall/ruleset.ts";
+import { readFilters } from "../../kernel/firewall/verdict.ts";
+import type { Service } from "../../services/service.ts";
+import { forwardNeeds, judge, type Judged, type Need, serviceNeeds, tunnelNeeds } from "./needs.ts";
 import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
 
-/** FORWARD, and INPUT for the tunnel's port. */
-export async function firewallChecks(config: ClusterConfig): Promise<DoctorCheck[]> {
-  const { backend } = config;
+/** What the checks look at. */
+export interface FirewallFacts {
+  readonly config: ClusterConfig;
+  readonly leases: readonly Lease[];
+  readonly services: readonly Service[];
+  /** What the agent wrote down, if this host has joined. */
+  readonly state: NodeState | undefined;
+}
+
+/** FORWARD for containers, INPUT and OUTPUT for the tunnel and for services. */
+export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[]> {
+  const { config: { network, backend }, services } = facts;
   return [
-    await examine("firewall: forwarding", () => forward(config.network)),
+    await examine("firewall: forwarding", () => seen((nft) => forward(nft, facts))),
     await examine(
       "firewall: tunnel",
       () =>
-        backend.type === "host-gw"
-          ? ok("host-gw needs no port")
-          : input(config.network, backend.port),
+        backend.type === "host-gw" ? ok("host-gw needs no port") : seen((nft) =>
+          look(nft, facts, {
+            needs: tunnelNeeds(backend.port, facts.leases, facts.state),
+            what: `UDP port ${backend.port}`,
+            port: backend.port,
+            rule: () => `udp dport ${backend.port} accept`,
+          })
+        ),
     ),
-    await examine("firewall: services", () => services(config.network)),
+    await examine(
+      "firewall: services",
+      () =>
+        services.length === 0 ? ok("there is no service") : seen((nft) =>
+          look(nft, facts, {
+            needs: serviceNeeds(services, network, facts.state),
+            what: "what containers send to services",
+            rule: () => `ip saddr ${network} accept`,
+          })
+        ),
+    ),
   ];
 }
 
-const UNSEEN = "not seen without libnftables and nfnetlink";
-
-/** Undefined where there is nothing to see; the check of the library says why. */
-function open(): Nftables | undefined {
-  if (!hasLibrary("libnftables.so.1")) return undefined;
+/** What there is nothing to see of is said by the check of the library. */
+function seen(run: (nft: Nftables) => Finding): Finding {
+  const unseen = skip("not seen without libnftables and nfnetlink");
+  if (!hasLibrary("libnftables.so.1")) return unseen;
   try {
-    return new Nftables();
+    using nft = new Nftables();
+    return run(nft);
   } catch (error) {
-    if (error instanceof NoNftablesError) return undefined;
+    if (error instanceof NoNftablesError) return unseen;
     throw error;
   }
 }
 
-function forward(network: string): Finding {
-  using nft = open();
-  if (nft === undefined) return skip(UNSEEN);
-  const { chains, advice } = checkForward(nft, network, legacyTables(4));
-  if (advice.length > 0) {
-    return warn(
-      advice.map((one) => one.detail).join("; "),
-      advice.flatMap((one) => one.commands).join("; "),
-    );
-  }
-  return chains.length === 0
-    ? ok("nothing drops forwarded packets")
-    : ok(`${chains.join(", ")} drops; knet join adds its two rules there`);
+function forward(nft: Nftables, facts: FirewallFacts): Finding {
+  const { network } = facts.config;
+  const bridged = readSysctl("net.bridge.bridge-nf-call-iptables") === "1";
+  const plan = checkForward(nft, network, legacyTables(4));
+  const found = look(nft, facts, {
+    needs: forwardNeeds(network, facts.state, bridged),
+    what: "what containers send and get",
+    rule: (chain) =>
+      `ip saddr ${network} accept; nft insert rule ${chain} ip daddr ${network} accept`,
+    // In a chain of the same table, if it is Docker's.
+    mended: ({ chain: { family, table } }) =>
+      plan.chains.some((path) => path.startsWith(`${family} ${table} `)),
+  });
+  if (found.status !== "ok" || plan.chains.length === 0) return found;
+  return ok(`${plan.chains.join(", ")} drops; knet join adds its two rules there`);
 }
 
-function input(network: string, port: number): Finding {
-  using nft = open();
-  if (nft === undefined) return skip(UNSEEN);
-  const { chains, rules } = readInput(nft);
-  const closed = closedChains(chains, rules, { protocol: "udp", port });
-  const managers = recognise(chains, legacyTables(4), network, port);
-  if (closed.length > 0) {
-    const owners = managers.filter((manager) => closed.some((chain) => manager.owns(chain)));
-    const commands = owners.flatMap(({ advice }) => advice.commands);
+const WAYS: Readonly<Record<string, string>> = {
+  prerouting: "what comes in",
+  input: "what comes in",
+  forward: "what is forwarded",
+  output: "what goes out",
+  postrouting: "what goes out",
+};
+
+interface Look {
+  readonly needs: readonly Need[];
+  /** What is to pass, in words. */
+  readonly what: string;
+  /** UDP port of the tunnel, if it is what has to be opened. */
+  readonly port?: number;
+  /** What a rule has to say that lets it pass. */
+  readonly rule: (chain: string) => string;
+  /** Whether knet itself lets it pass there. */
+  readonly mended?: (drop: Judged["drops"][number]) => boolean;
+}
+
+function look(
+  nft: Nftables,
+  { config: { network } }: FirewallFacts,
+  { needs, what, port, rule, mended = () => false }: Look,
+): Finding {
+  const filters = readFilters(nft);
+  const { drops, unsure } = judge(filters, needs);
+  const managers = recognise(filters.chains, legacyTables(4), network, port);
+  const [drop] = drops.filter((one) => !mended(one));
+  if (drop !== undefined) {
+    const path = chainPath(drop.chain);
+    const owner = managers.find((manager) => manager.owns(drop.chain))?.advice;
+    const who = owner === undefined ? "" : `; ${owner.detail}`;
+    const more = drop.whats.length > 3 ? ` and ${drop.whats.length - 3} more` : "";
     return warn(
-      `${
-        closed.map(chainPath).join(", ")
-      } drops what comes in, and no rule there accepts UDP port ${port}`,
-      commands.length > 0
-        ? commands.join("; ")
-        : `Let the peers in, unless another rule does: nft insert rule ${
-          chainPath(closed[0]!)
-        } udp dport ${port} accept`,
+      `${path} drops ${WAYS[drop.chain.hook ?? ""] ?? "what passes"}, also ${what}: ${
+        drop.whats.slice(0, 3).join(", ")
+      }${more}${who}`,
+      owner?.commands.join("; ") ?? `nft insert rule ${path} ${rule(path)}`,
     );
   }
   const legacy = managers.find(({ advice }) => advice.manager === "iptables-legacy");
   if (legacy !== undefined) return warn(legacy.advice.detail, legacy.advice.commands.join("; "));
-  return ok(`nothing seen that drops UDP port ${port}`);
-}
-
-/** Virtual IPs are this host's own addresses: what is for them goes through INPUT before IPVS has it. */
-function services(network: string): Finding {
-  using nft = open();
-  if (nft === undefined) return skip(UNSEEN);
-  const { chains, rules } = readInput(nft);
-  const [closed] = closedChains(chains, rules, { protocol: "tcp", from: network });
-  if (closed === undefined) return ok(`nothing seen that drops what comes from ${network}`);
-  const managers = recognise(chains, legacyTables(4), network);
-  const owner = managers.find((manager) => manager.owns(closed))?.advice;
-  return warn(
-    `${chainPath(closed)} drops what comes in, and no rule there accepts all that comes from ` +
-      `${network}: services time out for containers`,
-    owner?.manager === "ufw" ? `ufw allow from ${network}` : owner?.commands.join("; ") ??
-      `nft insert rule ${chainPath(closed)} ip saddr ${network} accept`,
+  const [doubt] = unsure;
+  if (doubt === undefined) return ok(`nothing seen that drops ${what}`);
+  return ok(
+    `${chainPath(doubt)} drops ${what}, unless a rule there that is not understood here accepts it`,
   );
 }

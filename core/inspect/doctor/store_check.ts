@@ -9,6 +9,7 @@ import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { KnetError } from "../../base/error.ts";
 import { NoStoreError } from "../../store/location.ts";
+import type { Service } from "../../services/service.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
 import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
@@ -21,9 +22,17 @@ const CLOCK_TOLERANCE = 30_000;
 export async function storeChecks(
   storeUrl: () => Promise<string>,
   nodeId: string | undefined,
-): Promise<{ checks: DoctorCheck[]; config: ClusterConfig | undefined; leases: readonly Lease[] }> {
+): Promise<
+  {
+    checks: DoctorCheck[];
+    config: ClusterConfig | undefined;
+    leases: readonly Lease[];
+    services: readonly Service[];
+  }
+> {
   let config: ClusterConfig | undefined;
   let leases: readonly Lease[] = [];
+  let services: readonly Service[] = [];
   let clock: Finding = skip("the store does not answer");
   const reach = await examine("store", async () => {
     let url: string;
@@ -53,12 +62,13 @@ export async function storeChecks(
     const list = await store.listLeases();
     const { now } = list;
     leases = list.leases;
+    ({ services } = await store.listServices());
     clock = compareClocks(store.engine, leases, nodeId, now, (before + wallClock()) / 2);
     return told.startsWith("poll")
       ? warn(detail, "Connect without a pooler in between")
       : ok(detail);
   });
-  return { checks: [reach, { check: "clock", ...clock }], config, leases };
+  return { checks: [reach, { check: "clock", ...clock }], config, leases, services };
 }
 
 async function notified(store: Store): Promise<string> {

@@ -15,7 +15,11 @@ import { readSysctl } from "../../../ffi/sysctl.ts";
 import type { ContainerRecord } from "../../container/addresses.ts";
 import { reopen } from "../../container/namespace.ts";
 import { messageOf } from "../../base/error.ts";
+import { familyOf } from "../../base/address.ts";
+import { recognise } from "../../kernel/firewall/firewall_managers.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
+import { chainPath } from "../../kernel/firewall/ruleset.ts";
+import { readFilters, verdictOf } from "../../kernel/firewall/verdict.ts";
 import { legacyTables } from "../../kernel/firewall/firewall.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { broken, doubtful, fine, routeText, type TraceStep } from "./step.ts";
@@ -83,13 +87,32 @@ export function bridgeStep(
   );
 }
 
-/** Whether this host forwards: sysctl and FORWARD. */
+/** Whether this host forwards at all. */
 export function forwardingStep(state: NodeState): TraceStep {
   const sysctls = ["net.ipv4.ip_forward", `net.ipv4.conf.${state.bridge}.forwarding`];
   const off = sysctls.find((name) => readSysctl(name) === "0");
-  if (off !== undefined) {
-    return broken("forwarding", `${off} is 0`, `sysctl -w ${off}=1, or start the agent: knet join`);
-  }
+  return off === undefined ? fine("forwarding", "this host forwards") : broken(
+    "forwarding",
+    `${off} is 0`,
+    `sysctl -w ${off}=1, or start the agent: knet join`,
+  );
+}
+
+/**
+ * Whether this host forwards a packet: as above, and by other programs' rules.
+ *
+ * @param oif Name of the device that it leaves by, as far as that is known before it is routed.
+ */
+export function forwardStep(
+  state: NodeState,
+  { src, dst, oif }: {
+    readonly src: string;
+    readonly dst: string;
+    readonly oif?: string | undefined;
+  },
+): TraceStep {
+  const able = forwardingStep(state);
+  if (able.status !== "ok") return able;
   try {
     using nft = new Nftables();
     const plan = checkForward(nft, state.network, legacyTables(4));
@@ -100,9 +123,29 @@ export function forwardingStep(state: NodeState): TraceStep {
         "Start the agent, which adds them: knet join",
       );
     }
-    const [advice] = plan.advice;
-    if (advice !== undefined) {
-      return doubtful("forwarding", advice.detail, advice.commands.join("; "));
+    const filters = readFilters(nft);
+    const { fate, chain } = verdictOf(filters, ["prerouting", "forward", "postrouting"], {
+      family: familyOf(dst),
+      from: src,
+      to: dst,
+      iif: state.bridge,
+      ...(oif !== undefined && { oif }),
+      local: false,
+    });
+    if (chain !== undefined) {
+      const path = chainPath(chain);
+      const owner = recognise(filters.chains, "", state.network).find((one) => one.owns(chain));
+      const remedy = owner?.advice.commands.join("; ") ??
+        `nft insert rule ${path} ip saddr ${state.network} accept`;
+      return fate === "dropped" ? broken("forwarding", `${path} drops it`, remedy) : doubtful(
+        "forwarding",
+        `${path} drops it, unless a rule there that is not understood here accepts it`,
+        remedy,
+      );
+    }
+    const legacy = plan.advice.find(({ manager }) => manager === "iptables-legacy");
+    if (legacy !== undefined) {
+      return doubtful("forwarding", legacy.detail, legacy.commands.join("; "));
     }
     const through = plan.chains.length === 0 ? "" : `; knet's rules in ${plan.chains.join(", ")}`;
     return fine("forwarding", `this host forwards${through}`);

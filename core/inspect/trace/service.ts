@@ -14,9 +14,9 @@ import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
 import { prefixContains } from "../../base/address.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
+import { readFilters, verdictOf } from "../../kernel/firewall/verdict.ts";
 import { procKey } from "../../kernel/ipvs/kernel_server.ts";
 import { realServerKey, type Service, virtualServerKey } from "../../services/service.ts";
-import { closedChains, readInput } from "../input_chains.ts";
 import type { ServicesReport } from "../service_report.ts";
 import { askAgent } from "../ask_agent.ts";
 import { broken, doubtful, fine, type TraceStep } from "./step.ts";
@@ -56,25 +56,52 @@ export async function serviceFacts(
   };
 }
 
-/** Whether other programs' rules let it in. */
-export function inputStep(state: NodeState, services: readonly Service[]): TraceStep {
+/** Whether other programs' rules let it in to IPVS, and out to the real servers. */
+export function inputStep(
+  { services, shown }: ServiceFacts,
+  { src, dst }: ServicePacket,
+  state: NodeState,
+): TraceStep {
   try {
     using nft = new Nftables();
-    const { chains, rules } = readInput(nft);
-    for (const { name, protocol, port } of services) {
-      const [closed] = closedChains(chains, rules, { protocol, port, from: state.network });
-      if (closed === undefined) continue;
+    const filters = readFilters(nft);
+    const verdicts = services.flatMap(({ name, protocol, port, ...service }) => {
+      const packet = { family: service.family, protocol, from: src } as const;
+      const key = virtualServerKey({ address: dst, port, protocol });
+      const dests = shown.find((one) => procKey(one) === key)?.dests ?? [];
+      const into = { ...packet, port, to: dst, iif: state.bridge, local: true };
+      return [
+        { name, ...verdictOf(filters, ["prerouting", "input"], into) },
+        ...(service.forward === "nat" ? dests : []).map((dest) => ({
+          name,
+          ...verdictOf(filters, ["output"], {
+            ...packet,
+            port: dest.port,
+            to: dest.address,
+            local: false,
+          }),
+        })),
+      ];
+    });
+    const dropped = verdicts.find(({ fate }) => fate === "dropped") ??
+      verdicts.find(({ fate }) => fate === "unsure");
+    if (dropped?.chain === undefined) return fine("input", "nothing seen that drops it");
+    const path = chainPath(dropped.chain);
+    const remedy =
+      `Let containers pass: nft insert rule ${path} ip saddr ${state.network} accept; knet doctor says more`;
+    const detail = `${path} drops what is for "${dropped.name}"`;
+    if (dropped.fate === "unsure") {
       return doubtful(
         "input",
-        `${
-          chainPath(closed)
-        } drops what comes in, and no rule seen there accepts ${protocol} port ${port} ("${name}")`,
-        `Let containers in, unless another rule does: nft insert rule ${
-          chainPath(closed)
-        } ip saddr ${state.network} accept; knet doctor says more`,
+        `${detail}, unless a rule there that is not understood here accepts it`,
+        remedy,
       );
     }
-    return fine("input", "nothing seen that drops it before IPVS");
+    // Which service is meant is for the packet's port to say.
+    const all = services.every(({ name }) =>
+      verdicts.some((one) => one.name === name && one.fate === "dropped")
+    );
+    return (all ? broken : doubtful)("input", detail, remedy);
   } catch (error) {
     if (!(error instanceof MissingLibraryError || error instanceof NoNftablesError)) throw error;
     return doubtful("input", `this host's firewall cannot be seen: ${error.message}`, error.remedy);

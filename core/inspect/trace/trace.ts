@@ -17,7 +17,7 @@ import { KnetError } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
 import { addressOf, containerOf, findLeases, notHere } from "./ends.ts";
-import { bridgeStep, containerStep, forwardingStep } from "./origin.ts";
+import { bridgeStep, containerStep, forwardingStep, forwardStep } from "./origin.ts";
 import {
   inputStep,
   type ServiceFacts,
@@ -131,17 +131,18 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
     pass(deliveryStep(rtnl, way));
     return steps;
   }
-  if (!pass(forwardingStep(state))) return steps;
   const bridge = getLink(rtnl, state.bridge)!;
   const packet = { src: from.address, dst: address, iif: bridge.index };
   if (way.service.services.length > 0) {
-    if (!pass(virtualIpStep(rtnl, packet))) return steps;
-    if (pass(inputStep(state, way.service.services))) {
+    if (!pass(forwardingStep(state)) || !pass(virtualIpStep(rtnl, packet))) return steps;
+    if (pass(inputStep(way.service, packet, state))) {
       pass(...serviceSteps(way.service, from.address, state));
     }
     return steps;
   }
   const inside = prefixContains(state.network, address);
+  const oif = inside ? state.device ?? state.iface : undefined;
+  if (!pass(forwardStep(state, { ...packet, oif }))) return steps;
   if (inside && holder === undefined) {
     pass(broken(
       "peer",

@@ -10,7 +10,8 @@ import type { Expression } from "./ruleset.ts";
 /** The first packet of a connection, or all such packets of a network. */
 export interface Packet {
   readonly family: Family;
-  readonly protocol: "tcp" | "udp" | "sctp" | "icmp";
+  /** Absent: any. */
+  readonly protocol?: "tcp" | "udp" | "sctp" | "icmp";
   /** Destination port; absent: any. */
   readonly port?: number;
   /** Address or network that it comes from; absent: any. */
@@ -90,7 +91,7 @@ function fieldOf(left: unknown, packet: Packet): Field {
   if (concat !== undefined) {
     return concat.some((one) => fieldOf(one, packet) === "absent") ? "absent" : undefined;
   }
-  const transport = [packet.protocol, NUMBERS[packet.protocol]];
+  const transport = packet.protocol && [packet.protocol, NUMBERS[packet.protocol]];
   if (payload !== undefined) return payloadOf(payload, packet, transport);
   switch (meta?.key) {
     case "l4proto":
@@ -126,7 +127,7 @@ function device(name: string | undefined): Field {
 function payloadOf(
   { protocol, field }: { readonly protocol?: string; readonly field?: string },
   packet: Packet,
-  transport: readonly (string | number)[],
+  transport: Field,
 ): Field {
   if (protocol === "ip" || protocol === "ip6") {
     if ((protocol === "ip") !== (packet.family === 4)) return "absent";
@@ -134,6 +135,7 @@ function payloadOf(
     if (field === "daddr") return addresses(packet.to);
     return field === "protocol" || field === "nexthdr" ? transport : undefined;
   }
+  if (packet.protocol === undefined) return undefined;
   if (protocol !== "th" && protocol !== packet.protocol) {
     return ["tcp", "udp", "sctp", "icmp", "icmpv6", "udplite", "dccp"].includes(protocol ?? "")
       ? "absent"

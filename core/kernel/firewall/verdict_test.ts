@@ -169,6 +169,9 @@ Deno.test("verdictOf() is unsure where only a rule that cannot be read, or means
   assert.equal(fate({ INPUT: [part] }, all, { policy: "drop" }), "unsure");
   assert.equal(fate({ INPUT: [[saddr(prefix("10.0.0.0", 8)), accept], [drop]] }, all), "passes");
   assert.equal(fate({ INPUT: [[saddr(prefix("10.96.0.0", 16)), accept], [drop]] }, all), "dropped");
+  const any = { ...TUNNEL, protocol: undefined } as unknown as Packet;
+  assert.equal(fate({ INPUT: [[dport(8472), accept], [drop]] }, any), "unsure");
+  assert.equal(fate({ INPUT: [[dport(22, "tcp"), drop]] }, any), "passes");
   const { iif: _, ...anywhere } = TUNNEL;
   const filters = parseFilters([base({ policy: "drop" })], [JSON.stringify({
     nftables: [is(meta("iifname"), "lo"), is(meta("iifname"), "wg0")].map((match, handle) => ({
