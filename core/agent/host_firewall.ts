@@ -15,11 +15,14 @@ import type { Family } from "../cluster/lease.ts";
 import {
   applyFirewall,
   checkFirewall,
-  ensureForward,
+  ensurePasses,
   type FirewallDesired,
   guardFirst,
+  type PassNeeds,
   peerDelta,
   type ServiceSets,
+  serviceTargets,
+  virtualIps,
   withPresent,
 } from "../kernel/firewall/firewall.ts";
 import type { AddressDelta, PeerAddresses } from "./peer_addresses.ts";
@@ -65,6 +68,23 @@ export function firewallDesired(
       own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     ),
     services,
+  };
+}
+
+/**
+ * What other programs' chains have to let through on this host.
+ *
+ * @param desired what knet's own table does there.
+ */
+export function passNeeds(
+  { config: { backend } }: Pick<BackendContext, "config">,
+  { network, bridge, iface, services, serviceNetwork }: FirewallDesired,
+  tunnels: { readonly tunnelsIn?: boolean; readonly tunnelsOut?: boolean } = {},
+): PassNeeds {
+  return {
+    ...{ network, bridge, iface, ...tunnels },
+    port: backend.type === "host-gw" ? undefined : backend.port,
+    targets: services === undefined ? [] : serviceTargets(virtualIps(services), serviceNetwork),
   };
 }
 
@@ -155,9 +175,10 @@ export class HostFirewall implements Disposable {
   /**
    * Compares with the kernel and writes what differs. A failure is a warning: the overlay goes on.
    *
+   * @param needs What other programs' chains have to let through.
    * @param keep Peers and services that its sets have stay in them, wanted or not.
    */
-  reconcile(wanted: FirewallDesired, keep = false): void {
+  reconcile(wanted: FirewallDesired, needs: PassNeeds, keep = false): void {
     const nft = this.nft;
     if (nft === undefined) return;
     try {
@@ -167,7 +188,7 @@ export class HostFirewall implements Disposable {
         this.#lack = applyFirewall(nft, desired);
         log.debug("Wrote the nftables table: {drift}", { drift });
       }
-      const { advice } = ensureForward(nft, desired.network);
+      const { advice } = ensurePasses(nft, needs);
       this.#advice = advice.map((one) => `${one.detail}: ${one.commands.join("; ")}`);
       this.#problem = undefined;
     } catch (error) {

@@ -17,9 +17,9 @@ import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
-import type { FirewallDesired } from "../kernel/firewall/firewall.ts";
+import type { FirewallDesired, ServiceSets } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
-import { firewallDesired, HostFirewall } from "./host_firewall.ts";
+import { firewallDesired, HostFirewall, passNeeds } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { AgentMetrics } from "./metrics.ts";
@@ -53,6 +53,8 @@ export class HostNetwork implements AsyncDisposable {
   #state: NodeState | undefined;
   #dirty = false;
   #firewallDirty = false;
+  /** The sets of services when other programs' chains were looked at last. */
+  #passed: ServiceSets | undefined;
   #ready = false;
   #problem: string | undefined;
   /** What went wrong beside the reconcile, by what it was. */
@@ -188,6 +190,7 @@ export class HostNetwork implements AsyncDisposable {
       if (this.overlays.poll().length > 0) this.#dirty = true;
     });
     this.services.tick();
+    this.#followServices();
   }
 
   /** Says what this host is by one of its leases; takes effect with the next reconcile. */
@@ -241,13 +244,23 @@ export class HostNetwork implements AsyncDisposable {
     if (this.#state === undefined || this.overlays.devices.size === 0) return;
     this.services.configure(this.#state, this.#addresses);
     if (this.services.dirty) this.services.reconcile();
+    this.#followServices();
   }
 
   /** knet's nftables table and its rules in foreign chains. */
   reconcileFirewall(): void {
     this.#firewallDirty = false;
     const desired = this.#firewallDesired();
-    if (desired !== undefined) this.#firewall.reconcile(desired, this.overlays.keep);
+    const [context] = this.overlays.contexts;
+    if (desired === undefined || context === undefined) return;
+    this.#passed = this.services.firewall;
+    const needs = passNeeds(context, desired, this.services.tunnels);
+    this.#firewall.reconcile(desired, needs, this.overlays.keep);
+  }
+
+  /** What other programs' chains have to let through may be something else with other services. */
+  #followServices(): void {
+    if (this.#ready && this.services.firewall !== this.#passed) this.reconcileFirewall();
   }
 
   #firewallDesired(): FirewallDesired | undefined {

@@ -18,6 +18,7 @@ import {
   KernelServices,
   type ServiceHost,
   type ServicesReconciled,
+  type ServiceTunnels,
 } from "../kernel/ipvs/kernel_services.ts";
 import { reportServices, type ServicesReport } from "../inspect/service_report.ts";
 import { foreignOf, kernelOf, keyOf, trafficOf } from "./service_view.ts";
@@ -93,6 +94,10 @@ export class HostServices implements Disposable {
   /** What knet's nftables table has to hold; undefined while there are no services. */
   get firewall(): ServiceSets | undefined {
     return this.#kernel.firewall;
+  }
+  /** Whether IPIP packets of services come in and go out. */
+  get tunnels(): ServiceTunnels {
+    return this.#kernel.tunnels;
   }
   /** What the administrator should know. */
   get warnings(): string[] {

@@ -18,7 +18,7 @@ import { detach, listContainers } from "../container/container.ts";
 import { removeDevice } from "../kernel/devices.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { readTextIfPresent } from "../base/files.ts";
-import { removeFirewall, removeForward } from "../kernel/firewall/firewall.ts";
+import { removeFirewall, removePasses } from "../kernel/firewall/firewall.ts";
 import type { Family } from "../cluster/lease.ts";
 import { storedNodeId } from "../cluster/node_identity.ts";
 import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
@@ -160,7 +160,7 @@ function takeFirewallDown(): void {
   if (!hasLibrary("libnftables.so.1")) return;
   try {
     using nft = new Nftables();
-    removeForward(nft);
+    removePasses(nft);
     removeFirewall(nft);
   } catch (error) {
     if (!(error instanceof NoNftablesError)) throw error;

@@ -23,10 +23,19 @@ const test = labSuite({
     const [first, second, third] = lab.hosts;
     first!.joinArgs = [...first!.joinArgs, "--ip-masq"];
     await second!.sh(DOCKER_RULES);
-    await third!.run("iptables -w -P FORWARD DROP");
+    for (const hook of ["FORWARD", "INPUT", "OUTPUT"]) {
+      await third!.run(`iptables -w -P ${hook} DROP`);
+    }
+    await second!.sh(NATIVE_RULES);
     await startCluster(lab, { containers: 1 });
   },
 });
+
+/** What comes in is dropped by a chain that another one jumps to. */
+const NATIVE_RULES = `nft 'table inet host {
+  chain rest { ip6 nexthdr icmpv6 accept; counter drop; }
+  chain in { type filter hook input priority 10; ct state established,related accept; iifname "lo" accept; goto rest; }
+}'`;
 
 const PORT = 9;
 
@@ -83,6 +92,28 @@ test("11: containers reach each other where FORWARD drops, with Docker's chains 
   assert.match(docker, /-A DOCKER-USER .*-d 10\.244\.0\.0\/16|-A DOCKER-USER -d 10\.244\.0\.0\/16/);
   assert.match(await rules(3), /-A FORWARD .*knet/);
   assert.doesNotMatch(await rules(1), /knet/, "no rules where nothing drops");
+});
+
+test("11: the tunnel gets through where INPUT and OUTPUT drop, again after a flush, and strangers do not", async (lab) => {
+  const [second, third] = [lab.host(2), lab.host(3)];
+  const iptables = async () => (await third.run("iptables -w -S")).stdout;
+  assert.match(await iptables(), /-A INPUT -p udp .*--dport 8472 .*knet/);
+  assert.match(await iptables(), /-A OUTPUT -p udp .*--dport 8472 .*knet/);
+  const native = async () => (await second.run("nft list table inet host")).stdout;
+  assert.match(await native(), /chain in \{[^}]*udp dport 8472 .*accept comment "knet"/);
+  // Nothing beside: there are no services.
+  assert.doesNotMatch(await iptables(), /-A (INPUT|OUTPUT) .*10\.244/);
+
+  await third.run("iptables -w -F");
+  await second.sh(`nft delete table inet host; ${NATIVE_RULES}`);
+  await until("the rules are back", async () => {
+    assert.match(await iptables(), /-A INPUT .*knet/);
+    assert.match(await native(), /knet/);
+    return true;
+  });
+  await assertFullMesh(containersOf(lab.hosts));
+  const before = (await third.run("nft list chain ip knet guard")).stdout;
+  assert.match(before, /saddr != @peers counter packets \d+ bytes \d+ drop/, "only peers, still");
 });
 
 test("11: a container reaches itself behind a translated address where bridges call iptables", async (lab) => {

@@ -1,15 +1,12 @@
 /**
- * knet's firewall: its own nftables table, and its two rules in foreign chains that drop forwarded
- * packets. Rules are made by pure functions in core/kernel/firewall/; here they meet the kernel.
+ * knet's firewall: its own nftables table. (Its rules in foreign chains: passes.ts.) Rules are made by pure functions in
+ * core/kernel/firewall/; here they meet the kernel.
  *
  * @module
  */
-import { readSmallFile } from "../../../ffi/file.ts";
 import { type Nftables, NftablesError, type NftablesOptions } from "../../../ffi/libnftables.ts";
 import { familyOf } from "../../base/address.ts";
 import { plural } from "../../base/plural.ts";
-import { checkForward, forwardRemoval, readRules } from "./forward.ts";
-import type { FirewallAdvice } from "./firewall_managers.ts";
 import {
   type FirewallDesired,
   firewallRules,
@@ -22,16 +19,19 @@ import {
 } from "./rules.ts";
 import { familyWord } from "./rules.ts";
 import { familyOfSet, hasOtherVips, serviceDelta, type ServiceSets } from "./service_rules.ts";
-import { isMissing, listRuleset, runCommands } from "./ruleset.ts";
+import { isMissing } from "./ruleset.ts";
 import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
+export { ensurePasses, legacyTables, removePasses } from "./passes.ts";
+export { type PassNeeds, serviceTargets } from "./local_hooks.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
 export {
   type Endpoint,
   isOpenSet,
   type ServiceSets,
   serviceSets,
+  virtualIps,
   withoutEndpoints,
 } from "./service_rules.ts";
 
@@ -244,51 +244,4 @@ export function parseListing(text: string): { rules: string; elements: ReadonlyS
     return "";
   });
   return { rules, elements };
-}
-
-/** What {@linkcode ensureForward} found and did. */
-export interface ForwardState {
-  /** Chains that hold knet's two rules now; none: nothing drops forwarded packets. */
-  readonly chains: readonly string[];
-  /** Whether rules had to be added or removed. */
-  readonly changed: boolean;
-  /** What knet leaves to the administrator: firewalld's, ufw's and iptables-legacy's own rules. */
-  readonly advice: readonly FirewallAdvice[];
-}
-
-/**
- * Makes packets from and to the network pass where a foreign chain drops what is forwarded: adds
- * knet's two rules where they are missing, removes those of an earlier network and those not needed
- * any more.
- *
- * @throws {NftablesError} if the kernel refuses.
- */
-export function ensureForward(nft: Nftables, network: string): ForwardState {
-  for (let attempt = 0;; attempt++) {
-    const plan = checkForward(nft, network, legacyTables(familyOf(network)));
-    const { chains, advice, commands } = plan;
-    if (commands.length === 0) return { chains, changed: attempt > 0, advice };
-    try {
-      runCommands(nft, commands);
-      return { chains, changed: true, advice };
-    } catch (error) {
-      // Docker or iptables changed the chain between reading and writing: look again.
-      if (!(error instanceof NftablesError && isMissing(error)) || attempt === 3) throw error;
-    }
-  }
-}
-
-/** Removes knet's rules from foreign chains. */
-export function removeForward(nft: Nftables): void {
-  const { chains } = listRuleset(nft, "chains");
-  const rules = ["0.0.0.0/0", "::/0"].flatMap((any) => readRules(nft, chains, any));
-  // A chain of family inet is read for both families.
-  const once = new Map(forwardRemoval(rules).map((command) => [JSON.stringify(command), command]));
-  if (once.size > 0) runCommands(nft, [...once.values()]);
-}
-
-/** Tables of iptables-legacy, as the kernel lists them for the namespace the thread is in. */
-export function legacyTables(family: Family): string {
-  const file = family === 6 ? "ip6_tables_names" : "ip_tables_names";
-  return readSmallFile(`/proc/thread-self/net/${file}`) ?? "";
 }

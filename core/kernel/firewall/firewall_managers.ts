@@ -20,20 +20,42 @@ export interface Manager {
   readonly advice: FirewallAdvice;
   /** Whether a chain is one that only this manager should write to. */
   readonly owns: (chain: Chain) => boolean;
+  /** Its rules do not show among nftables': what they drop is not known. */
+  readonly unseen?: boolean;
+}
+
+/** What is to be opened beside forwarding. */
+export interface Openings {
+  /** UDP port of the tunnel. */
+  readonly port?: number | undefined;
+  /** Networks of virtual IPs, which containers have to get to through INPUT. */
+  readonly services?: readonly string[];
+  /** What goes out, too: the OUTPUT hook drops. */
+  readonly out?: boolean;
+}
+
+/** What is left to do: for managers of chains that drop, and for those whose chains cannot be seen. */
+export function stillNeeded(
+  managers: readonly Manager[],
+  dropping: readonly Chain[],
+): FirewallAdvice[] {
+  return managers.filter(({ owns, unseen }) => unseen || dropping.some(owns))
+    .map(({ advice }) => advice);
 }
 
 /**
  * Finds firewalld and ufw by their chains and iptables-legacy by the kernel's list of its tables.
  *
  * @param legacyTables text of /proc/net/ip_tables_names (ip6_tables_names for IPv6).
- * @param port UDP port of the tunnel, to be opened too.
+ * @param open what is to be opened too; a number is the port of the tunnel.
  */
 export function recognise(
   chains: readonly Chain[],
   legacyTables: string,
   network: string,
-  port?: number,
+  open: Openings | number = {},
 ): Manager[] {
+  const { port, services = [], out = false } = typeof open === "number" ? { port: open } : open;
   const found: Manager[] = [];
   const six = familyOf(network) === 6;
   if (chains.some((chain) => chain.table === "firewalld")) {
@@ -62,7 +84,10 @@ export function recognise(
         commands: [
           `ufw route allow from ${network}`,
           `ufw route allow to ${network}`,
+          ...services.map((one) => `ufw allow from ${network} to ${one}`),
           ...(port === undefined ? [] : [`ufw allow ${port}/udp`]),
+          ...(out && services.length > 0 ? [`ufw allow out from ${network}`] : []),
+          ...(out && port !== undefined ? [`ufw allow out ${port}/udp`] : []),
         ],
       },
     });
@@ -70,13 +95,15 @@ export function recognise(
   if (/^filter$/m.test(legacyTables)) {
     const program = six ? "ip6tables-legacy" : "iptables-legacy";
     found.push({
-      owns: () => false, // Its rules do not show among nftables' at all.
+      owns: () => false,
+      unseen: true,
       advice: {
         manager: "iptables-legacy",
         detail: `${program} rules are loaded, which nftables neither shows nor changes`,
         commands: [
           `${program} -I FORWARD -s ${network} -j ACCEPT`,
           `${program} -I FORWARD -d ${network} -j ACCEPT`,
+          ...services.map((one) => `${program} -I INPUT -s ${network} -d ${one} -j ACCEPT`),
           ...(port === undefined ? [] : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
         ],
       },

@@ -10,21 +10,27 @@
  */
 import type { Nftables } from "../../../ffi/libnftables.ts";
 import { familyOf, parsePrefix } from "../../base/address.ts";
-import { type FirewallAdvice, recognise } from "./firewall_managers.ts";
-import { familyWord } from "./rules.ts";
+import { type FirewallAdvice, recognise, stillNeeded } from "./firewall_managers.ts";
+import { drops, type Lookup } from "./passage.ts";
+import {
+  deletion,
+  lookupIn,
+  lookupOn,
+  type Pass,
+  planRules,
+  rulesOf,
+  ruleText,
+  sameTable,
+} from "./plain_rules.ts";
+import { COMMENT, familyWord } from "./table.ts";
 import {
   type Chain,
   chainPath,
-  dropsAll,
-  type Expression,
   jumpTarget,
   listRuleset,
   type NftCommand,
   type Rule,
 } from "./ruleset.ts";
-
-/** Comment of the rules that knet keeps in foreign chains. */
-export const COMMENT = "knet";
 
 /** What has to be done about the FORWARD hook. */
 export interface ForwardPlan {
@@ -48,57 +54,38 @@ export function forwardChains(chains: readonly Chain[], network: string): Chain[
 /**
  * Decides where the two rules belong, and what is missing or too many.
  *
- * Rules that stand anywhere in their chain are left where they are: an administrator who puts a drop
- * before them means it.
- *
  * @param chains all chains of the host.
  * @param rules the rules of all chains that {@linkcode chainsToRead} names.
  * @param legacyTables text of /proc/net/ip_tables_names.
+ * @param lookup finds the rules of any chain.
  */
 export function planForward(
   chains: readonly Chain[],
   rules: readonly Rule[],
   network: string,
   legacyTables = "",
+  lookup: Lookup = lookupIn(rules),
 ): ForwardPlan {
   parsePrefix(network);
+  const passes: readonly Pass[] = [{ daddr: network }, { saddr: network }];
   const wanted: Chain[] = [];
+  const left: Chain[] = [];
   const managers = recognise(chains, legacyTables, network);
   for (const chain of forwardChains(chains, network)) {
-    const own = rulesOf(rules, chain);
-    const last = own.at(-1);
-    const drops = chain.policy === "drop" || (last !== undefined && dropsAll(last));
-    if (!drops) continue;
+    if (!passes.some((pass) => drops(chain, pass, lookup))) continue;
     const docker = chains.find((other) =>
       sameTable(other, chain) && other.name === "DOCKER-USER" &&
-      own.some((rule) => jumpTarget(rule) === other.name)
+      rulesOf(rules, chain).some((rule) => jumpTarget(rule) === other.name)
     );
     if (docker !== undefined) wanted.push(docker);
-    else if (!managers.some((manager) => manager.owns(chain))) wanted.push(chain);
+    else if (managers.some((manager) => manager.owns(chain))) left.push(chain);
+    else wanted.push(chain);
   }
-  const paths = wanted.map(chainPath);
-  const seen = new Set<string>();
-  const commands: NftCommand[] = [];
-  for (const rule of rules) {
-    if (rule.comment !== COMMENT) continue;
-    const path = chainPath({ ...rule, name: rule.chain });
-    const matches = matchText(rule);
-    const key = `${path} ${matches}`;
-    if (
-      paths.includes(path) && matches !== undefined && !seen.has(key) && isOurs(matches, network)
-    ) {
-      seen.add(key);
-    } else if (matches !== undefined) {
-      commands.push(deletion(rule));
-    }
-  }
-  for (const chain of wanted) {
-    for (const field of FIELDS) {
-      if (seen.has(`${chainPath(chain)} ${matchOf(network, field)}`)) continue;
-      commands.push(insertion(chain, network, field));
-    }
-  }
-  return { chains: paths, commands, advice: managers.map(({ advice }) => advice) };
+  return {
+    chains: wanted.map(chainPath),
+    commands: planRules(rules, isForm, wanted.map((chain) => [chain, passes])),
+    advice: stillNeeded(managers, left),
+  };
 }
 
 /** Chains whose rules {@linkcode planForward} needs: those on the hook, and those that may hold our rules. */
@@ -112,14 +99,15 @@ export function chainsToRead(chains: readonly Chain[], network: string): Chain[]
 
 /** Commands that remove knet's rules from the chains that were read. */
 export function forwardRemoval(rules: readonly Rule[]): NftCommand[] {
-  return rules.filter((rule) => rule.comment === COMMENT && matchText(rule) !== undefined)
+  return rules.filter((rule) => rule.comment === COMMENT && isForm(ruleText(rule) ?? ""))
     .map(deletion);
 }
 
 /** Reads what {@linkcode planForward} needs and plans. */
 export function checkForward(nft: Nftables, network: string, legacyTables?: string): ForwardPlan {
   const { chains } = listRuleset(nft, "chains");
-  return planForward(chains, readRules(nft, chains, network), network, legacyTables);
+  const rules = readRules(nft, chains, network);
+  return planForward(chains, rules, network, legacyTables, lookupOn(nft));
 }
 
 /** The rules that {@linkcode chainsToRead} names. */
@@ -129,59 +117,6 @@ export function readRules(nft: Nftables, chains: readonly Chain[], network: stri
   );
 }
 
-function rulesOf(rules: readonly Rule[], chain: Chain): Rule[] {
-  return rules.filter((rule) => sameTable(rule, chain) && rule.chain === chain.name);
-}
-
-function sameTable(
-  a: { family: string; table: string },
-  b: { family: string; table: string },
-): boolean {
-  return a.family === b.family && a.table === b.table;
-}
-
-const FIELDS = ["daddr", "saddr"] as const;
-
-function matchOf(network: string, field: string): string {
-  return `${familyWord(familyOf(network))} ${field} ${network}`;
-}
-
-function isOurs(match: string, network: string): boolean {
-  return FIELDS.some((field) => match === matchOf(network, field));
-}
-
-function deletion({ family, table, chain, handle }: Rule): NftCommand {
-  return { delete: { rule: { family, table, chain, handle } } };
-}
-
-function insertion({ family, table, name }: Chain, network: string, field: string): NftCommand {
-  const { address: addr, length: len, family: version } = parsePrefix(network);
-  const expr: Expression[] = [
-    {
-      match: {
-        op: "==",
-        left: { payload: { protocol: familyWord(version), field } },
-        right: { prefix: { addr, len } },
-      },
-    },
-    { counter: null },
-    { accept: null },
-  ];
-  return { insert: { rule: { family, table, chain: name, expr, comment: COMMENT } } };
-}
-
-/** `ip saddr 10.244.0.0/16` of a rule that has our form; undefined: somebody else's, comment or not. */
-function matchText(rule: Rule): string | undefined {
-  const [first, ...rest] = rule.expr.filter((expression) => !("counter" in expression));
-  if (rest.length !== 1 || !("accept" in rest[0]!)) return undefined;
-  const match = first?.["match"] as {
-    op?: string;
-    left?: { payload?: { protocol?: string; field?: string } };
-    right?: { prefix?: { addr?: string; len?: number } } | string;
-  } | undefined;
-  const { protocol, field } = match?.left?.payload ?? {};
-  if (match?.op !== "==" || (field !== "saddr" && field !== "daddr")) return undefined;
-  if (typeof match.right === "string" || match.right?.prefix === undefined) return undefined;
-  const { addr, len } = match.right.prefix;
-  return `${protocol} ${field} ${addr}/${len}`;
+function isForm(text: string): boolean {
+  return /^\S+ [sd]addr \S+$/.test(text);
 }

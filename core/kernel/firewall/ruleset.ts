@@ -109,10 +109,17 @@ export function jumpTarget(rule: Rule): string | undefined {
   return undefined;
 }
 
+/** Whether a statement ends a packet: nftables' own, or what iptables has for it. */
+export function isDrop(statement: Expression): boolean {
+  const xt = statement["xt"] as { type?: string; name?: string } | undefined;
+  return "drop" in statement || "reject" in statement ||
+    (xt?.type === "target" && (xt.name === "REJECT" || xt.name === "DROP"));
+}
+
 /** Whether a rule drops or rejects everything that reaches it. */
 export function dropsAll(rule: Rule): boolean {
   const verdict = rule.expr.at(-1);
-  if (verdict === undefined || !("drop" in verdict || "reject" in verdict)) return false;
+  if (verdict === undefined || !isDrop(verdict)) return false;
   return rule.expr.slice(0, -1).every((expression) =>
     "counter" in expression || "log" in expression
   );

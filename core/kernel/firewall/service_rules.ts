@@ -86,6 +86,11 @@ export function serviceSets(
   return sets;
 }
 
+/** All virtual IPs that the sets are about. */
+export function virtualIps(sets: ServiceSets): string[] {
+  return [VIPS, OTHER_VIPS].flatMap((name) => sets.get(name) ?? []);
+}
+
 /** Whether a set tells what virtual IPs answer. */
 export const isOpenSet = (name: string): boolean => name === OPEN || name === OTHER_OPEN;
 

@@ -10,3 +10,6 @@ export const TABLE = "knet";
 
 /** The keyword by which nftables names a family. */
 export const familyWord = (family: Family): "ip" | "ip6" => family === 6 ? "ip6" : "ip";
+
+/** Comment of the rules that knet keeps in foreign chains. */
+export const COMMENT = "knet";

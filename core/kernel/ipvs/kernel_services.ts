@@ -38,6 +38,8 @@ import {
   type RealServers,
   type ServiceHost,
   type ServicesReconciled,
+  type ServiceTunnels,
+  tunnelsOf,
 } from "./kernel_services_types.ts";
 import { achieved, intended, RecordKeeper, UNSEEN } from "./owned_servers.ts";
 import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./shown_servers.ts";
@@ -52,6 +54,7 @@ export type {
   KernelServicesOptions,
   ServiceHost,
   ServicesReconciled,
+  ServiceTunnels,
 } from "./kernel_services_types.ts";
 
 const NOTHING: ServicesDesired = { virtualServers: [], timeouts: NO_TIMEOUTS };
@@ -83,6 +86,7 @@ export class KernelServices implements Disposable {
   #wantedVips: ReadonlySet<string> = new Set();
   /** Those that this host cannot have, when it was looked last. */
   #lost = "";
+  #tunnels: ServiceTunnels = { tunnelsIn: false, tunnelsOut: false };
   #failures = 0;
   #patience = 0;
 
@@ -107,6 +111,10 @@ export class KernelServices implements Disposable {
   /** What the nftables table has to hold for the services; undefined while there are none. */
   get firewall(): ServiceSets | undefined {
     return this.#masquerade.sets;
+  }
+  /** Which IPIP packets its services make on this host. */
+  get tunnels(): ServiceTunnels {
+    return this.#tunnels;
   }
   /** What is not as the store wants it, in sentences. */
   get problems(): readonly string[] {
@@ -163,6 +171,7 @@ export class KernelServices implements Disposable {
     const operations = planServices(wanted, mirror.servers, desired.partial);
     this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
     const vips = new Set(servers.map((server) => server.address));
+    this.#tunnels = tunnelsOf(servers, host);
     if (desired.partial) this.#keepVips(vips, mirror);
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
     const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;

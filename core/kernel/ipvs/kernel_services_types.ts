@@ -6,8 +6,9 @@
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import type { RecordKeeper } from "./owned_servers.ts";
 import type { ServiceFailure } from "./apply_servers.ts";
-import type { ForwardFacts } from "./kernel_server.ts";
-import { type VirtualServer, virtualServerKey } from "../../services/service.ts";
+import { type ForwardFacts, forwardOf } from "./kernel_server.ts";
+import { FORWARDING } from "../../../ffi/genl/ipvs_dest.ts";
+import { isDirect, type VirtualServer, virtualServerKey } from "../../services/service.ts";
 
 /** What services have to know of this host. */
 export interface ServiceHost extends ForwardFacts {
@@ -18,6 +19,27 @@ export interface ServiceHost extends ForwardFacts {
   readonly publicIp: string;
   /** Bridge and overlay device: where answers of real servers come in. */
   readonly devices: readonly string[];
+}
+
+/** Which IPIP packets of services there are on this host. */
+export interface ServiceTunnels {
+  /** It is a real server itself, and takes them. */
+  readonly tunnelsIn: boolean;
+  /** It sends them to real servers. */
+  readonly tunnelsOut: boolean;
+}
+
+/** Finds out which IPIP packets services make on a host. Pure. */
+export function tunnelsOf(servers: Iterable<VirtualServer>, host: ServiceHost): ServiceTunnels {
+  let tunnelsIn = false, tunnelsOut = false;
+  for (const server of servers) {
+    if (server.family !== 4 || !isDirect(server)) continue;
+    for (const { forward, address } of server.realServers) {
+      if (address === host.publicIp || address === host.gateway) tunnelsIn = true;
+      else if (forwardOf(forward, address, host) === FORWARDING.tunnel) tunnelsOut = true;
+    }
+  }
+  return { tunnelsIn, tunnelsOut };
 }
 
 /** Makes containers of this host, and the host itself, the real servers that services want them to be, and nothing beside. */
