@@ -4,12 +4,12 @@
  * @module
  */
 import { join } from "node:path";
+import { getLogger } from "@logtape/logtape";
 import { FileLock, holder } from "../../ffi/file_lock.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
-import { prefixesOverlap } from "../base/address.ts";
 import {
   type ClusterConfig,
   type ClusterRequest,
@@ -19,8 +19,9 @@ import {
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import type { Store } from "../store/store.ts";
-import { KNET_PROTOCOL } from "../kernel/kind.ts";
-import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
+import { otherRoutes, wideRouteWarning } from "../overlay/other_routes.ts";
+
+const log = getLogger(["knet", "agent"]);
 
 /**
  * Checks the privileges.
@@ -62,7 +63,7 @@ export interface ConfigRequest {
 /**
  * The cluster's configuration; writes it if this is the first host.
  *
- * @throws {KnetError} exit code 4 if it is not what was asked for, 3 if its network overlaps a route of the host.
+ * @throws {KnetError} exit code 4 if it is not what was asked for, 3 if a route of the host is equal to one of its networks or inside.
  */
 export async function loadConfig(
   store: Store,
@@ -72,7 +73,7 @@ export async function loadConfig(
 ): Promise<ClusterConfig> {
   let config = await store.getConfig();
   const checked = config ?? makeClusterConfig(wanted);
-  if (!known) refuseOverlap(rtnl, family, checked.network, bridge);
+  if (!known) refuseOverlap(rtnl, family, checked, bridge);
   config ??= await store.initConfig(checked);
   const found = differences(config, wanted);
   if (found.length > 0) {
@@ -84,22 +85,32 @@ export async function loadConfig(
   return config;
 }
 
+/** Refuses what would take packets from the cluster, and warns of what only looks like it. */
 function refuseOverlap(
   rtnl: NetlinkSocket,
   family: Family,
-  network: string,
+  config: ClusterConfig,
   bridge: string,
 ): void {
-  const links = listLinks(rtnl);
-  for (const route of listRoutes(rtnl, { family, table: RT_TABLE_MAIN })) {
-    const name = links.find((link) => link.index === route.ifindex)?.name ?? "";
-    if (
-      route.dst.endsWith("/0") || route.protocol === KNET_PROTOCOL || name === bridge ||
-      name.startsWith("knet") || !prefixesOverlap(route.dst, network)
-    ) continue;
+  const routes = listRoutes(rtnl, { family });
+  const others = otherRoutes(
+    routes,
+    listLinks(rtnl),
+    config,
+    (device) => device === bridge || device.startsWith("knet"),
+  );
+  for (const other of others) {
+    if (!other.inTheWay) {
+      log.warn("{warning}", { warning: wideRouteWarning(other) });
+      continue;
+    }
+    const { network, text } = other;
+    const which = network === config.network
+      ? ["cluster", "--network"]
+      : ["service", "--service-network"];
     throw new KnetError(
-      `Cannot join: the cluster network ${network} overlaps the route ${route.dst} dev ${name}`,
-      { exitCode: 3, remedy: "Choose another --network, or remove the route" },
+      `Cannot join: the ${which[0]} network ${network} overlaps the route ${text}`,
+      { exitCode: 3, remedy: `Choose another ${which[1]}, or remove the route` },
     );
   }
 }

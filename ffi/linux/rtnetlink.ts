@@ -54,6 +54,7 @@ export const RTA_NH_ID = 30;
 
 // Who made a route.
 export const RTPROT_UNSPEC = 0;
+export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
 export const RTPROT_STATIC = 4;
 
@@ -73,6 +74,9 @@ export const RTN_UNSPEC = 0;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 export const RTN_BLACKHOLE = 6;
+export const RTN_UNREACHABLE = 7;
+export const RTN_PROHIBIT = 8;
+export const RTN_THROW = 9;
 
 /** The gateway is on the link although no address says so. */
 export const RTNH_F_ONLINK = 4;

@@ -4,19 +4,22 @@
  * @module
  */
 import { readSmallFile } from "../../../ffi/file.ts";
-import { RTN_UNICAST } from "../../../ffi/linux/rtnetlink.ts";
 import { listAddresses } from "../../../ffi/rtnl/address.ts";
 import { type Link, listLinks } from "../../../ffi/rtnl/link.ts";
 import { listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
-import { prefixesOverlap } from "../../base/address.ts";
 import { backendOf } from "../../overlay/backend/backends.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { onSameLink } from "../../overlay/same_link.ts";
-import { KNET_PROTOCOL } from "../../kernel/kind.ts";
+import {
+  type ClusterNetworks,
+  type OtherRoute,
+  otherRoutes,
+  wideRouteWarning,
+} from "../../overlay/other_routes.ts";
 import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
 import { chooseUnderlay, type Underlay } from "../../overlay/underlay.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
@@ -31,19 +34,13 @@ export function vxlanRivals(links: readonly Link[], config: ClusterConfig): Link
   );
 }
 
-/** Routes of others inside the cluster network. Pure. */
+/** Routes of others that overlap a network of the cluster, those in the way first. Pure. */
 export function overlappingRoutes(
   routes: readonly Route[],
   links: readonly Link[],
-  network: string,
-): Route[] {
-  const name = (route: Route) => links.find((link) => link.index === route.ifindex)?.name ?? "";
-  return routes.filter((route) =>
-    !route.dst.endsWith("/0") && route.protocol !== KNET_PROTOCOL &&
-    route.table === RT_TABLE_MAIN &&
-    route.type === RTN_UNICAST && !/^(knet|cni)/.test(name(route)) &&
-    prefixesOverlap(route.dst, network)
-  );
+  cluster: ClusterNetworks,
+): OtherRoute[] {
+  return otherRoutes(routes, links, cluster, (device) => /^(knet|cni)/.test(device));
 }
 
 /** Whether there is a UDP socket on a port, by the text of /proc/net/udp. A VXLAN device's is among them. Pure. */
@@ -99,7 +96,7 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
     await examine("MTU", () => mtu(config, underlay, facts.state)),
     await examine("peers on the link", () => onLink(config, facts.leases, underlay)),
     await examine("VNI and port", () => vniAndPort(config, facts.agentRuns)),
-    await examine("routes", () => routes(config.network)),
+    await examine("routes", () => routes(config)),
   ];
 }
 
@@ -208,14 +205,19 @@ function vniAndPort(config: ClusterConfig, agentRuns: boolean): Finding {
   return ok("nobody else has them");
 }
 
-function routes(network: string): Finding {
+function routes(config: ClusterConfig): Finding {
   using rtnl = openRtnl();
-  const links = listLinks(rtnl);
-  const [other] = overlappingRoutes(listRoutes(rtnl, { family: 4 }), links, network);
-  if (other === undefined) return ok(`no other route overlaps ${network}`);
-  const device = links.find(({ index }) => index === other.ifindex)?.name ?? "?";
-  return fail(
-    `the route ${other.dst} dev ${device} overlaps ${network}`,
-    "Remove that route, or choose another network for the cluster",
+  const others = overlappingRoutes(listRoutes(rtnl, { family: 4 }), listLinks(rtnl), config);
+  const [worst] = others;
+  if (worst === undefined) return ok(`no other route overlaps ${config.network}`);
+  if (worst.inTheWay) {
+    return fail(
+      `the route ${worst.text} overlaps ${worst.network}`,
+      "Remove that route, or choose another network for the cluster",
+    );
+  }
+  return warn(
+    [...new Set(others.map(wideRouteWarning))].join("; "),
+    "Nothing, if that is meant: knet's own routes are more specific and come first",
   );
 }

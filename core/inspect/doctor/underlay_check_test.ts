@@ -44,8 +44,9 @@ Deno.test("overlappingRoutes() leaves out default routes, knet's own and CNI's b
     routeOf({ dst: "10.244.9.0/24", ifindex: 1, table: 100 }),
   ];
   assert.deepEqual(
-    overlappingRoutes(routes, links, "10.244.0.0/16").map(({ dst }) => dst),
-    ["10.244.7.0/24", "10.0.0.0/8"],
+    overlappingRoutes(routes, links, { network: "10.244.0.0/16" })
+      .map(({ text, inTheWay }) => [text, inTheWay]),
+    [["10.244.7.0/24 dev eth0", true], ["10.0.0.0/8 dev eth0", false]],
   );
 });
 
