@@ -50,6 +50,7 @@ export const RTA_PREFSRC = 7;
 export const RTA_METRICS = 8;
 export const RTA_MULTIPATH = 9;
 export const RTA_TABLE = 15;
+export const RTA_VIA = 18;
 export const RTA_NH_ID = 30;
 
 // Who made a route.
@@ -78,8 +79,12 @@ export const RTN_UNREACHABLE = 7;
 export const RTN_PROHIBIT = 8;
 export const RTN_THROW = 9;
 
+/** The next hop's device is down. */
+export const RTNH_F_DEAD = 1;
 /** The gateway is on the link although no address says so. */
 export const RTNH_F_ONLINK = 4;
+/** The next hop's device has no carrier. */
+export const RTNH_F_LINKDOWN = 16;
 
 /** The route is a cached clone. */
 export const RTM_F_CLONED = 0x200;

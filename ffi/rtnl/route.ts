@@ -12,9 +12,7 @@ import {
   RT_TABLE_MAIN,
   RT_TABLE_UNSPEC,
   RTA_DST,
-  RTA_GATEWAY,
   RTA_METRICS,
-  RTA_MULTIPATH,
   RTA_NH_ID,
   RTA_OIF,
   RTA_PREFSRC,
@@ -34,6 +32,7 @@ import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
+import { readGateway, readHops, type RouteHop, writeGateway } from "./route_hop.ts";
 
 /** One route. */
 export interface Route {
@@ -41,7 +40,7 @@ export interface Route {
   readonly family: Family;
   /** Destination with prefix length; the default route is `0.0.0.0/0` or `::/0`. */
   readonly dst: string;
-  /** Address of the router; a route by a next-hop object shows that one's. */
+  /** Address of the router, of either family; a route by a next-hop object shows that one's. */
   readonly gateway?: string;
   /** Index of the device. */
   readonly ifindex?: number;
@@ -67,8 +66,10 @@ export interface Route {
   readonly prefSrc?: string;
   /** RTNH_F_ bits of the next hop. */
   readonly flags: number;
-  /** It has several next hops, which are not listed here. */
+  /** It has several next hops. */
   readonly multipath?: boolean;
+  /** Those; read, and never written. */
+  readonly hops?: readonly RouteHop[];
 }
 
 /** Restricts a dump; what is given is filtered in the kernel. */
@@ -128,7 +129,7 @@ export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
   if (route.nexthopId !== undefined) {
     batch.attrU32(RTA_NH_ID, route.nexthopId);
   } else {
-    if (route.gateway !== undefined) batch.attrAddress(RTA_GATEWAY, route.gateway);
+    if (route.gateway !== undefined) writeGateway(batch, route.family, route.gateway);
     if (route.ifindex !== undefined) batch.attrU32(RTA_OIF, route.ifindex);
   }
   if (route.prefSrc !== undefined && verb !== "delete") {
@@ -168,7 +169,7 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
     onlink: (flags & RTNH_F_ONLINK) !== 0,
     flags,
   };
-  const gateway = address(RTA_GATEWAY);
+  const gateway = readGateway(a, family);
   if (gateway !== undefined) route.gateway = gateway;
   const ifindex = a.u32(RTA_OIF);
   if (ifindex !== undefined) route.ifindex = ifindex;
@@ -179,7 +180,8 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
   const prefSrc = address(RTA_PREFSRC);
   if (prefSrc !== undefined) route.prefSrc = prefSrc;
   if (a.at(RTA_METRICS) >= 0) route.metrics = true;
-  if (a.at(RTA_MULTIPATH) >= 0) route.multipath = true;
+  const hops = readHops(a, family);
+  if (hops !== undefined) Object.assign(route, { multipath: true, hops });
   if (data[offset + 3] !== 0) route.tos = data[offset + 3]!;
   return route;
 }
