@@ -20,7 +20,7 @@ import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { timedStore } from "../store/timed_store.ts";
 import { HostNetwork } from "./host_network.ts";
-import { HostUnderlay } from "./host_underlay.ts";
+import { choiceOf, heldBy, HostUnderlay } from "./host_underlay.ts";
 import { KernelEvents } from "./kernel_events.ts";
 import { Membership } from "./membership.ts";
 import type { ServiceChanges } from "./membership_options.ts";
@@ -119,16 +119,19 @@ class Agent implements AsyncDisposable {
 
   async run(): Promise<void> {
     const network = this.#network;
-    const { iface, publicIp, once } = this.#options;
+    const { once } = this.#options;
     const { snapshot } = this.#known;
     const { network: clusterNetwork } = snapshot?.config ?? makeClusterConfig(this.#options.config);
     const { family } = parsePrefix(clusterNetwork);
     this.#events.follow(family);
     this.#underlay = new HostUnderlay(network.rtnl, {
-      family,
-      ...(iface !== undefined && { iface }),
-      ...(publicIp !== undefined && { publicIp }),
+      choice: choiceOf(this.#options, family),
+      held: heldBy(snapshot),
+      patient: snapshot !== undefined && !once,
+      cluster: () => this.#config ?? snapshot?.config,
+      bridge: this.#options.bridge,
     });
+    network.noteProblems("underlay", this.#underlay.warnings);
     this.#membership = this.#makeMembership(family, snapshot);
     if (snapshot !== undefined) {
       // The network first: the store may be away for long.
@@ -174,7 +177,9 @@ class Agent implements AsyncDisposable {
           services: network.services.counts,
         }),
       services: () => network.services.report(),
-      notReady: () => network.ready ? network.problem : network.problem ?? "not programmed yet",
+      notReady: () =>
+        network.problem ??
+          (network.ready ? undefined : this.#underlay.problem ?? "not programmed yet"),
       stop: () => this.#end(),
     }, this.#options.listen);
     this.#tell();
@@ -187,7 +192,7 @@ class Agent implements AsyncDisposable {
         signal: this.#stop.signal,
         lastFull: () => this.#lastFull,
         reconcile: (why) => this.#reconcile(why),
-        onUnderlay: (change) => this.#onUnderlay(change),
+        look: () => this.#look(),
       });
     } finally {
       this.#end();
@@ -214,7 +219,7 @@ class Agent implements AsyncDisposable {
 
   #sentence(): string {
     const lease = this.#lease, membership = this.#membership, network = this.#network;
-    return sentenceOf({ lease, membership, network });
+    return sentenceOf({ lease, membership, network, waiting: this.#underlay.waiting });
   }
 
   #tell(): void {
@@ -230,6 +235,7 @@ class Agent implements AsyncDisposable {
       ...{ version: 1, config: this.#config, own: this.#lease, peers },
       ...services.remembered,
       ...(store !== undefined && { store }),
+      underlay: this.#underlay.held,
     };
   }
 
@@ -243,7 +249,7 @@ class Agent implements AsyncDisposable {
       loadConfig: (store) =>
         loadConfig(store, rtnl, family, { wanted, bridge, known: snapshot !== undefined }),
       backendOf: (config) => backendOf(config.backend),
-      publicIp: () => this.#underlay.now.publicIp,
+      publicIp: () => this.#underlay.now?.publicIp,
       remembered: snapshot?.own,
       elsewhere: this.#known.elsewhere,
       ...(snapshot?.store !== undefined && { rememberedStore: snapshot.store }),
@@ -268,7 +274,7 @@ class Agent implements AsyncDisposable {
     this.#config = config;
     this.#configure();
     // At the first join the peers come right behind, and what is ready is ready with them.
-    if (before === undefined) return;
+    if (before === undefined) return this.#look();
     if (before.subnet === lease.subnet) {
       this.#network.invalidate();
       this.#events.wake();
@@ -296,18 +302,21 @@ class Agent implements AsyncDisposable {
     this.#snapshots.touch();
   }
 
-  /** The underlay is another one, or has another address. */
-  #onUnderlay(change: "address" | "other"): void {
+  /** Looks at the underlay: it may be another one, or have another address. */
+  #look(): void {
+    const change = this.#underlay.look();
+    this.#network.noteProblems("underlay", this.#underlay.warnings);
+    if (change === undefined) return;
     this.#configure();
     this.#network.invalidate();
-    if (change === "other") return;
-    log.info("Underlay address is {address} now", { address: this.#underlay.now.address });
-    this.#membership.refresh({ reset: true, renew: true });
+    this.#snapshots.touch();
+    if (change === "address") this.#membership.refresh({ reset: true, renew: true });
   }
 
   #configure(): void {
-    if (this.#config === undefined || this.#lease === undefined) return;
-    this.#network.configure(contextOf(this.#config, this.#lease, this.#underlay.now));
+    const underlay = this.#underlay.now;
+    if (this.#config === undefined || this.#lease === undefined || underlay === undefined) return;
+    this.#network.configure(contextOf(this.#config, this.#lease, underlay));
   }
 
   #reconcile(why: string): void {

@@ -26,15 +26,15 @@ const SETTLE = 10;
 /** What the loop turns. */
 export interface LoopParts {
   readonly network: HostNetwork;
-  readonly underlay: HostUnderlay;
+  readonly underlay: Pick<HostUnderlay, "now" | "problem">;
   readonly events: KernelEvents;
   readonly dataDir: string;
   readonly signal: AbortSignal;
   /** When everything was reconciled last, on the monotonic clock. */
   readonly lastFull: () => number;
   readonly reconcile: (why: string) => void;
-  /** The underlay is another one, or has another address. */
-  readonly onUnderlay: (change: "address" | "other") => void;
+  /** Looks at the underlay again. */
+  readonly look: () => void;
 }
 
 /** Runs until the signal. */
@@ -63,6 +63,8 @@ export async function runLoop(parts: LoopParts): Promise<void> {
     if (now - lastTick >= TICK) {
       lastTick = now;
       network.tick();
+      // It may come by what no notification was asked for.
+      if (underlay.problem !== undefined) underlayDirty = true;
       if (network.problem !== undefined || now - lastFull() > SLOW_RESYNC) {
         network.invalidate();
         underlayDirty = true;
@@ -71,8 +73,7 @@ export async function runLoop(parts: LoopParts): Promise<void> {
     } else network.services.noteKernel();
     if (underlayDirty) {
       underlayDirty = false;
-      const change = underlay.look();
-      if (change !== undefined) parts.onUnderlay(change);
+      parts.look();
     }
     if (network.dirty) {
       const wait = lastFull() + BREATH - monotonicClock();

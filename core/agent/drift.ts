@@ -10,6 +10,11 @@ import { concernsLink } from "../overlay/same_link.ts";
 import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 
+/** What of an underlay tells which events are about it. */
+export type WatchedUnderlay =
+  & Pick<Underlay, "ifindex" | "nearby" | "ways">
+  & Partial<Pick<Underlay, "name" | "address">>;
+
 /** Where to look. */
 export interface Watched {
   /** Indexes of knet's devices, as far as they are made. */
@@ -18,8 +23,8 @@ export interface Watched {
   readonly names: ReadonlySet<string>;
   /** Name of the bridge. */
   readonly bridge: string;
-  /** Undefined while there is none. */
-  readonly underlay: Pick<Underlay, "ifindex" | "nearby"> | undefined;
+  /** Undefined while there is none: anything may bring it. */
+  readonly underlay: WatchedUnderlay | undefined;
   /** Peers' entries. */
   readonly entries: { contradicts(event: RtnlEvent): boolean };
   /** Netlink port id of the socket that knet programs by: its own changes come back with it. */
@@ -54,6 +59,12 @@ export class LinkMemory {
   }
 }
 
+/** Whether the underlay may be on a link: by what it is or was called, since a device can be deleted and made again. */
+function carries({ index, name }: Link, underlay: WatchedUnderlay | undefined): boolean {
+  return underlay === undefined || index === underlay.ifindex || name === underlay.name ||
+    (underlay.ways?.some((way) => way.ifindex === index || way.name === name) ?? false);
+}
+
 /** Decides about one event. */
 export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory): Drift {
   const { devices, names, bridge, underlay } = watched;
@@ -61,7 +72,7 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "link": {
       const { value: link, deleted } = event;
       const ours = devices.has(link.index) || names.has(link.name);
-      if (!ours && link.index !== underlay?.ifindex) return undefined;
+      if (!ours && !carries(link, underlay)) return undefined;
       if (deleted) {
         memory.forget(link.index);
         return ours ? "overlay" : "underlay";
@@ -73,8 +84,11 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "address": {
       if (event.pid === watched.port) return undefined;
       const { ifindex } = event.value;
-      if (ifindex === underlay?.ifindex) return "underlay";
-      return devices.has(ifindex) ? "overlay" : undefined;
+      if (devices.has(ifindex)) return "overlay";
+      return underlay === undefined || ifindex === underlay.ifindex ||
+          event.value.address === underlay.address
+        ? "underlay"
+        : undefined;
     }
     case "route": {
       const { value: route } = event;

@@ -52,6 +52,39 @@ Deno.test("driftOf() asks for the underlay where that changed", () => {
   assert.equal(drift({ kind: "netconf" }), "sysctl");
 });
 
+Deno.test("driftOf() asks for the underlay where it is known by another name or device, or not at all", () => {
+  const lo = {
+    ifindex: 1,
+    name: "lo",
+    address: "10.255.0.1",
+    nearby: [],
+    ways: [{ ifindex: 3, name: "swp1" }],
+  };
+  const about = (event: object, underlay: Watched["underlay"]) =>
+    driftOf(
+      { deleted: false, pid: 0, ...event } as RtnlEvent,
+      { ...watched(), underlay },
+      new LinkMemory(),
+    );
+  const link = (index: number, name: string) => ({
+    kind: "link",
+    value: sampleLink({ index, name }),
+  });
+  const address = (ifindex: number, value: string) => ({
+    kind: "address",
+    value: sampleAddress({ ifindex, address: value }),
+  });
+  assert.equal(about(link(3, "swp1"), lo), "underlay", "the MTU of the way out");
+  assert.equal(about(link(30, "swp1"), lo), "underlay", "deleted and made again");
+  assert.equal(about(link(31, "lo"), lo), "underlay");
+  assert.equal(about(link(4, "swp2"), lo), undefined);
+  assert.equal(about(address(4, "10.255.0.1"), lo), "underlay", "moved to another device");
+  assert.equal(about(address(4, "10.255.0.2"), lo), undefined);
+  for (const event of [link(4, "swp2"), address(4, "10.255.0.2")]) {
+    assert.equal(about(event, undefined), "underlay");
+  }
+});
+
 Deno.test("driftOf() looks at a link only when something that matters has changed", () => {
   const memory = new LinkMemory();
   const see = (link: object, deleted = false) =>

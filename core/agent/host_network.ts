@@ -36,7 +36,7 @@ import { tidyAfter } from "./tidy.ts";
 const log = getLogger(["knet", "agent"]);
 
 /** What may fail while all the rest goes on. */
-type Aside = "parameters" | "devices" | "containers" | "poll" | "turn";
+type Aside = "underlay" | "parameters" | "devices" | "containers" | "poll" | "turn";
 
 /** This host's overlay, services, firewall, containers and files. */
 export class HostNetwork implements AsyncDisposable {
@@ -132,7 +132,7 @@ export class HostNetwork implements AsyncDisposable {
   }
 
   /** What of the kernel's events is about this network on that underlay. */
-  watched(underlay: Underlay): Watched {
+  watched(underlay: Underlay | undefined): Watched {
     return {
       devices: this.overlays.devices,
       names: new Set([this.#state?.device ?? this.#options.bridge, this.#options.bridge]),

@@ -48,6 +48,8 @@ export class Membership {
   #renewAt = 0;
   #renewals = 0;
   #takenOver: Lease | undefined;
+  /** Ends {@linkcode run}. */
+  #signal: AbortSignal | undefined;
   #rival: Lease | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
@@ -115,6 +117,7 @@ export class Membership {
     const started = monotonicClock();
     let failures = 0;
     let joined = false;
+    this.#signal = signal;
     using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
       this.#notifying = detail;
       log.debug("Store notifications: {state}: {detail}", { state, detail });
@@ -269,7 +272,9 @@ export class Membership {
       log.info("Asking whether another host runs with this node id: its lease is from {address}", {
         address: grant.lease.publicIp,
       });
-      await sleep(ANSWER_TIME);
+      await sleep(ANSWER_TIME, this.#signal);
+      // Whoever stops meanwhile takes nothing: the question stays, and the next join asks again.
+      this.#signal?.throwIfAborted();
       grant = await store.acquireLease({ ...request, asked: true });
     }
     this.#rival = undefined;

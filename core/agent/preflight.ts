@@ -19,7 +19,7 @@ import {
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import type { Store } from "../store/store.ts";
-import { otherRoutes, wideRouteWarning } from "../overlay/other_routes.ts";
+import { isOwnDevice, otherRoutes, routeWarning } from "../overlay/other_routes.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -97,11 +97,11 @@ function refuseOverlap(
     routes,
     listLinks(rtnl),
     config,
-    (device) => device === bridge || device.startsWith("knet"),
+    (device) => isOwnDevice(device, bridge),
   );
   for (const other of others) {
     if (!other.inTheWay) {
-      log.warn("{warning}", { warning: wideRouteWarning(other) });
+      log.warn("{warning}", { warning: routeWarning(other) });
       continue;
     }
     const { network, text } = other;

@@ -39,6 +39,8 @@ export interface ReportFacts {
 /** What {@linkcode sentenceOf} looks at. */
 export interface SentenceFacts {
   readonly lease: Pick<Lease, "subnet"> | undefined;
+  /** What is missing of the underlay, as long as there has been none. */
+  readonly waiting?: string | undefined;
   readonly membership:
     & Pick<Membership, "health" | "takenOver">
     & Partial<Pick<Membership, "rival">>;
@@ -48,7 +50,8 @@ export interface SentenceFacts {
 }
 
 /** How it goes, in one sentence: what needs an eye first. */
-export function sentenceOf({ lease, membership, network }: SentenceFacts): string {
+export function sentenceOf({ lease, membership, network, waiting }: SentenceFacts): string {
+  if (waiting !== undefined) return waiting;
   if (network.problem !== undefined) return network.problem;
   const { health, takenOver, rival } = membership;
   if (takenOver !== undefined) {

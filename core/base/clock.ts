@@ -83,9 +83,18 @@ export function after(
   return current.after(wait, call, options.idle ?? false);
 }
 
-/** Waits so many milliseconds. */
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => void after(milliseconds, resolve));
+/** Waits so many milliseconds, or until the signal. */
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const timer = after(milliseconds, () => done());
+    const done = () => {
+      timer.cancel();
+      signal?.removeEventListener("abort", done);
+      resolve();
+    };
+    signal?.addEventListener("abort", done);
+  });
 }
 
 /** A number from 0 up to 1, without 1; for jitter, never for secrets. */

@@ -77,8 +77,14 @@ export function otherRoutes(
   return found.sort((a, b) => rank(a) - rank(b));
 }
 
-/** What an administrator should know of a route that is not in the way. */
-export function wideRouteWarning({ text, network, route }: OtherRoute): string {
+/** Whether a device is knet's, by its name. */
+export function isOwnDevice(device: string, bridge: string): boolean {
+  return device === bridge || device.startsWith("knet");
+}
+
+/** What an administrator should know of a route. */
+export function routeWarning({ text, network, route, inTheWay }: OtherRoute): string {
+  if (inTheWay) return `The route ${text} takes packets for ${network} away from knet`;
   const fate = route.type === RTN_UNICAST ? "go that way" : "end there";
   return prefixContains(network, route.dst)
     ? `The route ${text} is inside ${network}: its addresses are no virtual IPs`

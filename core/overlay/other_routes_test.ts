@@ -7,7 +7,7 @@ import {
 } from "../../ffi/linux/rtnetlink.ts";
 import { routeOf, type RouteSpec } from "../../ffi/rtnl/route.ts";
 import { sampleLink } from "../../tests/support/samples.ts";
-import { otherRoutes, wideRouteWarning } from "./other_routes.ts";
+import { otherRoutes, routeWarning } from "./other_routes.ts";
 
 const LINKS = [
   sampleLink({ index: 1, name: "lo" }),
@@ -80,9 +80,9 @@ Deno.test("otherRoutes() looks at the network of the virtual IPs too, which may 
   );
 });
 
-Deno.test("wideRouteWarning() says where the packets go", () => {
+Deno.test("routeWarning() says where the packets go", () => {
   const warning = (route: RouteSpec, cluster = CLUSTER) =>
-    otherRoutes([routeOf(route)], LINKS, cluster, () => false).map(wideRouteWarning);
+    otherRoutes([routeOf(route)], LINKS, cluster, () => false).map(routeWarning);
   assert.deepEqual(warning({ dst: "10.192.0.0/10", ifindex: 3 }), [
     "The route 10.192.0.0/10 dev tun0 is wider than 10.244.0.0/16: packets to addresses of it that nobody has go that way",
   ]);

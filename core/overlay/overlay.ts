@@ -190,7 +190,9 @@ export class Overlay implements AsyncDisposable {
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
     // What enters by the underlay is for containers, too: it comes from peers on the link, or is an answer from outside.
-    const underlay = context.family === 4 ? forwarding(context.underlay.name) : [];
+    const { name, ways = [] } = context.underlay;
+    const entered = ways.length === 0 ? [name] : ways.map((way) => way.name);
+    const underlay = context.family === 4 ? entered.flatMap(forwarding) : [];
     this.#parameters = [
       ...underlay,
       ...[spec, wantedBridge].flatMap((one) => one?.parameters ?? []),

@@ -27,8 +27,18 @@ export interface Snapshot {
   /** Absent in one that an older knet wrote. */
   readonly services?: readonly Service[];
   readonly timeouts?: ServiceTimeouts;
+  /** Addresses that this host had on its underlay, the dearest first. Absent in one that an older knet wrote. */
+  readonly underlay?: readonly UnderlayAddress[];
   /** Which store it was; absent in one that an older knet wrote. */
   readonly store?: RememberedStore;
+}
+
+/** An address that a host had on its underlay. */
+export interface UnderlayAddress {
+  readonly address: string;
+  /** Name of the interface. */
+  readonly name: string;
+  readonly prefixLength: number;
 }
 
 const whole = v.pipe(v.number(), v.safeInteger());
@@ -47,6 +57,9 @@ const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(
     services: v.exactOptional(v.array(SERVICE_SHAPE)),
     timeouts: v.exactOptional(TIMEOUTS_SHAPE),
     store: v.exactOptional(REMEMBERED),
+    underlay: v.exactOptional(
+      v.array(v.looseObject({ address: v.string(), name: v.string(), prefixLength: v.number() })),
+    ),
   },
   ({ expected, message }) => expected === '"config"' ? "it has no configuration" : message,
 );

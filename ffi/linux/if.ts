@@ -8,6 +8,8 @@
 export const IFNAMSIZ = 16;
 /** The administrator wants it up. */
 export const IFF_UP = 0x1;
+/** It leads back to this host: `lo`. */
+export const IFF_LOOPBACK = 0x8;
 /** There is a carrier. */
 export const IFF_LOWER_UP = 0x10000;
 /** Bytes of struct ifreq, on 64-bit targets. */

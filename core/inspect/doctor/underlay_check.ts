@@ -4,7 +4,6 @@
  * @module
  */
 import { readSmallFile } from "../../../ffi/file.ts";
-import { listAddresses } from "../../../ffi/rtnl/address.ts";
 import { type Link, listLinks } from "../../../ffi/rtnl/link.ts";
 import { listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
@@ -18,10 +17,16 @@ import {
   type ClusterNetworks,
   type OtherRoute,
   otherRoutes,
-  wideRouteWarning,
+  routeWarning,
 } from "../../overlay/other_routes.ts";
-import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
-import { chooseUnderlay, type Underlay } from "../../overlay/underlay.ts";
+import {
+  chooseUnderlay,
+  isBare,
+  type Underlay,
+  type UnderlayFacts,
+} from "../../overlay/underlay.ts";
+import { readUnderlayFacts } from "../../overlay/underlay_facts.ts";
+import { waysOut } from "../../overlay/way_out.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 /** Other devices that own the cluster's VNI and port. Pure. */
@@ -75,10 +80,14 @@ export interface NetworkFacts {
 /** Underlay, forwarding, rp_filter, and with a cluster's configuration what contradicts it. */
 export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]> {
   let underlay: Underlay | undefined;
+  let ways = 0;
   const checks = [
     await examine("underlay", () => {
-      underlay = findUnderlay(facts.state);
-      return ok(`${underlay.address} on ${underlay.name}, MTU ${underlay.mtu}`);
+      using rtnl = openRtnl();
+      const tables = readUnderlayFacts(rtnl, 4);
+      underlay = findUnderlay(tables, facts.state);
+      ways = new Set(waysOut(tables, 4).flatMap(({ devices }) => devices)).size;
+      return underlayFinding(tables, underlay);
     }),
     await examine(
       "forwarding",
@@ -87,7 +96,7 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
           ? ok("net.ipv4.ip_forward is 1")
           : ok("net.ipv4.ip_forward is 0; knet join sets it"),
     ),
-    await examine("rp_filter", () => rpFilter(underlay, facts.config)),
+    await examine("rp_filter", () => rpFilter(underlay, facts.config, ways)),
   ];
   const { config } = facts;
   if (config === undefined) return checks;
@@ -100,30 +109,75 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
   ];
 }
 
-function findUnderlay(state: NodeState | undefined): Underlay {
-  using rtnl = openRtnl();
-  const tables = {
-    links: listLinks(rtnl),
-    addresses: listAddresses(rtnl),
-    routes: listRoutes(rtnl, { table: RT_TABLE_MAIN }),
-  };
-  const iface = state?.iface;
-  return chooseUnderlay(tables, { family: 4, ...(iface !== undefined && { iface }) });
+/** The underlay as the agent has it, else as one would choose it. Pure. */
+export function findUnderlay(facts: UnderlayFacts, state: NodeState | undefined): Underlay {
+  if (state === undefined) return chooseUnderlay(facts, { family: 4 });
+  const { iface, publicIp } = state;
+  const { ifindex } = facts.addresses.find((a) => a.address === publicIp) ?? {};
+  const owner = facts.links.find(({ index }) => index === ifindex);
+  // An address that has moved away from the interface since: the agent is about to see it.
+  const moved = owner !== undefined && owner.name !== iface && !isBare(owner);
+  return chooseUnderlay(facts, { family: 4, iface, ...(!moved && { publicIp }) });
 }
 
-/** The kernel takes the stricter of both: 1 is strict, 2 loose. */
-function rpFilter(underlay: Underlay | undefined, config: ClusterConfig | undefined): Finding {
+/** What there is to say of the underlay. Pure. */
+export function underlayFinding(facts: UnderlayFacts, underlay: Underlay): Finding {
+  const { ifindex, name, address, ways = [] } = underlay;
+  const link = facts.links.find(({ index }) => index === ifindex);
+  const vrf = facts.links.find(({ index, kind }) => index === link?.master && kind === "vrf");
+  if (vrf !== undefined) {
+    return warn(
+      `${address} on ${name}, which is in the VRF ${vrf.name}: the tunnel's packets take the main table, and what comes in by the VRF is not heard`,
+      "Name an interface outside of it with --iface, or lead the hosts' addresses into the VRF and set net.ipv4.udp_l3mdev_accept=1",
+    );
+  }
+  const dead = [link, ...ways.map((way) => facts.links.find((l) => l.index === way.ifindex))]
+    .find((one) => one !== undefined && !isBare(one) && !(one.up && one.carrier));
+  if (dead !== undefined) {
+    return warn(
+      `${address} on ${name}, but ${dead.name} ${dead.up ? "has no carrier" : "is down"}`,
+      dead.up ? "Look at the cable" : `ip link set ${dead.name} up`,
+    );
+  }
+  const by = ways.length === 0 ? "" : `, packets leave by ${ways.map((w) => w.name).join(" and ")}`;
+  const other = otherWay(facts, underlay);
+  const elsewhere = other === undefined
+    ? ""
+    : `; the way out leads by ${other} now, the tunnel stays where it is`;
+  return ok(`${address} on ${name}, MTU ${underlay.mtu}${by}${elsewhere}`);
+}
+
+/** The interface that would be chosen today, if it is another one. */
+function otherWay(facts: UnderlayFacts, { name, ways }: Underlay): string | undefined {
+  try {
+    const today = chooseUnderlay(facts, { family: 4 });
+    return today.name === name || ways !== undefined ? undefined : today.name;
+  } catch {
+    return undefined; // No way out at all: whoever named an interface needs none.
+  }
+}
+
+/**
+ * The kernel takes the stricter of both: 1 is strict, 2 loose.
+ *
+ * @param ways Devices by which the host reaches the rest of the world.
+ */
+function rpFilter(
+  underlay: Underlay | undefined,
+  config: ClusterConfig | undefined,
+  ways: number,
+): Finding {
   const value = (name: string) =>
     Number(readSysctl(["net", "ipv4", "conf", name, "rp_filter"]) ?? 0);
-  const names = underlay === undefined ? [] : [underlay.name];
+  const { name, ways: leaving = [] } = underlay ?? {};
+  const names = leaving.length > 0
+    ? leaving.map((way) => way.name)
+    : name === undefined
+    ? []
+    : [name];
   if (config?.backend.type === "vxlan") names.push(`knet.${config.backend.vni}`);
   const strict = names.filter((name) => Math.max(value("all"), value(name)) === 1);
   if (strict.length === 0) return ok("not strict");
-  using rtnl = openRtnl();
-  const roots = listRoutes(rtnl, { family: 4, table: RT_TABLE_MAIN }).filter(({ dst }) =>
-    dst === "0.0.0.0/0"
-  );
-  const ways = new Set(roots.map(({ ifindex }) => ifindex)).size;
   if (ways < 2) return ok(`strict on ${strict.join(", ")}, which suits hosts with one way out`);
   return warn(
     `strict on ${
@@ -142,15 +196,16 @@ function mtu(
   const overhead = backendOf(config.backend).overhead(4);
   const room = underlay.mtu - overhead;
   const wanted = config.backend.mtu ?? room;
-  const sum = `${underlay.name} takes ${underlay.mtu} bytes, the encapsulation ${overhead}`;
+  const way = underlay.ways?.map(({ name }) => name).join(" and ") ?? underlay.name;
+  const sum = `${way} takes ${underlay.mtu} bytes, the encapsulation ${overhead}`;
   if (wanted > room) {
     return fail(
       `the cluster's MTU is ${wanted}, but ${sum}: full packets are lost`,
-      `Raise the MTU of ${underlay.name}, or set the cluster's --mtu to ${room} or less`,
+      `Raise the MTU of ${way}, or set the cluster's --mtu to ${room} or less`,
     );
   }
   if (room < 576) {
-    return fail(`${room} bytes are left: ${sum}`, `Raise the MTU of ${underlay.name}`);
+    return fail(`${room} bytes are left: ${sum}`, `Raise the MTU of ${way}`);
   }
   if (state !== undefined && state.mtu !== wanted) {
     return warn(
@@ -217,7 +272,7 @@ function routes(config: ClusterConfig): Finding {
     );
   }
   return warn(
-    [...new Set(others.map(wideRouteWarning))].join("; "),
+    [...new Set(others.map(routeWarning))].join("; "),
     "Nothing, if that is meant: knet's own routes are more specific and come first",
   );
 }
