@@ -1,6 +1,7 @@
 /**
  * Makes `dist/knet` for this machine: `deno task compile`. The program is bundled first (bundle.ts) and
- * compiled from the bundle alone, in a folder where nothing else is that could get into it.
+ * compiled from the bundle alone, in a folder where nothing else is that could get into it. Two binaries
+ * of one commit are the same, byte for byte.
  *
  * The runtime that goes under the program is the one that `DENORT_BIN` names, or else comes from an npm
  * package (denort.ts); where neither is to be had, this Deno downloads its own.
@@ -10,6 +11,7 @@
 import { resolve } from "node:path";
 import { type Bundle, bundle, DATA } from "./bundle.ts";
 import { DENORT_VERSION, findDenort } from "./denort.ts";
+import { setDates, sourceDate } from "./source_date.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 
@@ -135,6 +137,9 @@ export async function compile(output: string): Promise<number> {
   try {
     const parts = await bundle(folder);
     copyFolder(`${ROOT}dist/lib`, `${folder}/dist/lib`);
+    Deno.copyFileSync(`${folder}/dist/LICENSES`, `${ROOT}dist/LICENSES`);
+    // The compiler writes each file's date into the binary.
+    setDates(folder, sourceDate());
     const { command: [program, ...first], env } = compiler();
     const { code, stdout, stderr } = new Deno.Command(program!, {
       args: [...first, ...compileArguments(parts, resolve(ROOT, output))],
