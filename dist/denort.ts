@@ -36,6 +36,12 @@ const SOURCES: Partial<Record<typeof Deno.build.arch, Source>> = {
   },
 };
 
+/** Version of the runtime that goes under the program for an architecture, and its hash where one is pinned. */
+export function runtimeOf(arch: typeof Deno.build.arch): { version: string; sha256?: string } {
+  const sha256 = SOURCES[arch]?.runtime;
+  return { version: DENORT_VERSION, ...(sha256 === undefined ? {} : { sha256 }) };
+}
+
 /**
  * Finds the runtime: in the cache, else in its npm package.
  *

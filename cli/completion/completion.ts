@@ -29,6 +29,14 @@ export const completionOf = (commands: readonly CommandEntry[]): Command =>
     },
   });
 
+/** The scripts of all shells, by the shell's name. */
+export async function completionScripts(
+  entries: readonly CommandEntry[],
+): Promise<Record<keyof typeof SHELLS, string>> {
+  const tree = { entries, commands: await allCommands(entries) };
+  return { bash: bashCompletion(tree), zsh: zshCompletion(tree), fish: fishCompletion(tree) };
+}
+
 /** Every command, those of groups one by one. */
 async function allCommands(commands: readonly CommandEntry[]): Promise<Command[]> {
   const loaded = await Promise.all(commands.map(({ load }) => load()));
