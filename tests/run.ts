@@ -2,7 +2,8 @@
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--filter TEXT]`.
  *
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
- * distribution's kernel in a virtual machine where the running one has none), e2e, compile, binary
+ * distribution's kernel in a virtual machine where the running one has none), e2e, compile, package
+ * (what `deno task package` makes of `dist/knet`, installed and removed), binary
  * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
  * `dist/knet`). `--binary` lets the whole end-to-end suite run against
  * `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
@@ -54,6 +55,7 @@ const GROUPS = [
   "kernel",
   "vm",
   "e2e",
+  "package",
   "binary",
   "docs",
 ] as const;
@@ -132,8 +134,9 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
       return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
         KNET_BIN: binary,
       });
+    case "package":
     case "docs":
-      return await runTests(["tests/docs"], choice.filter);
+      return await runTests([`tests/${group}`], choice.filter);
   }
 }
 

@@ -45,6 +45,10 @@ const NEEDS: readonly Need[] = [
   { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
   { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
   { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
+  // What packages are made and judged with, and what starts programs for another processor.
+  { package: "rpm", present: () => command("rpmbuild") },
+  { package: "lintian", present: () => command("lintian") },
+  { package: "qemu-user-static", present: () => command("qemu-aarch64-static") },
   { package: "zsh", present: () => command("zsh") },
   { package: "fish", present: () => command("fish") },
   { package: "curl", present: () => command("curl") },

@@ -7,6 +7,7 @@
 # DESTDIR names another root than /, for images. Nothing is enabled or started: the agent has to be told first,
 # in /etc/default/knet, where the cluster's state is.
 set -eu
+umask 022
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=${DESTDIR:-}
