@@ -3,11 +3,13 @@
  * it whatever a page started, and a root file system on which everything may be written and nothing reaches the machine.
  *
  * A host sees the checkout at `TREE`, where its commands run, with `dist/knet` in it: the compiled binary (`KNET_BIN` or the
- * checkout's), else a script that runs the sources. `systemctl` is `systemctl.sh`, beside this file, and `udevadm` does nothing: systemd
+ * checkout's), else a script that runs the sources. `dist/packages` has a package that runs that one. `systemctl` is `systemctl.sh`, beside this file, and `udevadm` does nothing: systemd
  * is not process 1 there. The repository's address, which only its readers know, is the checkout's. Postgres is `db.internal`, the shared directory `/mnt/shared`.
  *
  * @module
  */
+import { VERSION } from "../../cli/version.ts";
+import { Packages, standIn } from "../package/product.ts";
 import { Background, exec, type Outcome } from "../support/exec.ts";
 import type { Host } from "../support/host.ts";
 import { Lab } from "../support/lab.ts";
@@ -21,6 +23,12 @@ const TREE = "/run/host/tree";
 
 /** Password of the role `knet`, as the pages write it. */
 const PASSWORD = "PASSWORD";
+
+/** A package is made and unpacked in no time, if the program in it is but a word that leads to the other one. */
+const PRODUCT = {
+  ...standIn(VERSION),
+  program: [{ path: "bin/knet", mode: 0o755, content: `#!/bin/sh\nexec ${TREE}/dist/knet "$@"\n` }],
+};
 
 /** Directories of the machine that a host may write to without the machine's noticing. */
 const WRITABLE = ["/etc", "/usr", "/var", "/root", "/home", "/srv", "/opt"];
@@ -52,7 +60,10 @@ export class DocsLab implements AsyncDisposable {
         await lab.postgres!.sql("drop role knet", "postgres");
       } else await lab.postgres!.sql(`alter role knet password '${PASSWORD}'`);
       const program = await programFile();
+      using packages = new Packages();
+      const deb = await packages.make("deb", PRODUCT);
       for (const host of lab.hosts) {
+        await Deno.copyFile(deb, host.path("/run/host/knet.deb"));
         await host.sh(rootScript(program, lab.postgres!.address, host.machineId));
         docs.#inits.push(await startInit(host));
       }
@@ -148,7 +159,11 @@ function rootScript(program: string | undefined, database: string, machineId: st
   chmod 755 ${TREE}/dist/knet`
       : `touch ${TREE}/dist/knet; mount --bind ${program} ${TREE}/dist/knet`
   }
+  rm -rf ${TREE}/dist/packages; mkdir ${TREE}/dist/packages
+  mv /run/host/knet.deb ${TREE}/dist/packages/knet_${PRODUCT.version}-1_${PRODUCT.arch}.deb
   install -m 755 ${root}/tests/docs/systemctl.sh /usr/bin/systemctl
+  mkdir -p /run/systemd/system
+  rm -f /usr/sbin/policy-rc.d
   mount -t tmpfs -o mode=1777 knet-docs /tmp
   mount -t tmpfs -o mode=755 knet-docs /mnt
   mkdir /mnt/shared

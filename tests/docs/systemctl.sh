@@ -4,6 +4,7 @@
 set -eu
 
 unit=/etc/systemd/system/knet.service
+[ -e "$unit" ] || unit=/usr/lib/systemd/system/knet.service
 link=/etc/systemd/system/multi-user.target.wants/knet.service
 pid=/run/knet-unit.pid
 log=/tmp/agent.log
@@ -38,11 +39,19 @@ enable() {
   ln -sf "$unit" "$link"
 }
 
-case "$*" in
+asked=
+for word in "$@"; do
+  case "$word" in
+    --quiet | --system) ;;
+    *) asked="$asked ${word%.service}" ;;
+  esac
+done
+case "${asked# }" in
   daemon-reload) ;;
   "start knet") start ;;
   "stop knet") stop ;;
   "restart knet") stop; start ;;
+  "try-restart knet") [ ! -f "$pid" ] || { stop; start; } ;;
   "enable --now knet") enable; start ;;
   "disable --now knet") stop; rm -f "$link" ;;
   "try-restart systemd-networkd" | "try-reload-or-restart NetworkManager") ;;
