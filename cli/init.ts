@@ -6,6 +6,7 @@
 import type { ClusterConfig, ClusterRequest } from "../core/cluster/config.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand } from "./command.ts";
+import { KnetError } from "../core/base/error.ts";
 import { UsageError, whyUnreadable } from "./errors.ts";
 import { logWarnings } from "./log.ts";
 import { asAgentSees, storeUrlOf } from "./store.ts";
@@ -59,7 +60,11 @@ export const init = defineCommand({
     const { openStore } = await import("../core/store/open.ts");
     await using opened = await openStore(await storeUrlOf(settings));
     const store = await asAgentSees(settings, opened);
-    const before = await store.getConfig();
+    // What makes no sense can be replaced, too.
+    const before = await store.getConfig().catch((error) => {
+      if (error instanceof KnetError && error.exitCode === 4 && options.replace) return null;
+      throw error;
+    });
     const stored = await store.initConfig(config, { replace: options.replace ?? false });
     const outcome = before === undefined
       ? "created"

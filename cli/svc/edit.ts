@@ -82,9 +82,13 @@ export const rm = defineCommand({
   run: async ({ words, settings }) => {
     const { removeServices } = await import("../../core/services/edit.ts");
     await withStore(settings, async (store) => {
-      const [service] = await removeServices(store, [words[0]!]);
-      if (settings.json) printJson(serviceDocument(service!));
-      else print(`Removed "${service!.name}" at ${endpointOf(service!)}`);
+      const [removed] = await removeServices(store, [words[0]!]);
+      const { name, service } = removed!;
+      if (service === undefined) {
+        if (settings.json) printJson({ name });
+        else print(`Removed "${name}", which could not be read`);
+      } else if (settings.json) printJson(serviceDocument(service));
+      else print(`Removed "${name}" at ${endpointOf(service)}`);
     });
   },
 });

@@ -34,7 +34,14 @@ export function checkNetwork(what: string, flag: string, prefix: Prefix): void {
  * @throws {KnetError} exit code 2 if it is none.
  */
 export function checkTtl(leaseTtl: number): void {
-  if (leaseTtl >= 1 && leaseTtl <= LONGEST_TTL) return;
+  if (leaseTtl >= 1 && leaseTtl <= LONGEST_TTL) {
+    if (Number.isInteger(leaseTtl)) return;
+    throw wrong(
+      `lease TTL ${leaseTtl}`,
+      "it is no whole number of seconds",
+      "Choose whole seconds",
+    );
+  }
   const [state, other] = leaseTtl > 1
     ? ["it is over ten years", "shorter"]
     : ["it is under a second", "longer"];

@@ -27,7 +27,7 @@ const ID = /^[\x21-\x7e]{0,64}$/;
 const UNICAST_MAC = /^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/;
 
 /** The end of the year 9999: beyond lies no date that can be written. Milliseconds since the epoch. */
-const LAST_DATE = 253_402_300_799_999;
+export const LAST_DATE = 253_402_300_799_999;
 
 /** Says what is wrong with a lease, in words that go on from "Cannot use the lease:"; undefined if nothing is. */
 export type LeaseRules = (lease: Lease) => string | undefined;

@@ -6,7 +6,8 @@
 import { familyOf, prefixContains } from "../base/address.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { KnetError } from "../base/error.ts";
-import type { ServiceView } from "./service_store.ts";
+import { visibleName } from "../base/visible.ts";
+import type { ServiceView, UnreadService } from "./service_store.ts";
 import { type Service, virtualServerKey } from "./service.ts";
 
 function refuse(service: Service, state: string, remedy: string): KnetError {
@@ -52,7 +53,7 @@ export function checkPlaces(services: readonly Service[], view: ServiceView): st
         service,
         host.nodeName === ""
           ? "that address is reserved for a host"
-          : `that is the underlay address of host "${host.nodeName}"`,
+          : `that is the underlay address of host "${visibleName(host.nodeName)}"`,
         `Choose an address that no host has, such as one of ${config.serviceNetwork}`,
       );
     }
@@ -112,6 +113,40 @@ export function checkFamilies(services: Iterable<Service>, view: ServiceView): v
       `${remedy}, or IPv${family} addresses`,
     );
   }
+}
+
+/** The error about a service of the store that cannot be used, which nobody shall lose by accident. */
+function unreadIn(action: string, { name, state }: UnreadService): KnetError {
+  const shown = visibleName(name);
+  return new KnetError(
+    `${action}: the store holds "${shown}" there, which this knet cannot use (${state})`,
+    {
+      exitCode: 4,
+      remedy: `Remove it (knet svc rm ${shown}), or correct its row in knet_services`,
+    },
+  );
+}
+
+/**
+ * Checks that services that are to be written take neither name nor place from one in the store that cannot be used.
+ *
+ * @throws {KnetError} exit code 4, naming both.
+ */
+export function checkUnread(services: Iterable<Service>, { unread }: ServiceView): void {
+  if (unread.size === 0) return;
+  const places = new Map([...unread.values()].map((one) => [placeOf(one), one]));
+  for (const service of services) {
+    const same = unread.get(service.name);
+    if (same !== undefined) throw unreadIn(`Cannot write service "${service.name}"`, same);
+    const other = places.get(placeOf(service));
+    if (other === undefined) continue;
+    const place = `Cannot put service "${service.name}" at ${endpointOf(service)}`;
+    throw unreadIn(place, other);
+  }
+}
+
+function placeOf({ vip, port, protocol }: Pick<UnreadService, "vip" | "port" | "protocol">) {
+  return `${vip} ${port} ${protocol}`;
 }
 
 /**

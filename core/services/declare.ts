@@ -18,7 +18,7 @@ import {
   virtualServerKey,
 } from "./service.ts";
 import { type Imported, importedName } from "./format/ipvsadm_read.ts";
-import { checkClashes, checkFamilies, checkPlaces, endpointOf } from "./conflicts.ts";
+import { checkClashes, checkFamilies, checkPlaces, checkUnread, endpointOf } from "./conflicts.ts";
 import { fits } from "./validate.ts";
 
 /** What shall be. */
@@ -152,11 +152,10 @@ export function planApply(
     after.values(),
     new Set(actions.filter(({ action }) => action !== "keep").map(({ name }) => name)),
   );
-  checkFamilies(
-    actions.filter(({ action }) => action === "create" || action === "change")
-      .map(({ service }) => service),
-    view,
-  );
+  const written = actions.filter(({ action }) => action === "create" || action === "change")
+    .map(({ service }) => service);
+  checkUnread(written, view);
+  checkFamilies(written, view);
   const warnings = checkPlaces(moved, view);
   const timeouts = { ...view.timeouts, ...wanted.timeouts };
   const retimed = Object.entries(timeouts).some(([name, value]) =>

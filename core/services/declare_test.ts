@@ -13,6 +13,7 @@ const NOW = 1_000_000;
 function viewOf(services: readonly Service[], more: Partial<ServiceView> = {}): ServiceView {
   return {
     services: new Map(services.map((one) => [one.name, one])),
+    unread: new Map(),
     timeouts: NO_TIMEOUTS,
     config,
     hosts: [],

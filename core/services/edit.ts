@@ -14,9 +14,9 @@ import {
   type Service,
   type ServiceTimeouts,
 } from "./service.ts";
-import { checkClashes, checkFamilies, checkPlaces, needCluster } from "./conflicts.ts";
+import { checkClashes, checkFamilies, checkPlaces, checkUnread, needCluster } from "./conflicts.ts";
 import { makeDestination, makeService, readVip, type ServiceRequest } from "./request.ts";
-import { ServiceError } from "./service_error.ts";
+import { checkTimeouts } from "./validate.ts";
 
 /** What a change did. */
 export interface Edited {
@@ -30,6 +30,13 @@ export interface Edited {
 function find(view: ServiceView, name: string, action: string): Service {
   const service = view.services.get(name);
   if (service !== undefined) return service;
+  const unread = view.unread.get(name);
+  if (unread !== undefined) {
+    throw new KnetError(`Cannot ${action} "${name}": this knet cannot use it (${unread.state})`, {
+      exitCode: 4,
+      remedy: `Correct its row in knet_services, or remove it (knet svc rm ${name})`,
+    });
+  }
   throw new KnetError(`Cannot ${action} "${name}": there is no such service`, {
     exitCode: 4,
     remedy: "Run knet svc ls to see all",
@@ -49,6 +56,7 @@ function fixedOrder(_key: string, value: unknown): unknown {
 }
 
 function checkAmong(service: Service, view: ServiceView): void {
+  checkUnread([service], view);
   checkFamilies([service], view);
   const services = new Map(view.services).set(service.name, service);
   checkClashes(services.values(), new Set([service.name]));
@@ -119,17 +127,26 @@ export async function setService(
   return result;
 }
 
+/** A service that is no more. */
+export interface Removed {
+  readonly name: string;
+  /** Absent if it could not be read. */
+  readonly service?: Service;
+}
+
 /**
- * Removes services.
+ * Removes services, those that cannot be read too.
  *
  * @throws {KnetError} exit code 4 if there is no such service; none is removed then.
  */
 export async function removeServices(
   store: ServiceStore,
   names: readonly string[],
-): Promise<Service[]> {
+): Promise<Removed[]> {
   const { result } = await store.editServices({ names }, (view) => ({
-    result: names.map((name) => find(view, name, "remove service")),
+    result: names.map((name) =>
+      view.unread.has(name) ? { name } : { name, service: find(view, name, "remove service") }
+    ),
     remove: names,
   }));
   return result;
@@ -201,26 +218,6 @@ export function takeOutDestination(
     const left = drained(service, found, options.timeout ?? service.drainTimeout, now);
     return left === undefined ? rest : [...rest, left];
   });
-}
-
-/** Seconds, 24 days. The kernel refuses more than INT_MAX jiffies: 24.8 days where it has 1000 a second. */
-const MOST_TIMEOUT = 24 * 86_400;
-
-/**
- * Checks timeouts of connections.
- *
- * @throws {ServiceError} exit code 2.
- */
-export function checkTimeouts(timeouts: Partial<ServiceTimeouts>): void {
-  for (const [name, value] of Object.entries(timeouts)) {
-    if (Number.isInteger(value) && value >= 0 && value <= MOST_TIMEOUT) continue;
-    throw new ServiceError(
-      ["timeouts", name],
-      `timeout ${name} ${value}`,
-      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}, which is 24 days`,
-      "Give 0 to leave the kernel's own",
-    );
-  }
 }
 
 /**

@@ -14,6 +14,16 @@ export interface RowProblem {
   readonly state: string;
 }
 
+/** A service of the store that cannot be used: its row as it is, which may hold anything. */
+export interface UnreadService {
+  readonly name: string;
+  readonly vip: string;
+  readonly port: number;
+  readonly protocol: string;
+  /** Why. */
+  readonly state: string;
+}
+
 /** Which services an edit looks at: those named, those with one of the addresses, and those that share an address with one named. */
 export type ServiceScope = "all" | {
   readonly names: readonly string[];
@@ -24,6 +34,8 @@ export type ServiceScope = "all" | {
 export interface ServiceView {
   /** Services of its scope by name. Destinations whose drain is over are left out. */
   readonly services: ReadonlyMap<string, Service>;
+  /** What the store holds of that scope and cannot be used, by name. */
+  readonly unread: ReadonlyMap<string, UnreadService>;
   readonly timeouts: ServiceTimeouts;
   /** Undefined before `initConfig`. */
   readonly config: ClusterConfig | undefined;

@@ -5,6 +5,7 @@
  */
 import { addressBits } from "../base/address.ts";
 import { whyNoHostAddress } from "../base/special_address.ts";
+import { visibleName } from "../base/visible.ts";
 import { type Field, ServiceError } from "./service_error.ts";
 import {
   type Destination,
@@ -16,13 +17,17 @@ import {
   SCHEDULER_FLAGS,
   SCHEDULERS,
   type Service,
+  type ServiceTimeouts,
 } from "./service.ts";
 
 /** linux/ip_vs.h has weights as int; the kernel's schedulers multiply them, ipvsadm allows this much. */
-const MOST_WEIGHT = 65_535;
-const MOST_U32 = 2 ** 32 - 1;
+export const MOST_WEIGHT = 65_535;
+/** Of a threshold. */
+export const MOST_U32 = 2 ** 32 - 1;
 /** Seconds; ipvsadm's limit, 31 days. In jiffies the kernel keeps it unsigned, so that it may be above the limit of timeouts. */
 const MOST_PERSISTENT = 31 * 86_400;
+/** Characters; servers refuse request lines that are much longer. */
+const MOST_PATH = 2000;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;
 
@@ -53,7 +58,7 @@ function checkChoice(field: string, value: string, choices: readonly string[]): 
   if (choices.includes(value)) return;
   throw new ServiceError(
     [field],
-    `${field} "${value}"`,
+    `${field} "${visibleName(value)}"`,
     `there is no such ${field}`,
     `Choose ${choices.join(", ")}`,
   );
@@ -68,7 +73,7 @@ export function checkServiceName(name: string): void {
   if (/^[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?$/i.test(name)) return;
   throw new ServiceError(
     ["name"],
-    `the name "${name}"`,
+    `the name "${visibleName(name)}"`,
     "it is not 1 to 63 letters, digits, dots, dashes and underscores, with a letter or digit at both ends",
     "Choose another name",
   );
@@ -82,7 +87,16 @@ export function fits(
   return one.address.includes(":") === (family === 6) && (forward === "nat" || one.port === port);
 }
 
-function checkDestination(service: Service, one: Destination, field: Field): void {
+/**
+ * Checks a destination of a service, the other ones apart.
+ *
+ * @throws {ServiceError} exit code 2.
+ */
+export function checkDestination(
+  service: Pick<Service, "family" | "vip" | "port" | "forward">,
+  one: Destination,
+  field: Field = [],
+): void {
   const key = realServerKey(one);
   checkRange([...field, "port"], "port", one.port, 1, 65_535, `real server ${one.address}`);
   if (one.address.includes(":") !== (service.family === 6)) {
@@ -145,7 +159,7 @@ function checkFlags({ scheduler, schedulerFlags }: Service): void {
     if (!SCHEDULER_FLAGS.includes(flag)) {
       throw new ServiceError(
         ["schedulerFlags"],
-        `scheduler flag "${flag}"`,
+        `scheduler flag "${visibleName(flag)}"`,
         "there is no such flag",
         `Choose ${SCHEDULER_FLAGS.join(", ")}`,
       );
@@ -168,32 +182,46 @@ function checkCheck({ check }: Service): void {
   checkRange(["check", "timeout"], "check timeout in ms", check.timeout, ...bounds.timeout);
   checkRange(["check", "rise"], "rise", check.rise, ...bounds.rise);
   checkRange(["check", "fall"], "fall", check.fall, ...bounds.rise);
-  // What goes into a request line as it is.
-  if (check.type === "http" && !/^\/[\x21-\x7e]*$/.test(check.path)) {
+  if (check.type !== "http") return;
+  if (check.path.length > MOST_PATH) {
     throw new ServiceError(
       ["check", "path"],
-      `path "${check.path}"`,
+      `a path of ${check.path.length} characters`,
+      `it is longer than ${MOST_PATH}`,
+      "Choose a shorter one",
+    );
+  }
+  // What goes into a request line as it is.
+  if (!/^\/[\x21-\x7e]*$/.test(check.path)) {
+    throw new ServiceError(
+      ["check", "path"],
+      `path "${visibleName(check.path)}"`,
       'it does not begin with "/", or holds a space or what is not ASCII',
       "Give a path such as http:/healthz, other characters in percent notation",
     );
   }
 }
 
-/**
- * Checks a service by itself.
- *
- * @throws {ServiceError} exit code 2, with the field that is the reason.
- */
-export function checkService(service: Service): void {
+/** A word that a newer knet may have; IP_VS_SCHEDNAME_MAXLEN of linux/ip_vs.h is 16 with the end. */
+const WORD = /^[a-z][a-z0-9_-]{0,14}$/;
+
+function checkWords({ scheduler, schedulerFlags }: Service): void {
+  for (const word of [scheduler, ...schedulerFlags]) {
+    if (WORD.test(word)) continue;
+    throw new ServiceError(["scheduler"], `"${visibleName(word)}"`, "it is no scheduler", "");
+  }
+}
+
+/** What a service may be, its destinations apart. */
+function checkItself(service: Service, checkScheduler: (service: Service) => void): void {
   checkServiceName(service.name);
   checkAddress(["vip"], "virtual IP", service.vip);
   checkRange(["port"], "port", service.port, 1, 65_535);
   checkChoice("protocol", service.protocol, PROTOCOLS);
-  checkChoice("scheduler", service.scheduler, SCHEDULERS);
+  checkScheduler(service);
   checkChoice("forward", service.forward, FORWARDS);
   checkChoice("masquerade", service.masquerade, MASQUERADES);
   checkChoice("onEmpty", service.onEmpty, ON_EMPTY);
-  checkFlags(service);
   checkRange(["persistent"], "persistent", service.persistent, 0, MOST_PERSISTENT);
   checkRange(
     ["persistenceNetmask"],
@@ -220,5 +248,47 @@ export function checkService(service: Service): void {
     );
   }
   checkCheck(service);
+}
+
+/**
+ * Checks a service by itself.
+ *
+ * @throws {ServiceError} exit code 2, with the field that is the reason.
+ */
+export function checkService(service: Service): void {
+  checkItself(service, () => {
+    checkChoice("scheduler", service.scheduler, SCHEDULERS);
+    checkFlags(service);
+  });
   checkDestinations(service);
+}
+
+/**
+ * Checks a service that somebody else wrote, its destinations apart. A newer knet may know more schedulers: whether the kernel has one
+ * is for the kernel to say.
+ *
+ * @throws {ServiceError} exit code 2, with the field that is the reason.
+ */
+export function checkReadService(service: Service): void {
+  checkItself(service, checkWords);
+}
+
+/** Seconds, 24 days. The kernel refuses more than INT_MAX jiffies: 24.8 days where it has 1000 a second. */
+const MOST_TIMEOUT = 24 * 86_400;
+
+/**
+ * Checks timeouts of connections.
+ *
+ * @throws {ServiceError} exit code 2.
+ */
+export function checkTimeouts(timeouts: Partial<ServiceTimeouts>): void {
+  for (const [name, value] of Object.entries(timeouts)) {
+    if (Number.isInteger(value) && value >= 0 && value <= MOST_TIMEOUT) continue;
+    throw new ServiceError(
+      ["timeouts", name],
+      `timeout ${name} ${value}`,
+      `it is not a whole number of seconds between 0 and ${MOST_TIMEOUT}, which is 24 days`,
+      "Give 0 to leave the kernel's own",
+    );
+  }
 }

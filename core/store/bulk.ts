@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Column, getTableColumns, type Table } from "drizzle-orm";
+import { type Column, getTableColumns, type SQL, type Table } from "drizzle-orm";
 import type { SqlValue } from "./engine.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -40,7 +40,7 @@ export async function inParts<T, R>(
  */
 export async function readMany<T>(
   { query }: Transaction,
-  columns: Readonly<Record<keyof T, Column>>,
+  columns: Readonly<Record<keyof T, Column | SQL>>,
   select: Statement & PromiseLike<T[]>,
 ): Promise<T[]> {
   const names = Object.keys(columns);

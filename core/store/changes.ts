@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { readConfig } from "./config_row.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import { readConfigRow, UnusableConfigError } from "./config_row.ts";
 import { markOf, settlingFor } from "./identity.ts";
 import { changedLeases, liveLeases } from "./leases.ts";
 import { readCounters } from "./revision.ts";
 import { readMarks, readTally } from "./row_marks.ts";
-import { changedServices } from "./services.ts";
+import { changedServices } from "./service_changes.ts";
 import type { Changes, Comparison } from "./store.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -17,6 +18,7 @@ export async function changesSince(
   tx: Transaction,
   since: number,
   compare: Comparison = "revision",
+  lastGood?: ClusterConfig,
 ): Promise<Changes> {
   const { db, now } = tx;
   const counter = await readCounters(db);
@@ -37,16 +39,23 @@ export async function changesSince(
       ...{ marks: [], leases: [], removed: [], services: [], removedServices: [], problems: [] },
     };
   }
-  const leases = full ? { ...await liveLeases(tx), removed: [] } : await changedLeases(tx, since);
-  const config = full ? await readConfig(tx) ?? null : await readConfig(tx, since);
-  const services = await changedServices(tx, full ? undefined : since);
+  const row = await readConfigRow(tx);
+  const { problem } = row;
+  if (problem !== undefined && lastGood === undefined) throw new UnusableConfigError(problem);
+  const config = row.config ?? (problem && lastGood);
+  const leases = full
+    ? { ...await liveLeases(tx, config), removed: [] }
+    : await changedLeases(tx, since, config);
+  const services = await changedServices(tx, full ? undefined : since, config);
+  const changed = row.config === undefined ? full && !row.present : full || row.revision > since;
   return {
     ...facts,
     marks: await readMarks(tx, since, full),
-    ...(config !== undefined && { config }),
+    ...(changed && { config: row.config ?? null }),
+    ...(problem !== undefined && { configProblem: problem.state }),
     ...services,
     leases: leases.leases,
     removed: leases.removed,
-    problems: [...leases.problems, ...services.problems],
+    problems: [...problem ? [problem] : [], ...leases.problems, ...services.problems],
   };
 }

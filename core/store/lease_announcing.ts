@@ -30,7 +30,7 @@ export async function announceLease(
   own: Lease,
 ): Promise<Announcement> {
   if (!own.reserved && !isLeasable(config, own.subnet)) return { state: "lost" };
-  const { leases, unreadable } = await liveLeases(tx, own.family);
+  const { leases, unreadable } = await liveLeases(tx, config, own.family);
   const beside = leases.filter((lease) =>
     lease.nodeId !== own.nodeId && prefixesOverlap(lease.subnet, own.subnet)
   );

@@ -15,8 +15,9 @@ import {
 } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
+import { leaseRules, whyNoPublicIp } from "../cluster/lease_rules.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
-import { buryLease, liveLeases, putLease } from "./leases.ts";
+import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
 import { ensureIdentity, settlingFor } from "./identity.ts";
 import { raiseRevision, readCounters, readRevision } from "./revision.ts";
 import { leaseTable } from "./schema.ts";
@@ -65,7 +66,7 @@ export async function acquireLease(
   const { now } = tx;
   const { nodeId, family } = request;
   await ensureIdentity(tx);
-  const { leases, unreadable } = await liveLeases(tx, family);
+  const { leases, unreadable } = await liveLeases(tx, config, family);
   const own = leases.find((lease) => lease.nodeId === nodeId);
   const settling = settlingFor(await readCounters(tx.db), now);
   if (own === undefined && settling > 0) {
@@ -140,8 +141,9 @@ export async function acquireLease(
       .every((field) => own[field] === lease[field]) &&
     sameData(own.backendData, backendData);
   const revision = same ? await readRevision(tx) : await raiseRevision(tx);
-  if (found.replaces !== undefined) await buryLease(tx, found.replaces, revision);
   const whole: Lease = { ...lease, revision: same ? own.revision : revision };
+  refuseUnfit(`Cannot join as "${request.nodeName}" (${request.publicIp})`, whole, config);
+  if (found.replaces !== undefined) await buryLease(tx, found.replaces, revision);
   await putLease(tx, whole);
   return { lease: whole, how: found.how, revision };
 }
@@ -161,19 +163,21 @@ export async function renewLease(
   );
   // One that cannot be read is as good as none: the node takes a lease anew, over this row.
   const own = row && leaseOf(row).value;
-  if (own === undefined) return { state: "lost" };
+  if (own === undefined || leaseRules(config)(own) !== undefined) return { state: "lost" };
   if (own.agentId !== holder.agentId) return { state: "taken-over", by: own };
   if (own.subnet !== holder.subnet) return { state: "lost" };
   if (isClones(own, { ...holder, publicIp: holder.heldIp ?? own.publicIp })) {
     return { state: "taken-over", by: own };
   }
   const rival = own.publicIp === holder.publicIp ? undefined : rivalFor(
-    (await liveLeases(tx, holder.family)).leases,
+    (await liveLeases(tx, config, holder.family)).leases,
     holder.nodeId,
     holder.publicIp,
     tx.now,
   );
-  const publicIp = rival === undefined ? holder.publicIp : own.publicIp;
+  // An address that peers would leave out: they go on with the one that they have.
+  const unfit = whyNoPublicIp(holder.publicIp, config);
+  const publicIp = rival === undefined && unfit === undefined ? holder.publicIp : own.publicIp;
   const bootId = holder.bootId ?? own.bootId;
   const renewed = Math.max(tx.now, own.renewed);
   const same = own.nodeName === holder.nodeName && own.publicIp === publicIp &&
@@ -189,5 +193,10 @@ export async function renewLease(
     revision: same ? own.revision : await raiseRevision(tx),
   };
   await putLease(tx, lease);
-  return { state: "renewed", lease, ...(rival !== undefined && { rival }) };
+  return {
+    state: "renewed",
+    lease,
+    ...(rival !== undefined && { rival }),
+    ...(unfit !== undefined && { unfit }),
+  };
 }

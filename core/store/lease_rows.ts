@@ -11,6 +11,7 @@ import type { BackendData, Lease } from "../cluster/lease.ts";
 import {
   addressText,
   asWritten,
+  bounded,
   type Checked,
   checkRow,
   count,
@@ -21,8 +22,21 @@ import { leaseTable } from "./schema.ts";
 
 const { deleted: _deleted, ...columns } = getTableColumns(leaseTable);
 
+/** Characters of JSON that are read: more than any backend has to say. */
+const MOST_DATA = 1024;
+
 /** Columns that {@linkcode leaseOf} needs. */
-export const LEASE_COLUMNS = columns;
+export const LEASE_COLUMNS = {
+  ...columns,
+  nodeId: bounded(leaseTable.nodeId),
+  nodeName: bounded(leaseTable.nodeName),
+  subnet: bounded(leaseTable.subnet),
+  publicIp: bounded(leaseTable.publicIp),
+  backend: bounded(leaseTable.backend),
+  backendData: bounded(leaseTable.backendData, MOST_DATA),
+  bootId: bounded(leaseTable.bootId),
+  agentId: bounded(leaseTable.agentId),
+};
 
 /** A row as it comes. */
 export type LeaseRow = Omit<typeof leaseTable.$inferSelect, "deleted">;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Column, type SQL, sql } from "drizzle-orm";
 import * as v from "valibot";
 import { canonicalAddress, parsePrefix } from "../base/address.ts";
 import { faultOf } from "../base/shape.ts";
@@ -30,12 +31,23 @@ function reads(text: string, parse: (text: string) => unknown): boolean {
   }
 }
 
+/** Characters of a name, a word or an address that are read: more than any rule allows, so that what is cut off does not pass. */
+const MOST_TEXT = 256;
+
+/** A column of text, cut off: somebody may have written more than memory holds. */
+export function bounded(column: Column, most = MOST_TEXT): SQL<string> {
+  return sql<string>`substr(${column}, 1, ${sql.raw(String(most + 1))})`;
+}
+
 /** Nearly all addresses; to read each properly takes longer than all else that is done with a row. */
 const PLAIN = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
-/** Whether it is an address. */
+/** Whether it is an address, written as knet writes it: two ways to write one would count as two. */
 export function isAddress(value: unknown): value is string {
-  return typeof value === "string" && (PLAIN.test(value) || reads(value, canonicalAddress));
+  return typeof value === "string" &&
+    (PLAIN.test(value) || reads(value, (text) => {
+      if (canonicalAddress(text) !== text) throw new SyntaxError();
+    }));
 }
 
 /** Whether it is a whole number, not negative. */
@@ -49,7 +61,7 @@ export function isPort(value: unknown): value is number {
 }
 
 /** Text that is an address. */
-export const addressText = v.custom<string>(isAddress, "it is no address");
+export const addressText = v.custom<string>(isAddress, "it is no address as knet writes it");
 
 /** Text that is a network. */
 export const prefixText = v.custom<string>(
@@ -109,4 +121,17 @@ export function usable<R, T>(
     else problems.push(checked.problem);
   }
   return values;
+}
+
+/** Takes what is above a limit from rows that were read with a limit one above it, and says so. */
+export function withinLimit<Row>(
+  rows: Row[],
+  most: number,
+  what: string,
+  problems: RowProblem[],
+): Row[] {
+  if (rows.length <= most) return rows;
+  rows.length = most;
+  problems.push({ what, state: `there are more than ${most}` });
+  return rows;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { count, eq, gt, or, sql, sum } from "drizzle-orm";
+import { bounded } from "./row_check.ts";
 import { configTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -67,7 +68,7 @@ export async function readMarks(
   all: boolean,
 ): Promise<RowMark[]> {
   const leases = await db.select({
-    nodeId: leaseTable.nodeId,
+    nodeId: bounded(leaseTable.nodeId),
     family: leaseTable.family,
     revision: leaseTable.revision,
     deleted: leaseTable.deleted,
@@ -77,7 +78,7 @@ export async function readMarks(
       : gt(leaseTable.revision, since),
   );
   const services = await db.select({
-    name: serviceTable.name,
+    name: bounded(serviceTable.name),
     revision: serviceTable.revision,
     deleted: serviceTable.deleted,
   }).from(serviceTable).where(

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { getTableColumns } from "drizzle-orm";
 import * as v from "valibot";
 import { familyOf } from "../base/address.ts";
 import { word } from "../base/shape.ts";
+import { visibleName } from "../base/visible.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
 import {
   compareDestinations,
   type Destination,
@@ -15,6 +16,13 @@ import {
   SERVICE_DEFAULTS,
   type ServiceTimeouts,
 } from "../services/service.ts";
+import {
+  destinationFault,
+  type ServiceRules,
+  serviceRules,
+  timeoutsFault,
+  withoutClashes,
+} from "../services/service_rules.ts";
 import { CHECK_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 import {
   addressText,
@@ -28,22 +36,9 @@ import {
   jsonOf,
   portNumber,
   type RowProblem,
-  usable,
 } from "./row_check.ts";
-import { destinationTable, serviceTable } from "./schema.ts";
-
-const { deleted: _deleted, ...serviceColumns } = getTableColumns(serviceTable);
-
-/** Columns of a service that are read. */
-export const SERVICE_COLUMNS = serviceColumns;
-
-/** Columns of a destination. */
-export const DESTINATION_COLUMNS = getTableColumns(destinationTable);
-
-/** A service's row as it comes. */
-export type ServiceRow = Omit<typeof serviceTable.$inferSelect, "deleted">;
-/** A destination's row as it comes. */
-export type DestinationRow = typeof destinationTable.$inferSelect;
+import type { serviceTable } from "./schema.ts";
+import type { DestinationRow, ServiceRow } from "./service_columns.ts";
 
 /**
  * What stands in the column `options`: all of a service that no query asks for. An older knet did not know of all of it;
@@ -125,7 +120,11 @@ export function rowOfDestination(service: string, one: Destination): Destination
 
 /** Timeouts of their row. */
 export function timeoutsOf(row: { readonly document: string }): Checked<ServiceTimeouts> {
-  return checkRow(TIMEOUTS, row.document, () => "timeouts of services");
+  const what = "timeouts of services";
+  const checked = checkRow(TIMEOUTS, row.document, () => what);
+  if (checked.problem !== undefined) return checked;
+  const state = timeoutsFault(checked.value);
+  return state === undefined ? checked : { problem: { what, state } };
 }
 
 const { options: _options, ...bare } = SERVICE.entries;
@@ -134,13 +133,12 @@ const BARE_SERVICE = v.object(bare);
 /** Equal texts have equal options, and most services of a cluster have the same. */
 type ReadOptions = Map<string, Options>;
 
-const nameOf = (row: ServiceRow) => `service "${row.name}"`;
+const nameOf = (row: Pick<ServiceRow, "name">) => `service "${visibleName(`${row.name}`)}"`;
 
-function serviceOf(
-  row: ServiceRow,
-  destinations: readonly Destination[],
-  known: ReadOptions,
-): Checked<Service> {
+/** A service whose destinations are still to come. To copy it with them would take longer than all else that is done with a row. */
+type Draft = { -readonly [Name in keyof Service]: Service[Name] };
+
+function serviceOf(row: ServiceRow, known: ReadOptions): Checked<Draft> {
   const seen = known.get(row.options);
   const checked = seen === undefined
     ? checkRow(SERVICE, row, nameOf)
@@ -168,14 +166,14 @@ function serviceOf(
       vip: value.vip,
       port: value.port,
       family,
-      destinations,
+      destinations: [],
       revision: value.revision,
     },
   };
 }
 
 const nameOfDestination = (row: DestinationRow) =>
-  `real server ${row.address}:${row.port} of service "${row.service}"`;
+  `real server ${visibleName(`${row.address}`)}:${row.port} of ${nameOf({ name: row.service })}`;
 
 function destinationOf(row: DestinationRow): Checked<Destination> {
   const { address, port, weight, upper, lower, drainUntil } = row;
@@ -190,27 +188,85 @@ function destinationOf(row: DestinationRow): Checked<Destination> {
   };
 }
 
-/** Joins rows of services with those of their destinations, in the order of their names. */
+/** Destinations of one service that can be used, in their order. */
+function destinationsOf(
+  service: Service,
+  rows: readonly DestinationRow[],
+  problems: RowProblem[],
+): Destination[] {
+  const found: Destination[] = [];
+  for (const row of rows) {
+    const { value, problem } = destinationOf(row);
+    if (problem !== undefined) {
+      problems.push(problem);
+      continue;
+    }
+    const state = destinationFault(service, value);
+    if (state === undefined) found.push(value);
+    else problems.push({ what: nameOfDestination(row), state });
+  }
+  return found.sort(compareDestinations);
+}
+
+/** A service's row that cannot be used, and why. */
+export interface UnreadService {
+  readonly row: ServiceRow;
+  readonly state: string;
+}
+
+/** What rows of services come to. */
+export interface JoinedRows {
+  /** In the order of their names. */
+  readonly services: Service[];
+  readonly unread: readonly UnreadService[];
+}
+
+/** Services of rows that can be used, without their destinations. */
+function readRows(
+  rows: readonly ServiceRow[],
+  rules: ServiceRules,
+): { read: Draft[]; unread: UnreadService[] } {
+  const known: ReadOptions = new Map();
+  const read: Draft[] = [];
+  const unread: UnreadService[] = [];
+  const byName = new Map<string, ServiceRow>();
+  for (const row of rows) {
+    const { value, problem } = serviceOf(row, known);
+    const state = problem?.state ?? rules(value!);
+    if (state !== undefined) unread.push({ row, state });
+    else {
+      read.push(value!);
+      byName.set(row.name, row);
+    }
+  }
+  const { kept, out } = withoutClashes(read);
+  for (const { service, state } of out) unread.push({ row: byName.get(service.name)!, state });
+  return { read: kept, unread };
+}
+
+/**
+ * Joins rows of services with those of their destinations. What cannot be used is left out and told of.
+ *
+ * @param config The cluster's configuration, if it is known.
+ */
 export function joinRows(
   services: readonly ServiceRow[],
   destinations: readonly DestinationRow[],
+  config: ClusterConfig | undefined,
   problems: RowProblem[],
-): Service[] {
-  const held = new Map<string, Destination[]>();
+): JoinedRows {
+  const held = new Map<string, DestinationRow[]>();
   for (const row of destinations) {
-    const { value, problem } = destinationOf(row);
-    if (problem !== undefined) problems.push(problem);
-    else {
-      const list = held.get(row.service);
-      if (list === undefined) held.set(row.service, [value]);
-      else list.push(value);
-    }
+    const list = held.get(row.service);
+    if (list === undefined) held.set(row.service, [row]);
+    else list.push(row);
   }
-  const known: ReadOptions = new Map();
+  const { read, unread } = readRows(services, serviceRules(config));
+  for (const { row, state } of unread) problems.push({ what: nameOf(row), state });
+  for (const service of read) {
+    const rows = held.get(service.name);
+    if (rows !== undefined) service.destinations = destinationsOf(service, rows, problems);
+  }
   // Sorted here: the databases' collations differ.
-  return usable(
-    services,
-    (row) => serviceOf(row, held.get(row.name)?.sort(compareDestinations) ?? [], known),
-    problems,
-  ).sort((a, b) => a.name < b.name ? -1 : 1);
+  return { services: read.sort((a, b) => a.name < b.name ? -1 : 1), unread };
 }

@@ -7,60 +7,84 @@
 import { and, asc, eq, gt, inArray, lte } from "drizzle-orm";
 import { prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
-import {
-  type Destination,
-  NO_TIMEOUTS,
-  type Service,
-  type ServiceTimeouts,
-} from "../services/service.ts";
+import { visibleName } from "../base/visible.ts";
+import { type Destination, NO_TIMEOUTS, type ServiceTimeouts } from "../services/service.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
 import { inParts, readMany } from "./bulk.ts";
 import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
-import type { RowProblem } from "./row_check.ts";
+import { type RowProblem, withinLimit } from "./row_check.ts";
 import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
-import { DESTINATION_COLUMNS, joinRows, SERVICE_COLUMNS, timeoutsOf } from "./service_rows.ts";
+import {
+  DESTINATION_COLUMNS,
+  MOST_DESTINATIONS,
+  MOST_SERVICES,
+  SERVICE_COLUMNS,
+  type ServiceRow,
+  TIMEOUTS_COLUMNS,
+} from "./service_columns.ts";
+import { type JoinedRows, joinRows, timeoutsOf } from "./service_rows.ts";
 import { putServices } from "./service_writes.ts";
-import type { Changes } from "./store.ts";
 import type { Transaction } from "./transaction.ts";
 
 type Reader = Pick<Transaction, "db">;
 
-const live = eq(serviceTable.deleted, 0);
+/** Of rows that were not deleted. */
+export const live = eq(serviceTable.deleted, 0);
 
-async function allServices(
+/** What rows are judged by, and where it is said what is wrong with them. */
+export interface Judgement {
+  /** The cluster's configuration, if it is known. */
+  readonly config: ClusterConfig | undefined;
+  readonly problems: RowProblem[];
+}
+
+/** All that there are. */
+export async function allServices(
   tx: Transaction,
-  problems: RowProblem[],
-): Promise<Service[]> {
-  const services = tx.db.select(SERVICE_COLUMNS).from(serviceTable).where(live);
-  const destinations = tx.db.select(DESTINATION_COLUMNS).from(destinationTable);
+  { config, problems }: Judgement,
+): Promise<JoinedRows> {
+  const services = tx.db.select(SERVICE_COLUMNS).from(serviceTable).where(live)
+    .limit(MOST_SERVICES + 1);
+  const destinations = tx.db.select(DESTINATION_COLUMNS).from(destinationTable)
+    .limit(MOST_DESTINATIONS + 1);
+  const limited = <Row>(rows: Row[], most: number, what: string) =>
+    withinLimit(rows, most, what, problems);
   return joinRows(
-    await readMany(tx, SERVICE_COLUMNS, services),
-    await readMany(tx, DESTINATION_COLUMNS, destinations),
+    limited(await readMany(tx, SERVICE_COLUMNS, services), MOST_SERVICES, "services"),
+    limited(
+      await readMany(tx, DESTINATION_COLUMNS, destinations),
+      MOST_DESTINATIONS,
+      "real servers",
+    ),
+    config,
     problems,
   );
 }
 
-async function withDestinations(
+/** Rows of services joined with their destinations. */
+export async function withDestinations(
   { db }: Reader,
-  rows: Parameters<typeof joinRows>[0],
-  problems: RowProblem[],
-): Promise<Service[]> {
+  rows: readonly ServiceRow[],
+  { config, problems }: Judgement,
+): Promise<JoinedRows> {
   const { service } = destinationTable;
   const destinations = await inParts(
     rows.map(({ name }) => name),
-    (part) => db.select().from(destinationTable).where(inArray(service, part)),
+    (part) =>
+      db.select(DESTINATION_COLUMNS).from(destinationTable).where(inArray(service, part))
+        .limit(MOST_DESTINATIONS),
   );
-  return joinRows(rows, destinations, problems);
+  return joinRows(rows, destinations, config, problems);
 }
 
 async function readServices(
   tx: Transaction,
   scope: ServiceScope,
-  problems: RowProblem[],
-): Promise<Service[]> {
+  judgement: Judgement,
+): Promise<JoinedRows> {
   const { db } = tx;
-  if (scope === "all") return await allServices(tx, problems);
+  if (scope === "all") return await allServices(tx, judgement);
   const select = () => db.select(SERVICE_COLUMNS).from(serviceTable);
   const named = await inParts(
     scope.names,
@@ -69,20 +93,20 @@ async function readServices(
   const vips = new Set([...scope.vips ?? [], ...named.map(({ vip }) => vip)]);
   const beside = await inParts(
     [...vips],
-    (part) => select().where(and(live, inArray(serviceTable.vip, part))),
+    (part) => select().where(and(live, inArray(serviceTable.vip, part))).limit(MOST_SERVICES),
   );
   const rows = new Map([...named, ...beside].map((row) => [row.name, row]));
-  return await withDestinations({ db }, [...rows.values()], problems);
+  return await withDestinations({ db }, [...rows.values()], judgement);
 }
 
 /** Timeouts; undefined if nobody set them, or not above the revision `since`. */
-async function readTimeouts(
+export async function readTimeouts(
   { db }: Reader,
   problems: RowProblem[],
   since = -1,
 ): Promise<ServiceTimeouts | undefined> {
-  const [row] = await db.select({ document: timeoutsTable.document }).from(timeoutsTable)
-    .where(gt(timeoutsTable.revision, since));
+  const [row] = await db.select(TIMEOUTS_COLUMNS).from(timeoutsTable)
+    .where(gt(timeoutsTable.revision, since)).limit(1);
   if (row === undefined) return undefined;
   const { value, problem } = timeoutsOf(row);
   if (problem !== undefined) problems.push(problem);
@@ -90,10 +114,10 @@ async function readTimeouts(
 }
 
 /** All services. */
-export async function listServices(tx: Transaction) {
+export async function listServices(tx: Transaction, config: ClusterConfig | undefined) {
   const problems: RowProblem[] = [];
   return {
-    services: await allServices(tx, problems),
+    services: (await allServices(tx, { config, problems })).services,
     timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
     revision: await readRevision(tx),
     now: tx.now,
@@ -102,11 +126,15 @@ export async function listServices(tx: Transaction) {
 }
 
 /** One service. */
-export async function getService(tx: Transaction, name: string) {
+export async function getService(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  name: string,
+) {
   const problems: RowProblem[] = [];
   const rows = await tx.db.select(SERVICE_COLUMNS).from(serviceTable)
     .where(and(live, eq(serviceTable.name, name)));
-  const [service] = await withDestinations(tx, rows, problems);
+  const { services: [service] } = await withDestinations(tx, rows, { config, problems });
   return { service, now: tx.now, problems };
 }
 
@@ -116,7 +144,7 @@ export async function whyNoHost({ db }: Reader, address: string): Promise<string
     .where(and(live, eq(serviceTable.vip, address))).orderBy(asc(serviceTable.name));
   if (first === undefined) return undefined;
   const more = others.length === 0 ? "" : ` and ${others.length} more`;
-  return `${address} is the virtual IP of service "${first.name}"${more}`;
+  return `${address} is the virtual IP of service "${visibleName(first.name)}"${more}`;
 }
 
 /**
@@ -125,7 +153,8 @@ export async function whyNoHost({ db }: Reader, address: string): Promise<string
  * @throws {KnetError} exit code 4 if a service has a virtual IP in the network.
  */
 export async function refuseNetworkOfServices(tx: Transaction, network: string): Promise<void> {
-  const inside = (await allServices(tx, [])).filter(({ vip }) => prefixContains(network, vip));
+  const { services } = await allServices(tx, { config: undefined, problems: [] });
+  const inside = services.filter(({ vip }) => prefixContains(network, vip));
   const [first] = inside;
   if (first === undefined) return;
   const others = inside.length === 1 ? "" : `, and ${inside.length - 1} more are`;
@@ -136,41 +165,6 @@ export async function refuseNetworkOfServices(tx: Transaction, network: string):
   );
 }
 
-type ServiceChanges = Pick<Changes, "services" | "removedServices" | "timeouts" | "problems">;
-
-/** What changed above a revision; everything if that is undefined. */
-export async function changedServices(
-  tx: Transaction,
-  since: number | undefined,
-): Promise<ServiceChanges> {
-  const { db } = tx;
-  const problems: RowProblem[] = [];
-  if (since === undefined) {
-    return {
-      services: await allServices(tx, problems),
-      removedServices: [],
-      timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
-      problems,
-    };
-  }
-  const changed = gt(serviceTable.revision, since);
-  const rows = await db.select({ ...SERVICE_COLUMNS, deleted: serviceTable.deleted })
-    .from(serviceTable).where(changed);
-  const destinations = rows.length === 0 ? [] : await db.select().from(destinationTable).where(
-    inArray(
-      destinationTable.service,
-      db.select({ name: serviceTable.name }).from(serviceTable).where(changed),
-    ),
-  );
-  const timeouts = await readTimeouts(tx, problems, since);
-  return {
-    services: joinRows(rows.filter(({ deleted }) => deleted === 0), destinations, problems),
-    removedServices: rows.filter(({ deleted }) => deleted !== 0).map(({ name }) => name),
-    ...(timeouts && { timeouts }),
-    problems,
-  };
-}
-
 async function view(
   tx: Transaction,
   scope: ServiceScope,
@@ -179,7 +173,7 @@ async function view(
   storeHosts: readonly string[],
 ): Promise<ServiceView> {
   const { db, now } = tx;
-  const services = await readServices(tx, scope, problems);
+  const { services, unread } = await readServices(tx, scope, { config, problems });
   const { nodeName, publicIp, deleted } = leaseTable;
   const held = eq(deleted, 0);
   const hosts = () => db.select({ nodeName, publicIp }).from(leaseTable);
@@ -191,6 +185,7 @@ async function view(
         ? { ...service, destinations: service.destinations.filter((one) => !drained(one)) }
         : service,
     ])),
+    unread: new Map(unread.map(({ row, state }) => [row.name, { ...row, state }])),
     timeouts: await readTimeouts(tx, problems) ?? NO_TIMEOUTS,
     config,
     hosts: scope === "all" ? await hosts().where(held) : await inParts(

@@ -8,13 +8,14 @@ import { StoreAwayError } from "../base/error.ts";
 import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig } from "./cluster_config.ts";
-import { readConfig } from "./config_row.ts";
+import { knownConfig, readConfig } from "./config_row.ts";
 import type { Engine } from "./engine.ts";
 import { DifferentStoreError, markOf, type StoreMark, whyOther } from "./identity.ts";
 import { announceLease } from "./lease_announcing.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
-import { liveLeases, pruneLeases, releaseLease, reserveLease } from "./leases.ts";
+import { pruneLeases, releaseLease, reserveLease } from "./lease_admin.ts";
+import { liveLeases } from "./leases.ts";
 import { readCounters, readRevision } from "./revision.ts";
 import { describeProblem, type RowProblem } from "./row_check.ts";
 import { editServices, getService, listServices, sweepDrained } from "./services.ts";
@@ -26,6 +27,9 @@ async function log(sentence: string): Promise<void> {
   const { getLogger } = await import("@logtape/logtape");
   getLogger(["knet", "store"]).warn("{sentence}", { sentence });
 }
+
+/** So many rows that make no sense are named, of all those that one reading meets. */
+const MOST_TOLD = 20;
 
 /**
  * The store over an engine.
@@ -51,15 +55,21 @@ export function sqlStore(
       return await work(tx);
     });
   const known = new Set<string>();
+  const tell = async (sentence: string) => {
+    if (known.has(sentence)) return;
+    known.add(sentence);
+    await warn(sentence);
+  };
   const told = async <T extends { readonly problems: readonly RowProblem[] }>(
     reading: Promise<T>,
   ) => {
     const result = await reading;
-    for (const sentence of result.problems.map(describeProblem)) {
-      if (known.has(sentence)) continue;
-      known.add(sentence);
-      await warn(sentence);
-    }
+    // Somebody who writes nonsense again and again, or by the thousand, fills neither memory nor log.
+    if (known.size > MOST_TOLD * 10) known.clear();
+    const { problems } = result;
+    for (const problem of problems.slice(0, MOST_TOLD)) await tell(describeProblem(problem));
+    const more = problems.length - MOST_TOLD;
+    if (more > 0) await tell(`Cannot use ${more} more rows in the store, they are left out, too`);
     return result;
   };
   const { hostClock } = engine;
@@ -68,31 +78,44 @@ export function sqlStore(
     engine: engine.engine,
     location: engine.location,
 
-    getConfig: () => read(readConfig),
+    getConfig: () => read((tx) => readConfig(tx)),
     initConfig: (config, options) => write((tx) => initConfig(tx, config, options)),
-
     listLeases: () =>
       told(read(async (tx) => {
-        const { leases, problems } = await liveLeases(tx);
-        return { leases, revision: await readRevision(tx), now: tx.now, problems };
+        const { config, problems: wrong } = await knownConfig(tx);
+        const { leases, problems } = await liveLeases(tx, config);
+        const revision = await readRevision(tx);
+        return { leases, revision, now: tx.now, problems: [...wrong, ...problems] };
       })),
     acquireLease: (request) =>
-      write(async (tx) => await acquireLease(tx, await needConfig(tx), request, hostClock)),
-    renewLease: (holder) => write(async (tx) => await renewLease(tx, await needConfig(tx), holder)),
-    releaseLease: (selector, options) => write((tx) => releaseLease(tx, selector, options)),
-    reserveLease: (subnet, publicIp) =>
-      write(async (tx) => await reserveLease(tx, await needConfig(tx), subnet, publicIp)),
+      write(async (tx) =>
+        await acquireLease(tx, await needConfig(tx, request.lastGood), request, hostClock)
+      ),
+    renewLease: (holder) =>
+      write(async (tx) => await renewLease(tx, await needConfig(tx, holder.lastGood), holder)),
+    releaseLease: (selector, options) =>
+      write(async (tx) =>
+        await releaseLease(tx, (await knownConfig(tx)).config, selector, options)
+      ),
+    reserveLease: (subnet, publicIp, options) =>
+      write(async (tx) => await reserveLease(tx, await needConfig(tx), subnet, publicIp, options)),
     pruneLeases: (nodeIds) =>
       write(async (tx) => await pruneLeases(tx, await readConfig(tx), nodeIds, hostClock)),
-
-    changesSince: (since, compare) => told(read((tx) => changesSince(tx, since, compare))),
-    announceLease: (own) => write(async (tx) => await announceLease(tx, await needConfig(tx), own)),
+    changesSince: (since, compare, lastGood) =>
+      told(read((tx) => changesSince(tx, since, compare, lastGood))),
+    announceLease: (own, lastGood) =>
+      write(async (tx) => await announceLease(tx, await needConfig(tx, lastGood), own)),
     expect(mark) {
       expected = mark;
     },
-
-    listServices: () => told(read(listServices)),
-    getService: (name) => told(read((tx) => getService(tx, name))),
+    listServices: () =>
+      told(read(async (tx) => {
+        const { config, problems: wrong } = await knownConfig(tx);
+        const listed = await listServices(tx, config);
+        return { ...listed, problems: [...wrong, ...listed.problems] };
+      })),
+    getService: (name) =>
+      told(read(async (tx) => await getService(tx, (await knownConfig(tx)).config, name))),
     editServices: (scope, edit) =>
       told(write(async (tx) => {
         const places = storeHosts(engine.location);

@@ -38,6 +38,8 @@ export interface LeaseRequest {
    * VTEP MAC, so that another one is derived. Called inside the transaction: pure and quick.
    */
   readonly backendData: (attempt: number) => BackendData;
+  /** The configuration that the node goes on with if that of the store makes no sense. */
+  readonly lastGood?: ClusterConfig;
 }
 
 /** What `acquireLease` did. */
@@ -66,6 +68,8 @@ export type LeaseHolder =
     readonly bootId?: string;
     /** The public address that the row had when the holder saw it last: another one in the row is a clone's. */
     readonly heldIp?: string;
+    /** The configuration that the holder goes on with if that of the store makes no sense. */
+    readonly lastGood?: ClusterConfig;
   };
 
 /** What `renewLease` found. */
@@ -75,6 +79,8 @@ export type Renewal =
     readonly lease: Lease;
     /** The living host that has the holder's new public address already: the row keeps the old one. */
     readonly rival?: Lease;
+    /** Why no host of the cluster can have the holder's new public address: the row keeps the old one. */
+    readonly unfit?: string;
   }
   /** The row is gone, or the subnet belongs to another node now. */
   | { readonly state: "lost" }
@@ -107,6 +113,8 @@ export interface Changes {
   readonly full: boolean;
   /** The configuration, if it changed (always in a full read); null if there is none. */
   readonly config?: ClusterConfig | null;
+  /** What is wrong with the configuration that the store holds: the reader's last good one was gone on with. */
+  readonly configProblem?: string;
   readonly leases: readonly Lease[];
   /** Leases that were deleted (empty in a full read). */
   readonly removed: readonly { readonly nodeId: string; readonly family: Family }[];
@@ -175,22 +183,33 @@ export interface Store extends ServiceStore, AsyncDisposable {
   /**
    * Keeps a subnet for the node with that public address, for ever.
    *
-   * @throws {KnetError} exit code 4: the subnet is none of the cluster's or another node's, or a service has the address.
+   * @throws {KnetError} exit code 4: the subnet is none of the cluster's, another node's, or reserved for another one (but for
+   * `force`); a service or a living host with another subnet has the address, or no host can have it.
    */
-  reserveLease(subnet: string, publicIp: string): Promise<Lease>;
+  reserveLease(subnet: string, publicIp: string, options?: { force?: boolean }): Promise<Lease>;
 
   /** Deletes expired, unreserved leases (`nodeIds`: only these) and returns them. */
   pruneLeases(nodeIds?: readonly string[]): Promise<Lease[]>;
 
-  /** What changed above a revision; 0 reads everything. */
-  changesSince(revision: number, compare?: Comparison): Promise<Changes>;
+  /**
+   * What changed above a revision; 0 reads everything.
+   *
+   * @param lastGood The configuration that the reader goes on with if that of the store makes no sense.
+   * @throws {KnetError} exit code 4 if it makes no sense and there is no such one.
+   */
+  changesSince(
+    revision: number,
+    compare?: Comparison,
+    lastGood?: ClusterConfig,
+  ): Promise<Changes>;
 
   /**
    * Says, after an adoption, that this host holds a subnet. Of two hosts that do, the older acquisition stays.
    *
    * @param own The lease as the host has it in its kernel.
+   * @param lastGood The configuration that the host goes on with if that of the store makes no sense.
    */
-  announceLease(own: Lease): Promise<Announcement>;
+  announceLease(own: Lease, lastGood?: ClusterConfig): Promise<Announcement>;
 
   /**
    * From now on nothing is written unless the store is this one, at this revision or above.

@@ -6,7 +6,7 @@
 import { addressBits, addressToNumber, canonicalAddress, familyOf } from "../../base/address.ts";
 import { KnetError } from "../../base/error.ts";
 import type { DestinationRequest } from "../destination.ts";
-import { checkTimeouts } from "../edit.ts";
+import { checkTimeouts } from "../validate.ts";
 import { ServiceError } from "../service_error.ts";
 import {
   type Forward,

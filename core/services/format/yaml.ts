@@ -6,7 +6,7 @@
 import { KnetError, messageOf } from "../../base/error.ts";
 import type { Wanted } from "../declare.ts";
 import type { CheckRequest } from "../destination.ts";
-import { checkTimeouts } from "../edit.ts";
+import { checkTimeouts } from "../validate.ts";
 import { makeService, type ServiceRequest } from "../request.ts";
 import type { Service, ServiceTimeouts } from "../service.ts";
 import { type Field, ServiceError } from "../service_error.ts";

@@ -1,0 +1,178 @@
+/**
+ * What administrators do with leases: release, reserve, prune.
+ *
+ * @module
+ */
+import { canonicalAddress, formatPrefix, parsePrefix } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+import { visibleName } from "../base/visible.ts";
+import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { whyNoPublicIp } from "../cluster/lease_rules.ts";
+import type { LeaseRow } from "./lease_rows.ts";
+import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
+import { raiseRevision } from "./revision.ts";
+import { whyNoHost } from "./services.ts";
+import type { LeaseSelector } from "./store.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** What of a lease can be shown though it cannot be used. */
+function shownLease(row: LeaseRow): Lease {
+  const { backendData: _data, reserved, ...rest } = row;
+  return { ...rest, reserved: reserved !== 0, backendData: {} } as Lease;
+}
+
+/**
+ * See `Store.releaseLease`. What cannot be read can be released, too.
+ *
+ * @param config What leases were given by, if that is known.
+ */
+export async function releaseLease(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  selector: LeaseSelector,
+  options: { readonly force?: boolean; readonly agentId?: string } = {},
+): Promise<Lease> {
+  const { leases, unreadable } = await liveLeases(tx, config);
+  const matches = [...leases, ...unreadable.map(shownLease)].filter((lease) =>
+    [lease.nodeId, lease.nodeName, lease.subnet].includes(selector)
+  );
+  if (matches.length === 0) {
+    throw new KnetError(`Cannot release "${selector}": no lease has this node or subnet`, {
+      exitCode: 4,
+      remedy: "Run knet lease ls to see the leases",
+    });
+  }
+  if (matches.length > 1) {
+    throw new KnetError(
+      `Cannot release "${selector}": ${matches.length} leases have this name`,
+      { exitCode: 4, remedy: "Name the lease by its subnet or node id" },
+    );
+  }
+  const lease = matches[0]!;
+  const alive = !isUntaken(lease) && lease.expires > tx.now && lease.agentId !== options.agentId;
+  if (alive && !options.force) {
+    const name = visibleName(`${lease.nodeName}`);
+    throw new KnetError(`Cannot release ${lease.subnet} of "${name}": the node lives`, {
+      exitCode: 4,
+      remedy: "Run knet leave on that host, or add --force",
+    });
+  }
+  await buryLease(tx, lease, await raiseRevision(tx));
+  return lease;
+}
+
+/**
+ * See `Store.reserveLease`.
+ *
+ * @param options.force Also if it is reserved for another host, which loses it.
+ */
+export async function reserveLease(
+  tx: Transaction,
+  config: ClusterConfig,
+  subnet: string,
+  publicIp: string,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<Lease> {
+  const wanted = formatPrefix(parsePrefix(subnet));
+  const address = canonicalAddress(publicIp);
+  const refuse = (state: string, remedy: string) =>
+    new KnetError(`Cannot reserve ${wanted}: ${state}`, { exitCode: 4, remedy });
+  if (!isLeasable(config, wanted)) {
+    throw refuse(
+      `the cluster leases /${config.subnetLen} subnets from ${config.subnetMin} to ${config.subnetMax}`,
+      "Choose one of these",
+    );
+  }
+  const unfit = whyNoPublicIp(address, config);
+  if (unfit !== undefined) throw refuse(`${address}: ${unfit}`, "Choose the address of a host");
+  const service = await whyNoHost(tx, address);
+  if (service !== undefined) throw refuse(service, "Choose an address that no service has");
+  const { leases, unreadable } = await liveLeases(tx, config);
+  if (unreadable.some((row) => row.subnet === wanted)) {
+    throw refuse(
+      "a lease that this knet cannot read holds it",
+      `Choose another subnet, or release that lease first (knet lease release ${wanted})`,
+    );
+  }
+  const holder = leases.find((lease) => lease.subnet === wanted);
+  const other = leases.find((lease) =>
+    lease !== holder && lease.publicIp === address && !isExpired(lease, tx.now)
+  );
+  if (other !== undefined) throw refuse(...whyNotFor(other));
+  if (holder !== undefined && holder.publicIp !== address && !(force && isUntaken(holder))) {
+    throw isUntaken(holder)
+      ? refuse(`it is reserved for ${holder.publicIp}`, "Choose another subnet, or add --force")
+      : refuse(
+        `"${holder.nodeName}" at ${holder.publicIp} holds it`,
+        "Choose another subnet, or release that lease first",
+      );
+  }
+  const lease: Lease = {
+    nodeId: `reserved-${wanted.replace("/", "-").replaceAll(":", "-")}`,
+    family: parsePrefix(wanted).family,
+    nodeName: "",
+    subnet: wanted,
+    backend: config.backend.type,
+    backendData: {},
+    bootId: "",
+    agentId: "",
+    acquired: tx.now,
+    renewed: tx.now,
+    expires: tx.now,
+    ...holder,
+    publicIp: address,
+    reserved: true,
+    revision: 0,
+  };
+  refuseUnfit(`Cannot reserve ${wanted}`, lease, config);
+  const whole = { ...lease, revision: await raiseRevision(tx) };
+  await putLease(tx, whole);
+  return whole;
+}
+
+/** Why no other subnet is reserved for the host of a lease: it goes on with what it has. */
+function whyNotFor(lease: Lease): [state: string, remedy: string] {
+  const { publicIp, subnet, nodeName } = lease;
+  if (isUntaken(lease)) {
+    return [
+      `${subnet} is reserved for ${publicIp} already`,
+      `Remove that reservation first: knet lease release ${subnet}`,
+    ];
+  }
+  return [
+    `"${nodeName}" at ${publicIp} lives, and holds ${subnet}`,
+    `Reserve that one: knet lease reserve ${subnet} --public-ip ${publicIp}; or give the host up first (knet leave there)`,
+  ];
+}
+
+/**
+ * See `Store.pruneLeases`.
+ *
+ * @param config Undefined if the store holds none.
+ * @param hostClock Whether `tx.now` is this host's own clock.
+ */
+export async function pruneLeases(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  nodeIds: readonly string[] | undefined,
+  hostClock: boolean,
+): Promise<Lease[]> {
+  const { leases } = await liveLeases(tx, config);
+  const gone = leases.filter((lease) =>
+    isExpired(lease, tx.now) && (nodeIds === undefined || nodeIds.includes(lease.nodeId))
+  );
+  if (gone.length === 0) return [];
+  if (
+    config !== undefined && hostClock && clockIsSuspect(config, leases, undefined, tx.now)
+  ) {
+    throw new KnetError(
+      "Cannot prune: this host's clock differs too much from the newest renewal of another node",
+      { exitCode: 4, remedy: "Set the clock right, or release leases by name with --force" },
+    );
+  }
+  const revision = await raiseRevision(tx);
+  for (const lease of gone) await buryLease(tx, lease, revision);
+  return gone;
+}
