@@ -25,7 +25,14 @@ export class Misplaced extends Error {
   }
 }
 
-const shown = (value: unknown) => JSON.stringify(value) ?? String(value);
+/** A value as a message shows it. An alias of YAML may lead into what it stands in. */
+function shown(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "something that holds itself";
+  }
+}
 
 /** The message that a value is not what it should be. */
 const isNot = (what: string) => ({ input }: { readonly input: unknown }) =>

@@ -128,6 +128,11 @@ Deno.test("readServicesYaml() refuses what holds no list of services", async () 
   assert.deepEqual((await readServicesYaml("services: []", "a")).services, []);
 });
 
+Deno.test("readServicesYaml() refuses an alias that leads into what it stands in", async () => {
+  await assert.rejects(readServicesYaml("&a [*a,*a]\n", "a"), KnetError);
+  await assert.rejects(readServicesYaml("services: &a [*a]\n", "a"), KnetError);
+});
+
 Deno.test("readServicesYaml() wants one document", async () => {
   for (const text of [`${GOOD}---\nservices: []\n`, "services: []\n---\na: [\n"]) {
     const line = text.slice(0, text.indexOf("---")).split("\n").length;
