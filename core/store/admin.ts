@@ -6,10 +6,9 @@
 import { count, gt, max } from "drizzle-orm";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isExpired, isUntaken } from "../cluster/allocate.ts";
-import { KnetError, messageOf } from "../base/error.ts";
 import { type Adopted, adoptStore, type KnownStore } from "./adoption.ts";
 import { makeBackup, restoreBackup, type Restored, type StoreBackup } from "./backup.ts";
-import { readConfig } from "./config_row.ts";
+import { readConfigRow } from "./config_row.ts";
 import type { Engine } from "./engine.ts";
 import { markOf, type StoreMark } from "./identity.ts";
 import { liveLeases } from "./leases.ts";
@@ -57,21 +56,14 @@ async function info(tx: Transaction, { engine, location }: Engine): Promise<Stor
   const counter = await readCounters(db);
   const mark = markOf(counter);
   const problems: string[] = [];
-  let config: ClusterConfig | undefined;
-  try {
-    config = await readConfig(tx);
-  } catch (error) {
-    if (!(error instanceof KnetError)) throw error;
-    problems.push(messageOf(error));
-  }
-  if (config === undefined && problems.length === 0) {
-    problems.push("There is no cluster configuration");
-  }
+  const { config, problem } = await readConfigRow(tx);
+  if (problem !== undefined) problems.push(describeProblem(problem));
+  else if (config === undefined) problems.push("There is no cluster configuration");
   if (mark.identity === 0) {
     problems.push("It has no identity; the next host that joins, or adopt, gives it one");
   }
-  const { leases, problems: ofLeases } = await liveLeases(tx);
-  const { services, problems: ofServices } = await listServices(tx);
+  const { leases, problems: ofLeases } = await liveLeases(tx, config);
+  const { services, problems: ofServices } = await listServices(tx, config);
   problems.push(...[...ofLeases, ...ofServices].map(describeProblem));
   const destinations = await db.select({ service: destinationTable.service })
     .from(destinationTable);

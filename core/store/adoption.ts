@@ -5,7 +5,7 @@
  */
 import { and, eq, gt } from "drizzle-orm";
 import { KnetError } from "../base/error.ts";
-import { readConfig } from "./config_row.ts";
+import { readConfigRow } from "./config_row.ts";
 import { markOf, newIdentity, setCounter, SETTLING, type StoreMark } from "./identity.ts";
 import { liveLeases, putLease } from "./leases.ts";
 import { raiseRevision, readCounters } from "./revision.ts";
@@ -75,10 +75,11 @@ export async function adoptStore(
   known: KnownStore | undefined,
 ): Promise<Adopted> {
   const { db, now } = tx;
-  const config = await readConfig(tx);
+  // One that makes no sense is as good as none.
+  const { config } = await readConfigRow(tx);
   if (config === undefined && known === undefined) {
     throw new KnetError(
-      "Cannot adopt the store: it holds no cluster configuration, and this host remembers none",
+      "Cannot adopt the store: it holds no usable cluster configuration, and this host remembers none",
       { exitCode: 4, remedy: "Run it on a host that has joined, or restore a backup" },
     );
   }
@@ -94,18 +95,17 @@ export async function adoptStore(
 /** Writes what a host remembers of a cluster whose store was emptied. */
 async function remember(tx: Transaction, snapshot: Snapshot, revision: number): Promise<void> {
   const { db, now } = tx;
-  await db.insert(configTable).values({
-    ...{ id: 1, revision },
-    document: JSON.stringify(snapshot.config),
-  });
-  const { leases } = await liveLeases(tx);
+  const row = { revision, document: JSON.stringify(snapshot.config) };
+  await db.insert(configTable).values({ id: 1, ...row })
+    .onConflictDoUpdate({ target: configTable.id, set: row });
+  const { leases } = await liveLeases(tx, snapshot.config);
   const taken = new Set(leases.flatMap(({ nodeId, subnet }) => [nodeId, subnet]));
   for (const lease of [snapshot.own, ...snapshot.peers]) {
     if (taken.has(lease.nodeId) || taken.has(lease.subnet)) continue;
     await putLease(tx, { ...lease, revision, expires: Math.min(lease.expires, now) });
   }
   if (snapshot.services !== undefined) {
-    const { services } = await listServices(tx);
+    const { services } = await listServices(tx, snapshot.config);
     if (services.length === 0) await putServices(tx, snapshot.services, revision);
   }
   const [timeouts] = await db.select({ id: timeoutsTable.id }).from(timeoutsTable);
