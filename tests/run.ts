@@ -32,6 +32,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "backend_change" },
   { name: "udp" },
   { name: "store_away" },
+  { name: "store_change" },
   { name: "joiners" },
   { name: "crowd", short: true },
   { name: "clock" },

@@ -1,0 +1,216 @@
+/**
+ * What chaos does: each deed picks whom it befalls, and says what it did.
+ *
+ * @module
+ */
+import { lockDatabase } from "../support/database_lock.ts";
+import { ROUTER } from "../support/lab.ts";
+import { sleep } from "../support/wait.ts";
+import type { Dice } from "./dice.ts";
+import type { Standing, World } from "./world.ts";
+
+/** One of them. */
+export interface Deed {
+  readonly name: string;
+  readonly weight: number;
+  /** Whether it can be done now. */
+  readonly fits?: (world: World) => boolean;
+  /** Does it; what is returned is said. */
+  readonly run: (world: World, dice: Dice) => Promise<string>;
+}
+
+/** What somebody may do to the kernel's tables by hand. */
+const KERNEL: readonly string[] = [
+  "ip route flush proto 107",
+  "ip nexthop flush proto 107",
+  "ip neigh flush dev knet.1 nud permanent",
+  "for m in $(bridge fdb show dev knet.1 | grep self | cut -d' ' -f1); do bridge fdb del $m dev knet.1; done",
+  "ip link set knet.1 down",
+  "ip link del knet.1",
+  "ip addr flush dev knet0",
+  "ip link set knet0 down",
+  "ip link del knet0",
+  "ip link set knet.1 address 02:00:00:00:00:77",
+  "ip link set knet.1 mtu 1280",
+  "nft flush ruleset",
+  "sysctl -qw net.ipv4.ip_forward=0",
+  "sysctl -qw net.ipv4.conf.knet0.forwarding=0",
+];
+
+const some = (world: World, ...standings: readonly Standing[]) =>
+  world.standing(...standings).length > 0;
+/** So that there is somebody left to be right. */
+const several = (world: World) => world.standing("in").length > 1;
+
+/** All of them. */
+export const DEEDS: readonly Deed[] = [
+  {
+    name: "join",
+    weight: 3,
+    fits: (world) => some(world, "out"),
+    async run(world, dice) {
+      const member = dice.pick(world.standing("out"));
+      await world.join(member);
+      return `${member.host.name} joins`;
+    },
+  },
+  {
+    name: "leave",
+    weight: 2,
+    // A host that leaves while the store is away cannot give its lease back, and says so.
+    fits: (world) => world.standing("in").length > 2 && !world.pending.has("store"),
+    async run(world, dice) {
+      const member = dice.pick(world.standing("in"));
+      await world.leave(member);
+      return `${member.host.name} leaves`;
+    },
+  },
+  {
+    name: "kill",
+    weight: 4,
+    fits: several,
+    async run(world, dice) {
+      const member = dice.pick(world.standing("in"));
+      const signal = dice.pick(["SIGKILL", "SIGTERM"] as const);
+      await world.kill(member, signal);
+      return `${member.host.name}: ${signal}`;
+    },
+  },
+  {
+    name: "start",
+    weight: 5,
+    fits: (world) => some(world, "down"),
+    async run(world, dice) {
+      const member = dice.pick(world.standing("down"));
+      await world.start(member);
+      return `${member.host.name} starts`;
+    },
+  },
+  {
+    name: "freeze",
+    weight: 2,
+    fits: several,
+    // deno-lint-ignore require-await
+    async run(world, dice) {
+      const member = dice.pick(world.standing("in"));
+      world.freeze(member, true);
+      return `${member.host.name} freezes`;
+    },
+  },
+  {
+    name: "thaw",
+    weight: 3,
+    fits: (world) => some(world, "frozen"),
+    // deno-lint-ignore require-await
+    async run(world, dice) {
+      const member = dice.pick(world.standing("frozen"));
+      world.freeze(member, false);
+      return `${member.host.name} thaws`;
+    },
+  },
+  {
+    name: "kernel",
+    weight: 6,
+    fits: (world) => some(world, "in", "frozen", "down"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in", "frozen", "down"));
+      const harm = dice.pick(KERNEL);
+      await host.sh(harm, { check: false });
+      return `${host.name}: ${harm}`;
+    },
+  },
+  {
+    name: "address",
+    weight: 2,
+    fits: (world) => some(world, "in", "down"),
+    async run(world, dice) {
+      const member = dice.pick(world.standing("in", "down"));
+      return `${member.host.name} moves to ${await world.move(member)}`;
+    },
+  },
+  {
+    name: "flap",
+    weight: 3,
+    fits: (world) => some(world, "in"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in"));
+      const pause = dice.whole(50, 1500);
+      await host.run("ip link set eth0 down");
+      await sleep(pause);
+      await host.sh(`ip link set eth0 up; ip route replace default via ${ROUTER}`);
+      return `${host.name}: link down for ${pause} ms`;
+    },
+  },
+  {
+    name: "loss",
+    weight: 2,
+    fits: (world) => some(world, "in"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in"));
+      const percent = dice.whole(10, 60);
+      const table = "chaos";
+      await host.sh(
+        `nft 'table inet ${table} { chain in { type filter hook input priority -300; iif eth0 numgen random mod 100 < ${percent} drop; }; chain out { type filter hook output priority 300; oif eth0 numgen random mod 100 < ${percent} drop; }; }'`,
+        { check: false },
+      );
+      world.pending.set(
+        `loss on ${host.name}`,
+        () => host.run(`nft delete table inet ${table}`, { check: false }),
+      );
+      return `${host.name} loses ${percent} %`;
+    },
+  },
+  {
+    name: "store away",
+    weight: 2,
+    fits: (world) => !world.pending.has("store"),
+    async run(world) {
+      const { lab } = world;
+      if (lab.postgres !== undefined) {
+        await lab.postgres.stop();
+        world.pending.set("store", () => lab.postgres!.start());
+        return "Postgres stops";
+      }
+      const lock = lockDatabase(lab.databaseFile);
+      world.pending.set("store", () => Promise.resolve(lock[Symbol.dispose]()));
+      return "the file is locked";
+    },
+  },
+  {
+    name: "store back",
+    weight: 4,
+    fits: (world) => world.pending.has("store"),
+    async run(world) {
+      const takeBack = world.pending.get("store")!;
+      world.pending.delete("store");
+      await takeBack();
+      return "the store is back";
+    },
+  },
+  {
+    name: "backup",
+    weight: 1,
+    fits: (world) => some(world, "in") && !world.pending.has("store"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in"));
+      const { code } = await host.knet("store backup /run/shared/chaos.backup --force", {
+        check: false,
+      });
+      if (code === 0) world.backups++;
+      return `backup: ${code}`;
+    },
+  },
+  {
+    name: "restore",
+    weight: 1,
+    fits: (world) => world.backups > 0 && some(world, "in") && !world.pending.has("store"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in"));
+      const { code } = await host.knet("store restore /run/shared/chaos.backup --force", {
+        check: false,
+      });
+      if (code === 0) world.restored = true;
+      return `${host.name} restores the last backup: ${code}`;
+    },
+  },
+];

@@ -1,0 +1,187 @@
+/**
+ * A cluster under chaos: which hosts are members, what of them runs, and what has to be so when it is calm.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { Lease } from "../../core/cluster/lease.ts";
+import type { StatusReport } from "../../core/inspect/status.ts";
+import { assertFullMesh, containersOf, NETWORK } from "../support/cluster.ts";
+import type { Host } from "../support/host.ts";
+import { Lab, ROUTER, type StoreKind } from "../support/lab.ts";
+import { until } from "../support/wait.ts";
+import { converged } from "../support/walk.ts";
+
+/** Milliseconds that a calm may take to come. */
+const PATIENCE = 60_000;
+
+/** Where a host stands. */
+export type Standing =
+  /** Its agent runs. */
+  | "in"
+  /** Its agent is stopped in the middle of whatever it did. */
+  | "frozen"
+  /** It is a member without an agent. */
+  | "down"
+  | "out";
+
+/** One host and where it stands. */
+export interface Member {
+  readonly host: Host;
+  standing: Standing;
+}
+
+/** The cluster. */
+export class World implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly members: readonly Member[];
+  /** What has to be taken back before it is calm, by what it is. */
+  readonly pending = new Map<string, () => Promise<unknown>>();
+  /** Last number of an address that was given to a host that moved. */
+  lastAddress = 150;
+  /** Backups that were made. */
+  backups = 0;
+  /** Whether a backup was restored since the last calm. */
+  restored = false;
+  /** Calms that came. */
+  calms = 0;
+
+  private constructor(lab: Lab) {
+    this.lab = lab;
+    this.members = lab.hosts.map((host) => ({ host, standing: "out" }));
+  }
+
+  /** Builds a lab; its first three hosts join. */
+  static async create(hosts: number, store: StoreKind): Promise<World> {
+    const world = new World(await Lab.create({ hosts, store }));
+    try {
+      await world.lab.host(1).knet(`init --network ${NETWORK} --lease-ttl 30`);
+      for (const member of world.members.slice(0, 3)) await world.join(member);
+      await world.calm();
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Members that stand so. */
+  standing(...standings: readonly Standing[]): Member[] {
+    return this.members.filter(({ standing }) => standings.includes(standing));
+  }
+
+  /** Lets a host join; its container is attached when it is ready. */
+  async join(member: Member): Promise<void> {
+    await member.host.join({ wait: false });
+    member.standing = "in";
+  }
+
+  /** Starts the agent of a member that has none. */
+  async start(member: Member): Promise<void> {
+    await member.host.join({ wait: false });
+    member.standing = "in";
+  }
+
+  /** Ends the agent. */
+  async kill(member: Member, signal: Deno.Signal): Promise<void> {
+    await member.host.stop(signal);
+    member.standing = "down";
+  }
+
+  /** Takes a host out for good. */
+  async leave(member: Member): Promise<void> {
+    await member.host.leave();
+    await member.host.run("ip netns delete c1", { check: false });
+    member.standing = "out";
+  }
+
+  /** Stops an agent in the middle of what it does, or lets it go on. */
+  freeze(member: Member, on: boolean): void {
+    member.host.agent!.signal(on ? "SIGSTOP" : "SIGCONT");
+    member.standing = on ? "frozen" : "in";
+  }
+
+  /** Puts all right that was broken on purpose, and waits until everything is as it should be. */
+  async calm(): Promise<number> {
+    const begin = performance.now();
+    for (const [what, takeBack] of this.pending) {
+      this.pending.delete(what);
+      await takeBack();
+    }
+    for (const member of this.standing("frozen")) this.freeze(member, false);
+    for (const member of this.standing("down")) await this.start(member);
+    const inside = this.standing("in").map(({ host }) => host);
+    for (const host of inside) {
+      assert.equal(host.agent?.ended, undefined, `the agent of ${host.name} ended by itself`);
+      await this.#patiently(`${host.name} is ready`, async () => {
+        if (host.agent?.ended !== undefined) {
+          throw new Error(`its agent ended: ${host.agent.stderr}`);
+        }
+        return (await host.get("/readyz")).status === 200;
+      });
+      if (host.containers.length === 0) await host.attach("c1");
+    }
+    for (const host of inside) {
+      await this.#patiently(`the store of ${host.name} is well`, async () => {
+        const { store } = await host.knetJson<StatusReport>("status");
+        if (store.state !== "ok") throw new Error(JSON.stringify(store));
+        return true;
+      });
+    }
+    if (this.restored) {
+      // Who left since the backup is in the store again, as an expired lease: only the administrator knows that it is gone.
+      await inside[0]!.knet("lease prune");
+      this.restored = false;
+    }
+    await converged(inside, { deadline: PATIENCE });
+    await this.#assertInvariants(inside);
+    this.calms++;
+    return performance.now() - begin;
+  }
+
+  async #patiently(what: string, probe: () => Promise<boolean>): Promise<void> {
+    await until(what, probe, { deadline: PATIENCE, interval: 100 });
+  }
+
+  async #assertInvariants(inside: readonly Host[]): Promise<void> {
+    const held = await Promise.all(inside.map((host) => host.subnet()));
+    assert.equal(new Set(held).size, held.length, `two hosts have one subnet: ${held.join(" ")}`);
+    const { leases } = await inside[0]!.knetJson<{ leases: Lease[] }>("lease ls");
+    const ofMembers = leases.filter(({ publicIp }) =>
+      inside.some(({ address }) => address === publicIp)
+    );
+    assert.deepEqual(
+      ofMembers.map(({ subnet }) => subnet).sort(),
+      [...held].sort(),
+      "the store's leases are those of the kernels",
+    );
+    for (const host of inside) {
+      for (const container of host.containers) {
+        const address = await container.currentAddress();
+        assert.equal(address, container.address, `the container of ${host.name} was renumbered`);
+      }
+    }
+    await assertFullMesh(containersOf(inside));
+    for (const { host } of this.standing("out")) {
+      const { stdout } = await host.sh(
+        "ls /sys/class/net | grep '^knet' || true; ip route show proto 107; ip nexthop show proto 107; nft list tables | grep knet || true",
+      );
+      assert.equal(stdout, "", `${host.name} left, and something of it is there`);
+    }
+  }
+
+  /** Gives a host another address on its underlay. */
+  async move({ host }: Member): Promise<string> {
+    const address = `192.168.2.${++this.lastAddress}`;
+    await host.sh(`
+      ip addr del ${host.address}/24 dev eth0
+      ip addr add ${address}/24 dev eth0
+      ip route replace default via ${ROUTER}`);
+    host.address = address;
+    return address;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.lab[Symbol.asyncDispose]();
+  }
+}
