@@ -149,7 +149,8 @@ class Agent implements AsyncDisposable {
     if (once) {
       await Promise.race([this.#membership.joined, following]);
       if (network.refusal !== undefined) throw network.refusal;
-      if (network.problem !== undefined) throw new KnetError(network.problem);
+      const problem = network.problem ?? this.#membership.problem;
+      if (problem !== undefined) throw new KnetError(problem);
       if (network.overlays.companion !== undefined) {
         log.warn(
           "No packet flows until knet join runs again: the packet loop ends with this command",
@@ -253,6 +254,7 @@ class Agent implements AsyncDisposable {
       remembered: snapshot?.own,
       elsewhere: this.#known.elsewhere,
       ...(snapshot?.store !== undefined && { rememberedStore: snapshot.store }),
+      ...(snapshot && { rememberedConfig: snapshot.config }),
       ...(this.#options.once && { patience: ONCE_PATIENCE }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),

@@ -18,9 +18,12 @@ import type { Changes } from "../store/store.ts";
 import { StoreWatch } from "./store_watch.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import { DrainClock } from "./drain_clock.ts";
+import { GuardedEvents } from "./guarded_events.ts";
+import { LeftOut } from "./left_out.ts";
 import type { MembershipOptions, StoreHealth } from "./membership_options.ts";
 import { Pruner } from "./pruner.ts";
 import { peerKey } from "../overlay/overlay.ts";
+import { UnusableConfigError } from "../store/config_row.ts";
 import { backoff, Wake } from "./wake.ts";
 
 const log = getLogger(["knet", "membership"]);
@@ -39,6 +42,8 @@ function isOther(error: unknown): boolean {
 /** Follows the store until aborted. */
 export class Membership {
   readonly #options: MembershipOptions;
+  readonly #events: GuardedEvents;
+  readonly #leftOut = new LeftOut();
   readonly #wake = new Wake();
   #config: ClusterConfig | undefined;
   #own: Lease | undefined;
@@ -51,6 +56,8 @@ export class Membership {
   /** Ends {@linkcode run}. */
   #signal: AbortSignal | undefined;
   #rival: Lease | undefined;
+  /** Why no host can have this one's new public address. */
+  #unfit: string | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
   #notifying = "";
   readonly #pruner = new Pruner();
@@ -59,9 +66,13 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#events = new GuardedEvents(options.events);
     this.#own = options.remembered;
+    this.#config = options.rememberedConfig;
     const { store, rememberedStore, remembered, elsewhere } = options;
-    this.#watch = new StoreWatch(store, rememberedStore, remembered !== undefined, elsewhere);
+    const member = remembered !== undefined;
+    const lastGood = () => this.#config;
+    this.#watch = new StoreWatch(store, rememberedStore, { member, lastGood, elsewhere });
     this.#joined.promise.catch(() => {}); // Whoever awaits it sees the error; nobody has to.
   }
 
@@ -100,6 +111,24 @@ export class Membership {
     return this.#rival;
   }
 
+  /** What of the store's news could not be taken: it is handed over again. */
+  get problem(): string | undefined {
+    return this.#events.problems[0];
+  }
+
+  /** What is wrong with the configuration that the store holds: this host goes on with the one that it had. */
+  get configProblem(): string | undefined {
+    return this.#leftOut.config;
+  }
+
+  /** What the administrator should know. */
+  get warnings(): string[] {
+    const unfit = this.#unfit === undefined
+      ? []
+      : [`Peers go on using this host's old public address: of the new one, ${this.#unfit}`];
+    return [...this.#events.problems, ...unfit, ...this.#leftOut.warnings];
+  }
+
   /** Looks at the store soon: the public address changed, or the administrator asked. */
   refresh(options: { reset?: boolean; renew?: boolean } = {}): void {
     if (options.reset) this.#options.store.reset();
@@ -113,7 +142,7 @@ export class Membership {
    * @throws {KnetError} if the store refuses this node.
    */
   async run(signal: AbortSignal): Promise<void> {
-    const { store, events } = this.#options;
+    const { store } = this.#options;
     const started = monotonicClock();
     let failures = 0;
     let joined = false;
@@ -140,8 +169,8 @@ export class Membership {
         this.#setHealth({ state: "ok", detail: store.location });
         this.#pruner.answered();
         this.#joined.resolve();
-        const untilNext = Math.min(this.#renewAt, this.#drains.due) - monotonicClock();
-        const pause = Math.min(SLOW_POLL, Math.max(Math.min(untilNext, this.#watch.due), 10));
+        const due = Math.min(this.#renewAt, this.#drains.due, this.#rereadAt) - monotonicClock();
+        const pause = Math.min(SLOW_POLL, Math.max(Math.min(due, this.#watch.due), 10));
         await this.#wake.sleep(pause, signal);
       } catch (error) {
         if (signal.aborted) return;
@@ -153,7 +182,7 @@ export class Membership {
         this.#watch.doubt();
         this.#doubtful = true;
         this.#noteTrouble(error);
-        events.onHealth();
+        this.#events.onHealth();
         // A store that answers with a refusal is asked less often than one that does not answer.
         const limit = error instanceof StoreAwayError ? 2000 : 4000;
         await this.#wake.sleep(backoff(failures++, limit), signal);
@@ -201,12 +230,19 @@ export class Membership {
         detail: health.detail,
       });
     }
-    this.#options.events.onHealth();
+    this.#events.onHealth();
   }
 
   async #join(signal: AbortSignal): Promise<void> {
     const reading = this.#watch.known ? await this.#watch.read("tally") : undefined;
-    this.#config = await this.#options.loadConfig(this.#options.store);
+    try {
+      this.#config = await this.#options.loadConfig(this.#options.store);
+    } catch (error) {
+      if (!(error instanceof UnusableConfigError) || this.#config === undefined) throw error;
+      const { state } = error.problem;
+      if (this.#leftOut.config !== state) log.error("{message}", { message: error.message });
+      this.#leftOut.noteConfig(state);
+    }
     if (reading?.adopted) await this.#announce(reading.changes, signal);
     await this.#acquire();
     this.#watch.doubt();
@@ -217,7 +253,7 @@ export class Membership {
    * store says counts when everybody had the time to do so.
    */
   async #announce(changes: Changes, signal: AbortSignal): Promise<void> {
-    const { store, events } = this.#options;
+    const { store } = this.#options;
     log.warn("The store was accepted as it is (epoch {epoch}): announcing {subnet}", {
       epoch: changes.mark.epoch,
       subnet: this.#own?.subnet,
@@ -227,10 +263,10 @@ export class Membership {
     const before = this.#own;
     let lost = before === undefined;
     if (before !== undefined) {
-      const answer = await store.announceLease(before);
+      const answer = await store.announceLease(before, this.#config);
       if (answer.state === "held") {
         this.#hold(answer.lease);
-        events.onLease(answer.lease, this.#config!, before);
+        this.#events.onLease(answer.lease, this.#config!, before);
       } else {
         log.error("{subnet} is not this host's any more: {holder} holds it", {
           subnet: before.subnet,
@@ -263,6 +299,7 @@ export class Membership {
       backend: config.backend.type,
       bootId: identity.bootId,
       agentId: identity.agentId,
+      lastGood: config,
       ...(before && { previousSubnet: before.subnet }),
       backendData: (attempt: number) =>
         backendOf(config).backendData(config.backend, identity.nodeId, attempt),
@@ -288,7 +325,7 @@ export class Membership {
         subnet: grant.lease.subnet,
       });
     }
-    this.#options.events.onLease(grant.lease, config, before);
+    this.#events.onLease(grant.lease, config, before);
   }
 
   #hold(lease: Lease): void {
@@ -299,7 +336,7 @@ export class Membership {
   }
 
   async #renew(): Promise<void> {
-    const { store, identity, family, publicIp, events } = this.#options;
+    const { store, identity, family, publicIp } = this.#options;
     const own = this.#own!;
     if (this.#takenOver !== undefined) {
       this.#renewAt = Infinity;
@@ -315,14 +352,16 @@ export class Membership {
       backendData: own.backendData,
       bootId: identity.bootId,
       heldIp: own.publicIp,
+      lastGood: this.#config!,
     });
     switch (renewal.state) {
       case "renewed":
         this.#hold(renewal.lease);
         this.#renewals++;
         this.#noteRival(renewal.rival, publicIp());
+        this.#noteUnfit(renewal.unfit, publicIp());
         if (renewal.lease.publicIp !== own.publicIp) {
-          events.onLease(renewal.lease, this.#config!, own);
+          this.#events.onLease(renewal.lease, this.#config!, own);
         }
         break;
       case "lost":
@@ -346,7 +385,22 @@ export class Membership {
     }
     const changed = (rival === undefined) !== (this.#rival === undefined);
     this.#rival = rival;
-    if (changed) this.#options.events.onHealth();
+    if (changed) this.#events.onHealth();
+  }
+
+  #noteUnfit(state: string | undefined, address: string | undefined): void {
+    if (state !== undefined) this.#renewAt = monotonicClock() + RIVAL_RETRY;
+    const unfit = state === undefined ? undefined : `${address}: ${state}`;
+    if (unfit === this.#unfit) return;
+    this.#unfit = unfit;
+    if (unfit !== undefined) {
+      log.error(
+        "No host can have the public address {unfit}. Choose another by --iface or --public-ip",
+        {
+          unfit,
+        },
+      );
+    }
   }
 
   #noteTakeOver(by: Lease): void {
@@ -356,12 +410,19 @@ export class Membership {
       "Node id {nodeId} was taken over by {name} at {address}: this host stops renewing its lease. Give one of the two another --node-id",
       { nodeId: by.nodeId, name: by.nodeName, address: by.publicIp },
     );
-    this.#options.events.onHealth();
+    this.#events.onHealth();
+  }
+
+  /** When everything is read again: some of it could not be used, or not be taken. */
+  get #rereadAt(): number {
+    return Math.min(this.#leftOut.due, this.#events.due);
   }
 
   async #pull(signal: AbortSignal): Promise<void> {
-    const { identity, family, events } = this.#options;
-    let reading = await this.#watch.read();
+    const { identity, family } = this.#options;
+    const events = this.#events;
+    const again = monotonicClock() >= this.#rereadAt;
+    let reading = await this.#watch.read(again ? "rows" : undefined);
     while (reading.adopted) {
       if (reading.changes.config) this.#config = reading.changes.config;
       await this.#announce(reading.changes, signal);
@@ -370,6 +431,10 @@ export class Membership {
     }
     const { changes } = reading;
     this.#watch.take(changes);
+    if (again) events.again();
+    const { config: wrong } = this.#leftOut;
+    this.#leftOut.note(changes);
+    if (this.#leftOut.config !== wrong) events.onHealth();
     const isOwn = (one: { nodeId: string; family: Family }) =>
       one.nodeId === identity.nodeId && one.family === family;
     if (changes.config) {
@@ -381,13 +446,13 @@ export class Membership {
     const { services, removedServices, timeouts } = changes;
     if (changes.full) {
       // All that is known by a snapshot gives way at once: with the peers goes what nobody wishes for.
-      events.onServices?.(changes);
+      events.onServices(changes);
       events.onAllPeers(peers);
     } else {
       const removed = changes.removed.filter((gone) => !isOwn(gone)).map(peerKey);
       if (peers.length + removed.length > 0) events.onSomePeers(peers, removed);
       if (services.length + removedServices.length > 0 || timeouts !== undefined) {
-        events.onServices?.(changes);
+        events.onServices(changes);
       }
     }
 

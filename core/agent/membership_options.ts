@@ -52,6 +52,8 @@ export interface MembershipOptions {
   readonly publicIp: () => string | undefined;
   /** Lease that the snapshot remembers. */
   readonly remembered: Lease | undefined;
+  /** Configuration that the snapshot remembers: what this host goes on with if that of the store makes no sense. */
+  readonly rememberedConfig?: ClusterConfig;
   /** What it remembers of the store itself. */
   readonly rememberedStore?: RememberedStore;
   /** Whether the administrator has named another store than the one that is remembered. */

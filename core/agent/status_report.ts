@@ -8,6 +8,7 @@ import { wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isStranded, listContainers } from "../container/container.ts";
 import type { Lease } from "../cluster/lease.ts";
+import { doubledLeases } from "../cluster/lease_doubles.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import { peerStatus, type StatusReport } from "../inspect/status.ts";
 import type { Underlay } from "../overlay/underlay.ts";
@@ -28,7 +29,10 @@ export interface ReportFacts {
   readonly config: ClusterConfig | undefined;
   readonly lease: Lease | undefined;
   readonly underlay: Underlay | undefined;
-  readonly membership: Pick<Membership, "health" | "revision" | "notifying" | "store">;
+  readonly membership: Pick<
+    Membership,
+    "health" | "revision" | "notifying" | "store" | "warnings"
+  >;
   /** Without its password. */
   readonly storeUrl: string;
   readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
@@ -43,7 +47,7 @@ export interface SentenceFacts {
   readonly waiting?: string | undefined;
   readonly membership:
     & Pick<Membership, "health" | "takenOver">
-    & Partial<Pick<Membership, "rival">>;
+    & Partial<Pick<Membership, "rival" | "configProblem" | "problem">>;
   readonly network: Pick<HostNetwork, "ready" | "problem"> & {
     readonly overlays: Pick<Overlays, "peers">;
   };
@@ -53,7 +57,8 @@ export interface SentenceFacts {
 export function sentenceOf({ lease, membership, network, waiting }: SentenceFacts): string {
   if (waiting !== undefined) return waiting;
   if (network.problem !== undefined) return network.problem;
-  const { health, takenOver, rival } = membership;
+  const { health, takenOver, rival, configProblem, problem } = membership;
+  if (problem !== undefined) return problem;
   if (takenOver !== undefined) {
     return `node id taken over by "${takenOver.nodeName}" at ${takenOver.publicIp}`;
   }
@@ -64,6 +69,9 @@ export function sentenceOf({ lease, membership, network, waiting }: SentenceFact
     return `the store is not the one that this host knows: ${health.detail}; nothing is written to it, the network stays as it is`;
   }
   if (health.state === "away") return `waiting for the store: ${health.detail}`;
+  if (configProblem !== undefined) {
+    return `the cluster configuration in the store makes no sense, this host goes on with its own: ${configProblem}`;
+  }
   return network.ready
     ? `${lease?.subnet}, ${plural(network.overlays.peers.length, "peer")}`
     : "joining";
@@ -122,6 +130,10 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       address: record.address,
       stranded: subnet !== "" && isStranded(record, subnet),
     })),
-    warnings: network.warnings,
+    warnings: [
+      ...network.warnings,
+      ...facts.membership.warnings,
+      ...doubledLeases([...lease ? [lease] : [], ...overlays.paths.map((path) => path.lease)], now),
+    ],
   };
 }

@@ -29,4 +29,10 @@ Deno.test("sentenceOf() says what needs an eye before how it goes", () => {
     'node id taken over by "twin" at 192.168.2.9',
   );
   assert.equal(says(away, { takenOver, problem: "Cannot X: Y" }), "Cannot X: Y");
+  const sentence = sentenceOf({
+    lease,
+    membership: { health: ok, takenOver: undefined, configProblem: "it has no network" },
+    network: { ready: true, problem: undefined, overlays: { peers } },
+  });
+  assert.match(sentence, /makes no sense, this host goes on with its own: it has no network$/);
 });

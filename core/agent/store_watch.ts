@@ -4,6 +4,7 @@
  * @module
  */
 import { monotonicClock } from "../base/clock.ts";
+import type { ClusterConfig } from "../cluster/config.ts";
 import { DifferentStoreError } from "../store/identity.ts";
 import { type RememberedStore, StoreMemory } from "../store/store_memory.ts";
 import type { Changes, Comparison, Store } from "../store/store.ts";
@@ -28,6 +29,7 @@ export interface Reading {
 /** One store, followed. */
 export class StoreWatch {
   readonly #store: Store;
+  readonly #lastGood: () => ClusterConfig | undefined;
   #memory: StoreMemory;
   #countAt = 0;
   #compareAt = 0;
@@ -41,15 +43,20 @@ export class StoreWatch {
    * @param remembered What a snapshot keeps of the store.
    * @param member Whether this host knows a cluster, if nothing of its store.
    * @param elsewhere Whether the administrator has named another place than the one that it knows.
+   * @param lastGood The configuration that is gone on with if that of the store makes no sense.
    */
   constructor(
     store: Store,
     remembered: RememberedStore | undefined,
-    member: boolean,
-    elsewhere = false,
+    { member, lastGood, elsewhere = false }: {
+      readonly member: boolean;
+      readonly lastGood: () => ClusterConfig | undefined;
+      readonly elsewhere?: boolean | undefined;
+    },
   ) {
     this.#elsewhere = elsewhere;
     this.#store = store;
+    this.#lastGood = lastGood;
     this.#memory = new StoreMemory(remembered, member);
     if (remembered !== undefined) store.expect(this.#memory.mark);
   }
@@ -83,10 +90,10 @@ export class StoreWatch {
    * @throws {DifferentStoreError} StoreAwayError
    */
   async read(compare: Comparison = this.#dueComparison()): Promise<Reading> {
-    let changes = await this.#store.changesSince(this.revision, compare);
+    let changes = await this.#store.changesSince(this.revision, compare, this.#lastGood());
     let verdict = this.#memory.judge(changes);
     if (verdict.state === "look") {
-      changes = await this.#store.changesSince(this.revision, "rows");
+      changes = await this.#store.changesSince(this.revision, "rows", this.#lastGood());
       verdict = this.#memory.judge(changes);
     }
     if (verdict.state === "different" && this.#isOtherCluster(changes)) {

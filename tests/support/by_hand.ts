@@ -6,17 +6,17 @@
 import { DatabaseSync } from "node:sqlite";
 import postgres from "postgres";
 
-/** Runs statements in the database that a store's URL names. */
+/** Runs statements in the database that a store's URL names, in one transaction. */
 export async function byHand(url: string, ...statements: string[]): Promise<void> {
   if (url.startsWith("sqlite:")) {
     const database = new DatabaseSync(url.slice("sqlite:".length));
-    for (const sql of statements) database.exec(sql);
+    database.exec(`begin immediate; ${statements.join("; ")}; commit`);
     database.close();
     return;
   }
   const schema = new URL(url).searchParams.get("schema")!;
   const sql = postgres(url.split("?")[0]!, { max: 1, onnotice: () => {} });
   await sql.unsafe(`set search_path to ${schema}`);
-  for (const text of statements) await sql.unsafe(text);
+  await sql.unsafe(statements.join("; "));
   await sql.end();
 }
