@@ -32,6 +32,7 @@ import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveAgent } from "./server.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
+import { usableSnapshot } from "../store/snapshot_rules.ts";
 
 export type { AgentOptions } from "./agent_options.ts";
 
@@ -52,12 +53,14 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   using _lock = lockHost(options.stateDir);
   const identity = nodeIdentity(options);
   using recorded = new AgentStore(options);
-  const snapshot = readSnapshot(options.dataDir, identity.nodeId, (sentence) => log.warn(sentence));
+  const warn = (sentence: string) => log.warn("{sentence}", { sentence });
+  const kept = readSnapshot(options.dataDir, identity.nodeId, warn);
   // Where this host has joined a store already, there is none to be made: it is away, or gone.
-  const existing = snapshot !== undefined;
+  const existing = kept !== undefined;
   await using store = recorded.over(
     await openStore(options.storeUrl, { background: true, existing }),
   );
+  const snapshot = kept && usableSnapshot(kept, warn);
   await using agent = new Agent(options, identity, store, {
     snapshot,
     elsewhere: recorded.elsewhere,

@@ -76,9 +76,9 @@ export function readSnapshot(
   nodeId: string | undefined,
   warn: (sentence: string) => void,
 ): Snapshot | undefined {
-  const text = readTextIfPresent(pathIn(dataDir));
-  if (text === undefined) return undefined;
   try {
+    const text = readTextIfPresent(pathIn(dataDir));
+    if (text === undefined) return undefined;
     const snapshot = parseShape(SNAPSHOT, text);
     if (nodeId !== undefined && snapshot.own.nodeId !== nodeId) {
       throw new TypeError("it is another node's");

@@ -82,3 +82,15 @@ Deno.test("readSnapshot() warns of what makes no sense and goes on without", () 
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+Deno.test("readSnapshot() goes on without one that is no file", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    Deno.mkdirSync(join(folder, "snapshot.json"));
+    const warned: string[] = [];
+    assert.equal(readSnapshot(folder, "n1", (sentence) => warned.push(sentence)), undefined);
+    assert.equal(warned.length, 1);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
