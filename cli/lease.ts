@@ -4,7 +4,9 @@
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
+import { loggingBegun } from "../core/base/late_logging.ts";
 import type { Lease } from "../core/cluster/lease.ts";
+import { doubledLeases } from "../core/cluster/lease_doubles.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup, WordSpec } from "./command.ts";
 import { UsageError } from "./errors.ts";
@@ -35,6 +37,7 @@ const list = defineCommand({
     withStore(settings, async (store) => {
       const { leases, revision, now } = await store.listLeases();
       leases.sort(bySubnet);
+      await warnOf(doubledLeases(leases, now));
       if (settings.json) {
         printJson({ revision, leases: leases.map((lease) => leaseDocument(lease, now)) });
       } else print(leases.length === 0 ? "No leases" : leaseTable(leases, now));
@@ -83,6 +86,7 @@ const reserve = defineCommand({
   words: [{ name: "SUBNET", help: "The subnet, 10.244.7.0/24" }],
   options: {
     "public-ip": value("ADDRESS", "Public address of the host it is kept for", hostAddress),
+    force: flag("Also if it is reserved for another host, which loses it"),
   },
   examples: [{
     line: "knet lease reserve 10.244.7.0/24 --public-ip 192.168.2.107",
@@ -96,7 +100,9 @@ const reserve = defineCommand({
     }
     const subnet = await readWord("SUBNET", words[0]!, prefix, context);
     await withStore(settings, async (store) => {
-      const lease = await store.reserveLease(subnet, publicIp);
+      const lease = await store.reserveLease(subnet, publicIp, {
+        force: options.force ?? false,
+      });
       if (settings.json) printJson(leaseDocument(lease, Date.now()));
       else print(`Reserved ${lease.subnet} for ${lease.publicIp}`);
     });
@@ -128,6 +134,14 @@ export const lease: CommandGroup = {
   summary: "List, show, release, reserve and prune leases",
   commands: [list, show, release, reserve, prune],
 };
+
+/** Warns, which short commands hardly ever do. */
+async function warnOf(sentences: readonly string[]): Promise<void> {
+  if (sentences.length === 0) return;
+  await loggingBegun();
+  const { logWarnings } = await import("./log.ts");
+  logWarnings(sentences);
+}
 
 function bySubnet(a: Lease, b: Lease): number {
   return a.subnet.localeCompare(b.subnet, "en", { numeric: true });
