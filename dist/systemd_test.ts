@@ -4,6 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { endOfStart } from "../core/agent/service_manager.ts";
+import { KnetError } from "../core/base/error.ts";
+import { postgresError } from "../core/store/postgres_errors.ts";
 import { hostIfname } from "../core/container/wire.ts";
 import { exec } from "../tests/support/exec.ts";
 import { skip } from "../tests/support/skip.ts";
@@ -48,6 +51,16 @@ for (const [name, place] of Object.entries(PLACES)) {
     assert.ok(head.includes(`to ${place}`), head);
   });
 }
+
+Deno.test("the unit tries everything again but wrong usage, which a database that there is not is at first", () => {
+  const unit = settings(UNIT);
+  assert.equal(unit.get("Restart"), "always");
+  const prevented = unit.get("RestartPreventExitStatus")!.split(" ").map(Number);
+  const refusal = Object.assign(new Error("no"), { code: "3D000", severity: "FATAL" });
+  const end = endOfStart(postgresError("postgres://db/knte", refusal), false);
+  assert.ok(end instanceof KnetError);
+  assert.deepEqual(prevented, [end.exitCode]);
+});
 
 Deno.test("the files beside the unit match all devices of knet and no others", () => {
   const network = settings("10-knet.network").get("Name")!;

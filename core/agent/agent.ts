@@ -31,6 +31,7 @@ import { contextOf } from "./context.ts";
 import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveAgent } from "./server.ts";
+import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
 import { usableSnapshot } from "../store/snapshot_rules.ts";
 
@@ -65,7 +66,13 @@ export async function runAgent(options: AgentOptions): Promise<void> {
     snapshot,
     elsewhere: recorded.elsewhere,
   });
-  await agent.run();
+  try {
+    await agent.run();
+  } catch (error) {
+    const end = options.once ? error : endOfStart(error, snapshot !== undefined);
+    sdNotify(endingLine(end));
+    throw end;
+  }
 }
 
 class Agent implements AsyncDisposable {
@@ -227,7 +234,7 @@ class Agent implements AsyncDisposable {
   }
 
   #tell(): void {
-    if (this.#membership !== undefined) sdNotify(`STATUS=${this.#sentence()}`);
+    if (this.#membership !== undefined) sdNotify(statusLine(this.#sentence()));
   }
 
   #remember(): Snapshot | undefined {

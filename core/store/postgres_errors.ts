@@ -62,6 +62,14 @@ const REMEDIES: Readonly<Record<string, string>> = {
   "42501": "Grant the user the right to create and use tables in its schema",
 };
 
+/** User, password, database, schema and rights are what the settings say of a server: it will not change its mind by itself. */
+const SETTINGS = /^(28...|3D000|3F000|42501)$/;
+
+/** Whether an error of {@linkcode postgresError} is a server's refusal of what the store's URL names. */
+export function refusedBySettings(error: KnetError): boolean {
+  return !(error instanceof StoreAwayError) && SETTINGS.test(sqlStateOf(error.cause) ?? "");
+}
+
 /** The error as people are told. */
 export function postgresError(location: string, error: unknown): KnetError {
   if (error instanceof KnetError) return error;

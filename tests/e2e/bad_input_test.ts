@@ -316,6 +316,13 @@ const POSTGRES: readonly Refusal[] = [
     store: (lab) => url(lab, "knet", "wrong-secret"),
   },
   {
+    name: "a database that there is not",
+    args: "lease ls",
+    code: 1,
+    says: /database "knte" does not exist/,
+    store: (lab) => url(lab, "knet", "overlay-secret").replace(/knet$/, "knte"),
+  },
+  {
     name: "a role without rights on the tables",
     args: "lease ls",
     code: 1,
@@ -343,5 +350,13 @@ for (const refusal of POSTGRES) {
     });
     assert.notEqual(outcome.code, 0, "join --once");
     assert.match(outcome.stderr, refusal.says);
+    if (/refuses connections/.test(refusal.name)) return; // It may come to be: an agent waits.
+    const first = await host.knet("join", {
+      check: false,
+      timeout: 20_000,
+      env: { KNET_STORE: refusal.store!(lab) },
+    });
+    assert.equal(first.code, 2, "a first start, which the unit does not repeat");
+    assert.match(first.stderr, refusal.says);
   });
 }
