@@ -22,6 +22,7 @@ import {
   peerDelta,
   type ServiceSets,
   serviceTargets,
+  type TunnelEnd,
   virtualIps,
   withPresent,
 } from "../kernel/firewall/firewall.ts";
@@ -42,6 +43,7 @@ export function firewallDesired(
   peers: Pick<PeerAddresses, "all">,
   services: ServiceSets | undefined,
   own: readonly Pick<InterfaceAddress, "address" | "prefixLength">[] = [],
+  tunnelEnd?: TunnelEnd,
 ): FirewallDesired {
   const { config: { network, backend }, subnet, underlay } = context;
   const device = backendOf(backend).device(context)?.name;
@@ -68,6 +70,7 @@ export function firewallDesired(
       own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     ),
     services,
+    ...(tunnelEnd !== undefined && { tunnelEnd }),
   };
 }
 

@@ -266,8 +266,9 @@ export class HostNetwork implements AsyncDisposable {
   #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
     if (context === undefined) return undefined;
-    const { firewall } = this.services;
-    return firewallDesired(context, this.#options, this.#addresses, firewall, this.#needs.own);
+    const { firewall, tunnelEnd } = this.services;
+    const { own } = this.#needs;
+    return firewallDesired(context, this.#options, this.#addresses, firewall, own, tunnelEnd);
   }
 
   /**

@@ -8,7 +8,7 @@ import type { Nftables } from "../../ffi/libnftables.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
-import type { ServiceSets } from "../kernel/firewall/firewall.ts";
+import type { ServiceSets, TunnelEnd } from "../kernel/firewall/firewall.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import { type Service, type ServiceTimeouts, virtualServerKey } from "../services/service.ts";
 import { realServersOf } from "../container/real_servers.ts";
@@ -94,6 +94,10 @@ export class HostServices implements Disposable {
   /** What knet's nftables table has to hold; undefined while there are no services. */
   get firewall(): ServiceSets | undefined {
     return this.#kernel.firewall;
+  }
+  /** Whether knet's nftables table has to let in IPIP. */
+  get tunnelEnd(): TunnelEnd | undefined {
+    return this.#kernel.tunnelEnd;
   }
   /** Whether IPIP packets of services come in and go out. */
   get tunnels(): ServiceTunnels {

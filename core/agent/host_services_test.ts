@@ -72,7 +72,7 @@ function withServices(
       ...{ writeFirewall: () => {}, onDirty: () => {}, kernel },
     });
     services.recall([known], NO_TIMEOUTS);
-    services.configure(sampleState(), { has: () => false });
+    services.configure(sampleState(), new Set());
     services.reconcile();
     assert.deepEqual(services.warnings, []);
     run(services, kernel);

@@ -24,6 +24,11 @@ export class PeerAddresses {
     return [...this.#peers.keys()];
   }
 
+  /** As {@linkcode all}. */
+  [Symbol.iterator](): IterableIterator<string> {
+    return this.#peers.keys();
+  }
+
   /** Whether one of the peers has it. */
   has(address: string): boolean {
     return this.#peers.has(address);

@@ -1,11 +1,12 @@
 // Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
 // Longer than others: building three hosts takes half a minute on an emulated processor, and all tests of a file share them.
 import assert from "node:assert/strict";
+import { applyFirewall } from "../../core/kernel/firewall/firewall.ts";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
 import { Background, exec } from "../support/exec.ts";
 import { ipvsTest } from "../support/ipvs.ts";
 import { until } from "../support/wait.ts";
-import { type Answer, ask, inside, serve, tally } from "./talk.ts";
+import { type Answer, ask, inside, type Place, serve, tally } from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";
 import { real, virtual } from "./world.ts";
 
@@ -89,6 +90,39 @@ for (const forward of FORWARDS) {
   );
 }
 
+/** Sends IPIP to h1, which takes it as a real server, from who is no peer; and shows that it would arrive but for the rules. */
+async function assertTunnelsClosed(trio: Trio, vip: string, port: number): Promise<void> {
+  const target = "10.244.1.3";
+  const [h1, h2] = trio.hosts;
+  const attack = async (from: string, address: string, then: (place: Place) => Promise<void>) => {
+    const ip = (...lines: string[]) =>
+      exec(`ip -n ${trio.name(from)} -b -`, { stdin: lines.join("\n") });
+    await ip(
+      `link add t1 type ipip local ${address} remote 192.168.9.1`,
+      "link set t1 up",
+      ...[target, vip].map((to) => `route add ${to}/32 dev t1 src ${address}`),
+    );
+    const place = inside(trio.name(from));
+    for (const [to, at] of [[target, PORT], [vip, port]] as const) {
+      const [answer] = await ask(place, "udp", to, at, 1);
+      assert.equal(answer?.by, "error", `IPIP from ${from} with a packet for ${to}`);
+    }
+    await then(place);
+    await ip("link del t1");
+  };
+  await attack("out", "192.168.9.100", async (place) => {
+    await h1!.namespace.run("nft flush chain ip knet svc-tunnel-end");
+    const [answer] = await ask(place, "udp", target, PORT, 1);
+    assert.equal(answer?.by, "b1", `the attack is right: ${answer?.from}`);
+    h1!.namespace.within(() => applyFirewall(h1!.nft, h1!.firewall()));
+  });
+  // A container's would be masqueraded by its host, and come from a peer.
+  await attack("b2", "10.244.2.3", async () => {
+    const rules = await h2!.namespace.run("nft list chain ip knet svc-tunnel-forward");
+    assert.match(rules, /saddr != @svc-directors counter packets [1-9]/, "stopped at the sender's");
+  });
+}
+
 ipvsTest("hosts are real servers themselves, by direct routing and by tunnel", async () => {
   const trio = await hosts();
   const port = 9090;
@@ -118,6 +152,7 @@ ipvsTest("hosts are real servers themselves, by direct routing and by tunnel", a
       }
     }
     for (const host of trio.hosts) assert.equal(host.check(), undefined);
+    await assertTunnelsClosed(trio, vips[1]!, port);
     assert.deepEqual(trio.reconcile(), []);
   } finally {
     for (const server of servers) await server[Symbol.asyncDispose]();

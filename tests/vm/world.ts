@@ -123,6 +123,7 @@ export class World implements Disposable {
       },
       serviceNetwork: "10.96.0.0/16",
       services: this.kernel.firewall,
+      tunnelEnd: this.kernel.tunnelEnd,
     };
   }
 

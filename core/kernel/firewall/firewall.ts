@@ -24,6 +24,7 @@ import type { Family } from "../../cluster/lease.ts";
 
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { ensurePasses, legacyTables, removePasses } from "./passes.ts";
+export type { TunnelEnd } from "./tunnel_rules.ts";
 export { type PassNeeds, serviceTargets } from "./local_hooks.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
 export {
@@ -53,6 +54,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     services !== undefined,
     hasOtherVips(services),
     rest.serviceNetwork ?? null,
+    rest.tunnelEnd ?? null,
   ]);
 
 /**

@@ -16,6 +16,7 @@ import {
   deletion,
   lookupIn,
   lookupOn,
+  packetOf,
   type Pass,
   planRules,
   rulesOf,
@@ -72,7 +73,8 @@ export function planForward(
   const left: Chain[] = [];
   const managers = recognise(chains, legacyTables, network);
   for (const chain of forwardChains(chains, network)) {
-    if (!passes.some((pass) => drops(chain, pass, lookup))) continue;
+    const packets = passes.map((pass) => packetOf(pass, familyOf(network)));
+    if (!packets.some((packet) => drops(chain, packet, lookup))) continue;
     const docker = chains.find((other) =>
       sameTable(other, chain) && other.name === "DOCKER-USER" &&
       rulesOf(rules, chain).some((rule) => jumpTarget(rule) === other.name)

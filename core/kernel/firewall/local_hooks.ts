@@ -16,6 +16,7 @@ import {
   deletion,
   lookupIn,
   lookupOn,
+  packetOf,
   type Pass,
   planRules,
   rulesOf,
@@ -78,15 +79,15 @@ export function localChains(chains: readonly Chain[], network: string): Chain[] 
 }
 
 /** What has to get through a hook, each with the interface that it comes by. */
-function passesOf(hook: string, needs: PassNeeds): { pass: Pass; iifname: string | undefined }[] {
+function passesOf(hook: string, needs: PassNeeds): { pass: Pass; iif: string | undefined }[] {
   const { network, targets, port, bridge, iface } = needs;
   const own = targets.filter((target) => familyOf(target) === familyOf(network));
   const tunnels = (on: boolean | undefined) => on ? [{ protocol: IPIP }] : [];
   const outer: Pass[] = port === undefined ? [] : [{ udp: port }];
   if (hook === "input") {
     return [
-      ...own.map((daddr) => ({ pass: { saddr: network, daddr }, iifname: bridge })),
-      ...[...outer, ...tunnels(needs.tunnelsIn)].map((pass) => ({ pass, iifname: iface })),
+      ...own.map((daddr) => ({ pass: { saddr: network, daddr }, iif: bridge })),
+      ...[...outer, ...tunnels(needs.tunnelsIn)].map((pass) => ({ pass, iif: iface })),
     ];
   }
   return [
@@ -94,7 +95,7 @@ function passesOf(hook: string, needs: PassNeeds): { pass: Pass; iifname: string
     ...(own.length > 0 ? [{ saddr: network }] : []),
     ...outer,
     ...tunnels(needs.tunnelsOut),
-  ].map((pass) => ({ pass, iifname: undefined }));
+  ].map((pass) => ({ pass, iif: "" }));
 }
 
 /**
@@ -111,13 +112,13 @@ export function planLocal(
   lookup: Lookup = lookupIn(rules),
 ): LocalPlan {
   const { network, port } = needs;
-  parsePrefix(network);
+  const { family } = parsePrefix(network);
   const wanted: [Chain, readonly Pass[]][] = [];
   for (const chain of localChains(chains, network)) {
-    const passes = passesOf(chain.hook!, needs).filter(({ pass, iifname }) => {
-      const { udp, ...rest } = pass;
-      const datagram = udp === undefined ? {} : { protocol: IPPROTO_UDP, dport: udp };
-      return drops(chain, { ...rest, ...datagram, ...(iifname && { iifname }) }, lookup);
+    const input = chain.hook === "input";
+    const passes = passesOf(chain.hook!, needs).filter(({ pass, iif }) => {
+      const place = { local: input, ...(iif !== undefined && { iif }) };
+      return drops(chain, packetOf(pass, family, place), lookup);
     });
     if (passes.length > 0) wanted.push([chain, passes.map(({ pass }) => pass)]);
   }
@@ -135,8 +136,6 @@ export function planLocal(
     advice: needed ? stillNeeded(managers, left) : [],
   };
 }
-
-const IPPROTO_UDP = 17;
 
 /** The forms of ours in these chains. */
 function isOurs(text: string): boolean {

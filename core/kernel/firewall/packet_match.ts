@@ -11,7 +11,7 @@ import type { Expression } from "./ruleset.ts";
 export interface Packet {
   readonly family: Family;
   /** Absent: any. */
-  readonly protocol?: "tcp" | "udp" | "sctp" | "icmp";
+  readonly protocol?: "tcp" | "udp" | "sctp" | "icmp" | "ipip";
   /** Destination port; absent: any. */
   readonly port?: number;
   /** Address or network that it comes from; absent: any. */
@@ -60,7 +60,13 @@ interface Span {
   readonly family?: Family;
 }
 
-const NUMBERS = { icmp: 1, tcp: 6, udp: 17, sctp: 132 } as const;
+const NAMES = {
+  icmp: ["icmp", 1],
+  ipip: ["ipip", "ipencap", "ipv4", 4],
+  tcp: ["tcp", 6],
+  udp: ["udp", 17],
+  sctp: ["sctp", 132],
+} as const;
 
 /** Whether a `match` expression means the packet. */
 export function matches(expression: unknown, packet: Packet, sets: Sets): Match {
@@ -91,7 +97,7 @@ function fieldOf(left: unknown, packet: Packet): Field {
   if (concat !== undefined) {
     return concat.some((one) => fieldOf(one, packet) === "absent") ? "absent" : undefined;
   }
-  const transport = packet.protocol && [packet.protocol, NUMBERS[packet.protocol]];
+  const transport = packet.protocol && NAMES[packet.protocol];
   if (payload !== undefined) return payloadOf(payload, packet, transport);
   switch (meta?.key) {
     case "l4proto":

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { drops, type Packet } from "./passage.ts";
+import type { Packet } from "./packet_match.ts";
+import { drops } from "./passage.ts";
 import { lookupIn } from "./plain_rules.ts";
 import type { Chain, Expression, Rule } from "./ruleset.ts";
 
@@ -11,8 +12,11 @@ const INPUT: Chain = {
   type: "filter",
   policy: "accept",
 };
-const SERVICE: Packet = { saddr: "10.244.0.0/16", daddr: "10.96.0.0/16", iifname: "knet0" };
-const TUNNEL: Packet = { protocol: 17, dport: 8472, iifname: "eth0" };
+const SERVICE: Packet = {
+  ...{ family: 4, local: true },
+  ...{ from: "10.244.0.0/16", to: "10.96.0.0/16", iif: "knet0" },
+};
+const TUNNEL: Packet = { family: 4, local: true, protocol: "udp", port: 8472, iif: "eth0" };
 
 /** Rules by chain, as libnftables lists them. */
 function rules(chains: Record<string, readonly (readonly Expression[])[]>): Rule[] {
@@ -106,8 +110,8 @@ Deno.test("drops() follows maps of verdicts, and comes back from where it jumped
   };
   assert.equal(dropped(SERVICE, native), true);
   assert.equal(dropped(TUNNEL, native), false);
-  assert.equal(dropped({ ...TUNNEL, dport: 8285 }, native), false, "by the policy behind goto");
-  assert.equal(dropped({ ...TUNNEL, dport: 8285 }, native, "drop"), true);
+  assert.equal(dropped({ ...TUNNEL, port: 8285 }, native), false, "by the policy behind goto");
+  assert.equal(dropped({ ...TUNNEL, port: 8285 }, native, "drop"), true);
   assert.equal(dropped(SERVICE, { INPUT: [[jump("INPUT")]] }, "drop"), true, "a circle has an end");
 });
 
@@ -125,7 +129,7 @@ Deno.test("drops() takes conditions on protocol, interface, state and family for
     dropped(SERVICE, { INPUT: [[match(meta("nfproto"), "ipv6"), ACCEPT]] }, "drop"),
     true,
   );
-  const ipip: Packet = { protocol: 4 };
+  const ipip: Packet = { family: 4, local: true, protocol: "ipip" };
   assert.equal(
     dropped(ipip, { INPUT: [[match(meta("l4proto"), "ipencap"), ACCEPT]] }, "drop"),
     false,

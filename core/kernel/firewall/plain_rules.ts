@@ -6,7 +6,9 @@
  */
 import { addressBits, familyOf, parsePrefix } from "../../base/address.ts";
 import type { Nftables } from "../../../ffi/libnftables.ts";
-import { IPIP, isProtocol, type Lookup, single } from "./passage.ts";
+import type { Family } from "../../cluster/lease.ts";
+import type { Packet } from "./packet_match.ts";
+import { IPIP, isIpip, type Lookup, single } from "./passage.ts";
 import { COMMENT, familyWord } from "./table.ts";
 import {
   type Chain,
@@ -29,6 +31,22 @@ export interface Pass {
 }
 
 const FIELDS = ["saddr", "daddr"] as const;
+
+/** A packet that the rule would accept. */
+export function packetOf(
+  { saddr, daddr, udp, protocol }: Pass,
+  family: Family,
+  place: Partial<Packet> = {},
+): Packet {
+  return {
+    ...{ family, local: false },
+    ...(saddr !== undefined && { from: saddr }),
+    ...(daddr !== undefined && { to: daddr }),
+    ...(udp !== undefined && { protocol: "udp" as const, port: udp }),
+    ...(protocol === IPIP && { protocol: "ipip" as const }),
+    ...place,
+  };
+}
 
 /** Whether two things are in one table. */
 export function sameTable(
@@ -89,7 +107,7 @@ function matchText(expression: Expression): string | undefined {
   if (match?.op !== "==") return undefined;
   const { left, right } = match;
   if (left?.meta?.key === "l4proto") {
-    return isProtocol(IPIP, right) ? `meta l4proto ${IPIP}` : undefined;
+    return isIpip(right) ? `meta l4proto ${IPIP}` : undefined;
   }
   const { protocol, field } = left?.payload ?? {};
   if (field === "dport") {

@@ -12,8 +12,8 @@ import {
   serviceObjects,
   serviceRules,
   type ServiceSets,
-  tunnelRules,
 } from "./service_rules.ts";
+import { type TunnelEnd, tunnelObjects, tunnelRules } from "./tunnel_rules.ts";
 import { chain, type GuardedTunnel, guardObjects } from "./guard.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -40,6 +40,8 @@ export interface FirewallDesired {
   readonly serviceNetwork?: string | undefined;
   /** Which services are masqueraded; absent: there are none, nor rules for them. */
   readonly services?: ServiceSets | undefined;
+  /** Whether this host takes IPIP, as a real server of services; absent: it does not. */
+  readonly tunnelEnd?: TunnelEnd | undefined;
 }
 
 const MULTICAST: Record<Family, string> = { 4: "224.0.0.0/4", 6: "ff00::/8" };
@@ -75,13 +77,15 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
     out.push(...serviceRules(family));
     const { address } = desired;
     if (familyOf(address) === family) {
-      chains.push(chain("nat-in", "nat hook prerouting priority -100", tunnelRules(address)));
+      const rules = tunnelRules(address, REFUSAL_SETS);
+      chains.push(chain("nat-in", "nat hook prerouting priority -100", rules));
     }
   }
   const { serviceNetwork } = desired;
   if (serviceNetwork !== undefined) checkPrefix(serviceNetwork);
   const sets = services === undefined ? undefined : REFUSAL_SETS;
   chains.push(...refusals(family, sets, serviceNetwork));
+  chains.push(...tunnelObjects(desired, sets));
   if (desired.ipMasq) {
     out.push(
       `${word} saddr ${network} ${word} daddr ${network} return`,

@@ -13,7 +13,8 @@ import {
   type Protocol,
   PROTOCOLS,
 } from "../../services/service.ts";
-import { chain } from "./guard.ts";
+import { chain, usablePeers } from "./guard.ts";
+import { DIRECTORS } from "./tunnel_rules.ts";
 import { familyWord, TABLE } from "./table.ts";
 
 /** Elements of the sets, by the sets' names. */
@@ -43,6 +44,7 @@ const setName = (choice: "always" | "auto", protocol: Protocol) => `svc-${choice
 const NAMES = [
   VIPS,
   OPEN,
+  DIRECTORS,
   ...PROTOCOLS.flatMap((one) => [setName("always", one), setName("auto", one)]),
 ];
 const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN];
@@ -62,17 +64,21 @@ export type Endpoint = Pick<MasqueradedService, "family" | "address" | "protocol
  * of the other family is masqueraded.
  *
  * @param others What else answers at a virtual IP: virtual servers that are not knet's.
+ * @param peers Public addresses of the other hosts.
  */
 export function serviceSets(
   services: Iterable<MasqueradedService>,
   family: Family,
   others: Iterable<Endpoint> = [],
+  peers: Iterable<string> = [],
 ): ServiceSets {
   const open = new Set<string>();
   const sets = new Map<string, string[]>([...NAMES, ...OTHER_NAMES].map((name) => [name, []]));
   const vips = new Set<string>();
+  let direct = false;
   for (const service of services) {
     vips.add(service.address);
+    direct ||= isDirect(service);
     open.add(endpointText(service));
     if (service.family !== family) continue;
     const { masquerade, protocol } = service;
@@ -83,6 +89,7 @@ export function serviceSets(
   const own = (element: string) => familyOf(element) === family;
   for (const vip of vips) sets.get(own(vip) ? VIPS : OTHER_VIPS)!.push(vip);
   for (const one of open) sets.get(own(one) ? OPEN : OTHER_OPEN)!.push(one);
+  if (direct) sets.get(DIRECTORS)!.push(...usablePeers([...peers], family));
   return sets;
 }
 
@@ -111,7 +118,7 @@ const endpointText = ({ address, protocol, port }: Endpoint) =>
 
 function setText(name: string, sets: ServiceSets, family: Family): string {
   const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-  const type = name === VIPS || name === OTHER_VIPS
+  const type = [VIPS, OTHER_VIPS, DIRECTORS].includes(name)
     ? TYPES[family]
     : `${TYPES[family]} . ${isOpenSet(name) ? "inet_proto . " : ""}inet_service`;
   const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
@@ -173,20 +180,6 @@ export function serviceRules(family: Family): string[] {
     // Others keep their source, whatever comes behind, and so does what their real servers answer.
     `${original} @${VIPS} return`,
     `${word} saddr @${VIPS} return`,
-  ];
-}
-
-/**
- * What comes through a tunnel was balanced already, by the host that sent it: it is for a server on this host itself. Left as it is,
- * this host would balance it once more, and send it on. Of the virtual IP's other ports nothing is handed over: whoever can send a
- * tunnelled packet would reach those of the host by them.
- *
- * @param address this host's own.
- */
-export function tunnelRules(address: string): string[] {
-  const word = familyWord(familyOf(address));
-  return [
-    `iifname "tunl0" ${word} daddr . meta l4proto . th dport @${OPEN} counter dnat to ${address}`,
   ];
 }
 

@@ -86,6 +86,44 @@ Deno.test("firewallRules() hands what came through a tunnel for a service to thi
   assert.ok(!firewallRules({ ...firewall([]), services: undefined }).includes("tunl0"));
 });
 
+Deno.test("firewallRules() takes IPIP from peers alone, and out of it what is for a service", () => {
+  const services = serviceSets([service("10.96.0.1", "auto", "tunnel")], 4, [], [
+    "192.168.2.2",
+    "fd00::2",
+    "nonsense",
+  ]);
+  assert.deepEqual(services.get("svc-directors"), ["192.168.2.2"]);
+  assert.deepEqual(
+    serviceSets([service("10.96.0.1")], 4, [], ["192.168.2.2"]).get("svc-directors"),
+    [],
+    "without such services nobody sends any",
+  );
+  const base = { ...firewall([]), services, iface: "eth0" };
+  const none = firewallRules(base);
+  assert.match(
+    none,
+    /meta l4proto 4 ip daddr @svc-directors ip saddr != @svc-directors counter drop/,
+  );
+  assert.match(none, /iifname "knet0" ip saddr & 0\.0\.0\.255 == 0\.0\.0\.0 counter drop/);
+  assert.doesNotMatch(none, /svc-tunnel-(input|end)/);
+  const own = firewallRules({ ...base, tunnelEnd: "own" });
+  assert.match(own, /\niifname "tunl0" counter drop\n/);
+  const shared = firewallRules({ ...base, tunnelEnd: "shared" });
+  assert.doesNotMatch(shared, /\niifname "tunl0" counter drop\n/);
+  assert.match(shared, /iifname "tunl0" ip daddr 10\.244\.0\.0\/16 counter drop/);
+  const reason = whyNoLab();
+  if (reason !== undefined) return skip("the kernel takes these rules", reason);
+  using namespace = newNetns();
+  withNetns(namespace.fd, () => {
+    using nft = new Nftables();
+    for (const tunnelEnd of ["own", "shared", undefined] as const) {
+      applyFirewall(nft, { ...base, tunnelEnd });
+      assert.equal(checkFirewall(nft, { ...base, tunnelEnd }), undefined);
+    }
+    assert.match(checkFirewall(nft, { ...base, tunnelEnd: "own" }) ?? "", /other rules/);
+  });
+});
+
 Deno.test("serviceDelta() names what differs and nothing else, and lets nothing unchecked through", () => {
   const before = serviceSets([service("10.96.0.1"), service("10.96.0.2")], 4);
   const after = serviceSets([service("10.96.0.2"), service("10.96.0.3")], 4);

@@ -47,7 +47,7 @@ export interface ForwardFacts {
   /** This host's part of it. */
   readonly subnet: string;
   /** Public addresses of the other knet hosts. */
-  readonly peers: Pick<ReadonlySet<string>, "has">;
+  readonly peers: Pick<ReadonlySet<string>, "has"> & Iterable<string>;
 }
 
 /**

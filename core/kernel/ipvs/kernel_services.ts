@@ -15,7 +15,7 @@ import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
 import { familyOf } from "../../base/address.ts";
 import { KnetError } from "../../base/error.ts";
-import type { Endpoint, ServiceSets } from "../firewall/firewall.ts";
+import type { Endpoint, ServiceSets, TunnelEnd } from "../firewall/firewall.ts";
 import { bootId } from "../../cluster/node_identity.ts";
 import type { ParametersSet } from "../device_parameters.ts";
 import { applyServices } from "./apply_servers.ts";
@@ -46,6 +46,7 @@ import { type Connection, connectionsOf, type ServiceRow, serviceRows } from "./
 import { SysctlKeeper } from "./sysctl_keeper.ts";
 import { type SysctlRow, wantedSysctls } from "./sysctls.ts";
 import { ensureTimeouts } from "./timeout_keeper.ts";
+import { tunnelEndOf } from "./tunnel_end.ts";
 import { VipKeeper } from "./vip_keeper.ts";
 import { VIP_DEVICE } from "./vips.ts";
 
@@ -87,6 +88,7 @@ export class KernelServices implements Disposable {
   /** Those that this host cannot have, when it was looked last. */
   #lost = "";
   #tunnels: ServiceTunnels = { tunnelsIn: false, tunnelsOut: false };
+  #tunnelEnd: TunnelEnd | undefined;
   #failures = 0;
   #patience = 0;
 
@@ -112,6 +114,10 @@ export class KernelServices implements Disposable {
   get firewall(): ServiceSets | undefined {
     return this.#masquerade.sets;
   }
+  /** Whether the nftables table has to let in IPIP; undefined: it comes to nobody. */
+  get tunnelEnd(): TunnelEnd | undefined {
+    return this.#tunnelEnd;
+  }
   /** Which IPIP packets its services make on this host. */
   get tunnels(): ServiceTunnels {
     return this.#tunnels;
@@ -126,7 +132,8 @@ export class KernelServices implements Disposable {
     const { peers } = this.#host ?? {};
     return peers !== undefined &&
       this.#desired.virtualServers.some(({ address, realServers }) =>
-        realServers[0]?.forward === "dr" || peers.has(address) !== this.#peerVips.has(address)
+        (realServers[0]?.forward ?? "nat") !== "nat" ||
+        peers.has(address) !== this.#peerVips.has(address)
       );
   }
 
@@ -177,7 +184,10 @@ export class KernelServices implements Disposable {
     const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
     if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
-    this.#masquerade.widen(servers, family, this.#others(desired, mirror));
+    const end = this.#tunnels.tunnelsIn ? tunnelEndOf(this.#rtnl) : undefined;
+    if (end !== this.#tunnelEnd) this.#masquerade.dirty = true;
+    this.#tunnelEnd = end;
+    this.#masquerade.widen(servers, family, this.#others(desired, mirror), host.peers);
     this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);

@@ -38,9 +38,15 @@ export class MasqueradeKeeper {
    * way round: where no virtual server is, not yet or not any more, the host itself would.
    *
    * @param others What answers at virtual IPs beside.
+   * @param peers Public addresses of the other hosts.
    */
-  widen(servers: readonly VirtualServer[], family: Family, others: Iterable<Endpoint> = []): void {
-    const after = servers.length === 0 ? undefined : serviceSets(servers, family, others);
+  widen(
+    servers: readonly VirtualServer[],
+    family: Family,
+    others: Iterable<Endpoint> = [],
+    peers: Iterable<string> = [],
+  ): void {
+    const after = servers.length === 0 ? undefined : serviceSets(servers, family, others, peers);
     const before = this.#sets;
     this.#wanted = after;
     if (before === undefined || after === undefined) this.#change(after ?? before, family);

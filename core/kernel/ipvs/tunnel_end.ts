@@ -9,6 +9,7 @@ import { addAddress, deleteAddress, listAddresses } from "../../../ffi/rtnl/addr
 import { addLink, changeLink, getLink } from "../../../ffi/rtnl/link.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
 import { KnetError } from "../../base/error.ts";
+import type { TunnelEnd } from "../firewall/firewall.ts";
 import { ensureSysctls } from "./sysctls.ts";
 
 /** The kernel's own IPIP device, which takes what comes from anywhere. */
@@ -41,6 +42,15 @@ export function ensureTunnelEnd(rtnl: NetlinkSocket): string[] {
   if (link.up) return changes;
   changeLink(rtnl, index, { up: true });
   return [...changes, `set ${TUNNEL_DEVICE} up`];
+}
+
+/** Whether the device is nobody's but knet's, or would be: somebody else's has another address. */
+export function tunnelEndOf(rtnl: NetlinkSocket): TunnelEnd {
+  const index = getLink(rtnl, TUNNEL_DEVICE)?.index;
+  if (index === undefined) return "own";
+  const others = listAddresses(rtnl, { ifindex: index })
+    .some(({ family, address }) => family === 4 && address !== ADDRESS);
+  return others ? "shared" : "own";
 }
 
 /** Undoes {@linkcode ensureTunnelEnd}; a device that somebody else uses has another address, and is left alone. */
