@@ -72,6 +72,7 @@ export * from "./ffi/netlink/batch.ts";
 export * from "./ffi/netlink/netlink_error.ts";
 export * from "./ffi/netlink/message.ts";
 export * from "./ffi/netlink/socket.ts";
+export { decodeError } from "./ffi/netlink/acknowledgement.ts";
 export * from "./ffi/netns.ts";
 export * from "./ffi/rtnl/address.ts";
 export * from "./ffi/rtnl/events.ts";

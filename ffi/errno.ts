@@ -148,6 +148,7 @@ export const EAGAIN = 11;
 export const EISDIR = 21;
 export const EINVAL = 22;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
 export const EINPROGRESS = 115;
 
 const BY_NUMBER = new Map(ERRORS.map((entry) => [entry[0], entry]));

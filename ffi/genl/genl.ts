@@ -7,11 +7,14 @@ import { cString } from "../libc.ts";
 import { libnl, libnlError } from "../libnl.ts";
 import { libnlGenl } from "../libnl_genl.ts";
 import type { Batch } from "../netlink/batch.ts";
+import { setPatience } from "../netlink/socket_options.ts";
 
 /** Bytes of struct genlmsghdr. */
 export const GENL_HDRLEN = 4;
 
 const NLE_OBJ_NOTFOUND = 12; // netlink/errno.h
+/** Seconds. */
+const RESOLVE_PATIENCE = 30;
 
 /** The kernel has no generic netlink family of that name, and no module that brings it. */
 export class MissingFamilyError extends Error {
@@ -46,6 +49,8 @@ export function resolveFamily(name: string): number {
   try {
     const status = genl.genl_connect(socket);
     if (status < 0) throw new Error(`Cannot open a netlink socket: ${libnlError(status)}`);
+    // A module that is loaded meanwhile takes its time, but nobody waits for ever.
+    setPatience(nl.nl_socket_get_fd(socket), RESOLVE_PATIENCE);
     const family = genl.genl_ctrl_resolve(socket, cString(name));
     if (family === -NLE_OBJ_NOTFOUND) throw new MissingFamilyError(name);
     if (family < 0) {

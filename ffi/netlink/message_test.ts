@@ -11,7 +11,7 @@ import { decodeNexthop } from "../rtnl/nexthop.ts";
 import { decodeRoute } from "../rtnl/route.ts";
 import { Batch, NLMSG_HDRLEN } from "./batch.ts";
 import { Attributes, type MessageView, messageView, walkMessages } from "./message.ts";
-import { decodeError } from "./socket.ts";
+import { decodeError } from "./acknowledgement.ts";
 
 const DECODERS = {
   decodeAddress,

@@ -2,9 +2,14 @@
  * Netlink sockets: libnl owns and sends, the answers are read straight into a buffer of ours. Everything is synchronous; the kernel
  * works on a request before `sendmsg` returns.
  *
+ * A receive buffer that is full costs answers: the kernel says ENOBUFS once and drops all further ones without a word until everything
+ * is read. So no more is sent at a time than there is room for the refusals of, and nothing is waited for without an end.
+ *
+ * Longer than others: sending and the two ways of collecting answers share a socket's buffer and sequence.
+ *
  * @module
  */
-import { EAGAIN, EINTR, ENOBUFS } from "../errno.ts";
+import { EAGAIN, EINTR, ENOBUFS, ETIMEDOUT } from "../errno.ts";
 import { errno, libc, SystemError } from "../libc.ts";
 import { libnl, libnlError } from "../libnl.ts";
 import {
@@ -12,32 +17,25 @@ import {
   NETLINK_EXT_ACK,
   NETLINK_GET_STRICT_CHK,
   NLM_F_ACK,
-  NLM_F_ACK_TLVS,
-  NLM_F_CAPPED,
   NLM_F_DUMP_INTR,
   NLMSG_DONE,
   NLMSG_ERROR,
-  NLMSG_HDRLEN,
-  NLMSGERR_ATTR_MSG,
 } from "../linux/netlink.ts";
-import {
-  MSG_DONTWAIT,
-  MSG_TRUNC,
-  SO_RCVBUF,
-  SO_RCVBUFFORCE,
-  SO_SNDBUF,
-  SO_SNDBUFFORCE,
-  SOL_NETLINK,
-  SOL_SOCKET,
-} from "../linux/socket.ts";
+import { MSG_DONTWAIT, MSG_TRUNC, SOL_NETLINK } from "../linux/socket.ts";
+import { decodeError, messageBehind } from "./acknowledgement.ts";
 import { Batch } from "./batch.ts";
 import { NetlinkError } from "./netlink_error.ts";
-import { Attributes, type MessageView, messageView, walkMessages } from "./message.ts";
+import { type MessageView, messageView, walkMessages } from "./message.ts";
+import { receiveBufferOf, setBuffers, setOption, setPatience } from "./socket_options.ts";
 
 const SEND_BYTES = 256 * 1024;
 const RECEIVE_BYTES = 256 * 1024;
 const BUFFER_BYTES = 4 * 1024 * 1024;
 const DUMP_TRIES = 20;
+/** Seconds that an answer may take. The kernel has worked on a request before it is sent; only what got lost is waited for so long. */
+const PATIENCE = 10;
+/** Bytes of the receive buffer that the kernel charges for a refusal with its explanation, and some more. */
+const REFUSAL_BYTES = 2048;
 
 /** A message of a batch that the kernel refused. */
 export interface BatchFailure {
@@ -51,6 +49,8 @@ export interface BatchFailure {
 export interface NetlinkSocketOptions {
   /** Bytes of the receive buffer; beyond the host's limit where the process may. The default is 4 MiB. */
   readonly receiveBuffer?: number;
+  /** Seconds that an answer may take. The default is 10. */
+  readonly patience?: number;
 }
 
 /** One netlink socket. */
@@ -60,15 +60,18 @@ export class NetlinkSocket implements Disposable {
   readonly fd: number;
   /** Its port id, which comes back in the notifications that its requests cause. */
   readonly portId: number;
+  /** Messages whose refusals the receive buffer has room for. */
+  readonly #room: number;
   #sequence = 1;
   /** Made at the first use: a socket that is opened and closed costs little. */
   #buffer = new Uint8Array(0);
   readonly #message: MessageView = messageView();
 
-  private constructor(socket: Deno.PointerValue, fd: number, portId: number) {
+  private constructor(socket: Deno.PointerValue, fd: number, portId: number, room: number) {
     this.#socket = socket;
     this.fd = fd;
     this.portId = portId;
+    this.#room = room;
   }
 
   /**
@@ -89,14 +92,10 @@ export class NetlinkSocket implements Disposable {
       for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
         setOption(fd, SOL_NETLINK, option, 1); // Older kernels do without.
       }
-      const bytes = options.receiveBuffer ?? BUFFER_BYTES;
-      if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, bytes)) {
-        setOption(fd, SOL_SOCKET, SO_RCVBUF, bytes);
-      }
-      if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, BUFFER_BYTES)) {
-        setOption(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_BYTES);
-      }
-      return new NetlinkSocket(socket, fd, nl.nl_socket_get_local_port(socket));
+      setBuffers(fd, options.receiveBuffer ?? BUFFER_BYTES, BUFFER_BYTES);
+      setPatience(fd, options.patience ?? PATIENCE);
+      const room = Math.max(1, Math.floor(receiveBufferOf(fd) / REFUSAL_BYTES));
+      return new NetlinkSocket(socket, fd, nl.nl_socket_get_local_port(socket), room);
     } catch (error) {
       nl.nl_socket_free(socket);
       throw error;
@@ -144,14 +143,18 @@ export class NetlinkSocket implements Disposable {
    * Sends all messages of a batch in a few sends. Only the last message of each asks for an acknowledgement: the kernel reports
    * every failure anyway.
    *
-   * @returns The messages that failed, in their order.
+   * @returns The messages that failed, in their order; ENOBUFS where the answer was lost, so that nobody knows whether one did.
+   * @throws {NetlinkError} ETIMEDOUT if the kernel does not answer.
    */
   send(batch: Batch): BatchFailure[] {
     const failures: BatchFailure[] = [];
     for (let first = 0; first < batch.count;) {
       const start = batch.startOf(first);
       let next = first + 1;
-      while (next < batch.count && batch.startOf(next + 1) - start <= SEND_BYTES) next++;
+      while (
+        next < batch.count && next - first < this.#room &&
+        batch.startOf(next + 1) - start <= SEND_BYTES
+      ) next++;
       const { view } = batch;
       const base = this.#sequence;
       this.#sequence = (this.#sequence + next - first) >>> 0 || 1;
@@ -161,32 +164,67 @@ export class NetlinkSocket implements Disposable {
       const last = batch.startOf(next - 1) + 6;
       view.setUint16(last, view.getUint16(last, true) | NLM_F_ACK, true);
       this.#transmit(batch.bytes.subarray(start, batch.startOf(next)));
-      this.#collect(base, next - first, (offset, error) => {
+      const fail = (offset: number, errno: number, text: string | undefined) =>
         failures.push({
           index: first + offset,
-          error: new NetlinkError(error.errno, batch.describe(first + offset), error.message),
+          error: new NetlinkError(errno, batch.describe(first + offset), text),
         });
-      });
+      this.#collect(base, next - first, fail, () => batch.describe(first));
       first = next;
     }
-    return failures;
+    return failures.sort((a, b) => a.index - b.index);
   }
 
   #collect(
     base: number,
     count: number,
-    fail: (offset: number, error: { errno: number; message: string | undefined }) => void,
+    fail: (offset: number, errno: number, text: string | undefined) => void,
+    describe: () => string,
   ): void {
-    for (let done = false; !done;) {
-      const length = this.#receive(0);
-      walkMessages(this.#buffer, length, this.#message, (message) => {
-        if (message.type !== NLMSG_ERROR) return;
-        const offset = (message.seq - base) >>> 0;
-        if (offset >= count) return; // An answer to an earlier send that was given up.
-        const error = decodeError(message);
-        if (error.errno !== 0) fail(offset, error);
-        if (offset === count - 1) done = true;
-      });
+    /** Those that were answered, once that counts. */
+    const refused = new Set<number>();
+    let done = false;
+    const take = (message: MessageView) => {
+      if (message.type !== NLMSG_ERROR) return;
+      const offset = (message.seq - base) >>> 0;
+      if (offset >= count) return; // An answer to an earlier send that was given up.
+      const { errno, message: text } = decodeError(message);
+      if (errno !== 0) {
+        refused.add(offset);
+        fail(offset, errno, text);
+      }
+      if (offset === count - 1) done = true;
+    };
+    while (!done) {
+      const length = this.#answer(describe);
+      if (length !== undefined) {
+        walkMessages(this.#buffer, length, this.#message, take);
+        continue;
+      }
+      // Those that were not answered may have been done, or refused.
+      this.receive(take);
+      for (let offset = 0; offset < count; offset++) {
+        if (refused.has(offset) || (done && offset === count - 1)) continue;
+        fail(offset, ENOBUFS, "the answer was lost, so it may have been done or not");
+      }
+      return;
+    }
+  }
+
+  /**
+   * Waits for an answer.
+   *
+   * @returns bytes in the buffer; undefined if the kernel dropped some, and will drop all others until everything is read.
+   * @throws {NetlinkError} ETIMEDOUT
+   */
+  #answer(describe: () => string): number | undefined {
+    try {
+      return this.#receive(0);
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      if (error.errno === ENOBUFS) return undefined;
+      if (error.errno !== EAGAIN) throw error;
+      throw new NetlinkError(ETIMEDOUT, describe(), "the kernel does not answer");
     }
   }
 
@@ -201,7 +239,7 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Asks for all objects of a kind. A dump that a change interrupted is begun again.
+   * Asks for all objects of a kind. A dump that a change interrupted, or of which something was dropped, is begun again.
    *
    * @param build Writes the one request.
    * @param onMessage Called for every object.
@@ -221,8 +259,14 @@ export class NetlinkSocket implements Disposable {
       batch.view.setUint32(8, sequence, true);
       this.#transmit(batch.bytes);
       let interrupted = false;
+      let lost = false;
       for (let done = false; !done;) {
-        const length = this.#receive(0);
+        const length = this.#answer(() => batch.describe(0));
+        if (length === undefined) {
+          this.receive(() => {});
+          lost = true;
+          break;
+        }
         walkMessages(this.#buffer, length, this.#message, (message) => {
           if (message.seq !== sequence || done) return;
           if (message.flags & NLM_F_DUMP_INTR) interrupted = true;
@@ -243,9 +287,11 @@ export class NetlinkSocket implements Disposable {
           } else onMessage(message);
         });
       }
-      if (!interrupted) return;
+      if (!interrupted && !lost) return;
       if (attempt === DUMP_TRIES) {
-        throw new NetlinkError(EINTR, batch.describe(0), `interrupted by changes ${attempt} times`);
+        throw lost
+          ? new NetlinkError(ENOBUFS, batch.describe(0), `answers were lost ${attempt} times`)
+          : new NetlinkError(EINTR, batch.describe(0), `interrupted by changes ${attempt} times`);
       }
       options.restart?.();
     }
@@ -273,28 +319,4 @@ export class NetlinkSocket implements Disposable {
       walkMessages(this.#buffer, length, this.#message, onMessage);
     }
   }
-}
-
-function setOption(fd: number, level: number, option: number, value: number): boolean {
-  return libc().setsockopt(fd, level, option, new Int32Array([value]), 4) === 0;
-}
-
-/** Reads a struct nlmsgerr and the extended acknowledgement behind it. */
-export function decodeError(message: MessageView): { errno: number; message: string | undefined } {
-  const { view, offset, end } = message;
-  if (end - offset < 4 + NLMSG_HDRLEN) return { errno: 0, message: undefined };
-  const code = 0 - view.getInt32(offset, true);
-  if (code === 0 || (message.flags & NLM_F_ACK_TLVS) === 0) {
-    return { errno: code, message: undefined };
-  }
-  const inner = message.flags & NLM_F_CAPPED ? NLMSG_HDRLEN : view.getUint32(offset + 4, true);
-  if (inner > end - offset) return { errno: code, message: undefined };
-  return { errno: code, message: messageBehind(message, 4 + ((inner + 3) & ~3)) };
-}
-
-/** The kernel's words in the extended acknowledgement that starts so many bytes into the payload. */
-function messageBehind(message: MessageView, skip: number): string | undefined {
-  if ((message.flags & NLM_F_ACK_TLVS) === 0) return undefined;
-  const { data, view, offset, end } = message;
-  return new Attributes().parse(data, view, offset + skip, end).string(NLMSGERR_ATTR_MSG);
 }

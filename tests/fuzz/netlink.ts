@@ -9,7 +9,7 @@ import { decodeStats } from "../../ffi/genl/ipvs_stats.ts";
 import { parseIpvs } from "../../ffi/genl/ipvs_proc.ts";
 import { RTM } from "../../ffi/linux/rtnetlink.ts";
 import { Attributes, messageView, walkMessages } from "../../ffi/netlink/message.ts";
-import { decodeError } from "../../ffi/netlink/socket.ts";
+import { decodeError } from "../../ffi/netlink/acknowledgement.ts";
 import { decodeEvent } from "../../ffi/rtnl/events.ts";
 import { hurtBytes, hurtText, plainTarget, refusesOnlyBy } from "./target.ts";
 
