@@ -36,6 +36,14 @@ export interface FirewallRequest {
   readonly peersOnly: boolean;
 }
 
+/** Whether there is a tunnel that none but peers may send to: host-gw has none, and so no set of peers in the table. */
+export function guardsTunnel(
+  { config: { backend } }: Pick<BackendContext, "config">,
+  { peersOnly }: Pick<FirewallRequest, "peersOnly">,
+): boolean {
+  return peersOnly && backend.type !== "host-gw";
+}
+
 /** What knet's table should do on a host with this place in the cluster. */
 export function firewallDesired(
   context: BackendContext,
@@ -54,17 +62,17 @@ export function firewallDesired(
     iface: underlay.name,
     bridge,
     ipMasq,
-    // host-gw has no tunnel, and so no port that somebody could send to.
-    peersOnly: peersOnly && backend.type !== "host-gw" && device !== undefined
-      ? {
-        port: backend.port,
-        vni: backend.type === "vxlan" ? backend.vni : undefined,
-        device,
-        // The packet loop sends as whoever the agent is.
-        user: backend.type === "vxlan" ? undefined : Deno.uid() ?? undefined,
-        peers: peers.all,
-      }
-      : undefined,
+    peersOnly:
+      guardsTunnel(context, { peersOnly }) && backend.type !== "host-gw" && device !== undefined
+        ? {
+          port: backend.port,
+          vni: backend.type === "vxlan" ? backend.vni : undefined,
+          device,
+          // The packet loop sends as whoever the agent is.
+          user: backend.type === "vxlan" ? undefined : Deno.uid() ?? undefined,
+          peers: peers.all,
+        }
+        : undefined,
     serviceNetwork: refusedNetwork(
       context.config.serviceNetwork,
       own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
 import type { BackendType } from "../cluster/config.ts";
 import type { BackendData } from "../cluster/lease.ts";
-import { firewallDesired, refusedNetwork } from "./host_firewall.ts";
+import { firewallDesired, guardsTunnel, refusedNetwork } from "./host_firewall.ts";
 
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };
 const peers = { all: ["192.168.2.2", "192.168.2.3"] };
@@ -43,6 +43,12 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
 
 Deno.test("firewallDesired() guards no port where the backend has no tunnel", () => {
   assert.equal(desired("host-gw").peersOnly, undefined);
+  for (const type of ["vxlan", "udp", "host-gw"] as const) {
+    const config = sampleConfig({ backend: { type } });
+    // A peer that comes is told to a set that is there, and to none that is not.
+    assert.equal(guardsTunnel({ config }, request), desired(type).peersOnly !== undefined, type);
+    assert.equal(guardsTunnel({ config }, { peersOnly: false }), false);
+  }
 });
 
 Deno.test("refusedNetwork() is the service network, unless hosts have addresses in it", () => {

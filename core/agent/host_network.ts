@@ -19,7 +19,7 @@ import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { FirewallDesired, ServiceSets } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
-import { firewallDesired, HostFirewall, passNeeds } from "./host_firewall.ts";
+import { firewallDesired, guardsTunnel, HostFirewall, passNeeds } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { AgentMetrics } from "./metrics.ts";
@@ -221,7 +221,7 @@ export class HostNetwork implements AsyncDisposable {
       this.metrics.reconciled("peers", done, monotonicClock() - start, ["store"]);
       if (done.failures.length > 0) this.#dirty = true;
       const [context] = this.overlays.contexts;
-      if (this.#options.peersOnly && context !== undefined) {
+      if (context !== undefined && guardsTunnel(context, this.#options)) {
         this.#firewall.changePeers(addresses, context.family);
       }
     } catch (error) {

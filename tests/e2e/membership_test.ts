@@ -29,6 +29,7 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
     const monitors = old.map(monitorPeers);
     await using driver = await Driver.start(lab.host(4));
     const added: number[] = [], removed: number[] = [];
+    const full = await Promise.all(old.map(fullReconciles));
     for (let n = 0; n < TRIES; n++) {
       const node = `try-${n}`;
       const before = Date.now();
@@ -50,6 +51,13 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
         `${ms(median(removed))} (worst ${ms(Math.max(...removed))})`,
     );
     await converged(old);
+    // What a peer changes is what is programmed: everything is looked at by the minute, and no more often for its sake.
+    for (const [n, count] of (await Promise.all(old.map(fullReconciles))).entries()) {
+      assert.ok(
+        count - full[n]! <= 1,
+        `${old[n]!.name} reconciled everything ${count - full[n]!} times`,
+      );
+    }
   });
 
   test(`2 (${setup}): a fourth host joins and leaves without a trace`, async (lab) => {
@@ -68,6 +76,12 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
     assert.doesNotMatch((await lab.host(1).knet("lease ls")).stdout, /\bh4\b/);
     await newcomer.run("ip netns delete c1");
   });
+}
+
+/** How often a host has reconciled everything, since its agent started. */
+async function fullReconciles(host: Lab["hosts"][number]): Promise<number> {
+  const { body } = await host.get("/metrics");
+  return Number(/^knet_reconciles_total\{cause="drift"\} (\d+)$/m.exec(body)?.[1] ?? 0);
 }
 
 /** What `knet leave` must leave on a host: what was there before. */
