@@ -9,6 +9,7 @@ import type { ClusterConfig } from "../cluster/config.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import type { NodeState } from "../cluster/node_state.ts";
+import type { Owner } from "../kernel/owner.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { gatewayOf } from "../overlay/own_devices.ts";
@@ -29,6 +30,14 @@ export function contextOf(
     announced: lease.publicIp === underlay.publicIp,
     mtu: overlayMtu(config, underlay, lease.family),
   };
+}
+
+/** Whose mark this host's devices bear. */
+export function ownerOf(
+  { agentId }: Pick<NodeIdentity, "agentId">,
+  { dataDir }: Pick<AgentOptions, "dataDir">,
+): Owner {
+  return { id: agentId, dataDir };
 }
 
 /** What the commands of the same host are told. */

@@ -7,6 +7,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { monotonicClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
@@ -15,7 +16,7 @@ import { plural } from "../base/plural.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
-import { type NodeState, writeNodeState } from "../cluster/node_state.ts";
+import { type NodeState, readNodeState, writeNodeState } from "../cluster/node_state.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import type { FirewallDesired, ServiceSets } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
@@ -25,10 +26,11 @@ import type { ServiceChanges } from "./membership_options.ts";
 import { AgentMetrics } from "./metrics.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { bothSet, IP_FORWARD, setParameters } from "../kernel/device_parameters.ts";
+import { type Owner, refuseOthers } from "../kernel/owner.ts";
 import type { Reconciled } from "../overlay/overlay.ts";
 import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
-import { stateOf } from "./context.ts";
+import { ownerOf, stateOf } from "./context.ts";
 import { HostNeeds } from "./host_needs.ts";
 import { HostServices } from "./host_services.ts";
 import { tidyAfter } from "./tidy.ts";
@@ -47,6 +49,7 @@ export class HostNetwork implements AsyncDisposable {
   readonly metrics = new AgentMetrics();
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
+  readonly #owner: Owner;
   readonly #firewall: HostFirewall;
   readonly #needs: HostNeeds;
   readonly #addresses = new PeerAddresses();
@@ -81,7 +84,13 @@ export class HostNetwork implements AsyncDisposable {
       writeFirewall: () => this.reconcileFirewall(),
       onDirty,
     });
-    this.overlays = new Overlays(this.rtnl, options, () => {
+    const recorded = readNodeState(options.stateDir);
+    this.#owner = ownerOf(identity, options);
+    const known = {
+      owner: this.#owner,
+      recorded: recorded?.device === undefined ? [] : [recorded.device],
+    };
+    this.overlays = new Overlays(this.rtnl, { ...options, known }, () => {
       this.#dirty = true;
       onDirty();
     });
@@ -294,8 +303,10 @@ export class HostNetwork implements AsyncDisposable {
     if (state === undefined) return;
     const start = monotonicClock();
     let done: Reconciled;
-    this.#keepParameters();
     try {
+      // One that came in between. What works already goes on.
+      if (!this.#ready) refuseOthers(listLinks(this.rtnl), this.#owner);
+      this.#keepParameters();
       this.#guardTunnel();
       done = this.overlays.reconcile();
       this.noteProblems("devices", done.problems);

@@ -10,22 +10,27 @@ import { getLogger } from "@logtape/logtape";
 import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { hasLibrary } from "../../ffi/load.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
+import { changeLink, deleteLink, getLink, listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { forgetStore } from "../store/recorded_store.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
-import { removeDevice } from "../kernel/devices.ts";
+import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { readTextIfPresent } from "../base/files.ts";
+import { deriveMac } from "../base/mac.ts";
 import { removeFirewall, removePasses } from "../kernel/firewall/firewall.ts";
 import type { Family } from "../cluster/lease.ts";
 import { storedNodeId } from "../cluster/node_identity.ts";
 import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
-import { readNodeState, removeNodeState } from "../cluster/node_state.ts";
+import { type NodeState, readNodeState, removeNodeState } from "../cluster/node_state.ts";
 import { removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import { openStore } from "../store/open.ts";
+import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
 import { route } from "../kernel/kinds/route.ts";
@@ -73,9 +78,9 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   }
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using _lock = await stopAgent(options.stateDir);
-  const devices = await takeDown(options);
   const nodeId = storedNodeId(options.dataDir);
   const agentId = readTextIfPresent(join(options.dataDir, "agent-id"))?.trim();
+  const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
   removeSnapshot(options.dataDir);
   if (nodeId === undefined || agentId === undefined) return { devices };
   try {
@@ -121,11 +126,20 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
   }
 }
 
-async function takeDown(options: LeaveOptions): Promise<string[]> {
+async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> {
   const state = readNodeState(options.stateDir);
   const devices: string[] = [];
   using rtnl = openRtnl();
-  {
+  // What a network namespace has one of, services and routes and rules, is that knet's then.
+  const others = othersOf(listLinks(rtnl), owner);
+  const alone = others.length === 0;
+  if (!alone) {
+    log.warn(
+      "Services, routes and firewall stay: they are those of the knet of {dataDir}, which has {device}",
+      { dataDir: others[0]!.mark.dataDir, device: others[0]!.link.name },
+    );
+  }
+  if (alone) {
     // Containers that are real servers have to be reached, so this comes before they are detached.
     using services = new KernelServices(rtnl, undefined, {
       dataDir: options.dataDir,
@@ -140,19 +154,40 @@ async function takeDown(options: LeaveOptions): Promise<string[]> {
       // Its namespace is gone; the bridge's removal leaves nothing of it behind.
     }
   }
-  for (const family of [4, 6] satisfies Family[]) {
+  for (const family of alone ? [4, 6] satisfies Family[] : []) {
     // Those on the overlay's device go with it.
     using entries = new KernelEntries(rtnl, { kinds: [route as Kind] });
     entries.scope = { family, device: undefined };
     entries.converge();
   }
-  for (const name of [state?.device, state?.bridge]) {
-    if (name !== undefined && removeDevice(rtnl, name)) devices.push(name);
-  }
-  devices.push(...removeStaleDevices(rtnl, undefined));
-  takeFirewallDown();
+  const recorded = state?.device === undefined ? [] : [state.device];
+  devices.push(...removeStaleDevices(rtnl, undefined, { owner, recorded }));
+  if (state !== undefined) devices.push(...leaveBridge(rtnl, state, owner));
+  if (alone) takeFirewallDown();
   removeNodeState(options.stateDir);
   return devices;
+}
+
+/** Deletes the bridge, or takes back what was done to one that somebody else made. Returns names of what was deleted. */
+function leaveBridge(rtnl: NetlinkSocket, state: NodeState, owner: Owner): string[] {
+  const { bridge: name, network } = state;
+  const link = getLink(rtnl, name);
+  if (link === undefined || othersOf([link], owner).length > 0) return [];
+  const mac = deriveMac("bridge", state.nodeId, name);
+  const made = link.kind === "bridge" && isMade({ kind: "bridge", mac, owner }, link);
+  // One with a name that others know, such as cni0, may carry their containers by now.
+  const shared = !name.startsWith("knet") && listLinks(rtnl, { master: link.index }).length > 0;
+  if (made && !shared) {
+    deleteLink(rtnl, link.index);
+    return [name];
+  }
+  for (const own of listAddresses(rtnl, { ifindex: link.index })) {
+    const { family, address, prefixLength } = own;
+    if (family !== familyOf(network) || !prefixContains(network, address)) continue;
+    deleteAddress(rtnl, { family, ifindex: link.index, address, prefixLength });
+  }
+  if (readMark(link.alias) !== undefined) changeLink(rtnl, link.index, { alias: "" });
+  return [];
 }
 
 function takeFirewallDown(): void {

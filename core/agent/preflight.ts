@@ -48,7 +48,7 @@ export function lockHost(stateDir: string): FileLock {
   if (lock !== undefined) return lock;
   throw new KnetError(
     `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
-    { remedy: "Stop it first, or give this one another --state-dir and --data-dir" },
+    { remedy: "Stop it first; a network namespace has room for one" },
   );
 }
 

@@ -24,6 +24,7 @@ import {
 import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import { bothSet, type Parameter, type ParametersSet, setParameters } from "./device_parameters.ts";
+import { aliasOf, isMade, type Owner, refuseOthers } from "./owner.ts";
 
 /** A device as it should be. */
 export interface DeviceSpec {
@@ -38,6 +39,10 @@ export interface DeviceSpec {
   readonly addresses: readonly string[];
   /** Kernel parameters of the device, set before it comes up. */
   readonly parameters?: readonly Parameter[];
+  /** Those of a bridge that somebody else made: what knet needs, and nothing that is its maker's to say. */
+  readonly guestParameters?: readonly Parameter[];
+  /** Whose mark it bears; absent: nobody's. */
+  readonly owner?: Owner;
   /** Whether the device is to have IPv6 addresses of its own making; absent: no. */
   readonly linkLocal?: boolean;
   /** Addresses in this network that are not in `addresses` are removed; absent: all others are, the device being ours alone. */
@@ -63,12 +68,13 @@ export type DevicePlan =
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
  *
- * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port.
+ * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port, 4 if the device is another knet's.
  */
 export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
   const present = links.find((link) => link.name === spec.name);
   if (spec.vxlan !== undefined) refuseOtherOwner(spec, spec.vxlan, links);
   if (present === undefined) return { action: "create" };
+  if (spec.owner !== undefined) refuseOthers([present], spec.owner);
   if (present.kind !== spec.kind) {
     return {
       action: "replace",
@@ -92,9 +98,13 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
     if (wrong !== undefined) return { action: "replace", index: present.index, why: wrong };
     if (is!.local !== local || is!.link !== link) change.vxlan = { local, link };
   }
+  const made = isMade(spec, present);
+  const alias = aliasOf(spec, present, made);
+  if (alias !== undefined) change.alias = alias;
   // Absent where the device has no part in IPv6: the kernel has none, or the MTU is too small for it.
   if (
-    !spec.linkLocal && (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
+    made && !spec.linkLocal &&
+    (present.addrGenMode ?? IN6_ADDR_GEN_MODE_NONE) !== IN6_ADDR_GEN_MODE_NONE
   ) {
     change.addrGenMode = IN6_ADDR_GEN_MODE_NONE;
   }
@@ -151,6 +161,10 @@ export interface EnsuredDevice {
   readonly index: number;
   /** Sentences for the log: empty if all was right. */
   readonly changes: readonly string[];
+  /** The kernel parameters that it is to have. */
+  readonly parameters: readonly Parameter[];
+  /** Whether knet made it, now or earlier: somebody else's bridge keeps what is its maker's to say. */
+  readonly made: boolean;
   /** What could not be done and is no reason to stop, in sentences. */
   readonly problems: readonly string[];
   /** The outer address or the underlay interface is still another one, as `keepOuter` asked. */
@@ -177,7 +191,10 @@ export function ensureDevice(
   let todo = planDevice(spec, links);
   let deferred = false;
   let index: number;
-  const parameters = () => setParameters(spec.parameters ?? []);
+  const present = links.find(({ name }) => name === spec.name);
+  const made = todo.action === "create" || todo.action === "replace" || isMade(spec, present!);
+  const wanted = (made ? spec.parameters : spec.guestParameters) ?? [];
+  const parameters = () => setParameters(wanted);
   let set: ParametersSet;
   switch (todo.action) {
     case "keep":
@@ -226,7 +243,10 @@ export function ensureDevice(
   }
   const outer = links.find((link) => link.index === index)?.vxlan?.local;
   const { problems } = set;
-  return { index, changes, problems, deferred, ...(outer !== undefined && { outer }) };
+  return {
+    ...{ index, changes, problems, deferred, made, parameters: wanted },
+    ...(outer !== undefined && { outer }),
+  };
 }
 
 /** Makes a device; its parameters are set before it is up. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { sampleAddress, sampleLink } from "../../tests/support/samples.ts";
 import { type DeviceSpec, planAddresses, planDevice } from "./devices.ts";
 import { KnetError } from "../base/error.ts";
+import { markOf } from "./owner.ts";
 
 const spec: DeviceSpec & { mac: string } = {
   name: "knet.1",
@@ -106,5 +107,50 @@ Deno.test("planAddresses() leaves addresses outside the own network to the admin
   assert.deepEqual(planAddresses(bridge, 7, [old, narrower, theirs, six]), {
     add: ["10.244.1.1/24"],
     remove: [old, narrower],
+  });
+});
+
+const owner = { id: "a1", dataDir: "/var/lib/knet" };
+const marked = { ...spec, owner };
+
+Deno.test("planDevice() marks what is knet's, and again where somebody took the mark away", () => {
+  const change = { action: "change", index: 7, change: { alias: markOf(owner) } };
+  for (const alias of [undefined, "", "of the lab", markOf({ id: "a1", dataDir: "/old" })]) {
+    const link = alias === undefined ? right : { ...right, alias };
+    assert.deepEqual(planDevice(marked, [link]), change, alias);
+  }
+  const own = { ...right, alias: markOf(owner) };
+  assert.deepEqual(planDevice(marked, [own]), { action: "keep", index: 7 });
+});
+
+Deno.test("planDevice() refuses a device that another knet marked, of the wrong kind too", () => {
+  const alias = markOf({ id: "b2", dataDir: "/srv/knet" });
+  for (const kind of ["vxlan", "bridge"]) {
+    assert.throws(
+      () => planDevice(marked, [{ ...right, kind, alias }]),
+      (error) => error instanceof KnetError && error.exitCode === 4 && /srv/.test(error.message),
+    );
+  }
+});
+
+Deno.test("planDevice() leaves IPv6 and its own note to a bridge that somebody else made", () => {
+  const { vxlan: _, ...rest } = marked;
+  const cni: DeviceSpec = { ...rest, name: "cni0", kind: "bridge" };
+  const link = sampleLink({ index: 3, name: "cni0", kind: "bridge", mtu: 1450, addrGenMode: 0 });
+  const plan = (alias?: string, mac = link.mac) =>
+    planDevice(cni, [{ ...link, mac, ...(alias !== undefined && { alias }) }]);
+  const used = markOf(owner, false);
+  assert.deepEqual(plan(), {
+    action: "change",
+    index: 3,
+    change: { alias: used, mac: spec.mac },
+  });
+  assert.deepEqual(plan(used, spec.mac), { action: "keep", index: 3 });
+  assert.deepEqual(plan("containers", spec.mac), { action: "keep", index: 3 });
+  // With the MAC address that knet gives, and no note: made by an earlier version.
+  assert.deepEqual(plan(undefined, spec.mac), {
+    action: "change",
+    index: 3,
+    change: { alias: markOf(owner), addrGenMode: 1 },
   });
 });

@@ -23,7 +23,7 @@ import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
 import { kindsOf } from "../kernel/kinds/kinds.ts";
 import { nexthop } from "../kernel/kinds/nexthop.ts";
-import { removeStaleDevices } from "../kernel/stale_devices.ts";
+import { type Known, removeStaleDevices } from "../kernel/stale_devices.ts";
 import { Touched } from "../kernel/wishes.ts";
 import {
   type Backend,
@@ -72,6 +72,8 @@ export interface OverlayOptions {
   readonly plainRoutes: boolean;
   /** Kinds of entries; absent: all of knet's that the kernel has. */
   readonly kinds?: readonly Kind[];
+  /** Which devices are this knet's; absent: none bears a mark, and none that another backend left is removed. */
+  readonly known?: Known;
 }
 
 /** One family's overlay. */
@@ -80,6 +82,7 @@ export class Overlay implements AsyncDisposable {
   readonly entries: KernelEntries;
   readonly #rtnl: NetlinkSocket;
   readonly #bridge: string;
+  readonly #known: Known | undefined;
   readonly #onBroken: () => void;
   #context: BackendContext | undefined;
   #backend: Backend | undefined;
@@ -96,6 +99,7 @@ export class Overlay implements AsyncDisposable {
     this.#rtnl = rtnl;
     this.#onBroken = onBroken;
     this.#bridge = options.bridge;
+    this.#known = options.known;
     const kinds = options.kinds ?? kindsOf(rtnl);
     const without = options.plainRoutes ? [nexthop as Kind] : [];
     this.entries = new KernelEntries(rtnl, { kinds, without });
@@ -177,7 +181,8 @@ export class Overlay implements AsyncDisposable {
       return { operations: 0, changes: [], problems: [], failures: [] };
     }
     const changes: string[] = [];
-    const spec = equip(backend.device(context), context.family);
+    const owner = this.#known?.owner;
+    const spec = equip(backend.device(context), context.family, owner);
     changes.push(...this.#accompany(backend, context, spec));
     // Peers that are reached without the device from now on are moved away from it before it sends from another address: others
     // drop what comes from one that they do not know yet.
@@ -185,7 +190,7 @@ export class Overlay implements AsyncDisposable {
     const ensured = spec && ensureDevice(this.#rtnl, spec, { keepOuter: true, links });
     changes.push(...ensured?.changes ?? []);
     const device = ensured?.index ?? 0;
-    const wantedBridge = bridgeSpec(context, this.#bridge);
+    const wantedBridge = bridgeSpec(context, this.#bridge, owner);
     const bridge = ensureDevice(this.#rtnl, wantedBridge, { links });
     changes.push(...bridge.changes);
     this.#bridgeIndex = bridge.index;
@@ -195,7 +200,7 @@ export class Overlay implements AsyncDisposable {
     const underlay = context.family === 4 ? entered.flatMap(forwarding) : [];
     this.#parameters = [
       ...underlay,
-      ...[spec, wantedBridge].flatMap((one) => one?.parameters ?? []),
+      ...[ensured, bridge].flatMap((one) => one?.parameters ?? []),
     ];
     const set = setParameters(underlay);
     changes.push(...set.changes);
@@ -210,9 +215,10 @@ export class Overlay implements AsyncDisposable {
       changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
-    for (const name of removeStaleDevices(this.#rtnl, spec?.name, links)) {
-      changes.push(`removed ${name}, which another backend left`);
-    }
+    const stale = this.#known === undefined
+      ? []
+      : removeStaleDevices(this.#rtnl, spec?.name, this.#known, links);
+    for (const name of stale) changes.push(`removed ${name}, which another backend left`);
     return {
       ...result,
       changes,

@@ -8,6 +8,7 @@ import { deriveMac } from "../base/mac.ts";
 import type { Family } from "../cluster/lease.ts";
 import { forwarding, ipv6Off, type Parameter } from "../kernel/device_parameters.ts";
 import type { DeviceSpec } from "../kernel/devices.ts";
+import type { Owner } from "../kernel/owner.ts";
 import type { BackendContext } from "./backend/backend.ts";
 
 /** The bridge's address: the first host address of the subnet. */
@@ -16,7 +17,7 @@ export function gatewayOf(subnet: string): string {
 }
 
 /** The bridge that this host's containers hang on. */
-export function bridgeSpec(context: BackendContext, bridge: string): DeviceSpec {
+export function bridgeSpec(context: BackendContext, bridge: string, owner?: Owner): DeviceSpec {
   const { family, length } = parsePrefix(context.subnet);
   return {
     name: bridge,
@@ -26,6 +27,9 @@ export function bridgeSpec(context: BackendContext, bridge: string): DeviceSpec 
     mtu: context.mtu,
     addresses: [formatPrefix({ family, address: gatewayOf(context.subnet), length })],
     parameters: deviceParameters(family, bridge),
+    // Whoever made it may have IPv6 addresses on it.
+    guestParameters: forwarding(bridge),
+    ...(owner !== undefined && { owner }),
     ownNetwork: context.config.network,
   };
 }
@@ -36,6 +40,14 @@ function deviceParameters(family: Family, device: string): Parameter[] {
 }
 
 /** A backend's device with what all of knet's have in common. */
-export function equip(spec: DeviceSpec | undefined, family: Family): DeviceSpec | undefined {
-  return spec && { ...spec, parameters: deviceParameters(family, spec.name) };
+export function equip(
+  spec: DeviceSpec | undefined,
+  family: Family,
+  owner?: Owner,
+): DeviceSpec | undefined {
+  return spec && {
+    ...spec,
+    parameters: deviceParameters(family, spec.name),
+    ...(owner !== undefined && { owner }),
+  };
 }
