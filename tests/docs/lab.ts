@@ -163,6 +163,8 @@ function rootScript(program: string | undefined, database: string, machineId: st
   mv /run/host/knet.deb ${TREE}/dist/packages/knet_${PRODUCT.version}-1_${PRODUCT.arch}.deb
   install -m 755 ${root}/tests/docs/systemctl.sh /usr/bin/systemctl
   mkdir -p /run/systemd/system
+  # Nobody here waits for the disk, or reads the index of the manual pages.
+  rm -f /var/lib/man-db/auto-update; echo force-unsafe-io > /etc/dpkg/dpkg.cfg.d/knet-docs
   rm -f /usr/sbin/policy-rc.d
   mount -t tmpfs -o mode=1777 knet-docs /tmp
   mount -t tmpfs -o mode=755 knet-docs /mnt

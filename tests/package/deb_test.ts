@@ -13,9 +13,6 @@ import { whyNoOverlay } from "../docs/lab.ts";
 import { isInstalled, Packages, standIn } from "./product.ts";
 import { ForgetfulRoot } from "./root.ts";
 
-/** Without the waits for the disk and the pages' index, which are dpkg's business. */
-const DPKG = "dpkg --force-unsafe-io --no-triggers";
-
 function debTest(name: string, fn: (packages: Packages) => Promise<void>): void {
   rootTest(name, async () => {
     if (!isInstalled("dpkg-deb")) return skip(name, "needs dpkg");
@@ -48,7 +45,7 @@ debTest(
       )
       : skip("lintian is content with the .deb", "needs lintian");
     await using machine = await ForgetfulRoot.create();
-    const { stdout } = await machine.sh(`${DPKG} --install ${path}`);
+    const { stdout } = await machine.sh(`dpkg --install ${path}`);
     assert.match(stdout, /systemctl enable --now knet/);
     assert.deepEqual(await machine.asked(), [
       "--system daemon-reload",
@@ -89,13 +86,13 @@ debTest(
   "an upgrade of the .deb keeps settings and starts a running agent anew",
   async (packages) => {
     await using machine = await ForgetfulRoot.create();
-    await machine.sh(`${DPKG} --install ${await packages.make("deb", standIn("0.0.9"))}`);
+    await machine.sh(`dpkg --install ${await packages.make("deb", standIn("0.0.9"))}`);
     await machine.sh(
       `echo KNET_STORE=sqlite:/mnt/knet.db > /etc/default/knet; touch /run/knet/subnet.env 2>/dev/null ||
     { mkdir -p /run/knet /var/lib/knet; touch /run/knet/subnet.env /var/lib/knet/node; }`,
     );
     await machine.asked();
-    await machine.sh(`${DPKG} --install ${await packages.make("deb", standIn("0.1.0"))}`);
+    await machine.sh(`dpkg --install ${await packages.make("deb", standIn("0.1.0"))}`);
     assert.equal(await machine.read("knet --version"), "knet 0.1.0");
     assert.deepEqual(await machine.asked(), [
       "--system daemon-reload", // Of the old package's postrm.
@@ -115,7 +112,7 @@ debTest("the .deb says what an installation by hand left in its way", async (pac
   await using machine = await ForgetfulRoot.create();
   await machine.sh("touch /usr/local/bin/knet /etc/systemd/system/knet.service");
   const { stderr } = await machine.sh(
-    `${DPKG} --install ${await packages.make("deb", standIn("0.1.0"))}`,
+    `dpkg --install ${await packages.make("deb", standIn("0.1.0"))}`,
   );
   assert.match(stderr, /\/usr\/local\/bin\/knet, installed by hand/);
   assert.match(stderr, /\/etc\/systemd\/system\/knet.service, installed by hand/);
@@ -125,12 +122,12 @@ debTest("a removal of the .deb leaves the network, and a purge nothing", async (
   await using machine = await ForgetfulRoot.create();
   const before = await machine.files();
   const path = await packages.make("deb", standIn("0.1.0"));
-  await machine.sh(`${DPKG} --install ${path}`);
+  await machine.sh(`dpkg --install ${path}`);
   await machine.sh(`mkdir -p /run/knet /var/lib/knet /etc/systemd/system/multi-user.target.wants
     touch /run/knet/subnet.env /var/lib/knet/node /etc/knet/ca.pem
     ln -s /usr/lib/systemd/system/knet.service /etc/systemd/system/multi-user.target.wants/`);
   await machine.asked();
-  const { stderr } = await machine.sh(`${DPKG} --remove knet`);
+  const { stderr } = await machine.sh(`dpkg --remove knet`);
   assert.match(stderr, /network of this host stands.*\n.*knet leave/);
   assert.deepEqual(await machine.asked(), ["stop knet.service", "--system daemon-reload"]);
   const removed = await machine.files();
@@ -139,10 +136,10 @@ debTest("a removal of the .deb leaves the network, and a purge nothing", async (
   assert.equal(await machine.read("[ ! -e /run/program ]; ls /run/knet"), "subnet.env");
 
   // A second thought takes what was kept away again.
-  await machine.sh(`${DPKG} --install ${path}`);
+  await machine.sh(`dpkg --install ${path}`);
   assert.ok(!(await machine.files()).has("/var/lib/knet/removed"));
 
-  await machine.sh(`${DPKG} --purge knet`);
+  await machine.sh(`dpkg --purge knet`);
   assert.equal(await machine.read("cat /run/program"), "/var/lib/knet/removed/bin/knet leave");
   const left = [...await machine.files()].filter((file) => !before.has(file));
   assert.deepEqual(left, []);
@@ -156,8 +153,8 @@ debTest(
     const product = standIn("0.1.0");
     const failing = { path: "bin/knet", mode: 0o755, content: "#!/bin/sh\nexit 1\n" };
     const path = await packages.make("deb", { ...product, program: [failing] });
-    await machine.sh(`${DPKG} --install ${path}; mkdir -p /run/knet; touch /run/knet/subnet.env`);
-    const { stderr } = await machine.sh(`${DPKG} --purge knet`);
+    await machine.sh(`dpkg --install ${path}; mkdir -p /run/knet; touch /run/knet/subnet.env`);
+    const { stderr } = await machine.sh(`dpkg --purge knet`);
     assert.match(stderr, /lease of this host stays.*\n.*knet lease release/);
     await machine.sh("[ ! -e /var/lib/knet ] && [ ! -e /etc/knet ] && [ ! -e /run/knet ]");
   },
@@ -168,7 +165,7 @@ debTest(
   async (packages) => {
     await using machine = await ForgetfulRoot.create();
     const path = await packages.make("deb", standIn("0.1.0"));
-    const { stderr } = await machine.sh(`${DPKG} --install ${path}; ${DPKG} --purge knet`);
+    const { stderr } = await machine.sh(`dpkg --install ${path}; dpkg --purge knet`);
     assert.doesNotMatch(stderr, /network of this host/);
     await machine.sh("[ ! -e /run/program ] && [ ! -e /var/lib/knet ]");
   },
