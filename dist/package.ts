@@ -8,13 +8,14 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { parseArgs } from "node:util";
 import { VERSION } from "../cli/version.ts";
-import { runtimeOf } from "./denort.ts";
-import type { Product } from "./package/contents.ts";
+import { architecture, ownArchitecture, programPath } from "./architectures.ts";
+import type { PackageFile, Product } from "./package/contents.ts";
 import { makeDeb } from "./package/deb.ts";
 import type { PackageKind } from "./package/places.ts";
 import { makeRpm } from "./package/rpm.ts";
+import { readParts } from "./parts.ts";
 import { billOfMaterials } from "./package/sbom.ts";
 import { makeTarball } from "./package/tarball.ts";
 import { sourceDate } from "./source_date.ts";
@@ -54,60 +55,70 @@ export async function makePackages(
  *
  * @throws {Error} if it has not.
  */
-export function compiledProduct(version = VERSION): Product {
-  const program = `${ROOT}dist/knet`;
-  let licences: string;
+export function compiledProduct(arch = ownArchitecture(), version = VERSION): Product {
+  const program = programPath(arch);
+  const date = sourceDate();
   try {
-    Deno.statSync(program);
-    licences = Deno.readTextFileSync(`${ROOT}dist/LICENSES`);
+    const parts = readParts(ROOT + program);
+    return {
+      version,
+      arch,
+      date,
+      program: programFiles(ROOT + program),
+      licences: parts.licences,
+      bom: billOfMaterials({
+        ...parts,
+        version,
+        date,
+        lock: Deno.readTextFileSync(`${ROOT}deno.lock`),
+      }),
+    };
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const target = arch === ownArchitecture() ? "" : ` --target ${arch}`;
     throw new Error(
-      "Cannot make packages: there is no dist/knet with its licences.\n" +
-        "Run: deno task compile",
+      `Cannot make packages: there is no ${program}\nRun: deno task compile${target}`,
     );
   }
-  const date = sourceDate();
-  return {
-    version,
-    arch: Deno.build.arch === "aarch64" ? "arm64" : "amd64",
-    date,
-    program: [{ path: "bin/knet", mode: 0o755, content: { copyOf: program } }],
-    licences,
-    bom: billOfMaterials({
-      version,
-      date,
-      licences,
-      lock: Deno.readTextFileSync(`${ROOT}deno.lock`),
-      runtime: runtimeOf(Deno.build.arch),
-      libraries: carriedLibraries(),
-    }),
-  };
 }
 
-function carriedLibraries(): { name: string; sha256: string }[] {
-  const folder = `${ROOT}dist/lib`;
-  return [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
-    name.includes(".so")
-  ).sort().map((name) => ({
-    name,
-    sha256: createHash("sha256").update(Deno.readFileSync(`${folder}/${name}`)).digest("hex"),
+/** The program is one file, or a folder with what goes below the prefix. */
+function programFiles(program: string): PackageFile[] {
+  if (Deno.statSync(program).isFile) {
+    return [{ path: "bin/knet", mode: 0o755, content: { copyOf: program } }];
+  }
+  return filesBelow(program).map((path) => ({
+    path,
+    mode: Deno.statSync(`${program}/${path}`).mode! & 0o777,
+    content: { copyOf: `${program}/${path}` },
   }));
 }
 
+function filesBelow(folder: string, below = ""): string[] {
+  return [...Deno.readDirSync(`${folder}/${below}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesBelow(folder, `${below}${name}/`) : [below + name]
+  );
+}
+
 if (import.meta.main) {
-  const strange = Deno.args.filter((word) => !(KINDS as string[]).includes(word));
-  if (strange.length > 0) {
-    console.error(`There is no package of kind ${strange.join(", ")}: give ${KINDS.join(", ")}`);
-    Deno.exit(2);
-  }
-  const kinds = Deno.args.length === 0 ? KINDS : Deno.args as PackageKind[];
+  const usage = `usage: deno task package [--arch amd64|arm64] [${KINDS.join("|")} …]`;
   try {
-    for (const path of await makePackages(compiledProduct(), kinds, `${ROOT}dist/packages`)) {
-      console.log(path);
-    }
+    const { values, positionals } = parseArgs({
+      args: Deno.args,
+      options: { arch: { type: "string" } },
+      allowPositionals: true,
+    });
+    const arch = values.arch === undefined ? ownArchitecture() : architecture(values.arch);
+    const strange = positionals.filter((word) => !(KINDS as string[]).includes(word));
+    if (strange.length > 0) throw new RangeError(`There is no package of kind ${strange[0]}`);
+    const kinds = positionals.length === 0 ? KINDS : positionals as PackageKind[];
+    const paths = await makePackages(compiledProduct(arch), kinds, `${ROOT}dist/packages`);
+    for (const path of paths) console.log(path);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    Deno.exit(1);
+    const wrong = error instanceof RangeError || error instanceof TypeError;
+    console.error(
+      (error instanceof Error ? error.message : `${error}`) + (wrong ? `\n${usage}` : ""),
+    );
+    Deno.exit(wrong ? 2 : 1);
   }
 }

@@ -17,6 +17,9 @@ interface Need {
   readonly bench?: true;
 }
 
+/** Debian's libraries for programs of another processor. */
+const ARM64 = "/usr/aarch64-linux-gnu/lib";
+
 const NEEDS: readonly Need[] = [
   { package: "iproute2", present: () => command("ip") && command("bridge"), demo: true },
   { package: "iputils-ping", present: () => command("ping"), demo: true },
@@ -49,6 +52,11 @@ const NEEDS: readonly Need[] = [
   { package: "rpm", present: () => command("rpmbuild") },
   { package: "lintian", present: () => command("lintian") },
   { package: "qemu-user-static", present: () => command("qemu-aarch64-static") },
+  { package: "libc6-arm64-cross", present: () => x86Only(() => file(`${ARM64}/libc.so.6`)) },
+  {
+    package: "libgcc-s1-arm64-cross",
+    present: () => x86Only(() => file(`${ARM64}/libgcc_s.so.1`)),
+  },
   { package: "zsh", present: () => command("zsh") },
   { package: "fish", present: () => command("fish") },
   { package: "curl", present: () => command("curl") },

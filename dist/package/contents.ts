@@ -8,6 +8,7 @@ import { COMMANDS } from "../../cli/commands.ts";
 import { completionScripts } from "../../cli/completion/completion.ts";
 import { manPages } from "../../cli/man.ts";
 import { globalOptions } from "../../cli/shared_options.ts";
+import type { Architecture } from "../architectures.ts";
 import type { PackageKind } from "./places.ts";
 import { placesOf, replacePlaces } from "./places.ts";
 
@@ -26,8 +27,7 @@ export interface PackageFile {
 /** What is packed. */
 export interface Product {
   readonly version: string;
-  /** In Debian's words. */
-  readonly arch: "amd64" | "arm64";
+  readonly arch: Architecture;
   /** Seconds since 1970: the date of everything in it. */
   readonly date: number;
   /** The program's files; paths from the prefix: "bin/knet". */

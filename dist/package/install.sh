@@ -35,8 +35,9 @@ remove_files() {
   while read -r _ kind path; do
     if [ "$kind" = file ]; then rm -f "$root$path"; fi
   done < "$here/files"
-  rmdir "$root/usr/local/lib/knet" "$root/usr/local/share/doc/knet/docs" "$root/usr/local/share/doc/knet" \
-    2> /dev/null || true
+  for folder in lib/knet share/doc/knet; do
+    if [ -d "$root/usr/local/$folder" ]; then find "$root/usr/local/$folder" -type d -empty -delete; fi
+  done
 }
 
 case "$*" in

@@ -3,13 +3,12 @@
  *
  * @module
  */
+import { dirname } from "node:path";
+import { ARCHITECTURES } from "../architectures.ts";
 import { contentsOf, type PackageFile, type Product, REVISION } from "./contents.ts";
 import { runPackager, stage } from "./stage.ts";
 
 const SCRIPTS = new URL("./rpm/", import.meta.url).pathname;
-
-/** Architectures in rpm's words. */
-const ARCH = { amd64: "x86_64", arm64: "aarch64" } as const;
 
 /** The libraries by their SONAMEs: distributions name the packages differently. */
 const REQUIRES = [
@@ -21,7 +20,7 @@ const REQUIRES = [
 
 /** The name of the file. */
 export function rpmName({ version, arch }: Product): string {
-  return `knet-${version}-${REVISION}.${ARCH[arch]}.rpm`;
+  return `knet-${version}-${REVISION}.${ARCHITECTURES[arch].rpm}.rpm`;
 }
 
 /**
@@ -42,7 +41,7 @@ export async function makeRpm(product: Product, output: string, work: string): P
     "-bb",
     "--quiet",
     "--target",
-    `${ARCH[product.arch]}-linux`,
+    `${ARCHITECTURES[product.arch].rpm}-linux`,
     "--define",
     `_topdir ${folder}/top`,
     "--define",
@@ -97,9 +96,18 @@ ${script("preun")}
 ${script("postun")}
 %files
 %defattr(-,root,root,-)
-%dir /etc/knet
+${ownFolders(files).map((path) => `%dir %attr(0755,root,root) ${path}`).join("\n")}
 ${files.map(fileLine).join("\n")}
 `;
+}
+
+/** Folders that are nobody else's, and go with the package: those named "knet", and what is below. */
+function ownFolders(files: readonly PackageFile[]): string[] {
+  const folders = new Set<string>();
+  for (const { path } of files) {
+    for (let at = dirname(path); at.includes("/knet"); at = dirname(at)) folders.add(at);
+  }
+  return [...folders].sort();
 }
 
 function fileLine({ path, mode, config }: PackageFile): string {

@@ -5,22 +5,18 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import type { Parts } from "../parts.ts";
 
 /** Where the facts come from. */
-export interface BomFacts {
+export interface BomFacts extends Parts {
   readonly version: string;
   /** Seconds since 1970. */
   readonly date: number;
-  /** dist/LICENSES, whose headings are the packages in the bundle. */
-  readonly licences: string;
-  /** deno.lock, which has their hashes. */
+  /** deno.lock, which has the packages' hashes. */
   readonly lock: string;
-  readonly runtime: { readonly version: string; readonly sha256?: string };
-  /** Carried shared libraries: names, and SHA-256 in hexadecimal. */
-  readonly libraries: readonly { readonly name: string; readonly sha256: string }[];
 }
 
-/** A heading of dist/LICENSES: "yaml 2.9.1, ISC", underlined. */
+/** A heading of the licences: "yaml 2.9.1, ISC", underlined. */
 const HEADING = /^(\S+) (\d\S*), (.+)\n=+$/gm;
 
 /** The document's text. */
