@@ -97,6 +97,13 @@ const symbols = {
   clearerr: { parameters: ["pointer"], result: "void" },
   // int fclose(FILE *stream)
   fclose: { parameters: ["pointer"], result: "i32" },
+  // void *dlopen(const char *filename, int flags)
+  // (in libdl.so.2 before glibc 2.34)
+  dlopen: { parameters: ["buffer", "i32"], result: "pointer" },
+  // void *dlsym(void *handle, const char *symbol)
+  dlsym: { parameters: ["pointer", "buffer"], result: "pointer" },
+  // char *dlerror(void)
+  dlerror: { parameters: [], result: "pointer" },
   // pid_t gettid(void)
   gettid: { parameters: [], result: "i32" },
   // int malloc_trim(size_t pad)
@@ -107,9 +114,21 @@ const symbols = {
 type Symbols = typeof symbols;
 type Libc = Readonly<Deno.DynamicLibrary<Symbols>["symbols"]>;
 
+/** Whether the loader's functions are in the C library itself, as since glibc 2.34. */
+function hasLoader(): boolean {
+  try {
+    Deno.dlopen("libc.so.6", { dlopen: symbols.dlopen }).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return false;
+  }
+}
+
 /** Looks a function up, and puts it in the place of the accessor that called for it. */
 function lookUp<Name extends keyof Symbols>(name: Name): Libc[Name] {
-  const found = Deno.dlopen("libc.so.6", { [name]: symbols[name] }).symbols as unknown as Libc;
+  const file = name.startsWith("dl") && !hasLoader() ? "libdl.so.2" : "libc.so.6";
+  const found = Deno.dlopen(file, { [name]: symbols[name] }).symbols as unknown as Libc;
   Object.defineProperty(functions, name, { value: found[name] });
   return found[name];
 }

@@ -18,6 +18,7 @@ export type LibraryName =
   | "libnl-route-3.so.200"
   | "libnl-genl-3.so.200"
   | "libnftables.so.1"
+  | "libdqlite.so.0"
   | "libc.so.6";
 
 /** libnl's libraries in the order in which they are loaded: the later ones need the first. */
@@ -42,6 +43,7 @@ const PACKAGES: Record<LibraryName, LibraryPackages> = {
   "libnl-route-3.so.200": { debian: "libnl-route-3-200", fedora: "libnl3", alpine: "libnl3" },
   "libnl-genl-3.so.200": { debian: "libnl-genl-3-200", fedora: "libnl3", alpine: "libnl3" },
   "libnftables.so.1": { debian: "libnftables1", fedora: "nftables", alpine: "nftables" },
+  "libdqlite.so.0": { debian: "libdqlite0", fedora: "dqlite", alpine: "dqlite" },
   "libc.so.6": { debian: "libc6", fedora: "glibc", alpine: "gcompat" },
 };
 
@@ -177,7 +179,7 @@ function probeSystem(): void {
 function loadEmbedded(): void {
   for (const name of LIBNL) {
     if (embeddedPaths.has(name)) continue;
-    const fd = createMemfd(name, readEmbedded(name));
+    const fd = createMemfd(name, readEmbedded(name, name));
     const path = `/proc/self/fd/${fd}`;
     try {
       open(path, name, {});
@@ -189,9 +191,16 @@ function loadEmbedded(): void {
   }
 }
 
-function readEmbedded(name: LibraryName): Uint8Array<ArrayBuffer> {
+/**
+ * The copy of a file that the program carries.
+ *
+ * @param file its name in dist/lib.
+ * @param name the library that is wanted, for the error.
+ * @throws {MissingLibraryError} if there is none.
+ */
+export function readEmbedded(file: string, name: LibraryName): Uint8Array<ArrayBuffer> {
   try {
-    return Deno.readFileSync(new URL(`../dist/lib/${name}`, import.meta.url));
+    return Deno.readFileSync(new URL(`../dist/lib/${file}`, import.meta.url));
   } catch (error) {
     throw new MissingLibraryError(name, "this program carries no copy of it", { cause: error });
   }

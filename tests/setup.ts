@@ -29,6 +29,7 @@ const NEEDS: readonly Need[] = [
   { package: "libnl-route-3-200", present: () => library("libnl-route-3.so.200"), demo: true },
   { package: "libnl-genl-3-200", present: () => library("libnl-genl-3.so.200"), demo: true },
   { package: "libnftables1", present: () => library("libnftables.so.1"), demo: true },
+  { package: "libdqlite0", present: () => library("libdqlite.so.0"), demo: true },
   { package: "libnl-route-3-dev", present: () => file("/usr/include/libnl3/netlink/route/link.h") },
   { package: "libnl-genl-3-dev", present: () => file("/usr/include/libnl3/netlink/genl/genl.h") },
   { package: "nftables", present: () => command("nft") },
