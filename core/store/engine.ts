@@ -14,7 +14,7 @@ export type Query = (sql: string, parameters?: readonly SqlValue[]) => Promise<R
 
 /** A database. Calls reject with StoreAwayError if it cannot be reached within its deadline. */
 export interface Engine {
-  readonly engine: "sqlite" | "postgres";
+  readonly engine: "sqlite" | "postgres" | "dqlite";
   /** URL without its password. */
   readonly location: string;
   /** True where the time of a transaction is this host's own, not the server's. */

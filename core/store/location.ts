@@ -21,6 +21,15 @@ export function sqlitePath(url: string): string | undefined {
   return url.slice("sqlite:".length).replace(/^\/\/(?=\/)/, "");
 }
 
+/** Where this host's replica is unless said otherwise. */
+export const DEFAULT_REPLICA = "/var/lib/knet/dqlite";
+
+/** The directory of this host's replica that a `dqlite:` URL names, the usual one if it names none; undefined for another store. */
+export function dqliteDirectory(url: string): string | undefined {
+  if (!url.startsWith("dqlite:")) return undefined;
+  return url.slice("dqlite:".length).replace(/^\/\/(?=\/)/, "") || DEFAULT_REPLICA;
+}
+
 /** There is no store where one was looked for. Exit code 4, as where there is one without a cluster. */
 export class NoStoreError extends KnetError {
   override readonly name = "NoStoreError";

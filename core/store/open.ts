@@ -6,7 +6,9 @@
 import { KnetError } from "../base/error.ts";
 import type { StoreAdmin } from "./admin.ts";
 import type { Engine } from "./engine.ts";
-import { DEFAULT_STORE, redactUrl, sqlitePath } from "./location.ts";
+import type { Notices } from "./dqlite/engine.ts";
+import type { Way } from "./dqlite/leader.ts";
+import { DEFAULT_STORE, dqliteDirectory, redactUrl, sqlitePath } from "./location.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
@@ -23,6 +25,10 @@ export interface StoreOptions {
   readonly background?: boolean;
   /** Make nothing where there is no store yet, neither file nor tables: the first call rejects with a {@linkcode NoStoreError}. */
   readonly existing?: boolean;
+  /** For the program that holds this host's replica (`dqlite:`): its own way to the nodes. Others go by the replica's door. */
+  readonly way?: Way;
+  /** For the same: how members tell each other of changes. Without, everybody looks for them. */
+  readonly notices?: Notices;
 }
 
 /**
@@ -64,11 +70,17 @@ async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
     const { postgresEngine } = await import("./postgres.ts");
     return postgresEngine(url, deadline, existing);
   }
+  const directory = dqliteDirectory(url);
+  if (directory !== undefined) {
+    const { dqliteEngine } = await import("./dqlite/engine.ts");
+    const way = options.way ?? (await import("./dqlite/door.ts")).wayByDoor(directory);
+    return dqliteEngine(way, deadline, existing, options.notices);
+  }
   throw new KnetError(
-    `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,
+    `Cannot open the store "${redactUrl(url)}": it is neither dqlite: nor sqlite: nor postgres:`,
     {
       exitCode: 2,
-      remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
+      remedy: "Write dqlite:, sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
     },
   );
 }

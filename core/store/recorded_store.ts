@@ -10,7 +10,7 @@ import * as v from "valibot";
 import { KnetError, messageOf } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
 import { parseShape } from "../base/shape.ts";
-import { sqlitePath } from "./location.ts";
+import { dqliteDirectory, sqlitePath } from "./location.ts";
 import { parsePostgresUrl } from "./postgres_url.ts";
 
 /** Variables of libpq that say where a Postgres is, or who asks: a URL means another thing without them. */
@@ -49,6 +49,8 @@ export function storeAddress(
 ): StoreAddress {
   const path = sqlitePath(url);
   if (path !== undefined) return { url: `sqlite:${resolve(path)}`, environment: {} };
+  const directory = dqliteDirectory(url);
+  if (directory !== undefined) return { url: `dqlite:${resolve(directory)}`, environment: {} };
   const set = LIBPQ.map((name) => [name, env(name)] as const)
     .filter((entry): entry is readonly [string, string] => !!entry[1]);
   return { url, environment: Object.fromEntries(set) };
@@ -96,6 +98,8 @@ export function sameStore(one: StoreAddress, other: StoreAddress): boolean {
 function placeOf({ url, environment }: StoreAddress): string | undefined {
   const path = sqlitePath(url);
   if (path !== undefined) return `sqlite:${realPath(resolve(path))}`;
+  const directory = dqliteDirectory(url);
+  if (directory !== undefined) return `dqlite:${realPath(resolve(directory))}`;
   try {
     const { hosts, database, schema } = parsePostgresUrl(url, (name) => environment[name]);
     const places = hosts.map(({ host, port }) => `${host.toLowerCase()}:${port}`).sort();

@@ -1,5 +1,5 @@
 /**
- * The interface of the shared store. Two engines implement it, SQLite and Postgres; one contract test
+ * The interface of the shared store. Three engines implement it, SQLite, Postgres and dqlite; one contract test
  * runs against both.
  *
  * Every call rejects with {@linkcode StoreAwayError} when the store cannot be reached within its
@@ -135,7 +135,7 @@ export type LeaseSelector = string;
 
 /** The shared state of a cluster. */
 export interface Store extends ServiceStore, AsyncDisposable {
-  readonly engine: "sqlite" | "postgres";
+  readonly engine: "sqlite" | "postgres" | "dqlite";
   /** URL without its password, for messages. */
   readonly location: string;
 

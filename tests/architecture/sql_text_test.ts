@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 const root = new URL("../../", import.meta.url).pathname;
 
 /** What an engine says to its own database: locks, clocks, transactions, how rows come. */
-const ENGINES = /^core\/store\/(sqlite|postgres)(_[a-z]+)?\.ts$/;
+const ENGINES = /^core\/store\/((sqlite|postgres)(_[a-z]+)?|dqlite\/engine)\.ts$/;
 const MIGRATIONS = "core/store/migrations/";
 
 /** The beginning of a statement in a text. */

@@ -1,4 +1,4 @@
-// One contract, both engines: what a cluster may rely on whichever database it has.
+// One contract, all engines: what a cluster may rely on whichever database it has.
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";

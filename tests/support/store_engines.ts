@@ -1,11 +1,13 @@
 /**
- * The two engines of the store, for tests of the contract.
+ * The engines of the store, for tests of the contract.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { KnetError } from "../../core/base/error.ts";
+import { monotonicClock } from "../../core/base/clock.ts";
+import { LeaderFinder, type Way } from "../../core/store/dqlite/leader.ts";
 import { openStore, type StoreOptions } from "../../core/store/open.ts";
 import type { Store } from "../../core/store/store.ts";
 import { startPostgres } from "./postgres.ts";
@@ -43,10 +45,37 @@ function sqlite(options: StoreOptions): { fresh: Fresh } & AsyncDisposable {
   };
 }
 
-/** Both engines, SQLite in this thread and as an agent has it; each is started for a file of tests. */
+/** Takes all tables away. */
+async function emptyDqlite(way: Way): Promise<void> {
+  using leader = await new LeaderFinder(way).connect(monotonicClock() + 10_000);
+  await leader.open();
+  const tables = await leader.run("select name from sqlite_master where type = 'table'");
+  await leader.run("begin immediate");
+  for (const [name] of tables) await leader.run(`drop table "${name}"`);
+  await leader.run("commit");
+}
+
+/** All engines, SQLite in this thread and as an agent has it; each is started for a file of tests. */
 export const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDisposable>> = {
   sqlite: () => Promise.resolve(sqlite({})),
   "sqlite in a worker": () => Promise.resolve(sqlite({ background: true })),
+  async dqlite() {
+    const { startThree } = await import("./dqlite.ts");
+    const cluster = await startThree();
+    const [first, second] = cluster.hosts;
+    const options = { way: first!.replica.way };
+    return {
+      async fresh(request, run) {
+        await emptyDqlite(cluster.hosts[0]!.replica.way);
+        // One as the agent opens it, one as a command on another host does.
+        await using a = await openStore("dqlite:", options);
+        await using b = await openStore(`dqlite:${second!.directory}`);
+        await a.initConfig(makeClusterConfig(request));
+        await run(a, b, `dqlite:${second!.directory}`);
+      },
+      [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+    };
+  },
   async postgres() {
     const server = await startPostgres();
     let count = 0;

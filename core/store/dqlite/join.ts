@@ -1,0 +1,94 @@
+/**
+ * How a node becomes a member, and how one is taken out.
+ *
+ * @module
+ */
+import { monotonicClock, random, sleep } from "../../base/clock.ts";
+import { KnetError, StoreAwayError } from "../../base/error.ts";
+import type { DqliteConnection } from "./connection.ts";
+import { dqliteError, troubleOf } from "./failure.ts";
+import { nameOf, type NodeIdentity } from "./identity.ts";
+import { LeaderFinder, type Way } from "./leader.ts";
+import { answers } from "./member_watch.ts";
+import type { Member } from "./wire.ts";
+
+/** Does something on the node that leads, again until it is done or the time is over. */
+async function atLeader<T>(
+  way: Way,
+  patience: number,
+  work: (leader: DqliteConnection) => Promise<T>,
+): Promise<T> {
+  const finder = new LeaderFinder(way);
+  const until = monotonicClock() + patience;
+  for (;;) {
+    try {
+      using leader = await finder.connect(until);
+      return await leader.within(until - monotonicClock(), () => work(leader));
+    } catch (error) {
+      // One member is made at a time; and who leads may be another by now.
+      if (troubleOf(error) === "refused" || monotonicClock() >= until) {
+        throw dqliteError(way.location, error);
+      }
+      await sleep(200 * (0.5 + random()));
+    }
+  }
+}
+
+/**
+ * Makes a node a member, a spare one; the leader gives it another role soon. What its host was before, with data that is gone, is taken
+ * out.
+ *
+ * @param seeds Addresses of members.
+ * @returns all members.
+ * @throws {KnetError} exit code 4 if a host of that name is a member and answers; StoreAwayError if the cluster does not.
+ */
+export async function joinCluster(
+  way: Way,
+  { id, address }: NodeIdentity,
+  seeds: readonly string[],
+  patience: number,
+): Promise<Member[]> {
+  const remembered = seeds.map((seed, n): Member => ({ id: n, address: seed, role: "voter" }));
+  return await atLeader(
+    { ...way, remembered: () => remembered },
+    patience,
+    async (leader) => {
+      const members = await leader.members();
+      if (members.some((member) => member.id === id)) return members;
+      const former = members.filter((member) => nameOf(member.address) === nameOf(address));
+      for (const member of former) {
+        if (await answers(way, member.address)) {
+          throw new KnetError(
+            `Cannot join the cluster as "${
+              nameOf(address)
+            }": a host of that name is a member and runs`,
+            { exitCode: 4, remedy: "Give this host another name" },
+          );
+        }
+        await leader.remove(member.id);
+      }
+      await leader.add(id, address);
+      return await leader.members();
+    },
+  );
+}
+
+/**
+ * Takes a member out; the last one stays.
+ *
+ * @throws {StoreAwayError} if the cluster does not answer.
+ */
+export async function removeMember(way: Way, address: string, patience: number): Promise<void> {
+  await atLeader(way, patience, async (leader) => {
+    const members = await leader.members();
+    const member = members.find((one) => one.address === address);
+    if (member === undefined || members.length === 1) return;
+    const first = await leader.leader();
+    const heir = members.find(({ id, role }) => role === "voter" && id !== member.id);
+    if (first?.id === member.id && heir !== undefined) {
+      await leader.transfer(heir.id);
+      throw new StoreAwayError("another node leads now");
+    }
+    await leader.remove(member.id);
+  });
+}

@@ -1,0 +1,292 @@
+/**
+ * This host's replica: a node of the library, its door, its place among the members, and, while it leads, who holds a vote.
+ *
+ * @module
+ */
+import { DqliteNode } from "../../../ffi/dqlite.ts";
+import { FileLock } from "../../../ffi/file_lock.ts";
+import { after, monotonicClock, sleep, type Timer } from "../../base/clock.ts";
+import { KnetError, messageOf } from "../../base/error.ts";
+import { DqliteConnection } from "./connection.ts";
+import { openDoor } from "./door.ts";
+import {
+  filesIn,
+  type NodeIdentity,
+  readMembersFile,
+  writeIdentity,
+  writeMembersFile,
+} from "./identity.ts";
+import type { Way } from "./leader.ts";
+import { joinCluster } from "./join.ts";
+import { MemberWatch, PATIENCE } from "./member_watch.ts";
+import { connectNode, serveNode } from "./node_socket.ts";
+import { explainStart, prepareReplica } from "./prepare.ts";
+import { ROLE_RULES, type RoleRules, roles } from "./roles.ts";
+import {
+  type ByteStream,
+  carry,
+  closeQuietly,
+  type NodeTransport,
+  readAddress,
+  writeAddress,
+} from "./stream.ts";
+import type { Member } from "./wire.ts";
+
+/**
+ * Milliseconds that the library reckons with on the way to another node: heartbeats every 90 ms, a leader is missed after 0.9 to 1.8 s. A
+ * program that programs thousands of routes, or collects garbage, does not carry a byte for some tenths of a second.
+ */
+const LATENCY = 60;
+/** Milliseconds between looks at the members. */
+const TICK = 3000;
+/** Milliseconds after which an address that did not answer is tried again. */
+const REST = 1000;
+/** Milliseconds that a new node has to become a member: fifty may come at once, and one is made at a time. */
+const JOINING = 60_000;
+
+/** How a replica is started. */
+export interface ReplicaOptions {
+  /** Where it keeps what it has; made, and open to this user alone. */
+  readonly directory: string;
+  /** The host's name in the cluster: no other member's, no address. */
+  readonly name: string;
+  /** What carries its streams to other hosts. */
+  readonly transport: NodeTransport;
+  /** A replica that never was begins a cluster. */
+  readonly begin?: boolean;
+  /** A replica that never was joins the cluster of these nodes (addresses). */
+  readonly seeds?: readonly string[];
+  /** See `LATENCY`. */
+  readonly latency?: number;
+  readonly rules?: RoleRules;
+  /** See `TICK`. */
+  readonly tick?: number;
+  /** Told of what goes wrong while it runs. */
+  readonly onProblem?: (sentence: string) => void;
+}
+
+/** A replica that runs. */
+export class Replica implements AsyncDisposable {
+  readonly #options: ReplicaOptions;
+  readonly #identity: NodeIdentity;
+  readonly #lock: FileLock;
+  readonly #streams = new Set<ByteStream>();
+  /** Addresses that are left alone until then. */
+  readonly #resting = new Map<string, number>();
+  readonly #watch: MemberWatch;
+  #members: readonly Member[] = [];
+  #leader: string | undefined;
+  #node: DqliteNode | undefined;
+  #door: Disposable | undefined;
+  #timer: Timer | undefined;
+  #tick: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  private constructor(options: ReplicaOptions, identity: NodeIdentity, lock: FileLock) {
+    this.#options = options;
+    this.#identity = identity;
+    this.#lock = lock;
+    this.#watch = new MemberWatch(this.way);
+  }
+
+  /**
+   * Starts this host's replica, and lets it join if it is no member yet.
+   *
+   * @throws {KnetError} exit code 3 without the library; 4 if another program runs it, its data is gone, or the host's name is another
+   * member's; StoreAwayError if the cluster to join does not answer.
+   */
+  static async start(options: ReplicaOptions): Promise<Replica> {
+    const { identity, lock } = prepareReplica(options);
+    const made = new Replica(options, identity, lock);
+    try {
+      await made.#run();
+    } catch (error) {
+      await made.stop();
+      throw explainStart(error, options.directory);
+    }
+    return made;
+  }
+
+  /** The node's address. */
+  get address(): string {
+    return this.#identity.address;
+  }
+
+  /** The members when they were seen last, and the address of the one that leads, if it is known. */
+  get cluster(): { readonly members: readonly Member[]; readonly leader: string | undefined } {
+    return { members: this.#members, leader: this.#leader };
+  }
+
+  /** The way from this process to all nodes. */
+  get way(): Way {
+    return {
+      location: `dqlite:${this.#options.directory}`,
+      dial: (address) => this.#dial(address),
+      remembered: () => this.#members,
+    };
+  }
+
+  /**
+   * Takes the other end of a stream that another host's transport made, and who is there is proven.
+   *
+   * @returns when the stream is over.
+   */
+  async accept(stream: ByteStream): Promise<void> {
+    this.#streams.add(stream);
+    try {
+      const address = await readAddress(stream, PATIENCE);
+      if (address === this.address) await serveNode(stream, await this.#own());
+    } catch {
+      // The other side sees the stream end, and comes again.
+    } finally {
+      this.#streams.delete(stream);
+      closeQuietly(stream);
+    }
+  }
+
+  /** Lets another voter lead, if this node does and another can, so that nobody has to wait until it is missed. */
+  async handOver(): Promise<void> {
+    using own = await DqliteConnection.begin(await this.#own(), undefined, PATIENCE);
+    await own.within(PATIENCE, async () => {
+      if ((await own.leader())?.id !== this.#identity.id) return;
+      const heir = (await own.members()).find(({ id, role }) =>
+        role === "voter" && id !== this.#identity.id && this.#watch.isAlive(id)
+      );
+      if (heir !== undefined) await own.transfer(heir.id);
+    });
+  }
+
+  /** Stops the replica; it stays a member. Doing it twice does no harm. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#timer?.cancel();
+    if (this.#node !== undefined) await this.handOver().catch(() => {});
+    this.#door?.[Symbol.dispose]();
+    for (const stream of this.#streams) closeQuietly(stream);
+    await this.#node?.stop();
+    await this.#tick;
+    this.#lock[Symbol.dispose]();
+  }
+
+  /** See {@linkcode Replica.stop}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  async #run(): Promise<void> {
+    const { directory, seeds = [], begin = false, latency = LATENCY } = this.#options;
+    const { id, address, member } = this.#identity;
+    const files = filesIn(directory);
+    this.#members = readMembersFile(directory);
+    this.#door = openDoor(files.door, (to, stream) => this.#lead(to, stream));
+    this.#node = await DqliteNode.start({
+      id,
+      address,
+      directory: files.data,
+      latency,
+      door: files.door,
+      mayTry: (to) => (this.#resting.get(to) ?? 0) <= monotonicClock(),
+    });
+    if (!member) {
+      if (!begin) this.#members = await joinCluster(this.way, this.#identity, seeds, JOINING);
+      writeIdentity(directory, { ...this.#identity, member: true });
+    }
+    this.#next(0);
+  }
+
+  #next(milliseconds: number): void {
+    if (this.#stopped) return;
+    this.#timer = after(milliseconds, () => {
+      this.#tick = this.#look().catch((error) => {
+        if (!this.#stopped) this.#options.onProblem?.(messageOf(error));
+      }).finally(() => this.#next(this.#options.tick ?? TICK));
+    });
+  }
+
+  /** Looks who is a member, and, while this node leads, gives them their roles. */
+  async #look(): Promise<void> {
+    const { directory, rules = ROLE_RULES } = this.#options;
+    using own = await DqliteConnection.begin(await this.#own(), undefined, PATIENCE);
+    const [leader, members] = await own.within(
+      PATIENCE,
+      async () => [await own.leader(), await own.members()] as const,
+    );
+    this.#leader = leader?.address;
+    // A spare has no copy, not even of who is a member.
+    const known = members.length > 0 ? members : await this.#ask();
+    if (known.length > 0 && JSON.stringify(known) !== JSON.stringify(this.#members)) {
+      writeMembersFile(directory, known);
+      this.#members = known;
+    }
+    if (leader?.id !== this.#identity.id) return this.#watch.forget();
+    const changes = roles(await this.#watch.look(members), leader.id, rules);
+    // Who is to vote has to catch up first. The library must not lose this connection before it has answered.
+    for (const { id, role } of changes) {
+      if (this.#stopped) return;
+      await own.assign(id, role);
+    }
+  }
+
+  /** Asks the others who is a member. */
+  async #ask(): Promise<Member[]> {
+    for (const { address } of this.#members) {
+      if (address === this.address) continue;
+      try {
+        using other = await DqliteConnection.begin(await this.#dial(address), undefined, PATIENCE);
+        const members = await other.within(PATIENCE, () => other.members());
+        if (members.length > 0) return members;
+      } catch {
+        // The next one may know.
+      }
+    }
+    return [];
+  }
+
+  /** A stream to this host's own node. */
+  async #own(): Promise<ByteStream> {
+    if (this.#node === undefined) throw new KnetError("Cannot reach the replica: it does not run");
+    return await connectNode(this.#node.socket);
+  }
+
+  /** A stream to any node. */
+  async #dial(address: string): Promise<ByteStream> {
+    if (address === "" || address === this.address) return await this.#own();
+    const stream = await this.#outside(address);
+    await writeAddress(stream, address);
+    return stream;
+  }
+
+  /** A stream to another host; what fails rests for a while. */
+  async #outside(address: string): Promise<ByteStream> {
+    let late = false;
+    const dialed = this.#options.transport.dial(address);
+    try {
+      return await Promise.race([
+        dialed,
+        sleep(PATIENCE).then(() => {
+          late = true;
+          throw new KnetError(`Cannot reach ${address}: no answer`);
+        }),
+      ]);
+    } catch (error) {
+      if (late) void dialed.then(closeQuietly, () => {});
+      this.#resting.set(address, monotonicClock() + REST);
+      throw error;
+    }
+  }
+
+  /** Brings who came by the door to a node. */
+  async #lead(address: string, stream: ByteStream): Promise<void> {
+    if (address === "" || address === this.address) {
+      return await serveNode(stream, await this.#own());
+    }
+    const begin = monotonicClock();
+    const other = await this.#dial(address);
+    this.#streams.add(other);
+    await carry(stream, other);
+    this.#streams.delete(other);
+    // A host that sends us away, having another node by now, is not asked again at once.
+    if (monotonicClock() - begin < REST) this.#resting.set(address, monotonicClock() + REST);
+  }
+}
