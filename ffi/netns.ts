@@ -9,8 +9,9 @@
  */
 import { EINVAL, ENOENT } from "./errno.ts";
 import { fileId, openFile, OwnedFd } from "./file.ts";
-import { errno, libc, prepareErrno, SystemError } from "./libc.ts";
+import { check, errno, libc, prepareErrno, SystemError } from "./libc.ts";
 import { O_NONBLOCK, O_RDONLY } from "./linux/fcntl.ts";
+import { AF_UNIX, SO_NETNS_COOKIE, SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./linux/socket.ts";
 
 /** linux/sched.h */
 const CLONE_NEWNET = 0x40000000;
@@ -193,4 +194,24 @@ function giveUp(number: number): never {
 export function netnsId(fd: number): string {
   const { major, minor, inode } = fileId(fd);
   return `${major * 256 + minor}:${inode}`;
+}
+
+/**
+ * The kernel's own number of a namespace, which no other one gets before the next boot (SO_NETNS_COOKIE).
+ *
+ * @returns undefined if the kernel has none (before 5.14).
+ * @throws {SystemError} if the namespace cannot be entered; needs CAP_SYS_ADMIN.
+ */
+export function netnsCookie(fd: number): bigint | undefined {
+  return withNetns(fd, () => {
+    const c = libc();
+    prepareErrno();
+    const opened = check(c.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), "open a socket");
+    using socket = new OwnedFd(opened);
+    const value = new BigUint64Array(1);
+    const length = new Uint32Array([8]);
+    const bytes = [value, length].map((array) => new Uint8Array(array.buffer));
+    const done = c.getsockopt(socket.fd, SOL_SOCKET, SO_NETNS_COOKIE, bytes[0]!, bytes[1]!);
+    return done < 0 ? undefined : value[0];
+  });
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { skip, whyNoLab } from "../tests/support/skip.ts";
 import { libc } from "./libc.ts";
-import { netnsId, newNetns, openNetns, ownNetns, withNetns } from "./netns.ts";
+import { netnsCookie, netnsId, newNetns, openNetns, ownNetns, withNetns } from "./netns.ts";
 import { readSysctl, writeSysctl } from "./sysctl.ts";
 
 const NAME = `system-ns-${Deno.pid}`;
@@ -150,3 +150,23 @@ inLab("netnsId() of 2,000 openings leaves no descriptor behind", () => {
   }
   assert.ok(count() <= before + 1);
 });
+
+inLab(
+  "netnsCookie() is another one for a namespace that gets the number of one that is gone",
+  () => {
+    const seen = new Map<string, bigint>();
+    let returned = 0;
+    for (let n = 0; n < 50; n++) {
+      using namespace = newNetns();
+      const id = netnsId(namespace.fd);
+      const cookie = netnsCookie(namespace.fd);
+      if (cookie === undefined) return; // A kernel before 5.14.
+      assert.equal(netnsCookie(namespace.fd), cookie);
+      assert.ok(![...seen.values()].includes(cookie));
+      if (seen.has(id)) returned++;
+      seen.set(id, cookie);
+    }
+    // Whether a number returns is the kernel's affair; cookies never do.
+    assert.equal(new Set(seen.values()).size, seen.size, `${returned} numbers came back`);
+  },
+);

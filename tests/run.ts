@@ -27,6 +27,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "reachability", short: true },
   { name: "membership" },
   { name: "healing" },
+  { name: "containers" },
   { name: "crash" },
   { name: "links" },
   { name: "backend_change" },

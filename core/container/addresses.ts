@@ -20,36 +20,14 @@ import { monotonicClock, random, sleep } from "../base/clock.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { fileVersion, readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 import { checkShape, parseShape } from "../base/shape.ts";
+import { type ContainerRecord, FORMER, type FormerAddress, isRuntimes, RECORDS } from "./record.ts";
 
-/** One attached interface of a container. */
-export interface ContainerRecord {
-  /** The namespace as it was named at attach: a name under /run/netns, an absolute path, a process id. */
-  readonly netns: string;
-  /** `device:inode` of the namespace. */
-  readonly netnsId: string;
-  /** Name of the interface in the namespace. */
-  readonly ifname: string;
-  /** Without prefix length. */
-  readonly address: string;
-  readonly prefixLength: number;
-  /** Name of the veth's end on the host. */
-  readonly hostIfname: string;
-}
+export type { ContainerRecord } from "./record.ts";
 
 const BOOK = v.looseObject({
   bootId: v.exactOptional(v.string()),
   containers: v.array(v.unknown()),
-});
-
-const RECORDS: v.GenericSchema<unknown, { containers: ContainerRecord[] }> = v.looseObject({
-  containers: v.array(v.looseObject({
-    netns: v.string(),
-    netnsId: v.string(),
-    ifname: v.string(),
-    address: v.string(),
-    prefixLength: v.number(),
-    hostIfname: v.string(),
-  })),
+  former: v.exactOptional(v.unknown()),
 });
 
 /** Where the book is and which boot it must be of. */
@@ -96,12 +74,43 @@ export function parseBook(text: string, bootId: string, path: string): Container
   }
 }
 
-/** Writes who is attached. The caller holds the lock. */
+/**
+ * The addresses that runtimes' containers had before the reboot and have not asked for since. A book that cannot be read has none.
+ */
+export function readFormer({ dataDir, bootId }: BookPlace): FormerAddress[] {
+  const text = readTextIfPresent(bookFile(dataDir));
+  if (text === undefined) return [];
+  try {
+    const book = parseShape(BOOK, text);
+    if (book.bootId === bootId) return checkShape(FORMER, book.former ?? []);
+    return [...checkShape(FORMER, book.former ?? []), ...checkShape(RECORDS, book).containers]
+      .flatMap(({ runtime, containerId, network, ifname, address }) =>
+        runtime === undefined || containerId === undefined
+          ? []
+          : [{ runtime, containerId, ...(network !== undefined && { network }), ifname, address }]
+      ).slice(-MOST_FORMER);
+  } catch {
+    return []; // A convenience; readBook() tells of the book.
+  }
+}
+
+/** More are not remembered: as many as a subnet of 16 bits has hosts would make a slow book. */
+const MOST_FORMER = 1024;
+
+/**
+ * Writes who is attached. The caller holds the lock. Whoever is attached again, and whoever `forget` names, has no former address any
+ * more.
+ */
 export function writeBook(
-  { dataDir, bootId }: BookPlace,
+  place: BookPlace,
   containers: readonly ContainerRecord[],
+  forget: (former: FormerAddress) => boolean = () => false,
 ): void {
-  const book = { bootId, containers };
+  const { dataDir, bootId } = place;
+  const former = readFormer(place).filter((one) =>
+    !forget(one) && !containers.some((record) => isRuntimes(record, one, one.ifname))
+  );
+  const book = { bootId, containers, ...(former.length > 0 && { former }) };
   writeFileAtomically(bookFile(dataDir), JSON.stringify(book, null, 2) + "\n", 0o600, 0o700);
 }
 
@@ -147,6 +156,10 @@ export interface AddressPool {
   readonly gateway: string;
   /** Addresses of containers. */
   readonly taken: readonly string[];
+  /** Addresses that others hold, with who that is: `host-local's network "cni0"`. */
+  readonly foreign?: ReadonlyMap<string, string>;
+  /** Addresses given only where there is no other: somebody had them lately. */
+  readonly avoid?: ReadonlySet<string>;
 }
 
 /**
@@ -183,14 +196,24 @@ export function chooseAddress(pool: AddressPool, container: string, wanted?: str
     }
     if (address === gateway) throw refuse("it is the bridge's", 4);
     if (taken.has(address)) throw refuse("it is taken by another container", 4);
+    const holder = pool.foreign?.get(address);
+    if (holder !== undefined) throw refuse(`it is held by ${holder}`, 4);
     return address;
   }
+  let second: string | undefined;
   for (let n = 1n; n <= last; n++) {
     const address = nthAddress(prefix, n);
-    if (address !== gateway && !taken.has(address)) return address;
+    if (address === gateway || taken.has(address) || pool.foreign?.has(address)) continue;
+    if (!pool.avoid?.has(address)) return address;
+    second ??= address;
   }
+  if (second !== undefined) return second;
+  const others =
+    [...pool.foreign?.keys() ?? []].filter((one) => prefixContains(prefix, one)).length;
   throw new KnetError(
-    `Cannot attach "${container}": all ${last - 1n} addresses of ${pool.subnet} are taken`,
+    `Cannot attach "${container}": all ${last - 1n} addresses of ${pool.subnet} are taken${
+      others === 0 ? "" : `, ${others} of them by others than knet`
+    }`,
     { remedy: "Detach a container, or start this one on another host" },
   );
 }

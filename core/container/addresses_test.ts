@@ -7,6 +7,7 @@ import {
   type ContainerRecord,
   parseBook,
   readBook,
+  readFormer,
   tryLockBook,
   writeBook,
 } from "./addresses.ts";
@@ -110,6 +111,80 @@ Deno.test("tryLockBook() gives the lock to one at a time", () => {
     first![Symbol.dispose]();
     using again = tryLockBook(dataDir)!;
     assert.notEqual(again, undefined);
+  } finally {
+    Deno.removeSync(dataDir, { recursive: true });
+  }
+});
+
+Deno.test("chooseAddress() leaves out what others hold, and says who", () => {
+  const foreign = new Map([["10.244.1.3", `CNI's host-local plugin (network "cbr0")`]]);
+  assert.equal(chooseAddress({ ...pool, foreign }, "web"), "10.244.1.4");
+  refused(() => chooseAddress({ ...pool, foreign }, "web", "10.244.1.3"), 4, /held by CNI's host/);
+  const all = new Map(["3", "4", "5", "6"].map((n) => [`10.244.1.${n}`, "somebody"]));
+  refused(
+    () => chooseAddress({ ...pool, foreign: all }, "web"),
+    1,
+    /all 5 addresses of 10\.244\.1\.0\/29 are taken, 4 of them by others than knet/,
+  );
+});
+
+Deno.test("chooseAddress() gives what somebody had lately only where nothing else is free", () => {
+  const avoid = new Set(["10.244.1.3", "10.244.1.4"]);
+  const taken = [...pool.taken];
+  const given = Array.from({ length: 4 }, () => {
+    const address = chooseAddress({ ...pool, taken, avoid }, "web");
+    taken.push(address);
+    return address;
+  });
+  assert.deepEqual(given, ["10.244.1.5", "10.244.1.6", "10.244.1.3", "10.244.1.4"]);
+});
+
+Deno.test("readFormer() keeps what a runtime's container had before the reboot until it is there again or forgotten", () => {
+  const dataDir = Deno.makeTempDirSync();
+  try {
+    const cni = { runtime: "cni", containerId: "abc", network: "knet" };
+    const other = { runtime: "cni", containerId: "def", network: "knet" };
+    const [first, second] = [{ ...record, ...cni }, { ...record, ...other, address: "10.244.1.3" }];
+    const anonymous = { ...record, address: "10.244.1.9" };
+    writeBook({ dataDir, bootId: "a" }, [first, second, anonymous]);
+    assert.deepEqual(readFormer({ dataDir, bootId: "a" }), []);
+    const after = { dataDir, bootId: "b" };
+    const had = [first, second].map(({ address, ifname, runtime, containerId, network }) => ({
+      runtime,
+      containerId,
+      network,
+      ifname,
+      address,
+    }));
+    assert.deepEqual(readFormer(after), had);
+    writeBook(after, []);
+    assert.deepEqual(readFormer(after), had, "whoever else comes first does not make it forget");
+    writeBook(after, [first]);
+    assert.deepEqual(readFormer(after), had.slice(1));
+    assert.deepEqual(readFormer({ dataDir, bootId: "c" }).length, 2, "a second reboot");
+    writeBook(after, [first], ({ containerId }) => containerId === "def");
+    assert.deepEqual(readFormer(after), []);
+  } finally {
+    Deno.removeSync(dataDir, { recursive: true });
+  }
+});
+
+Deno.test("readBook() reads records of knet 0.1 and those that runtimes made", () => {
+  const dataDir = Deno.makeTempDirSync();
+  try {
+    const full: ContainerRecord = {
+      ...record,
+      netnsId: "cookie:17",
+      runtime: "cni",
+      containerId: "abc",
+      network: "knet",
+      name: "web",
+      labels: { app: "web" },
+      mac: "02:00:00:00:00:01",
+      ports: [{ hostPort: 80, containerPort: 8080, protocol: "tcp" }],
+    };
+    writeBook({ dataDir, bootId: "a" }, [record, full]);
+    assert.deepEqual(readBook({ dataDir, bootId: "a" }), [record, full]);
   } finally {
     Deno.removeSync(dataDir, { recursive: true });
   }

@@ -9,22 +9,24 @@ import { canonicalAddress, parsePrefix, prefixContains } from "../base/address.t
 import { KnetError } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../cluster/node_state.ts";
+import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
+import { findAddress } from "./find_address.ts";
+import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import {
-  type BookPlace,
-  chooseAddress,
+  type ContainerNames,
   type ContainerRecord,
-  lockBook,
-  readBook,
-  writeBook,
-} from "./addresses.ts";
-import { namespaceName, openContainer } from "./namespace.ts";
+  type FormerAddress,
+  isRuntimes,
+  NAMESPACE_LABEL,
+  type PortMapping,
+  type RuntimeIdentity,
+} from "./record.ts";
 import { isVanished } from "./vanished.ts";
 import {
   bridgeOf,
-  containerMac,
   farEndIntact,
   hostIfname,
-  linksByName,
+  macOf,
   makeWire,
   removeHostEnd,
   setWireParameters,
@@ -39,8 +41,15 @@ export interface AttachOptions {
   readonly ifname?: string;
   /** A certain address; the default is the lowest free one. */
   readonly ip?: string;
+  /** A certain MAC address; the default is made from the address. */
+  readonly mac?: string;
   /** The bridge that the caller believes in; refused if this host's is another. */
   readonly bridge?: string;
+  /** The runtime's container that the namespace is of. */
+  readonly identity?: RuntimeIdentity;
+  /** A name must not be another living container's. */
+  readonly names?: ContainerNames;
+  readonly ports?: readonly PortMapping[];
   readonly stateDir: string;
   readonly dataDir: string;
   /** The default is this boot's. */
@@ -50,6 +59,7 @@ export interface AttachOptions {
 /** An attached container. */
 export interface AttachResult {
   readonly netns: string;
+  readonly name?: string;
   readonly ifname: string;
   /** Without prefix length. */
   readonly address: string;
@@ -87,22 +97,31 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     state,
   };
   const book = readBook(place);
-  const present = book.find((record) =>
-    record.netnsId === namespace.id && record.ifname === ifname
-  );
+  const present = book.find((record) => record.ifname === ifname && isOf(record, namespace));
   if (present !== undefined && prefixContains(state.subnet, present.address)) {
     return again(ends, present, options.ip);
   }
-  const others = book.filter((record) => record !== present);
-  const name = namespaceName(netns);
-  const { address, rest } = findAddress(ends, others, name, options.ip);
+  const name = options.names?.name ?? namespaceName(netns);
+  const dead = book.filter((record) => record !== present && isDead(record, namespace, options));
+  for (const { hostIfname } of dead) removeHostEnd(rtnl, hostIfname);
+  const others = book.filter((record) => record !== present && !dead.includes(record));
+  refuseNameInUse(others, options);
+  const { address, rest } = findAddress(ends, others, name, {
+    wanted: options.ip,
+    preferred: formerAddress(options, dead, readFormer(place)),
+    former: readFormer(place),
+  });
   const record: ContainerRecord = {
-    netns: name,
+    ...options.identity,
+    ...options.names,
+    netns: namespaceName(netns),
     netnsId: namespace.id,
     ifname,
     address,
     prefixLength: parsePrefix(state.subnet).length,
     hostIfname: hostIfname(namespace.id, ifname),
+    ...(options.mac !== undefined && { mac: options.mac }),
+    ...(options.ports !== undefined && options.ports.length > 0 && { ports: options.ports }),
   };
   // The book first: an attach that is killed half-way leaves an address taken, never one given twice.
   writeBook(place, [...rest, record]);
@@ -113,6 +132,48 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     throw error;
   }
   return result(state, record, "attached");
+}
+
+/** Whether a record is of a container that this one has taken the place of. */
+function isDead(
+  record: ContainerRecord,
+  namespace: ContainerNamespace,
+  { identity, ifname = "eth0" }: AttachOptions,
+): boolean {
+  // The runtime has made the container anew and did not come to say that the old one is gone.
+  if (identity !== undefined && isRuntimes(record, identity, ifname)) return true;
+  // No two namespaces have one number at a time.
+  return record.netnsId === namespace.inode && record.ifname === ifname;
+}
+
+/** The address that the runtime's container had before. */
+function formerAddress(
+  { identity, ifname = "eth0" }: AttachOptions,
+  dead: readonly ContainerRecord[],
+  former: readonly FormerAddress[],
+): string | undefined {
+  if (identity === undefined) return undefined;
+  return [...dead, ...former].find((one) => isRuntimes(one, identity, ifname))?.address;
+}
+
+/** A name leads to one container, but for its several interfaces. */
+function refuseNameInUse(book: readonly ContainerRecord[], options: AttachOptions): void {
+  const { identity, names, netns } = options;
+  if (names?.name === undefined) return;
+  const space = names.labels?.[NAMESPACE_LABEL];
+  const other = book.find((record) =>
+    record.name === names.name && record.labels?.[NAMESPACE_LABEL] === space &&
+    (identity === undefined
+      ? record.netns !== namespaceName(netns)
+      : record.containerId !== identity.containerId)
+  );
+  if (other === undefined || isVanished(other)) return;
+  throw new KnetError(
+    `Cannot attach container "${names.name}": ${
+      other.containerId ?? other.netns
+    } has this name, with address ${other.address}`,
+    { exitCode: 4, remedy: "Remove that container first, or choose another name" },
+  );
 }
 
 /** Interface names as the kernel takes them (dev_valid_name, net/core/dev.c), and safe in sysctl paths. */
@@ -143,29 +204,6 @@ function stateOfHost(stateDir: string, netns: string, bridge: string | undefined
   return state;
 }
 
-/** Chooses an address; if none is free, those of vanished containers are. */
-function findAddress(
-  { rtnl, state }: WireEnds,
-  book: readonly ContainerRecord[],
-  name: string,
-  wanted: string | undefined,
-): { address: string; rest: readonly ContainerRecord[] } {
-  const choose = (records: readonly ContainerRecord[]) =>
-    chooseAddress(
-      { subnet: state.subnet, gateway: state.gateway, taken: records.map((r) => r.address) },
-      name,
-      wanted,
-    );
-  try {
-    return { address: choose(book), rest: book };
-  } catch (error) {
-    const links = linksByName(rtnl);
-    const rest = book.filter((record) => !isVanished(record, links));
-    if (!(error instanceof KnetError) || rest.length === book.length) throw error;
-    return { address: choose(rest), rest };
-  }
-}
-
 /** What is attached already is looked at, and made anew if it is broken. */
 function again(ends: WireEnds, record: ContainerRecord, wanted: string | undefined): AttachResult {
   const { rtnl, state, bridge } = ends;
@@ -194,12 +232,13 @@ function result(
 ): AttachResult {
   return {
     netns: record.netns,
+    ...(record.name !== undefined && { name: record.name }),
     ifname: record.ifname,
     address: record.address,
     prefixLength: record.prefixLength,
     gateway: state.gateway,
     mtu: state.mtu,
-    mac: containerMac(record.address),
+    mac: macOf(record),
     bridge: state.bridge,
     hostIfname: record.hostIfname,
     how,

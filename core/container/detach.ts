@@ -7,7 +7,7 @@ import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { KnetError } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
-import { namespaceName, openContainer } from "./namespace.ts";
+import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import { hostIfname, removeHostEnd } from "./wire.ts";
 
 /** What `knet detach` was asked. */
@@ -39,22 +39,24 @@ export interface DetachResult {
 export async function detach(options: DetachOptions): Promise<DetachResult> {
   const { netns, ifname = "eth0", dataDir } = options;
   const place = { dataDir, bootId: options.bootId ?? currentBootId() };
-  const id = namespaceId(netns);
+  using opened = openIfThere(netns);
+  const { namespace, error } = opened;
   using _lock = await lockBook(dataDir);
   using rtnl = openRtnl();
   const book = readBook(place);
   const name = namespaceName(netns);
-  const record = findRecord(book, ifname, name, id.value);
+  const isIts = (record: ContainerRecord) => namespace !== undefined && isOf(record, namespace);
+  const record = findRecord(book, ifname, name, isIts);
   if (record !== undefined) {
     removeHostEnd(rtnl, record.hostIfname);
     // The book last: killed half-way, the address stays taken until the next detach.
     writeBook(place, book.filter((other) => other !== record));
     return { netns: record.netns, ifname, address: record.address };
   }
-  if (id.value === undefined && !isNotThere(id.error)) throw id.error;
+  if (namespace === undefined && !isNotThere(error)) throw error;
   // Attached, but the book was lost.
-  if (id.value !== undefined && removeHostEnd(rtnl, hostIfname(id.value, ifname))) {
-    return { netns: name, ifname };
+  for (const id of new Set(namespace === undefined ? [] : [namespace.id, namespace.inode])) {
+    if (removeHostEnd(rtnl, hostIfname(id, ifname))) return { netns: name, ifname };
   }
   throw new KnetError(
     `Cannot detach "${netns}": knet has not attached an interface "${ifname}" to it`,
@@ -70,11 +72,10 @@ export function findRecord(
   book: readonly ContainerRecord[],
   ifname: string,
   name: string,
-  id: string | undefined,
+  isIts: (record: ContainerRecord) => boolean,
 ): ContainerRecord | undefined {
   const candidates = book.filter((record) => record.ifname === ifname);
-  return candidates.find((record) => record.netnsId === id) ??
-    candidates.find((record) => record.netns === name);
+  return candidates.find(isIts) ?? candidates.find((record) => record.netns === name);
 }
 
 /** Whether a namespace is missing, rather than closed to us. */
@@ -82,11 +83,13 @@ function isNotThere(error: unknown): boolean {
   return error instanceof KnetError && error.exitCode !== 3;
 }
 
-function namespaceId(netns: string): { value?: string; error?: unknown } {
+function openIfThere(
+  netns: string,
+): Disposable & { readonly namespace?: ContainerNamespace; readonly error?: unknown } {
   try {
-    using namespace = openContainer(netns);
-    return { value: namespace.id };
+    const namespace = openContainer(netns);
+    return { namespace, [Symbol.dispose]: () => namespace[Symbol.dispose]() };
   } catch (error) {
-    return { error };
+    return { error, [Symbol.dispose]: () => {} };
   }
 }

@@ -1,13 +1,35 @@
 /**
- * Finding a container's network namespace again, by the name that the administrator gave.
+ * Finding a container's network namespace again, by the name that the administrator gave, and telling it from another one that took
+ * its place.
+ *
+ * The number (inode) of a namespace that is gone is given to the next one at once. So a namespace is known by its cookie, which does
+ * not return before the next boot; on kernels that have none, and in records of knet 0.1, by its number together with the recorded
+ * wire: if that leads there, it is the one.
  *
  * @module
  */
 import { resolve } from "node:path";
 import { SystemError } from "../../ffi/libc.ts";
-import { type NetnsHandle, netnsId, openNetns, ownNetns } from "../../ffi/netns.ts";
+import {
+  netnsCookie,
+  type NetnsHandle,
+  netnsId,
+  openNetns,
+  ownNetns,
+  withNetns,
+} from "../../ffi/netns.ts";
+import { getLink } from "../../ffi/rtnl/link.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { KnetError } from "../base/error.ts";
-import type { ContainerRecord } from "./addresses.ts";
+import type { ContainerRecord } from "./record.ts";
+
+/** An open namespace of a container. */
+export interface ContainerNamespace extends NetnsHandle {
+  /** What records know it by: `cookie:NUMBER`, or `device:inode` where the kernel has no cookies. */
+  readonly id: string;
+  /** `device:inode`. */
+  readonly inode: string;
+}
 
 /** The name under which a namespace is recorded: a path is made absolute, the rest stays. */
 export function namespaceName(netns: string): string {
@@ -17,9 +39,9 @@ export function namespaceName(netns: string): string {
 /**
  * Opens the namespace of a container.
  *
- * @throws {KnetError} exit code 2 if it is the host's own; 1 if there is none or it may not be opened.
+ * @throws {KnetError} exit code 2 if it is the host's own; 1 if there is none, 3 if it may not be opened.
  */
-export function openContainer(netns: string): NetnsHandle & { readonly id: string } {
+export function openContainer(netns: string): ContainerNamespace {
   let handle: NetnsHandle;
   try {
     handle = openNetns(netns);
@@ -27,15 +49,26 @@ export function openContainer(netns: string): NetnsHandle & { readonly id: strin
     if (!(error instanceof SystemError)) throw error;
     throw refusal(netns, error);
   }
-  const id = netnsId(handle.fd);
-  if (id === netnsId(ownNetns())) {
+  if (netnsId(handle.fd) === netnsId(ownNetns())) {
     handle[Symbol.dispose]();
     throw new KnetError(`Cannot use network namespace "${netns}": it is the host's own`, {
       exitCode: 2,
       remedy: "Name the namespace of a container, which has interfaces of its own",
     });
   }
-  return Object.assign(handle, { id });
+  try {
+    return identified(handle);
+  } catch (error) {
+    handle[Symbol.dispose]();
+    if (!(error instanceof SystemError)) throw error;
+    throw refusal(netns, error);
+  }
+}
+
+function identified(handle: NetnsHandle): ContainerNamespace {
+  const inode = netnsId(handle.fd);
+  const cookie = netnsCookie(handle.fd);
+  return Object.assign(handle, { inode, id: cookie === undefined ? inode : `cookie:${cookie}` });
 }
 
 const STATES: Record<string, readonly [state: string, remedy: string]> = {
@@ -62,6 +95,36 @@ function refusal(netns: string, error: SystemError): KnetError {
 }
 
 /**
+ * Whether a record is of this namespace.
+ *
+ * @param wireLeadsThere asked only where numbers are all there is to go by.
+ */
+export function isOf(
+  record: Pick<ContainerRecord, "netnsId" | "ifname" | "hostIfname">,
+  namespace: Pick<ContainerNamespace, "fd" | "id" | "inode">,
+  wireLeadsThere: (record: Pick<ContainerRecord, "ifname" | "hostIfname">, fd: number) => boolean =
+    leadsTo,
+): boolean {
+  if (record.netnsId === namespace.id && namespace.id !== namespace.inode) return true;
+  return record.netnsId === namespace.inode && wireLeadsThere(record, namespace.fd);
+}
+
+/** Whether the recorded end on the host and the recorded interface in the namespace are the two ends of one veth pair. */
+function leadsTo(
+  { ifname, hostIfname }: Pick<ContainerRecord, "ifname" | "hostIfname">,
+  fd: number,
+): boolean {
+  const look = (name: string) => {
+    using rtnl = openRtnl();
+    return getLink(rtnl, name);
+  };
+  const host = look(hostIfname);
+  if (host?.kind !== "veth") return false;
+  const inside = withNetns(fd, () => look(ifname));
+  return inside?.kind === "veth" && inside.link === host.index && host.link === inside.index;
+}
+
+/**
  * Opens the namespace of a record, if its name still leads there.
  *
  * @returns undefined if there is no namespace of that name or it is another one by now.
@@ -74,7 +137,12 @@ export function reopen(record: ContainerRecord): NetnsHandle | undefined {
     if (error instanceof SystemError) return undefined;
     throw error;
   }
-  if (netnsId(handle.fd) === record.netnsId) return handle;
+  try {
+    if (isOf(record, identified(handle))) return handle;
+  } catch (error) {
+    handle[Symbol.dispose]();
+    throw error;
+  }
   handle[Symbol.dispose]();
   return undefined;
 }

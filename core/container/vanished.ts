@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
@@ -16,16 +17,21 @@ import { linksByName } from "./wire.ts";
  * it dies, and a veth takes its other end. So the host's end tells, and only where that is missing, which
  * somebody may have deleted, does the name count.
  *
- * @param links The host's, by name.
+ * @param links The host's, by name; asked of the kernel if absent.
  */
 export function isVanished(
   record: ContainerRecord,
-  links: { has(hostIfname: string): boolean },
+  links?: { has(hostIfname: string): boolean },
 ): boolean {
-  if (links.has(record.hostIfname)) return false;
+  if (links === undefined ? hasLink(record.hostIfname) : links.has(record.hostIfname)) return false;
   const handle = reopen(record);
   handle?.[Symbol.dispose]();
   return handle === undefined;
+}
+
+function hasLink(name: string): boolean {
+  using rtnl = openRtnl();
+  return getLink(rtnl, name) !== undefined;
 }
 
 /**

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { IN6_ADDR_GEN_MODE_NONE } from "../../ffi/linux/if_link.ts";
 import {
   RT_SCOPE_UNIVERSE,
@@ -31,20 +30,10 @@ import type { Family } from "../cluster/lease.ts";
 import { deriveMac } from "../base/mac.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import { ipv6Off, type Parameter, setParameters } from "../kernel/device_parameters.ts";
-import type { ContainerRecord } from "./addresses.ts";
+import type { ContainerRecord } from "./record.ts";
+import { macOf } from "./wire_names.ts";
 
-/** Name of the veth's end on the host: the same for the same interface of the same namespace. */
-export function hostIfname(netnsId: string, ifname: string): string {
-  return `kv${createHash("sha256").update(`${netnsId} ${ifname}`).digest("hex").slice(0, 13)}`;
-}
-
-/**
- * MAC address of a container's interface, made from its address: whoever gets the address next is
- * reached by the neighbour entry of the one before.
- */
-export function containerMac(address: string): string {
-  return deriveMac("container", address);
-}
+export { hostIfname, macOf } from "./wire_names.ts";
 
 /**
  * The bridge as the kernel has it.
@@ -109,7 +98,7 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     mtu: state.mtu,
     peer: {
       name: record.ifname,
-      mac: containerMac(record.address),
+      mac: macOf(record),
       mtu: state.mtu,
       netns: netnsFd,
     },
@@ -120,8 +109,7 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     if (host === undefined) {
       throw new KnetError(`Cannot use interface "${record.hostIfname}": it vanished`);
     }
-    // A bridge port needs no IPv6 address, and one would be announced on the containers' network. Without a mode it has no part in
-    // IPv6: the MTU is too small, or the kernel has none.
+    // A port needs no IPv6 address, and one would be announced. Without a mode it has no part in IPv6: small MTU, or no IPv6 at all.
     if (host.addrGenMode !== undefined) {
       changeLink(rtnl, host.index, { addrGenMode: IN6_ADDR_GEN_MODE_NONE });
     }

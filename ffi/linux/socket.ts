@@ -32,6 +32,8 @@ export const SO_RCVBUF = 8;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+/** asm-generic/socket.h; Linux 5.14 */
+export const SO_NETNS_COOKIE = 71;
 
 export const SOL_NETLINK = 270;
 

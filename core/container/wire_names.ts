@@ -1,0 +1,26 @@
+/**
+ * What the ends of a container's wire are called, and their MAC addresses. Pure.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { deriveMac } from "../base/mac.ts";
+import type { ContainerRecord } from "./record.ts";
+
+/** Name of the veth's end on the host: the same for the same interface of the same namespace. */
+export function hostIfname(netnsId: string, ifname: string): string {
+  return `kv${createHash("sha256").update(`${netnsId} ${ifname}`).digest("hex").slice(0, 13)}`;
+}
+
+/**
+ * MAC address of a container's interface, made from its address: whoever gets the address next is
+ * reached by the neighbour entry of the one before.
+ */
+export function containerMac(address: string): string {
+  return deriveMac("container", address);
+}
+
+/** MAC address of a record's interface. */
+export function macOf({ address, mac }: Pick<ContainerRecord, "address" | "mac">): string {
+  return mac ?? containerMac(address);
+}

@@ -1,0 +1,88 @@
+/**
+ * Containers as they come and go: none inherits what a dead one left, and addresses that others hold on the bridge are left alone.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { startCluster } from "../support/cluster.ts";
+import type { Host } from "../support/host.ts";
+import { labSuite } from "../support/suite.ts";
+
+interface Book {
+  bootId: string;
+  containers: { netns: string; netnsId: string; ifname: string; address: string }[];
+}
+
+const test = labSuite({ hosts: 1, store: "sqlite", setUp: (lab) => startCluster(lab) });
+
+function bookOf(host: Host): Book {
+  return JSON.parse(Deno.readTextFileSync(host.path("/run/host/data/containers.json"))) as Book;
+}
+
+function writeBook(host: Host, book: Book): void {
+  Deno.writeTextFileSync(host.path("/run/host/data/containers.json"), JSON.stringify(book));
+}
+
+async function inodeOf(host: Host, netns: string): Promise<string> {
+  const { stdout } = await host.run(["stat", "-L", "-c", "%d:%i", `/run/netns/${netns}`]);
+  return stdout.trim();
+}
+
+/** Puts the number of a namespace into the record of another, as if it had returned. */
+function giveNumber(host: Host, netns: string, number: string): void {
+  const book = bookOf(host);
+  const containers = book.containers.map((one) =>
+    one.netns === netns ? { ...one, netnsId: number } : one
+  );
+  writeBook(host, { ...book, containers });
+}
+
+test("attach gives a new container nothing of a dead one whose namespace had the same number", async (lab) => {
+  const host = lab.host(1);
+  await host.attach("dead", ["--ip", "10.244.0.77"]);
+  await host.run("ip netns delete dead");
+  await host.run("ip netns add born");
+  giveNumber(host, "dead", await inodeOf(host, "born"));
+  const born = await host.knetJson<{ address: string; how: string }>("attach born");
+  assert.equal(born.how, "attached");
+  assert.notEqual(born.address, "10.244.0.77");
+  assert.ok(!bookOf(host).containers.some(({ netns }) => netns === "dead"), "its address is free");
+  await host.knet("detach born");
+  await host.run("ip netns delete born");
+});
+
+test("attach and detach know a container of knet 0.1 by its wire, detach frees nobody else's", async (lab) => {
+  const host = lab.host(1);
+  const old = await host.attach("old");
+  const number = await inodeOf(host, "old");
+  giveNumber(host, "old", number);
+  const again = await host.knetJson<{ address: string; how: string }>("attach old");
+  assert.deepEqual([again.address, again.how], [old.address, "present"]);
+  // Its wire is gone, so that nothing tells it from another with this number.
+  await host.run("ip netns exec old ip link delete eth0");
+  const fresh = await host.knetJson<{ how: string }>("attach old");
+  assert.equal(fresh.how, "attached");
+  assert.equal(bookOf(host).containers.filter(({ netns }) => netns === "old").length, 1);
+  assert.match(bookOf(host).containers.find(({ netns }) => netns === "old")!.netnsId, /^cookie:/);
+  await host.knet("detach old");
+  assert.deepEqual(bookOf(host).containers, []);
+  await host.run("ip netns delete old");
+});
+
+test("attach leaves out an address that somebody else answers for on the bridge", async (lab) => {
+  const host = lab.host(1);
+  await host.sh(`ip netns add alien
+ip link add alien type veth peer name eth0 netns alien
+ip link set alien master knet0 up
+ip netns exec alien ip addr add 10.244.0.2/24 dev eth0
+ip netns exec alien ip link set eth0 up
+ping -n -c 1 -w 5 10.244.0.2`);
+  const knets = await host.attach("knets");
+  assert.notEqual(knets.address, "10.244.0.2");
+  const { stderr } = await host.knet("attach alien --ifname eth1 --ip 10.244.0.2", {
+    check: false,
+  });
+  assert.match(stderr, /10\.244\.0\.2: it is held by somebody on "knet0" who is not knet's/);
+  await host.knet("detach knets");
+  await host.sh("ip netns delete alien; ip netns delete knets");
+});
