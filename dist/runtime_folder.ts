@@ -41,13 +41,13 @@ export function layOut(
   return runtime;
 }
 
-/** The script. Deno's own cache and its look for updates have nothing to do here. */
+/** The script. Deno's own cache, which nobody can make below a file, and its look for updates have nothing to do here. */
 export function launcher(main: string, flags: readonly string[]): string {
   return `#!/bin/sh
 # Starts knet: the runtime, with what a compiled program may do, and the bundle.
 here=$(readlink -f "$0")
 lib=\${here%/bin/*}/lib/knet
-export DENO_DIR=/nonexistent DENO_NO_UPDATE_CHECK=1
+export DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1
 exec "$lib/deno" run --quiet --cached-only --no-config --no-lock --no-npm --no-remote --no-code-cache \\
   --deny-import ${flags.join(" ")} \\
   "$lib/${main}" "$@"

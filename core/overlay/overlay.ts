@@ -4,6 +4,8 @@
  *
  * Everything here is synchronous: between two awaits of the agent the kernel is in one piece.
  *
+ * Longer than others, because making, changing and taking down one family's overlay share all of its state.
+ *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
