@@ -24,7 +24,10 @@ async function withAdmin<T>(
 ): Promise<T> {
   const { openStoreAdmin } = await import("../core/store/open.ts");
   const url = await storeUrlOf(settings);
-  await using store = await openStoreAdmin(url, { existing, deadlineMs: DEADLINE });
+  await using store = await openStoreAdmin(url, {
+    ...{ existing, deadlineMs: DEADLINE },
+    repair: !existing,
+  });
   return await work(store);
 }
 
@@ -204,7 +207,7 @@ const restore = defineCommand({
     const { openStoreAdmin } = await import("../core/store/open.ts");
     // To move a cluster is to name a store that is not the agent's.
     const url = await storeUrlOf({ ...settings, otherStore: true });
-    await using store = await openStoreAdmin(url, { deadlineMs: DEADLINE });
+    await using store = await openStoreAdmin(url, { deadlineMs: DEADLINE, repair: true });
     const done = await store.restore(taken, known, options.force ?? false);
     await forgetVerdict(settings);
     if (settings.json) {

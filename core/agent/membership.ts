@@ -31,6 +31,8 @@ const log = getLogger(["knet", "membership"]);
 const SLOW_POLL = 60_000;
 /** Milliseconds that a living holder of this node's row has to answer; a store without notifications is polled in them. */
 const ANSWER_TIME = 4000;
+/** Milliseconds after which a public address is told that came while the last one was. */
+const TOLD_SOON = 1000;
 /** Milliseconds after which a public address that another host has is tried again. */
 const RIVAL_RETRY = 15_000;
 
@@ -50,6 +52,8 @@ export class Membership {
   readonly #watch: StoreWatch;
   /** Whether the store may not be the one that this host knows: nothing is written before it has been read. */
   #doubtful = false;
+  /** Public addresses that this host's row may have: the one it had, and those that it was given without an answer. */
+  readonly #addresses = new Set<string>();
   #renewAt = 0;
   #renewals = 0;
   #takenOver: Lease | undefined;
@@ -68,6 +72,7 @@ export class Membership {
     this.#options = options;
     this.#events = new GuardedEvents(options.events);
     this.#own = options.remembered;
+    if (options.remembered !== undefined) this.#addresses.add(options.remembered.publicIp);
     this.#config = options.rememberedConfig;
     const { store, rememberedStore, remembered, elsewhere } = options;
     const member = remembered !== undefined;
@@ -330,9 +335,14 @@ export class Membership {
 
   #hold(lease: Lease): void {
     this.#own = lease;
+    this.#addresses.clear();
+    this.#addresses.add(lease.publicIp);
     // Half of its TTL, with up to a tenth of jitter so that a cluster started at once does not renew at once.
     const ttl = this.#config!.leaseTtl * 1000;
-    this.#renewAt = monotonicClock() + ttl * (0.5 - random() * 0.05);
+    const address = this.#options.publicIp();
+    // The host may have come to another address while the store was asked, or could not be.
+    const moved = address !== undefined && address !== lease.publicIp;
+    this.#renewAt = monotonicClock() + (moved ? TOLD_SOON : ttl * (0.5 - random() * 0.05));
   }
 
   async #renew(): Promise<void> {
@@ -342,16 +352,18 @@ export class Membership {
       this.#renewAt = Infinity;
       return;
     }
+    const address = publicIp() ?? own.publicIp;
+    this.#addresses.add(address);
     const renewal = await store.renewLease({
       nodeId: identity.nodeId,
       family,
       agentId: identity.agentId,
       nodeName: identity.nodeName,
-      publicIp: publicIp() ?? own.publicIp,
+      publicIp: address,
       subnet: own.subnet,
       backendData: own.backendData,
       bootId: identity.bootId,
-      heldIp: own.publicIp,
+      heldIps: [...this.#addresses],
       lastGood: this.#config!,
     });
     switch (renewal.state) {
@@ -460,7 +472,7 @@ export class Membership {
       if (
         row !== undefined && row.agentId !== "" &&
         (row.agentId !== identity.agentId ||
-          isClones(row, { bootId: identity.bootId, publicIp: this.#own!.publicIp }))
+          isClones(row, { bootId: identity.bootId, publicIps: [...this.#addresses] }))
       ) {
         this.#noteTakeOver(row);
       } else if (row !== undefined && isQuestion(row) && row.subnet === this.#own!.subnet) {

@@ -71,13 +71,13 @@ export function isQuestion(lease: Pick<Lease, "bootId">): boolean {
  * Whether a row of this agent id is somebody else's all the same: a copy of the host, data directory included, has its node id and
  * agent id, but not its boot or not its address. A host that was booted again looks the same, so it is asked for.
  *
- * @param mine Boot id and public address of who looks.
+ * @param mine Boot id of who looks, and the public addresses that it has, or had in what it may have written without hearing of it.
  */
 export function isClones(
   row: Pick<Lease, "bootId" | "publicIp">,
-  mine: { readonly bootId?: string; readonly publicIp?: string },
+  mine: { readonly bootId?: string; readonly publicIps: readonly string[] },
 ): boolean {
-  return (mine.publicIp !== undefined && row.publicIp !== mine.publicIp) ||
+  return !mine.publicIps.includes(row.publicIp) ||
     (mine.bootId !== undefined && row.bootId !== mine.bootId && !isQuestion(row));
 }
 

@@ -44,7 +44,8 @@ export async function accept(
   const { db } = tx;
   const mark = {
     identity: identity || newIdentity(),
-    epoch: most("epoch") + 1,
+    // By the time: a host that was away for an adoption may make the next one, and must not come to the same number.
+    epoch: Math.max(most("epoch") + 1, Math.floor(tx.now / 1000)),
     // Above all that an agent may have seen, so that older ones read everything, too.
     revision: most("revision") + 1,
   };

@@ -7,7 +7,7 @@
  * @module
  */
 import { KnetError } from "../base/error.ts";
-import { readCounters } from "./revision.ts";
+import { EmptiedStoreError, readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
 
@@ -15,6 +15,7 @@ import type { Database, Transaction } from "./transaction.ts";
 export interface StoreMark {
   /** Random and positive; 0 where an older knet made the store and nobody has joined since. */
   readonly identity: number;
+  /** 1 at first; each adoption raises it to its time, seconds since 1970. */
   readonly epoch: number;
   readonly revision: number;
 }
@@ -53,7 +54,9 @@ export async function setCounter(db: Database, name: string, value: number): Pro
 
 /** Gives the store an identity, within a write, if it has none. */
 export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<void> {
-  if ((await readCounters(db))("identity") !== 0) return;
+  const counter = await readCounters(db);
+  if (counter("schema") === 0) throw new EmptiedStoreError();
+  if (counter("identity") !== 0) return;
   await db.insert(metaTable).values([
     { name: "identity", value: newIdentity() },
     { name: "epoch", value: 1 },
@@ -80,7 +83,7 @@ export class DifferentStoreError extends KnetError {
     super(`Cannot go on with the store ${location}: ${what}`, {
       exitCode: 4,
       remedy:
-        "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined",
+        "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined. A host that joined only since: knet leave, then knet join",
     });
   }
 }

@@ -103,7 +103,7 @@ export async function acquireLease(
   if (
     request.asked !== undefined && own !== undefined && own.agentId === request.agentId &&
     own.expires > now &&
-    (isQuestion(own) || isClones(own, request))
+    (isQuestion(own) || isClones(own, { bootId: request.bootId, publicIps: [request.publicIp] }))
   ) {
     const question = questionOf(request.bootId);
     if (!request.asked) {
@@ -166,7 +166,7 @@ export async function renewLease(
   if (own === undefined || leaseRules(config)(own) !== undefined) return { state: "lost" };
   if (own.agentId !== holder.agentId) return { state: "taken-over", by: own };
   if (own.subnet !== holder.subnet) return { state: "lost" };
-  if (isClones(own, { ...holder, publicIp: holder.heldIp ?? own.publicIp })) {
+  if (isClones(own, { ...holder, publicIps: holder.heldIps ?? [own.publicIp] })) {
     return { state: "taken-over", by: own };
   }
   const rival = own.publicIp === holder.publicIp ? undefined : rivalFor(

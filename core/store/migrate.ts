@@ -10,7 +10,7 @@ import { KnetError } from "../base/error.ts";
 import type { Query } from "./engine.ts";
 import { NoStoreError } from "./location.ts";
 import { MIGRATIONS } from "./migrations/embedded.ts";
-import { readCounters } from "./revision.ts";
+import { EmptiedStoreError, readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import { databaseOver, unwrapped } from "./transaction.ts";
 
@@ -36,6 +36,8 @@ export interface MigratedDatabase {
   readonly name: string;
   /** Make no tables: where the store was looked for, for the message. */
   readonly existingAt?: string;
+  /** Take tables whose counters were emptied for what they are: the administrator has said so. */
+  readonly repair?: boolean;
   /** Whether it has a table. */
   hasTable(name: string): Promise<boolean>;
   /** Runs `work` in a transaction that no other host's migration runs beside. */
@@ -70,7 +72,7 @@ export function migrate(database: MigratedDatabase): Promise<void> {
 }
 
 async function bringUp(database: MigratedDatabase): Promise<void> {
-  const { query, name, existingAt, hasTable, locked } = database;
+  const { query, name, existingAt, repair = false, hasTable, locked } = database;
   const db = databaseOver(query);
   /** Which version the tables are of where their counters were emptied: the last that has a table of its own. */
   const tablesVersion = async () =>
@@ -86,7 +88,10 @@ async function bringUp(database: MigratedDatabase): Promise<void> {
     // Tables without their counters were emptied by somebody, or hidden from this user: a store that was there is not made anew.
     if (existingAt !== undefined && !counted) throw new NoStoreError(existingAt);
     checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
-    return { version: counted ? counter("schema") : await tablesVersion(), counted };
+    const version = counted ? counter("schema") : await tablesVersion();
+    // Whoever came to it first would give it another identity than its members know.
+    if (!counted && version > 0 && !repair) throw new EmptiedStoreError(name);
+    return { version, counted };
   };
   const isDone = ({ version, counted }: Awaited<ReturnType<typeof look>>) =>
     counted && version >= SCHEMA_VERSION;

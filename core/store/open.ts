@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly background?: boolean;
   /** Make nothing where there is no store yet, neither file nor tables: the first call rejects with a {@linkcode NoStoreError}. */
   readonly existing?: boolean;
+  /** Take tables whose counters were emptied for what they are: the administrator adopts or restores. */
+  readonly repair?: boolean;
   /** For the program that holds this host's replica (`dqlite:`): its own way to the nodes. Others go by the replica's door. */
   readonly way?: Way;
   /** For the same: how members tell each other of changes. Without, everybody looks for them. */
@@ -54,7 +56,7 @@ export async function openStoreAdmin(
 }
 
 async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
-  const { deadlineMs: deadline = 5000, existing = false } = options;
+  const { deadlineMs: deadline = 5000, existing = false, repair = false } = options;
   const path = sqlitePath(url);
   if (path !== undefined) {
     if (path === "") {
@@ -64,17 +66,17 @@ async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
       });
     }
     const { sqliteEngine } = await import("./sqlite.ts");
-    return sqliteEngine(path, deadline, options.background ?? false, existing);
+    return sqliteEngine(path, deadline, options.background ?? false, existing, repair);
   }
   if (/^postgres(ql)?:\/\//.test(url)) {
     const { postgresEngine } = await import("./postgres.ts");
-    return postgresEngine(url, deadline, existing);
+    return postgresEngine(url, deadline, existing, repair);
   }
   const directory = dqliteDirectory(url);
   if (directory !== undefined) {
     const { dqliteEngine } = await import("./dqlite/engine.ts");
     const way = options.way ?? (await import("./dqlite/door.ts")).wayByDoor(directory);
-    return dqliteEngine(way, deadline, existing, options.notices);
+    return dqliteEngine(way, deadline, existing, options.notices, repair);
   }
   throw new KnetError(
     `Cannot open the store "${redactUrl(url)}": it is neither dqlite: nor sqlite: nor postgres:`,

@@ -30,8 +30,14 @@ class NeedsMigration extends Error {}
  * @param url See {@linkcode parsePostgresUrl}.
  * @param deadline Milliseconds that one call may take; the connection is destroyed after that.
  * @param existing Makes no tables.
+ * @param repair Takes tables whose counters were emptied for what they are.
  */
-export function postgresEngine(url: string, deadline: number, existing = false): Engine {
+export function postgresEngine(
+  url: string,
+  deadline: number,
+  existing = false,
+  repair = false,
+): Engine {
   const target = parsePostgresUrl(url, (name) => Deno.env.get(name));
   const location = describeTarget(target);
   const channel = target.schema === undefined ? CHANNEL : `${CHANNEL}_${target.schema}`;
@@ -95,6 +101,7 @@ export function postgresEngine(url: string, deadline: number, existing = false):
     migrate({
       query,
       name: `database ${location}`,
+      repair,
       ...(onlyExisting && { existingAt: location }),
       hasTable: async (table) =>
         (await query("select to_regclass($1)::text", [table]))[0]?.[0] != null,

@@ -4,8 +4,22 @@
  * @module
  */
 import { and, eq, gt, lt, max, sql } from "drizzle-orm";
+import { KnetError } from "../base/error.ts";
 import { leaseTable, metaTable, serviceTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
+
+/** Somebody has emptied the counters, by which the store is known: whoever wrote first would make another store of it. Exit code 4. */
+export class EmptiedStoreError extends KnetError {
+  override readonly name = "EmptiedStoreError";
+
+  /** @param where What was emptied, for the message. */
+  constructor(where = "store") {
+    super(`Cannot use the ${where}: somebody has emptied its counters (knet_meta)`, {
+      exitCode: 4,
+      remedy: "Run knet store adopt on a host that has joined, or restore a backup",
+    });
+  }
+}
 
 /** Milliseconds for which what was deleted stays as a tombstone, for agents that were away. */
 export const TOMBSTONE_LIFE = 7 * 86_400_000;
@@ -26,8 +40,9 @@ export async function readRevision({ db }: Pick<Transaction, "db">): Promise<num
 export async function raiseRevision({ db, announce }: Transaction): Promise<number> {
   const [row] = await db.update(metaTable).set({ value: sql`${metaTable.value} + 1` })
     .where(eq(metaTable.name, "revision")).returning({ value: metaTable.value });
+  if (row === undefined) throw new EmptiedStoreError();
   await announce();
-  return row!.value;
+  return row.value;
 }
 
 /**

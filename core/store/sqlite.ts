@@ -62,12 +62,14 @@ async function traceOf(path: string, patience: number): Promise<string | undefin
  * @param deadline Milliseconds that one call may take.
  * @param background True keeps this thread free whatever the file system does, at the price of a worker.
  * @param existing Makes neither file nor tables.
+ * @param repair Takes tables whose counters were emptied for what they are.
  */
 export function sqliteEngine(
   path: string,
   deadline: number,
   background: boolean,
   existing = false,
+  repair = false,
 ): Engine {
   let connection: SqliteThread | undefined;
   // What was there once is never made anew: it has been taken away, and may come back.
@@ -116,6 +118,7 @@ export function sqliteEngine(
       await migrate({
         query: (sql, parameters) => run(made, sql, parameters),
         name: `database "${path}"`,
+        repair,
         ...(onlyExisting && { existingAt: path }),
         hasTable: async (table) =>
           (await run(made, "select name from sqlite_master where name = $1", [table])).length > 0,

@@ -66,8 +66,8 @@ export type LeaseHolder =
   & {
     /** Of the running kernel: another one in the row is a clone's. */
     readonly bootId?: string;
-    /** The public address that the row had when the holder saw it last: another one in the row is a clone's. */
-    readonly heldIp?: string;
+    /** Public addresses that the row may have by what the holder wrote: another one in the row is a clone's. */
+    readonly heldIps?: readonly string[];
     /** The configuration that the holder goes on with if that of the store makes no sense. */
     readonly lastGood?: ClusterConfig;
   };

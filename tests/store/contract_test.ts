@@ -123,7 +123,7 @@ for (const [name, start] of Object.entries(engines)) {
           const asked = await b.acquireLease({ ...newcomer, asked: false });
           assert.equal(asked.how, "asked");
           assert.equal(asked.lease.publicIp, "192.168.2.1", "peers go on as they did");
-          const living = { ...holder(1, lease.subnet), bootId: "boot", heldIp: lease.publicIp };
+          const living = { ...holder(1, lease.subnet), bootId: "boot", heldIps: [lease.publicIp] };
           assert.equal((await a.renewLease(living)).state, "renewed");
           await assert.rejects(
             b.acquireLease({ ...newcomer, asked: true }),

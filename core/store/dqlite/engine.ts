@@ -48,12 +48,14 @@ class UncertainError extends StoreAwayError {}
  * @param way How nodes are reached.
  * @param deadline Milliseconds that one call may take, waiting for other writers apart.
  * @param existing Makes no tables.
+ * @param repair Takes tables whose counters were emptied for what they are.
  */
 export function dqliteEngine(
   way: Way,
   deadline: number,
   existing = false,
   notices?: Notices,
+  repair = false,
 ): Engine {
   const { location } = way;
   const finder = new LeaderFinder(way);
@@ -137,6 +139,7 @@ export function dqliteEngine(
     await migrate({
       query: queryOn(held),
       name: `store ${location}`,
+      repair,
       ...(onlyExisting && { existingAt: location }),
       hasTable: async (table) =>
         (await queryOn(held)("select name from sqlite_master where name = $1", [table])).length > 0,

@@ -1,0 +1,290 @@
+/**
+ * One simulated cluster: steps by a seed, and what has to be so after each calm.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { makeClusterConfig } from "../../core/cluster/config.ts";
+import { isExpired } from "../../core/cluster/allocate.ts";
+import { Dice } from "../chaos/dice.ts";
+import { SimClock } from "./sim_clock.ts";
+import { SimHost } from "./sim_host.ts";
+import { SimStore } from "./sim_store.ts";
+
+/** Seconds; short, so that leases expire within a simulation. */
+const TTL = 120;
+/** Simulated milliseconds in which everything has to be well after the last harm. */
+const CALM = 40_000;
+
+interface Step {
+  readonly name: string;
+  readonly weight: number;
+  readonly fits?: (world: Simulation) => boolean;
+  readonly run: (world: Simulation) => Promise<string> | string;
+}
+
+const STEPS: readonly Step[] = [
+  {
+    name: "join",
+    weight: 4,
+    fits: (world) => world.idle.length > 0,
+    run: (world) => {
+      const host = world.dice.pick(world.idle);
+      host.start();
+      return host.name;
+    },
+  },
+  {
+    name: "kill",
+    weight: 4,
+    fits: (world) => world.running.length > 0,
+    run: (world) => {
+      const host = world.dice.pick(world.running);
+      host.kill();
+      return host.name;
+    },
+  },
+  {
+    name: "reboot",
+    weight: 2,
+    fits: (world) => world.running.length > 0,
+    run: (world) => {
+      const host = world.dice.pick(world.running);
+      host.reboot();
+      return host.name;
+    },
+  },
+  {
+    name: "leave",
+    weight: 2,
+    fits: (world) => world.running.length > 1 && !world.store.away,
+    run: async (world) => {
+      const host = world.dice.pick(world.running);
+      // One that cannot reach the store cannot give its lease back.
+      if (host.way.cut || host.way.lossy > 0 || !host.well) return `${host.name} cannot`;
+      await host.leave();
+      return host.name;
+    },
+  },
+  {
+    name: "move",
+    weight: 2,
+    fits: (world) => world.running.length > 0,
+    run: (world) => {
+      const host = world.dice.pick(world.running);
+      host.move(world.nextAddress());
+      return `${host.name} to ${host.address}`;
+    },
+  },
+  {
+    name: "away",
+    weight: 2,
+    fits: (world) => !world.store.away,
+    run: (world) => {
+      world.store.away = true;
+      return "";
+    },
+  },
+  {
+    name: "back",
+    weight: 4,
+    fits: (world) => world.store.away,
+    run: (world) => {
+      world.store.away = false;
+      return "";
+    },
+  },
+  {
+    name: "cut",
+    weight: 3,
+    run: (world) => {
+      const host = world.dice.pick(world.hosts);
+      host.way.cut = !host.way.cut;
+      return `${host.name}: ${host.way.cut}`;
+    },
+  },
+  {
+    name: "lossy",
+    weight: 3,
+    run: (world) => {
+      const host = world.dice.pick(world.hosts);
+      host.way.lossy = host.way.lossy > 0 ? 0 : 0.3;
+      return `${host.name}: ${host.way.lossy}`;
+    },
+  },
+  {
+    name: "keep a copy",
+    weight: 1,
+    run: (world) => {
+      world.store.keep();
+      return "";
+    },
+  },
+  {
+    name: "go back",
+    weight: 1,
+    fits: (world) => world.store.copied,
+    run: (world) => {
+      world.store.goBack();
+      world.harmed = true;
+      return "";
+    },
+  },
+  {
+    name: "empty",
+    weight: 1,
+    run: (world) => {
+      const table = world.dice.pick(["knet_leases", "knet_leases", "knet_meta"]);
+      world.store.empty(table);
+      world.harmed = true;
+      return table;
+    },
+  },
+  {
+    name: "wait",
+    weight: 12,
+    run: async (world) => {
+      const seconds = world.dice.whole(1, 20);
+      await world.wait(seconds * 1000);
+      return `${seconds} s`;
+    },
+  },
+];
+
+/** One simulated cluster. */
+export class Simulation {
+  readonly dice: Dice;
+  readonly clock: SimClock;
+  readonly store: SimStore;
+  readonly hosts: readonly SimHost[];
+  /** What happened, for whoever has to find out why. */
+  readonly log: string[] = [];
+  /** Whether the store may have lost something since the last adoption. */
+  harmed = false;
+  #address = 50;
+
+  private constructor(dice: Dice, clock: SimClock, folder: string, hosts: number) {
+    this.dice = dice;
+    this.clock = clock;
+    this.store = new SimStore(folder, dice);
+    this.hosts = Array.from(
+      { length: hosts },
+      (_, n) => new SimHost(`h${n + 1}`, `192.168.2.${n + 1}`, this.store),
+    );
+  }
+
+  /**
+   * Runs one.
+   *
+   * @param folder Where its database lies; in memory's file system, best.
+   * @throws {Error} if something is not as it has to be, with what happened before.
+   */
+  static async run(
+    seed: number,
+    steps: number,
+    folder: string,
+    hosts = 6,
+  ): Promise<readonly string[]> {
+    const dice = new Dice(seed);
+    using clock = new SimClock(dice);
+    const world = new Simulation(dice, clock, folder, hosts);
+    await using _store = world.store;
+    try {
+      await world.hosts[0]!.way.store.initConfig(
+        makeClusterConfig({ network: "10.244.0.0/20", leaseTtl: TTL }),
+      );
+      for (const host of world.hosts.slice(0, 3)) host.start();
+      for (let n = 1; n <= steps; n++) {
+        const step = dice.weighed(STEPS.filter(({ fits }) => fits?.(world) ?? true));
+        world.log.push(`${n} ${step.name}`);
+        world.log[world.log.length - 1] += ` ${await step.run(world)}`;
+        await world.wait(dice.whole(0, 2000));
+        if (n % 20 === 0) await world.calm();
+      }
+      return world.log;
+    } catch (error) {
+      const states = world.hosts.map((host) =>
+        `${host.name} ${host.running} ${host.own?.subnet} ${host.health}`
+      );
+      throw new Error(
+        `seed ${seed}: ${(error as Error).message}\n${states.join("\n")}\n${
+          world.log.slice(-70).join("\n")
+        }`,
+        { cause: error },
+      );
+    } finally {
+      for (const host of world.hosts) host.kill();
+      await world.wait(0);
+    }
+  }
+
+  get running(): SimHost[] {
+    return this.hosts.filter(({ running }) => running);
+  }
+  get idle(): SimHost[] {
+    return this.hosts.filter(({ running }) => !running);
+  }
+
+  nextAddress(): string {
+    this.#address++;
+    return `192.168.${3 + Math.floor(this.#address / 250)}.${this.#address % 250 + 1}`;
+  }
+
+  /** Lets time go on. */
+  async wait(milliseconds: number): Promise<void> {
+    await this.clock.advance(milliseconds, async () => {
+      // What goes on without time: a few rounds of promises, and calls of the store, which take real time.
+      for (let quiet = 0; quiet < 3; quiet++) {
+        await new Promise<void>((resolve) => setImmediate(resolve));
+        if (this.store.busy > 0) quiet = -1;
+      }
+    });
+  }
+
+  /** Puts all right, waits, and looks. */
+  async calm(): Promise<void> {
+    this.store.away = false;
+    for (const host of this.hosts) {
+      host.way.cut = false;
+      host.way.lossy = 0;
+      if (!host.running && host.member) host.start();
+    }
+    await this.wait(10_000);
+    if (this.harmed) {
+      this.harmed = false;
+      // Where nobody noticed, nothing that anybody knew was lost.
+      const noticed = this.running.filter(({ health }) => health.startsWith("different"));
+      if (noticed.length > 0) {
+        const member = this.dice.pick(noticed);
+        this.log.push(`adopted by ${member.name}: ${member.health}`);
+        await using admin = this.store.admin();
+        await admin.adopt(member.known);
+      }
+    }
+    await this.wait(CALM);
+    await this.#look();
+    this.log.push("calm");
+  }
+
+  async #look(): Promise<void> {
+    const inside = this.running;
+    // Whoever came to an emptied store first was refused, and there is nobody else.
+    if (inside.length === 0) return;
+    for (const host of inside) assert.ok(host.well, `${host.name} is not well: ${host.health}`);
+    const held = inside.map(({ own }) => own!.subnet);
+    assert.equal(new Set(held).size, held.length, `two hosts have one subnet: ${held.join(" ")}`);
+    const { leases, now } = await this.hosts[0]!.way.store.listLeases();
+    for (const host of inside) {
+      const row = leases.find(({ nodeId }) => nodeId === host.name);
+      assert.equal(row?.subnet, host.own!.subnet, `${host.name}: its lease is what it holds`);
+      assert.equal(row!.publicIp, host.address, `${host.name}: its address is told`);
+      assert.ok(!isExpired(row!, now), `${host.name}: its lease lives`);
+      const peers = [...host.kernel.values()].map(({ nodeId, subnet, publicIp }) =>
+        `${nodeId} ${subnet} ${publicIp}`
+      ).sort();
+      const wanted = leases.filter(({ nodeId }) => nodeId !== host.name)
+        .map(({ nodeId, subnet, publicIp }) => `${nodeId} ${subnet} ${publicIp}`).sort();
+      assert.deepEqual(peers, wanted, `${host.name}: its kernel is as the store says`);
+    }
+  }
+}

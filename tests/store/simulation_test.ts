@@ -1,0 +1,16 @@
+// Simulated clusters by seeds, shortly; `deno task sim` goes on for as long as one likes.
+import { Simulation } from "../sim/simulation.ts";
+
+/** Those by which something was found stand first. */
+const SEEDS = [1, 10, 15, 16, 31, 33, 92, 97, 4, 7, 8, 9];
+
+Deno.test("Membership and store hold together through whatever befalls a cluster, by seeds", async () => {
+  for (const seed of SEEDS) {
+    const folder = await Deno.makeTempDir({ dir: "/dev/shm", prefix: "knet-sim-" });
+    try {
+      await Simulation.run(seed, 200, folder);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  }
+});
