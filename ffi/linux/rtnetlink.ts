@@ -18,6 +18,9 @@ export const RTM = {
   NEWNEIGH: 28,
   DELNEIGH: 29,
   GETNEIGH: 30,
+  NEWRULE: 32,
+  DELRULE: 33,
+  GETRULE: 34,
   NEWNETCONF: 80,
   NEWNEXTHOP: 104,
   DELNEXTHOP: 105,
@@ -88,6 +91,8 @@ export const RTNH_F_LINKDOWN = 16;
 
 /** The route is a cached clone. */
 export const RTM_F_CLONED = 0x200;
+/** A lookup shall show the table that decides, and not always the main one. */
+export const RTM_F_LOOKUP_TABLE = 0x1000;
 /** A lookup shall show the entry that matched. */
 export const RTM_F_FIB_MATCH = 0x2000;
 

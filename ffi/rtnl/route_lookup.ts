@@ -5,7 +5,15 @@
  */
 import { afOf, textFamily } from "../ip.ts";
 import { NLM_F_ACK, NLM_F_REQUEST } from "../linux/netlink.ts";
-import { RTA_DST, RTA_IIF, RTA_OIF, RTA_SRC, RTM, RTM_F_FIB_MATCH } from "../linux/rtnetlink.ts";
+import {
+  RTA_DST,
+  RTA_IIF,
+  RTA_OIF,
+  RTA_SRC,
+  RTM,
+  RTM_F_FIB_MATCH,
+  RTM_F_LOOKUP_TABLE,
+} from "../linux/rtnetlink.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { decodeAnyRoute, type Route } from "./route.ts";
 
@@ -26,7 +34,7 @@ export interface RouteLookup {
 /**
  * Looks a route up as the kernel does for a packet.
  *
- * @returns the route; with `entry` its destination is the prefix that matched, and protocol and next-hop id are the entry's.
+ * @returns the route, with the table that it is in; with `entry` its destination is the prefix that matched, and protocol and next-hop id are the entry's.
  * @throws {NetlinkError} ENETUNREACH or EHOSTUNREACH if there is none, EXDEV or EINVAL if the source is refused.
  *
  * @example
@@ -51,7 +59,7 @@ export function getRoute(socket: NetlinkSocket, lookup: RouteLookup): Route {
     batch.u8(lookup.src === undefined ? 0 : bits);
     batch.u8(0);
     batch.u32(0); // table, protocol, scope, type: strict checking wants zeros.
-    batch.u32(lookup.entry ? RTM_F_FIB_MATCH : 0);
+    batch.u32(RTM_F_LOOKUP_TABLE | (lookup.entry ? RTM_F_FIB_MATCH : 0));
     batch.attrAddress(RTA_DST, lookup.dst);
     if (lookup.src !== undefined) batch.attrAddress(RTA_SRC, lookup.src);
     if (lookup.iif !== undefined) batch.attrU32(RTA_IIF, lookup.iif);

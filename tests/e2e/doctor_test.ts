@@ -61,6 +61,7 @@ test("doctor is content with a healthy host, joined or not, and changes nothing"
         "MTU",
         "VNI and port",
         "routes",
+        "policy routing",
         "firewall: forwarding",
         "firewall: tunnel",
         "firewall: services",

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { TraceReport } from "../../core/inspect/trace/trace.ts";
 import { udpCase } from "../support/backend.ts";
 import { flows, startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
@@ -70,6 +71,26 @@ test("udp: status shows the packet loop and its counters", async (lab) => {
   });
   const status = await lab.host(1).knetJson<{ tunnel?: { offloads: boolean } }>("status");
   assert.equal(status.tunnel?.offloads, true);
+});
+
+test("udp: trace follows the one route to the agent, and loses the packet without one", async (lab) => {
+  const [host, far] = [lab.host(1), lab.host(2)];
+  const traced = async () => {
+    const line = ["trace", "c1", far.containers[0]!.address, "--json"];
+    return JSON.parse((await host.knet(line, { check: false })).stdout) as TraceReport;
+  };
+  const { steps, passes } = await traced();
+  assert.deepEqual(
+    steps.map(({ step, status }) => `${step} ${status}`),
+    ["container", "bridge", "forwarding", "route", "tunnel", "outer", "peer"]
+      .map((step) => `${step} ok`),
+  );
+  assert.ok(passes);
+  await host.stop();
+  const last = (await traced()).steps.at(-1)!;
+  assert.equal(last.status, "broken", last.detail);
+  assert.match(last.detail, /no program reads from|is not up|no route/);
+  await host.join();
 });
 
 test(`udp: ${SECONDS} s of TCP and UDP over a bad link and under attack`, async (lab) => {

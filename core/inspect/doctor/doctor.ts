@@ -7,6 +7,7 @@ import type { DoctorCheck } from "./check.ts";
 import { firewallChecks } from "./firewall_check.ts";
 import { hostChecks } from "./host_check.ts";
 import { managerChecks } from "./network_managers.ts";
+import { policyChecks } from "./policy_check.ts";
 import { storeChecks } from "./store_check.ts";
 import { networkChecks } from "./underlay_check.ts";
 import { storedNodeId } from "../../cluster/node_identity.ts";
@@ -51,7 +52,8 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const state = readable(() => readNodeState(options.stateDir));
   checks.push(...await networkChecks({ config, leases, state, agentRuns }));
   if (config !== undefined) {
-    checks.push(...await firewallChecks({ config, leases, services, state }));
+    const facts = { config, leases, services, state };
+    checks.push(...await policyChecks(facts), ...await firewallChecks(facts));
   }
   checks.push(...await managerChecks());
   return { checks };

@@ -27,6 +27,7 @@ import {
 } from "../../overlay/underlay.ts";
 import { readUnderlayFacts } from "../../overlay/underlay_facts.ts";
 import { waysOut } from "../../overlay/way_out.ts";
+import { rpFilter } from "./rp_filter_check.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 /** Other devices that own the cluster's VNI and port. Pure. */
@@ -96,7 +97,7 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
           ? ok("net.ipv4.ip_forward is 1")
           : ok("net.ipv4.ip_forward is 0; knet join sets it"),
     ),
-    await examine("rp_filter", () => rpFilter(underlay, facts.config, ways)),
+    await examine("rp_filter", () => rpFilter({ ...facts, underlay, ways })),
   ];
   const { config } = facts;
   if (config === undefined) return checks;
@@ -155,36 +156,6 @@ function otherWay(facts: UnderlayFacts, { name, ways }: Underlay): string | unde
   } catch {
     return undefined; // No way out at all: whoever named an interface needs none.
   }
-}
-
-/**
- * The kernel takes the stricter of both: 1 is strict, 2 loose.
- *
- * @param ways Devices by which the host reaches the rest of the world.
- */
-function rpFilter(
-  underlay: Underlay | undefined,
-  config: ClusterConfig | undefined,
-  ways: number,
-): Finding {
-  const value = (name: string) =>
-    Number(readSysctl(["net", "ipv4", "conf", name, "rp_filter"]) ?? 0);
-  const { name, ways: leaving = [] } = underlay ?? {};
-  const names = leaving.length > 0
-    ? leaving.map((way) => way.name)
-    : name === undefined
-    ? []
-    : [name];
-  if (config?.backend.type === "vxlan") names.push(`knet.${config.backend.vni}`);
-  const strict = names.filter((name) => Math.max(value("all"), value(name)) === 1);
-  if (strict.length === 0) return ok("not strict");
-  if (ways < 2) return ok(`strict on ${strict.join(", ")}, which suits hosts with one way out`);
-  return warn(
-    `strict on ${
-      strict.join(", ")
-    }, and default routes lead out by ${ways} interfaces: packets of peers that come in by the other one are dropped`,
-    `sysctl -w net.ipv4.conf.${strict[0]}.rp_filter=2`,
-  );
 }
 
 function mtu(

@@ -19,7 +19,12 @@ import { familyOf } from "../../base/address.ts";
 import { recognise } from "../../kernel/firewall/firewall_managers.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
-import { readFilters, verdictOf } from "../../kernel/firewall/verdict.ts";
+import {
+  type Filters,
+  readFilters,
+  type Verdict,
+  verdictOf,
+} from "../../kernel/firewall/verdict.ts";
 import { legacyTables } from "../../kernel/firewall/firewall.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { broken, doubtful, fine, routeText, type TraceStep } from "./step.ts";
@@ -113,8 +118,7 @@ export function forwardStep(
 ): TraceStep {
   const able = forwardingStep(state);
   if (able.status !== "ok") return able;
-  try {
-    using nft = new Nftables();
+  return judged("forwarding", "this host forwards", state, (nft, filters) => {
     const plan = checkForward(nft, state.network, legacyTables(4));
     if (plan.chains.length > 0 && plan.commands.length > 0) {
       return broken(
@@ -123,8 +127,7 @@ export function forwardStep(
         "Start the agent, which adds them: knet join",
       );
     }
-    const filters = readFilters(nft);
-    const { fate, chain } = verdictOf(filters, ["prerouting", "forward", "postrouting"], {
+    const verdict = verdictOf(filters, ["prerouting", "forward", "postrouting"], {
       family: familyOf(dst),
       from: src,
       to: dst,
@@ -132,28 +135,60 @@ export function forwardStep(
       ...(oif !== undefined && { oif }),
       local: false,
     });
+    const through = plan.chains.length === 0 ? "" : `; knet's rules in ${plan.chains.join(", ")}`;
+    return { verdict, through };
+  });
+}
+
+/** Whether other programs' rules let in what is for an address of this host. */
+export function hostStep(
+  state: NodeState,
+  { src, dst }: { readonly src: string; readonly dst: string },
+): TraceStep {
+  return judged("delivery", `${dst} is an address of this host`, state, (_nft, filters) => {
+    const packet = { family: familyOf(dst), from: src, to: dst, iif: state.bridge, local: true };
+    return { verdict: verdictOf(filters, ["prerouting", "input"], packet), through: "" };
+  });
+}
+
+/** What becomes of it in other programs' rules. */
+function judged(
+  step: "forwarding" | "delivery",
+  detail: string,
+  state: NodeState,
+  look: (
+    nft: Nftables,
+    filters: Filters,
+  ) => TraceStep | { readonly verdict: Verdict; readonly through: string },
+): TraceStep {
+  try {
+    using nft = new Nftables();
+    const filters = readFilters(nft);
+    const seen = look(nft, filters);
+    if ("step" in seen) return seen;
+    const { verdict: { fate, chain }, through } = seen;
     if (chain !== undefined) {
       const path = chainPath(chain);
       const owner = recognise(filters.chains, "", state.network).find((one) => one.owns(chain));
       const remedy = owner?.advice.commands.join("; ") ??
         `nft insert rule ${path} ip saddr ${state.network} accept`;
-      return fate === "dropped" ? broken("forwarding", `${path} drops it`, remedy) : doubtful(
-        "forwarding",
-        `${path} drops it, unless a rule there that is not understood here accepts it`,
-        remedy,
-      );
+      return fate === "dropped"
+        ? broken(step, `${detail}, but ${path} drops it`, remedy)
+        : doubtful(
+          step,
+          `${detail}; ${path} drops it, unless a rule there that is not understood here accepts it`,
+          remedy,
+        );
     }
-    const legacy = plan.advice.find(({ manager }) => manager === "iptables-legacy");
-    if (legacy !== undefined) {
-      return doubtful("forwarding", legacy.detail, legacy.commands.join("; "));
-    }
-    const through = plan.chains.length === 0 ? "" : `; knet's rules in ${plan.chains.join(", ")}`;
-    return fine("forwarding", `this host forwards${through}`);
+    const legacy = recognise([], legacyTables(4), state.network)[0]?.advice;
+    return legacy === undefined
+      ? fine(step, detail + through)
+      : doubtful(step, `${detail}; ${legacy.detail}`, legacy.commands.join("; "));
   } catch (error) {
     if (!(error instanceof MissingLibraryError || error instanceof NoNftablesError)) throw error;
     return doubtful(
-      "forwarding",
-      `this host forwards; its firewall cannot be seen: ${messageOf(error)}`,
+      step,
+      `${detail}; its firewall cannot be seen: ${messageOf(error)}`,
       error.remedy,
     );
   }

@@ -6,18 +6,19 @@
  */
 import { missingCapabilities } from "../../../ffi/privilege.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
+import { type InterfaceAddress, listAddresses } from "../../../ffi/rtnl/address.ts";
 import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
-import type { Route } from "../../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
 import { isExpired } from "../../cluster/allocate.ts";
-import { prefixContains } from "../../base/address.ts";
+import { familyOf, prefixContains, prefixesOverlap } from "../../base/address.ts";
 import { wallClock } from "../../base/clock.ts";
 import { type ContainerRecord, listContainers } from "../../container/container.ts";
 import { KnetError } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
+import { carriage } from "./carriage.ts";
 import { addressOf, containerOf, findLeases, notHere } from "./ends.ts";
-import { bridgeStep, containerStep, forwardingStep, forwardStep } from "./origin.ts";
+import { bridgeStep, containerStep, forwardingStep, forwardStep, hostStep } from "./origin.ts";
 import {
   inputStep,
   type ServiceFacts,
@@ -26,7 +27,7 @@ import {
   virtualIpStep,
 } from "./service.ts";
 import { broken, doubtful, fine, type TraceStep } from "./step.ts";
-import { outerStep, routeStep, vxlanSteps } from "./way.ts";
+import { routeStep } from "./way.ts";
 
 export type { StepName, TraceStep } from "./step.ts";
 
@@ -89,7 +90,7 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
   const holder = leases.find((lease) => prefixContains(lease.subnet, address));
   const service = await serviceFacts(options.stateDir, services, address);
   using rtnl = openRtnl();
-  const steps = walk(rtnl, { state, from, to, address, holder, note, service });
+  const steps = walk(rtnl, { state, from, to, address, leases, holder, note, service });
   const here = { node: state.nodeName, publicIp: state.publicIp };
   return {
     source: { address: from.address, container: from.netns, ...here },
@@ -108,7 +109,8 @@ interface Way {
   readonly from: ContainerRecord;
   readonly to: ContainerRecord | undefined;
   readonly address: string;
-  /** Lease of the host that has the destination. */
+  readonly leases: readonly Lease[];
+  /** The one of the host that has the destination. */
   readonly holder: Lease | undefined;
   /** What is at the destination, if it is a virtual IP. */
   readonly service: ServiceFacts;
@@ -140,6 +142,19 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
     }
     return steps;
   }
+  const own = listAddresses(rtnl, { family: familyOf(address) });
+  if (own.some((one) => one.address === address)) {
+    pass(hostStep(state, packet));
+    return steps;
+  }
+  if (isNobodys(address, state, own)) {
+    pass(broken(
+      "service",
+      `no service has ${address}, and what nobody has of ${state.serviceNetwork} is refused`,
+      "Look at the services: knet svc ls",
+    ));
+    return steps;
+  }
   const inside = prefixContains(state.network, address);
   const oif = inside ? state.device ?? state.iface : undefined;
   if (!pass(forwardStep(state, { ...packet, oif }))) return steps;
@@ -161,7 +176,7 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
   if (!pass(routed.step)) return steps;
   if (routed.route === undefined || routed.link === undefined) return steps;
   if (!inside) {
-    pass(outsideStep(state, routed.link));
+    pass(outsideStep(way, routed.link));
     return steps;
   }
   const peer = holder!;
@@ -170,48 +185,6 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
   }
   pass(peerStep(peer, way));
   return steps;
-}
-
-/** From this host's device to the peer, whichever backend it is. */
-function* carriage(
-  rtnl: NetlinkSocket,
-  state: NodeState,
-  route: Route,
-  link: Link,
-  peer: Lease,
-): Generator<TraceStep> {
-  if (link.vxlan !== undefined) {
-    yield* vxlanSteps(rtnl, link, route.gateway ?? peer.subnet.split("/")[0]!, peer);
-    const { vni, port, local } = link.vxlan;
-    const oif = link.vxlan.link;
-    yield outerStep(rtnl, peer, {
-      ...(oif !== undefined && oif > 0 && { oif }),
-      what: `VXLAN: UDP from ${local ?? "this host"} to ${peer.publicIp}:${port}, VNI ${vni}`,
-      ...(local !== undefined && { src: local }),
-      bytes: link.mtu + (peer.family === 4 ? 50 : 70),
-    });
-  } else if (link.kind === "tun") {
-    if (!link.carrier) {
-      yield broken("tunnel", `no program reads from ${link.name}`, "Start the agent: knet join");
-      return;
-    }
-    yield fine("tunnel", `the agent reads it from ${link.name} and puts it into UDP`);
-    yield outerStep(rtnl, peer, {
-      what: `UDP to ${peer.publicIp}`,
-      bytes: link.mtu + (peer.family === 4 ? 28 : 48),
-    });
-  } else if (route.gateway !== undefined && route.gateway !== peer.publicIp) {
-    yield broken(
-      "route",
-      `the next hop ${route.gateway} is not "${peer.nodeName}", ${peer.publicIp}`,
-      "The agent puts it right: knet join",
-    );
-  } else {
-    yield outerStep(rtnl, peer, {
-      what: `goes to ${peer.publicIp} as it is, without a tunnel`,
-      bytes: state.mtu,
-    });
-  }
 }
 
 function deliveryStep(rtnl: NetlinkSocket, { state, to, address }: Way): TraceStep {
@@ -240,11 +213,35 @@ function deliveryStep(rtnl: NetlinkSocket, { state, to, address }: Way): TraceSt
   return fine("delivery", `the bridge hands it to "${record.netns}" by ${end.name}`);
 }
 
-function outsideStep(state: NodeState, link: Link): TraceStep {
+/** Whether it is an address for services that none has. Where hosts' own addresses are among those, knet refuses nothing. */
+function isNobodys(
+  address: string,
+  { serviceNetwork }: NodeState,
+  own: readonly InterfaceAddress[],
+): boolean {
+  return familyOf(address) === familyOf(serviceNetwork) &&
+    prefixContains(serviceNetwork, address) &&
+    !own.some((one) =>
+      one.prefixLength < 32 &&
+      prefixesOverlap(serviceNetwork, `${one.address}/${one.prefixLength}`)
+    );
+}
+
+function outsideStep({ state, leases, address }: Way, link: Link): TraceStep {
   const detail = `leaves the cluster network by ${link.name}`;
-  return state.ipMasq ? fine("outside", `${detail}, under this host's address`) : doubtful(
+  if (state.ipMasq) return fine("outside", `${detail}, under this host's address`);
+  const kept = `${detail} with the container's own address as source`;
+  const peer = leases.find(({ publicIp }) => publicIp === address);
+  if (peer !== undefined && state.backend !== "host-gw") {
+    return doubtful(
+      "outside",
+      `${kept}: "${peer.nodeName}" has another way back to that, and drops it where its rp_filter is 1`,
+      `On ${peer.nodeName}: knet doctor; or join with --ip-masq`,
+    );
+  }
+  return doubtful(
     "outside",
-    `${detail} with the container's own address as source`,
+    kept,
     "Answers come back only if the routers know the cluster network; else join with --ip-masq",
   );
 }

@@ -12,6 +12,7 @@ import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
 import { listNeighbours } from "../../../ffi/rtnl/neighbour.ts";
 import type { Route } from "../../../ffi/rtnl/route.ts";
 import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
+import { prefixContains } from "../../base/address.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { KNET_PROTOCOL } from "../../kernel/kind.ts";
 import { broken, doubtful, fine, neighbourText, routeText, type TraceStep } from "./step.ts";
@@ -42,16 +43,7 @@ export function routeStep(
     route = getRoute(rtnl, { ...packet, entry: true });
   } catch (error) {
     if (!(error instanceof NetlinkError)) throw error;
-    const refused = error.code === "EXDEV" || error.code === "EINVAL";
-    return {
-      step: refused
-        ? broken(
-          "route",
-          `the kernel refuses the source ${packet.src} on this device (${error.code})`,
-          "Look at net.ipv4.conf.*.rp_filter, and at the address of the bridge",
-        )
-        : broken("route", `no route to ${packet.dst} (${error.code})`, AGENT),
-    };
+    return { step: refusal(rtnl, packet, error.code) };
   }
   const link = getLink(rtnl, route.ifindex ?? 0);
   const text = routeText(route, link?.name ?? "?");
@@ -61,13 +53,19 @@ export function routeStep(
     const remedy = "Is that meant? See ip rule, and knet ping for whether it arrives";
     return { step: doubtful("route", `${detail}, to ${link?.name ?? "?"}`, remedy, text) };
   }
-  if (peer !== undefined && route.dst !== own) {
-    const detail = `no route of its own leads to ${own}: the packet would go astray`;
-    return { step: broken("route", detail, AGENT, text) };
-  }
   if (peer !== undefined && route.protocol !== KNET_PROTOCOL) {
-    const detail = `the route to ${own} is not knet's`;
-    return { step: broken("route", detail, "Remove that route; the agent puts its own", text) };
+    if (!prefixContains(own!, route.dst)) {
+      const detail = `no route of its own leads to ${own}: the packet would go astray`;
+      return { step: broken("route", detail, AGENT, text) };
+    }
+    // Where another's route leads is its business, and may be where it should.
+    const detail = `the route to ${route.dst} is not knet's, and leads to ${link?.name ?? "?"}`;
+    const remedy = "Is that meant? Else remove that route; the agent puts its own";
+    return { step: doubtful("route", detail, remedy, text) };
+  }
+  if (peer !== undefined && route.dst !== own) {
+    const detail = `the route to ${route.dst} is not that of "${peer.nodeName}", ${own}`;
+    return { step: broken("route", detail, AGENT, text) };
   }
   if (link === undefined || !link.up) {
     return {
@@ -76,6 +74,41 @@ export function routeStep(
   }
   const via = route.gateway === undefined ? link.name : `${route.gateway} on ${link.name}`;
   return { step: fine("route", `is routed to ${via}`, text), route, link };
+}
+
+/** Newer kernels give one code for a source that they refuse and for a route that leads nowhere (a blackhole). */
+function refusal(
+  rtnl: NetlinkSocket,
+  { src, dst }: { readonly src: string; readonly dst: string },
+  code: string,
+): TraceStep {
+  const nowhere = code === "EACCES" || code === "EINVAL" && refuses(rtnl, dst);
+  if (nowhere) {
+    return broken(
+      "route",
+      `a route or rule refuses packets to ${dst} (${code})`,
+      "Look at ip rule, and at blackhole and prohibit in ip route show table all",
+    );
+  }
+  if (code !== "EXDEV" && code !== "EINVAL") {
+    return broken("route", `no route to ${dst} (${code})`, AGENT);
+  }
+  return broken(
+    "route",
+    `the kernel refuses the source ${src} on this device (${code})`,
+    "Look at net.ipv4.conf.*.rp_filter, and at the address of the bridge",
+  );
+}
+
+/** Whether this host's own packets are refused too. */
+function refuses(rtnl: NetlinkSocket, dst: string): boolean {
+  try {
+    getRoute(rtnl, { dst });
+    return false;
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return error.code === "EINVAL";
+  }
 }
 
 /** Neighbour, FDB entry and device of a VXLAN tunnel; the last step is broken if one of them is. */
@@ -119,7 +152,7 @@ export function outerStep(
   outer: {
     readonly what: string;
     readonly src?: string;
-    /** Device that the tunnel is bound to: it may belong to another routing table (VRF). */
+    /** Device that it has to leave by, or VRF that it is in: that has a table of its own. */
     readonly oif?: number;
     readonly bytes: number;
   },
