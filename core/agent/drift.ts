@@ -9,6 +9,7 @@ import type { Link } from "../../ffi/rtnl/link.ts";
 import { concernsLink } from "../overlay/same_link.ts";
 import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
 import type { Underlay } from "../overlay/underlay.ts";
+import { isPlaced } from "./host_needs.ts";
 
 /** What of an underlay tells which events are about it. */
 export type WatchedUnderlay =
@@ -102,4 +103,10 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     default:
       return watched.entries.contradicts(event) ? "overlay" : undefined;
   }
+}
+
+/** Whether an event may change what else this host has and lives by: addresses, and routes that somebody made. */
+export function concernsHost(event: RtnlEvent, { port }: Pick<Watched, "port">): boolean {
+  if (event.kind === "address") return event.pid !== port;
+  return event.kind === "route" && event.pid !== port && isPlaced(event.value);
 }

@@ -5,11 +5,10 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
-import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
-import { familyOf, prefixesOverlap } from "../base/address.ts";
+import { familyOf, networkOf, parsePrefix, prefixesOverlap } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import {
@@ -50,7 +49,7 @@ export function firewallDesired(
   { bridge, ipMasq, peersOnly }: FirewallRequest & { readonly bridge: string },
   peers: Pick<PeerAddresses, "all">,
   services: ServiceSets | undefined,
-  own: readonly Pick<InterfaceAddress, "address" | "prefixLength">[] = [],
+  refused: RefusedNetwork = { network: context.config.serviceNetwork, except: [] },
   tunnelEnd?: TunnelEnd,
 ): FirewallDesired {
   const { config: { network, backend }, subnet, underlay } = context;
@@ -73,10 +72,8 @@ export function firewallDesired(
           peers: peers.all,
         }
         : undefined,
-    serviceNetwork: refusedNetwork(
-      context.config.serviceNetwork,
-      own.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
-    ),
+    serviceNetwork: refused.network,
+    ...(refused.except.length > 0 && { serviceExcept: refused.except }),
     services,
     ...(tunnelEnd !== undefined && { tunnelEnd }),
   };
@@ -89,26 +86,69 @@ export function firewallDesired(
  */
 export function passNeeds(
   { config: { backend } }: Pick<BackendContext, "config">,
-  { network, bridge, iface, services, serviceNetwork }: FirewallDesired,
+  { network, bridge, iface, services, serviceNetwork, serviceExcept = [] }: FirewallDesired,
   tunnels: { readonly tunnelsIn?: boolean; readonly tunnelsOut?: boolean } = {},
 ): PassNeeds {
+  const whole = serviceExcept.length === 0 ? serviceNetwork : undefined;
   return {
     ...{ network, bridge, iface, ...tunnels },
     port: backend.type === "host-gw" ? undefined : backend.port,
-    targets: services === undefined ? [] : serviceTargets(virtualIps(services), serviceNetwork),
+    targets: services === undefined ? [] : serviceTargets(virtualIps(services), whole),
   };
 }
 
+/** What of the service network is refused where no service is. */
+export interface RefusedNetwork {
+  /** The service network; undefined: it is a part of a network of this host's, and nothing is refused. */
+  readonly network: string | undefined;
+  /** Parts of it where something else is. */
+  readonly except: readonly string[];
+}
+
 /**
- * The service network, if nothing but services is in it: an administrator may have taken a part of the hosts' own network for virtual
- * IPs, and the hosts there are to be reached.
+ * The service network, but for what is not services': an administrator may have taken a part of the hosts' own network for virtual
+ * IPs, and the hosts there are to be reached, as is what routes lead to.
  *
- * @param present Addresses of this host, with the prefix lengths of their networks.
+ * @param connected Addresses of this host, with the prefix lengths of their networks.
+ * @param routed Destinations of routes that somebody made. One to more than the service network says nothing about it.
  */
-export function refusedNetwork(network: string, present: readonly string[]): string | undefined {
-  const family = familyOf(network);
-  const overlaps = present.some((one) => familyOf(one) === family && prefixesOverlap(network, one));
-  return overlaps ? undefined : network;
+export function refusedNetwork(
+  network: string,
+  connected: readonly string[],
+  routed: readonly string[] = [],
+): RefusedNetwork {
+  const { family, length } = parsePrefix(network);
+  const inside = (one: string) => familyOf(one) === family && prefixesOverlap(network, one);
+  const here = connected.filter(inside).map((one) => {
+    const [address = "", bits] = one.split("/");
+    const length = Number(bits);
+    return { prefix: networkOf(address, length), length };
+  });
+  if (here.some((one) => one.length <= length)) return { network: undefined, except: [] };
+  const there = routed.filter(inside).map((prefix) => ({
+    prefix,
+    length: parsePrefix(prefix).length,
+  }));
+  const parts = [...here, ...there.filter((one) => one.length > length)]
+    .sort((a, b) => a.length - b.length);
+  const except: string[] = [];
+  for (const { prefix } of parts) {
+    if (!except.some((wider) => prefixesOverlap(wider, prefix))) except.push(prefix);
+  }
+  return { network, except: except.sort() };
+}
+
+/** Says what of the service network is not refused; undefined if all is. */
+export function unrefused(network: string, refused: RefusedNetwork): string | undefined {
+  const { except } = refused;
+  if (refused.network === undefined) {
+    return `The service network ${network} is part of a network of this host: ` +
+      "addresses in it that no service has are not refused";
+  }
+  if (except.length === 0) return undefined;
+  const some = except.length > 5 ? `${except.slice(0, 5).join(", ")} …` : except.join(", ");
+  return `This host has addresses or routes in the service network ${network}: ` +
+    `what no service has in ${some} is not refused`;
 }
 
 /**

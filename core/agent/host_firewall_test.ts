@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { sampleConfig, sampleUnderlay } from "../../tests/support/samples.ts";
 import type { BackendType } from "../cluster/config.ts";
 import type { BackendData } from "../cluster/lease.ts";
-import { firewallDesired, guardsTunnel, refusedNetwork } from "./host_firewall.ts";
+import type { FirewallDesired } from "../kernel/firewall/firewall.ts";
+import {
+  firewallDesired,
+  guardsTunnel,
+  passNeeds,
+  refusedNetwork,
+  unrefused,
+} from "./host_firewall.ts";
 
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };
 const peers = { all: ["192.168.2.2", "192.168.2.3"] };
@@ -51,8 +58,34 @@ Deno.test("firewallDesired() guards no port where the backend has no tunnel", ()
   }
 });
 
-Deno.test("refusedNetwork() is the service network, unless hosts have addresses in it", () => {
-  assert.equal(refusedNetwork("10.96.0.0/16", ["192.168.2.1/24", "fd00::1/64"]), "10.96.0.0/16");
-  assert.equal(refusedNetwork("10.96.0.0/16", ["10.96.7.1/24"]), undefined);
-  assert.equal(refusedNetwork("192.168.2.224/27", ["192.168.2.1/24"]), undefined);
+Deno.test("refusedNetwork() is the service network, but for what this host has and leads to in it", () => {
+  const network = "10.96.0.0/16";
+  const all = { network, except: [] };
+  assert.deepEqual(refusedNetwork(network, ["192.168.2.1/24", "fd00::1/64"]), all);
+  assert.equal(unrefused(network, all), undefined);
+  // A host's network, an address of its own in another, a route; what is in one of them is there already.
+  const some = refusedNetwork(
+    network,
+    ["10.96.7.1/24", "10.96.9.1/32"],
+    ["10.96.7.128/25", "10.96.200.0/22", "0.0.0.0/0", "10.0.0.0/8", "192.0.2.0/24"],
+  );
+  assert.deepEqual(some, { network, except: ["10.96.200.0/22", "10.96.7.0/24", "10.96.9.1/32"] });
+  assert.match(unrefused(network, some) ?? "", /10\.96\.0\.0\/16: .*10\.96\.200\.0\/22/);
+  // A part of the hosts' own network.
+  const none = refusedNetwork("192.168.2.224/27", ["192.168.2.1/24"]);
+  assert.deepEqual(none, { network: undefined, except: [] });
+  assert.match(unrefused("192.168.2.224/27", none) ?? "", /not refused/);
+});
+
+Deno.test("passNeeds() lets containers to each virtual IP by itself where hosts are among them", () => {
+  const services = new Map([["svc-vips", ["10.96.0.1", "10.96.0.2"]]]);
+  const context = { config: sampleConfig({ serviceNetwork: "10.96.0.0/16" }) };
+  const of = (more: Partial<FirewallDesired>) =>
+    passNeeds(context, { ...desired("vxlan"), serviceNetwork: "10.96.0.0/16", services, ...more });
+  assert.deepEqual(of({}).targets, ["10.96.0.0/16"]);
+  assert.deepEqual(of({ serviceExcept: ["10.96.7.0/24"] }).targets, [
+    "10.96.0.1/32",
+    "10.96.0.2/32",
+  ]);
+  assert.deepEqual([of({ services: undefined }).targets, of({}).port], [[], 8472]);
 });

@@ -20,7 +20,14 @@ import { type NodeState, readNodeState, writeNodeState } from "../cluster/node_s
 import type { Underlay } from "../overlay/underlay.ts";
 import type { FirewallDesired, ServiceSets } from "../kernel/firewall/firewall.ts";
 import type { Watched } from "./drift.ts";
-import { firewallDesired, guardsTunnel, HostFirewall, passNeeds } from "./host_firewall.ts";
+import {
+  firewallDesired,
+  guardsTunnel,
+  HostFirewall,
+  passNeeds,
+  refusedNetwork,
+  unrefused,
+} from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { AgentMetrics } from "./metrics.ts";
@@ -38,7 +45,7 @@ import { tidyAfter } from "./tidy.ts";
 const log = getLogger(["knet", "agent"]);
 
 /** What may fail while all the rest goes on. */
-type Aside = "underlay" | "parameters" | "devices" | "containers" | "poll" | "turn";
+type Aside = "refusal" | "underlay" | "parameters" | "devices" | "containers" | "poll" | "turn";
 
 /** This host's overlay, services, firewall, containers and files. */
 export class HostNetwork implements AsyncDisposable {
@@ -56,6 +63,7 @@ export class HostNetwork implements AsyncDisposable {
   #state: NodeState | undefined;
   #dirty = false;
   #firewallDirty = false;
+  #firewallSeen = false;
   /** The sets of services when other programs' chains were looked at last. */
   #passed: ServiceSets | undefined;
   #ready = false;
@@ -157,6 +165,11 @@ export class HostNetwork implements AsyncDisposable {
     this.metrics.noticed(news);
     if (news.overlay) this.#dirty = true;
     if (news.firewall) this.#firewallDirty = true;
+    if (news.host) {
+      this.#needs.forget();
+      // What is refused may be another part of the service network.
+      this.#firewallDirty = true;
+    }
     if (news.sysctl) this.#keepParameters();
   }
 
@@ -259,6 +272,7 @@ export class HostNetwork implements AsyncDisposable {
   /** knet's nftables table and its rules in foreign chains. */
   reconcileFirewall(): void {
     this.#firewallDirty = false;
+    this.#firewallSeen = true;
     const desired = this.#firewallDesired();
     const [context] = this.overlays.contexts;
     if (desired === undefined || context === undefined) return;
@@ -276,8 +290,12 @@ export class HostNetwork implements AsyncDisposable {
     const [context] = this.overlays.contexts;
     if (context === undefined) return undefined;
     const { firewall, tunnelEnd } = this.services;
-    const { own } = this.#needs;
-    return firewallDesired(context, this.#options, this.#addresses, firewall, own, tunnelEnd);
+    const { serviceNetwork } = context.config;
+    const { connected, routed } = this.#needs;
+    const refused = refusedNetwork(serviceNetwork, connected, routed);
+    const left = unrefused(serviceNetwork, refused);
+    this.noteProblems("refusal", left === undefined ? [] : [left]);
+    return firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd);
   }
 
   /**
@@ -311,8 +329,10 @@ export class HostNetwork implements AsyncDisposable {
       done = this.overlays.reconcile();
       this.noteProblems("devices", done.problems);
       this.services.configure(state, this.#addresses);
+      this.#firewallSeen = false;
       this.services.reconcile();
-      this.reconcileFirewall();
+      // Services that come need the table first; looking twice finds nothing more.
+      if (!this.#firewallSeen) this.reconcileFirewall();
       const { dataDir, stateDir } = this.#options;
       this.#attempt("containers", () => {
         const repaired = repairContainers(this.rtnl, { dataDir, state });

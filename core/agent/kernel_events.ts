@@ -21,7 +21,7 @@ import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import { KINDS } from "../kernel/kinds/kinds.ts";
-import { driftOf, LinkMemory, type Watched } from "./drift.ts";
+import { concernsHost, driftOf, LinkMemory, type Watched } from "./drift.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -52,6 +52,8 @@ export interface KernelNews {
   readonly sysctl: boolean;
   /** Somebody changed nftables rules. */
   readonly firewall: boolean;
+  /** Addresses of this host changed, or routes that somebody made. */
+  readonly host?: boolean;
   /** The kernel dropped notifications, which asks for everything. */
   readonly overrun: boolean;
   /** When the first of it arrived, monotonic clock. */
@@ -110,17 +112,19 @@ export class KernelEvents implements Disposable {
 
   /** Reads what has arrived, without waiting. An overrun asks for everything. */
   read(watched: Watched): KernelNews {
-    let overlay = false, underlay = false, sysctl = false;
+    let overlay = false, underlay = false, sysctl = false, host = false;
     const { overrun } = this.#rtnl.receive((message) => {
       // Our own entries come back by the ten thousand. Of our own links we remember what they look like now.
       const link = message.type === RTM.NEWLINK || message.type === RTM.DELLINK;
       if (message.pid === watched.port && !link) return;
-      const drift = driftOf(decodeEvent(message), watched, this.#links);
+      const event = decodeEvent(message);
+      const drift = driftOf(event, watched, this.#links);
+      host ||= concernsHost(event, watched);
       if (drift === "overlay") overlay = true;
       else if (drift === "underlay") overlay = underlay = true;
       else if (drift === "sysctl") sysctl = true;
     });
-    if (overrun) overlay = underlay = true;
+    if (overrun) overlay = underlay = host = true;
     let firewall = false;
     const nft = this.#nft?.receive((message) => {
       if (!isOwnTransaction(message, this.#thread)) firewall = true;
@@ -132,6 +136,7 @@ export class KernelEvents implements Disposable {
       overlay,
       underlay,
       sysctl,
+      host,
       firewall: firewall || nft?.overrun === true,
       overrun: overrun || nft?.overrun === true,
     };

@@ -116,6 +116,32 @@ test("11: the tunnel gets through where INPUT and OUTPUT drop, again after a flu
   assert.match(before, /saddr != @peers counter packets \d+ bytes \d+ drop/, "only peers, still");
 });
 
+test("11: what a host's own route leads to in the service network is reached, and said; the rest is refused", async (lab) => {
+  const host = lab.host(1);
+  const container = host.containers[0]!;
+  const router = await lab.addStranger("y", "192.168.2.67");
+  await exec(`ip -n ${router} addr add 10.96.200.1/32 dev lo`);
+  await host.run("ip route add 10.96.200.0/24 via 192.168.2.67 proto static");
+  await until("it is left out", () => container.ping("10.96.200.1"));
+  await exec(`ip -n ${router} addr add 10.96.201.1/32 dev lo`);
+  await host.run("ip route add 10.0.0.0/8 via 192.168.2.67");
+  assert.match((await host.knet("status")).stdout, /10\.96\.200\.0\/24 is not refused/);
+  assert.ok(!await container.ping("10.96.201.1"), "a wider route says nothing of services");
+  // An address of the host in it, too.
+  await host.run("ip addr add 10.96.202.1/32 dev lo");
+  await until("it is left out", async () => {
+    assert.match((await host.knet("status")).stdout, /10\.96\.200\.0\/24, 10\.96\.202\.1\/32/);
+    return true;
+  });
+  await host.sh(
+    "ip route del 10.96.200.0/24; ip route del 10.0.0.0/8; ip addr del 10.96.202.1/32 dev lo",
+  );
+  await until("all of it is refused again", async () => {
+    assert.doesNotMatch((await host.knet("status")).stdout, /not refused/);
+    return true;
+  });
+});
+
 test("11: a container reaches itself behind a translated address where bridges call iptables", async (lab) => {
   const host = lab.host(1);
   const [container] = host.containers;

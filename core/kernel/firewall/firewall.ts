@@ -54,6 +54,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     services !== undefined,
     hasOtherVips(services),
     rest.serviceNetwork ?? null,
+    rest.serviceExcept ?? [],
     rest.tunnelEnd ?? null,
   ]);
 

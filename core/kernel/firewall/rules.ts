@@ -38,6 +38,8 @@ export interface FirewallDesired {
   readonly peersOnly: GuardedTunnel | undefined;
   /** Network whose addresses are services' or nobody's; absent: what is there is left alone. */
   readonly serviceNetwork?: string | undefined;
+  /** Parts of it that are left alone all the same. */
+  readonly serviceExcept?: readonly string[];
   /** Which services are masqueraded; absent: there are none, nor rules for them. */
   readonly services?: ServiceSets | undefined;
   /** Whether this host takes IPIP, as a real server of services; absent: it does not. */
@@ -64,11 +66,7 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   const word = familyWord(family);
   const lines = removalRules(family);
   const chains: string[] = [];
-  if (desired.peersOnly !== undefined) {
-    const { bridge, iface } = desired;
-    const options = { bridge, plain, ...(iface !== undefined && { iface }) };
-    chains.push(...guardObjects(desired.peersOnly, family, options));
-  }
+  if (desired.peersOnly !== undefined) chains.push(...guardOf(desired, plain));
   const out: string[] = [];
   const { network, services } = desired;
   const subnet = checkPrefix(desired.subnet);
@@ -81,10 +79,10 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
       chains.push(chain("nat-in", "nat hook prerouting priority -100", rules));
     }
   }
-  const { serviceNetwork } = desired;
-  if (serviceNetwork !== undefined) checkPrefix(serviceNetwork);
+  const { serviceNetwork, serviceExcept = [] } = desired;
+  for (const one of [serviceNetwork, ...serviceExcept]) if (one !== undefined) checkPrefix(one);
   const sets = services === undefined ? undefined : REFUSAL_SETS;
-  chains.push(...refusals(family, sets, serviceNetwork));
+  chains.push(...refusals(family, sets, serviceNetwork, serviceExcept));
   chains.push(...tunnelObjects(desired, sets));
   if (desired.ipMasq) {
     out.push(
@@ -108,12 +106,17 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
  * @returns empty text if nothing is to be guarded.
  */
 export function guardRules(desired: FirewallDesired, plain = false): string {
-  const { peersOnly, bridge, iface } = desired;
-  if (peersOnly === undefined) return "";
+  const objects = guardOf(desired, plain).join("\n");
+  if (objects === "") return "";
   const family = familyOf(checkPrefix(desired.network));
-  const options = { bridge, plain, ...(iface !== undefined && { iface }) };
-  const objects = guardObjects(peersOnly, family, options).join("\n");
   return `table ${familyWord(family)} ${TABLE} {\n${objects}\n}\n`;
+}
+
+function guardOf(desired: FirewallDesired, plain: boolean): string[] {
+  const { network, peersOnly, bridge, iface } = desired;
+  if (peersOnly === undefined) return [];
+  const options = { bridge, plain, ...(iface !== undefined && { iface }) };
+  return guardObjects(peersOnly, familyOf(network), options);
 }
 
 /** The commands that remove knet's table, present or not. */

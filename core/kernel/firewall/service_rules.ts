@@ -208,11 +208,13 @@ const REFUSE: Record<Family, readonly string[]> = {
  *
  * @param sets Names of the sets of services; undefined if there are none.
  * @param network The service network; undefined leaves its unassigned addresses alone.
+ * @param except Parts of it that are left alone, too.
  */
 export function refusals(
   family: Family,
   sets: typeof REFUSAL_SETS | undefined,
   network: string | undefined,
+  except: readonly string[] = [],
 ): string[] {
   const word = familyWord(family);
   const chains: string[] = [];
@@ -234,7 +236,8 @@ goto svc-nobody
     chains.unshift(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
   }
   if (network !== undefined) {
-    const unassigned = `${word} daddr ${network}` +
+    const others = except.length === 0 ? "" : ` ${word} daddr != { ${except.join(", ")} }`;
+    const unassigned = `${word} daddr ${network}${others}` +
       (sets === undefined ? "" : ` ${word} daddr != @${sets.vips}`);
     for (const hook of ["forward", "output"]) {
       chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [

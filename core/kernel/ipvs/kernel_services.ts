@@ -391,6 +391,7 @@ export class KernelServices implements Disposable {
 
   /** Those virtual IPs that are taken, as one text. */
   #lostVips(): string {
+    if (this.#wantedVips.size === 0) return "";
     return [...this.#takenAddresses().keys()].filter((one) => this.#wantedVips.has(one)).sort()
       .join();
   }
