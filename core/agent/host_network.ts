@@ -25,7 +25,9 @@ import {
   guardsTunnel,
   HostFirewall,
   passNeeds,
+  type RefusedNetwork,
   refusedNetwork,
+  refuses,
   unrefused,
 } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
@@ -84,6 +86,7 @@ export class HostNetwork implements AsyncDisposable {
     this.services = new HostServices({
       rtnl: this.rtnl,
       needs: () => this.#needs.addresses,
+      refuses: (address) => refuses(this.#refused(), address),
       nft: this.#firewall.nft,
       stateDir: options.stateDir,
       dataDir: options.dataDir,
@@ -286,14 +289,18 @@ export class HostNetwork implements AsyncDisposable {
     if (this.#ready && this.services.firewall !== this.#passed) this.reconcileFirewall();
   }
 
+  #refused(): RefusedNetwork {
+    const network = this.overlays.contexts[0]?.config.serviceNetwork;
+    if (network === undefined) return { network, except: [] };
+    return refusedNetwork(network, this.#needs.connected, this.#needs.routed);
+  }
+
   #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
     if (context === undefined) return undefined;
     const { firewall, tunnelEnd } = this.services;
-    const { serviceNetwork } = context.config;
-    const { connected, routed } = this.#needs;
-    const refused = refusedNetwork(serviceNetwork, connected, routed);
-    const left = unrefused(serviceNetwork, refused);
+    const refused = this.#refused();
+    const left = unrefused(context.config.serviceNetwork, refused);
     this.noteProblems("refusal", left === undefined ? [] : [left]);
     return firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd);
   }
