@@ -9,6 +9,7 @@ import { deleteLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { type BookPlace, bookVersion, type ContainerRecord, readBook } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
+import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import { deriveMac } from "../base/mac.ts";
 import { isDirect, type VirtualServer } from "../services/service.ts";
@@ -98,7 +99,7 @@ export type EquipContainer = (
  * Makes containers of this host real servers, or ordinary containers again.
  *
  * @param equipped containers that were made real servers earlier.
- * @param equipOne for tests, which have no containers.
+ * @param equipOne see {@linkcode sparingVisits}; tests, which have no containers, give another one.
  */
 export function equipContainers(
   containers: readonly ContainerRecord[],
@@ -166,10 +167,42 @@ function strip(): string[] {
   return [`removed ${CONTAINER_DEVICE}`, ...releaseTunnelEnd(rtnl)];
 }
 
+/**
+ * Milliseconds for which a container that has what it should is not visited again; less than from one reconcile of everything to the
+ * next, so that each of those visits all. Nothing tells of changes in there: a socket that listened would keep the namespace alive.
+ */
+const TRUST = 30_000;
+
+/**
+ * Spares visits: the services change by the second, and each namespace costs a socket and several dumps of its own.
+ *
+ * @param equipOne what visits.
+ * @returns the same, and how it is told that containers may be other ones: a new one may have the namespace's number of one that is
+ * gone.
+ */
+export function sparingVisits(
+  equipOne: EquipContainer,
+): { readonly equip: EquipContainer; readonly forget: () => void } {
+  const visited = new Map<string, { readonly vips: string; readonly at: number }>();
+  const equip: EquipContainer = (container, vips) => {
+    const id = container.netnsId;
+    const before = visited.get(id);
+    const now = monotonicClock();
+    const text = [...vips].sort().join();
+    if (before?.vips === text && now - before.at < TRUST) return [];
+    visited.delete(id);
+    const done = equipOne(container, vips);
+    if (done !== undefined && vips.size > 0) visited.set(id, { vips: text, at: now });
+    return done;
+  };
+  return { equip, forget: () => visited.clear() };
+}
+
 /** Makes containers of this host, and the host itself, the real servers that services want them to be, and nothing beside. */
 export class RealServerKeeper implements RealServers {
   readonly #host: RealServerHost;
   readonly #record: RecordKeeper;
+  readonly #visits = sparingVisits(equipContainer);
   /** Undefined while no container has to be a real server. */
   #seen: SeenContainers | undefined;
   /** Whether this host is the end of tunnels; after a start that is not known. */
@@ -203,8 +236,10 @@ export class RealServerKeeper implements RealServers {
     const { containers } = this.#record.record;
     if (vips.size === 0 && containers.length === 0) this.#seen = undefined;
     else {
+      const before = this.#seen?.version;
       this.#seen = seeContainers(this.#host, vips);
-      const done = equipContainers(this.#seen.containers, vips, containers);
+      if (this.#seen.version !== before) this.#visits.forget();
+      const done = equipContainers(this.#seen.containers, vips, containers, this.#visits.equip);
       this.#record.save({ containers: done.equipped });
       changes.push(...done.changes);
       problems.push(...done.problems);

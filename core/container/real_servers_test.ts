@@ -1,7 +1,13 @@
 // What is done to containers is left out: nothing of the kernel is touched.
 import assert from "node:assert/strict";
+import { type Clock, giveClock } from "../base/clock.ts";
 import { type ContainerRecord, writeBook } from "./addresses.ts";
-import { equipContainers, realServersChanged, seeContainers } from "./real_servers.ts";
+import {
+  equipContainers,
+  realServersChanged,
+  seeContainers,
+  sparingVisits,
+} from "./real_servers.ts";
 
 const VIP = "10.96.0.10";
 
@@ -52,6 +58,46 @@ Deno.test("equipContainers() says which container cannot be a real server, and f
   });
   const gone = equipContainers([web, db], vips, failed.equipped, () => undefined);
   assert.deepEqual(gone, { equipped: [], changes: [], problems: [] });
+});
+
+Deno.test("sparingVisits() visits a container again after a while, or if something about it is new", () => {
+  let now = 0;
+  using _given = giveClock({ monotonic: () => now } as Clock);
+  let visits = 0;
+  const answers: (string[] | undefined | Error)[] = [];
+  const { equip, forget } = sparingVisits(() => {
+    visits++;
+    const answer = answers.length > 0 ? answers.shift() : [];
+    if (answer instanceof Error) throw answer;
+    return answer;
+  });
+  /** How often it was visited in two looks. */
+  const twice = (netnsId: string, ...vips: string[]) => {
+    const before = visits;
+    for (let look = 0; look < 2; look++) {
+      try {
+        equip({ ...web, netnsId }, new Set(vips));
+      } catch (error) {
+        assert.match(`${error}`, /EMFILE/);
+      }
+    }
+    return visits - before;
+  };
+  assert.equal(twice("4:1", VIP), 1);
+  assert.equal(twice("4:1", VIP), 0);
+  assert.equal(twice("4:2", VIP), 1);
+  assert.equal(twice("4:1", VIP, "10.96.0.11"), 1);
+  assert.equal(twice("4:1", "10.96.0.11", VIP), 0);
+  now += 59_000; // Less than from one reconcile of everything to the next.
+  assert.equal(twice("4:1", VIP, "10.96.0.11"), 1);
+  forget();
+  assert.equal(twice("4:1", VIP, "10.96.0.11"), 1);
+  // What failed, was not there or was made an ordinary container is not known to be right.
+  answers.push(new Error("EMFILE"), undefined);
+  assert.equal(twice("4:3", VIP), 2);
+  assert.equal(twice("4:3", VIP), 1);
+  assert.equal(twice("4:3"), 2);
+  assert.equal(twice("4:3", VIP), 1);
 });
 
 Deno.test("realServersChanged() sees real servers that come, go, or are made anew, and no other containers", () => {
