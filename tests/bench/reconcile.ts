@@ -18,7 +18,7 @@ import { printError } from "../../cli/output.ts";
 import { setUp } from "../setup.ts";
 import { runInVm, vmProblem } from "../support/vm.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
-import { type Cost, costOf, type Load, LoadedHost } from "./reconcile_host.ts";
+import { type Cost, costsOf, type Load, LoadedHost } from "./reconcile_host.ts";
 
 const PARTS = {
   containers: [125, 250, 500],
@@ -59,9 +59,14 @@ function parse(args: readonly string[]): Choice {
   return choice;
 }
 
-async function costAt(load: Load, rounds: number): Promise<Cost> {
-  await using host = new LoadedHost(load);
-  return costOf(() => host.reconcile(), rounds);
+/** What hosts cost that are measured by turns. */
+async function costsAt(loads: readonly Load[], rounds: number): Promise<Cost[]> {
+  await using hosts = new AsyncDisposableStack();
+  const runs = loads.map((load) => {
+    const host = hosts.use(new LoadedHost(load));
+    return () => host.reconcile();
+  });
+  return costsOf(runs, rounds);
 }
 
 const sum = ({ user, system }: Cost) => user + system;
@@ -76,22 +81,23 @@ async function measure({ parts, rounds }: Choice): Promise<void> {
   const head = ["ms", "user", "kernel", "µs each"].map((word) => word.padStart(9));
   console.log(`\n${"with nothing to do".padEnd(18)}${head.join("")}`);
   // The first host of all pays for compiling what every reconcile runs.
-  await costAt(NOTHING, rounds);
-  const base = await costAt(NOTHING, rounds);
-  row("nothing", base);
+  await costsAt([NOTHING], rounds);
   for (const part of parts) {
     if (part === "all") {
       const { containers, services, peers } = ALL;
-      row("all", await costAt(ALL, rounds));
+      const [cost] = await costsAt([ALL], rounds);
+      row("all", cost!);
       console.log(`(all: ${containers} containers, ${services} services, ${peers} peers)`);
       continue;
     }
+    const sizes = [0, ...PARTS[part]];
+    const costs = await costsAt(sizes.map((size) => ({ ...NOTHING, [part]: size })), rounds);
     const each: number[] = [];
-    for (const size of PARTS[part]) {
-      const cost = await costAt({ ...NOTHING, [part]: size }, rounds);
-      each.push((sum(cost) - sum(base)) * 1000 / size);
-      row(`${size} ${part}`, cost, each.at(-1)!.toFixed(1).padStart(9));
-    }
+    costs.forEach((cost, at) => {
+      const size = sizes[at]!;
+      if (size > 0) each.push((sum(cost) - sum(costs[0]!)) * 1000 / size);
+      row(`${size} ${part}`, cost, each.at(-1)?.toFixed(1).padStart(9));
+    });
     const times = each.at(-1)! / each[0]!;
     const verdict = times <= LINEAR ? "linear" : "NOT LINEAR";
     console.log(`${part}: ${verdict}, one costs ${times.toFixed(2)} times at the largest size`);

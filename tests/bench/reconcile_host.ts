@@ -158,15 +158,23 @@ export interface Cost {
 
 const CALLS = 5;
 
-/** Measures a call, garbage collection included, once its code is compiled. The median of several rounds. */
-export function costOf(run: () => void, rounds: number): Cost {
-  for (let call = 0; call < 4 * CALLS; call++) run();
-  const costs = Array.from({ length: rounds }, () => {
-    const before = process.cpuUsage();
-    for (let call = 0; call < CALLS; call++) run();
-    const { user, system } = process.cpuUsage(before);
-    return { user: user / 1000 / CALLS, system: system / 1000 / CALLS };
-  });
-  costs.sort((a, b) => a.user + a.system - b.user - b.system);
-  return costs[rounds >> 1]!;
+/**
+ * Measures calls, garbage collection included, once their code is compiled: the median of several rounds of each. They take turns, so
+ * that what else the machine does meets all alike.
+ */
+export function costsOf(runs: readonly (() => void)[], rounds: number): Cost[] {
+  for (const run of runs) for (let call = 0; call < 4 * CALLS; call++) run();
+  const costs = runs.map((): Cost[] => []);
+  for (let round = 0; round < rounds; round++) {
+    runs.forEach((run, at) => costs[at]!.push(costOf(run)));
+  }
+  const total = ({ user, system }: Cost) => user + system;
+  return costs.map((all) => all.sort((a, b) => total(a) - total(b))[rounds >> 1]!);
+}
+
+function costOf(run: () => void): Cost {
+  const before = process.cpuUsage();
+  for (let call = 0; call < CALLS; call++) run();
+  const { user, system } = process.cpuUsage(before);
+  return { user: user / 1000 / CALLS, system: system / 1000 / CALLS };
 }
