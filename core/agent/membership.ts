@@ -31,8 +31,6 @@ const log = getLogger(["knet", "membership"]);
 const SLOW_POLL = 60_000;
 /** Milliseconds that a living holder of this node's row has to answer; a store without notifications is polled in them. */
 const ANSWER_TIME = 4000;
-/** Milliseconds after which a public address is told that came while the last one was. */
-const TOLD_SOON = 1000;
 /** Milliseconds after which a public address that another host has is tried again. */
 const RIVAL_RETRY = 15_000;
 
@@ -270,7 +268,7 @@ export class Membership {
     if (before !== undefined) {
       const answer = await store.announceLease(before, this.#config);
       if (answer.state === "held") {
-        this.#hold(answer.lease);
+        this.#hold(answer.lease, before.publicIp);
         this.#events.onLease(answer.lease, this.#config!, before);
       } else {
         log.error("{subnet} is not this host's any more: {holder} holds it", {
@@ -321,7 +319,7 @@ export class Membership {
     }
     this.#rival = undefined;
     this.#takenOver = undefined;
-    this.#hold(grant.lease);
+    this.#hold(grant.lease, address);
     if (before === undefined || before.subnet === grant.lease.subnet) {
       log.info("Holding {subnet} ({how})", { subnet: grant.lease.subnet, how: grant.how });
     } else {
@@ -333,16 +331,16 @@ export class Membership {
     this.#events.onLease(grant.lease, config, before);
   }
 
-  #hold(lease: Lease): void {
+  /** @param told The public address that the store was told. */
+  #hold(lease: Lease, told: string): void {
     this.#own = lease;
     this.#addresses.clear();
     this.#addresses.add(lease.publicIp);
     // Half of its TTL, with up to a tenth of jitter so that a cluster started at once does not renew at once.
     const ttl = this.#config!.leaseTtl * 1000;
-    const address = this.#options.publicIp();
-    // The host may have come to another address while the store was asked, or could not be.
-    const moved = address !== undefined && address !== lease.publicIp;
-    this.#renewAt = monotonicClock() + (moved ? TOLD_SOON : ttl * (0.5 - random() * 0.05));
+    this.#renewAt = monotonicClock() + ttl * (0.5 - random() * 0.05);
+    // It may have changed, and have been told of, while the store was asked.
+    if ((this.#options.publicIp() ?? told) !== told) this.#renewAt = 0;
   }
 
   async #renew(): Promise<void> {
@@ -368,9 +366,9 @@ export class Membership {
     });
     switch (renewal.state) {
       case "renewed":
-        this.#hold(renewal.lease);
+        this.#hold(renewal.lease, address);
         this.#renewals++;
-        this.#noteRival(renewal.rival, publicIp());
+        this.#noteRival(renewal.rival, address);
         this.#noteUnfit(renewal.unfit, publicIp());
         if (renewal.lease.publicIp !== own.publicIp) {
           this.#events.onLease(renewal.lease, this.#config!, own);
@@ -387,7 +385,7 @@ export class Membership {
 
   #noteRival(rival: Lease | undefined, address: string | undefined): void {
     if (rival !== undefined) {
-      this.#renewAt = monotonicClock() + RIVAL_RETRY;
+      this.#renewAt = Math.min(this.#renewAt, monotonicClock() + RIVAL_RETRY);
       if (this.#rival === undefined) {
         log.error(
           "{name} ({nodeId}) has the public address {address} already: peers go on using this host's old one. Choose another by --iface or --public-ip",
