@@ -30,6 +30,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "containers" },
   { name: "crash" },
   { name: "links" },
+  { name: "hosts" },
   { name: "backend_change" },
   { name: "udp" },
   { name: "store_away" },
