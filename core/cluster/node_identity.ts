@@ -41,6 +41,11 @@ export function storedNodeId(dataDir: string): string | undefined {
   return readTextIfPresent(join(dataDir, "node-id"))?.trim() || undefined;
 }
 
+/** Agent id kept in the data directory, undefined before the first join. */
+export function storedAgentId(dataDir: string): string | undefined {
+  return readTextIfPresent(join(dataDir, "agent-id"))?.trim() || undefined;
+}
+
 /**
  * Finds out who this host is, and writes down what it decides for the first time.
  *
@@ -65,11 +70,10 @@ export function nodeIdentity(
   if (nodeId !== stored) {
     writeFileAtomically(join(options.dataDir, "node-id"), `${nodeId}\n`, 0o600, 0o700);
   }
-  const agentFile = join(options.dataDir, "agent-id");
-  let agentId = readTextIfPresent(agentFile)?.trim();
-  if (!agentId) {
+  let agentId = storedAgentId(options.dataDir);
+  if (agentId === undefined) {
     agentId = randomId();
-    writeFileAtomically(agentFile, `${agentId}\n`, 0o600, 0o700);
+    writeFileAtomically(join(options.dataDir, "agent-id"), `${agentId}\n`, 0o600, 0o700);
   }
   const nodeName = checkNodeWord("node name", options.nodeName ?? Deno.hostname());
   return { nodeId, nodeName, bootId: bootId(), agentId };

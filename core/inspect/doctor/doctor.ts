@@ -4,13 +4,14 @@
  * @module
  */
 import type { DoctorCheck } from "./check.ts";
+import { deviceChecks } from "./device_check.ts";
 import { firewallChecks } from "./firewall_check.ts";
 import { hostChecks } from "./host_check.ts";
 import { managerChecks } from "./network_managers.ts";
 import { policyChecks } from "./policy_check.ts";
 import { storeChecks } from "./store_check.ts";
 import { networkChecks } from "./underlay_check.ts";
-import { storedNodeId } from "../../cluster/node_identity.ts";
+import { storedAgentId, storedNodeId } from "../../cluster/node_identity.ts";
 import { readNodeState } from "../../cluster/node_state.ts";
 import { askAgent } from "../ask_agent.ts";
 
@@ -51,6 +52,8 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const agentRuns = await askAgent(options.stateDir, "/healthz").catch(() => "") !== undefined;
   const state = readable(() => readNodeState(options.stateDir));
   checks.push(...await networkChecks({ config, leases, state, agentRuns }));
+  const agentId = readable(() => storedAgentId(options.dataDir)) ?? "unknown";
+  checks.push(...await deviceChecks({ id: agentId, dataDir: options.dataDir }));
   if (config !== undefined) {
     const facts = { config, leases, services, state };
     checks.push(...await policyChecks(facts), ...await firewallChecks(facts));
