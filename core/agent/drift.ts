@@ -6,8 +6,9 @@
  */
 import type { RtnlEvent } from "../../ffi/rtnl/events.ts";
 import type { Link } from "../../ffi/rtnl/link.ts";
+import { isHostIfname } from "../container/wire_names.ts";
 import { concernsLink } from "../overlay/same_link.ts";
-import { RT_TABLE_MAIN } from "../../ffi/linux/rtnetlink.ts";
+import { RT_TABLE_MAIN, RTPROT_KERNEL } from "../../ffi/linux/rtnetlink.ts";
 import type { Underlay } from "../overlay/underlay.ts";
 import { isPlaced } from "./host_needs.ts";
 
@@ -33,7 +34,7 @@ export interface Watched {
 }
 
 /** What an event asks for. */
-export type Drift = "overlay" | "underlay" | "sysctl" | undefined;
+export type Drift = "overlay" | "underlay" | "sysctl" | "containers" | undefined;
 
 /** Remembers what each watched link looked like, since NEWLINK comes for many reasons. */
 export class LinkMemory {
@@ -41,15 +42,11 @@ export class LinkMemory {
 
   /** True if the link differs in something that matters from what was seen before. */
   changed(link: Link, withCarrier: boolean): boolean {
-    const now = [
-      link.name,
-      link.up,
-      withCarrier && link.carrier,
-      link.mac,
-      link.mtu,
-      link.addrGenMode,
-    ]
-      .join(" ");
+    const { name, kind, up, carrier, mac, mtu, addrGenMode, ipv6, alias, master, hairpin } = link;
+    const now = JSON.stringify([
+      ...[name, kind, up, withCarrier && carrier, mac, mtu, addrGenMode, ipv6],
+      ...[alias, master, hairpin, link.vxlan],
+    ]);
     const before = this.#seen.get(link.index);
     this.#seen.set(link.index, now);
     return before !== now;
@@ -73,6 +70,11 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "link": {
       const { value: link, deleted } = event;
       const ours = devices.has(link.index) || names.has(link.name);
+      if (!ours && isHostIfname(link.name)) {
+        if (!deleted) return memory.changed(link, false) ? "containers" : undefined;
+        memory.forget(link.index);
+        return "containers";
+      }
       if (!ours && !carries(link, underlay)) return undefined;
       if (deleted) {
         memory.forget(link.index);
@@ -94,6 +96,11 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "route": {
       const { value: route } = event;
       if (event.pid === watched.port || route.table !== RT_TABLE_MAIN) return undefined;
+      // That to the bridge's own network, which the kernel made with the address.
+      const { ifindex, protocol } = route;
+      if (event.deleted && protocol === RTPROT_KERNEL && devices.has(ifindex ?? 0)) {
+        return "overlay";
+      }
       if (route.dst.endsWith("/0")) return "underlay";
       if (underlay !== undefined && concernsLink(underlay, route)) return "underlay";
       return watched.entries.contradicts(event) ? "overlay" : undefined;

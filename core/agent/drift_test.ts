@@ -85,6 +85,23 @@ Deno.test("driftOf() asks for the underlay where it is known by another name or 
   }
 });
 
+Deno.test("driftOf() sees what somebody does to a container's end on the host", () => {
+  const memory = new LinkMemory();
+  const see = (link: object, deleted = false) =>
+    driftOf({ kind: "link", deleted, pid: 0, value: link } as RtnlEvent, watched(), memory);
+  const port = {
+    ...sampleLink({ index: 20, name: "kv0123456789abc", kind: "veth", master: BRIDGE }),
+    hairpin: true,
+  };
+  see(port);
+  assert.equal(see({ ...port, carrier: false }), undefined, "the container's own end is down");
+  for (const change of [{ master: 9 }, { up: false }, { hairpin: false }, { mtu: 1400 }]) {
+    assert.equal(see({ ...port, ...change }), "containers", JSON.stringify(change));
+  }
+  assert.equal(see(port, true), "containers");
+  assert.equal(see({ ...port, name: "veth0" }), undefined);
+});
+
 Deno.test("driftOf() looks at a link only when something that matters has changed", () => {
   const memory = new LinkMemory();
   const see = (link: object, deleted = false) =>
@@ -97,6 +114,22 @@ Deno.test("driftOf() looks at a link only when something that matters has change
   assert.equal(see({ ...device, up: false }), "overlay");
   assert.equal(see({ ...device, carrier: false }), "overlay");
   assert.equal(see({ ...device, mtu: 1400 }), "overlay");
+  const vxlan = { vni: 1, port: 8472, local: "192.168.2.1", link: UNDERLAY, learning: false };
+  for (
+    const change of [
+      { vxlan },
+      { vxlan: { ...vxlan, local: "192.168.2.9" } },
+      { vxlan: { ...vxlan, learning: true } },
+      { vxlan: { ...vxlan, link: 3 } },
+      { master: 9 },
+      { alias: "mine" },
+      { addrGenMode: 0 },
+      { name: "other" },
+    ]
+  ) {
+    assert.equal(see({ ...device, ...change }), "overlay", JSON.stringify(change));
+    assert.equal(see({ ...device, ...change }), undefined);
+  }
   assert.equal(see(device, true), "overlay");
   assert.equal(see(sampleLink({ index: 99, name: "knet.1" })), "overlay", "a new one of its name");
   const bridge = sampleLink({ index: BRIDGE, name: "knet0" });

@@ -68,6 +68,7 @@ export class HostNetwork implements AsyncDisposable {
   #firewallSeen = false;
   /** The sets of services when other programs' chains were looked at last. */
   #passed: ServiceSets | undefined;
+  #containersDirty = false;
   #ready = false;
   #problem: string | undefined;
   /** What went wrong beside the reconcile, by what it was. */
@@ -174,6 +175,7 @@ export class HostNetwork implements AsyncDisposable {
       this.#firewallDirty = true;
     }
     if (news.sysctl) this.#keepParameters();
+    if (news.containers) this.#containersDirty = true;
   }
 
   /** Says what went wrong beside the reconcile: once in the log, and in status for as long as it lasts. */
@@ -214,6 +216,10 @@ export class HostNetwork implements AsyncDisposable {
     this.#attempt("poll", () => {
       if (this.overlays.poll().length > 0) this.#dirty = true;
     });
+    // Not at once: every attach is news of its own wire, and each look reads all links of the host.
+    if (this.#containersDirty && this.#ready && this.#state !== undefined) {
+      this.#repairContainers(this.#state);
+    }
     this.services.tick();
     this.#followServices();
   }
@@ -340,12 +346,8 @@ export class HostNetwork implements AsyncDisposable {
       this.services.reconcile();
       // Services that come need the table first; looking twice finds nothing more.
       if (!this.#firewallSeen) this.reconcileFirewall();
-      const { dataDir, stateDir } = this.#options;
-      this.#attempt("containers", () => {
-        const repaired = repairContainers(this.rtnl, { dataDir, state });
-        for (const change of repaired) log.info("{change}", { change });
-      });
-      writeNodeState(stateDir, state);
+      this.#repairContainers(state);
+      writeNodeState(this.#options.stateDir, state);
       for (const change of done.changes) log.info("{change}", { change });
     } catch (error) {
       this.#fail(error);
@@ -365,6 +367,14 @@ export class HostNetwork implements AsyncDisposable {
       tidyAfter(done.operations);
     }
     this.#ready = true;
+  }
+
+  #repairContainers(state: NodeState): void {
+    this.#containersDirty = false;
+    this.#attempt("containers", () => {
+      const repaired = repairContainers(this.rtnl, { dataDir: this.#options.dataDir, state });
+      for (const change of repaired) log.info("{change}", { change });
+    });
   }
 
   #fail(error: unknown): void {

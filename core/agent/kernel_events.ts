@@ -4,6 +4,8 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import { IFINFOMSG, IFLA_MASTER } from "../../ffi/linux/if_link.ts";
+import { AF_BRIDGE } from "../../ffi/linux/socket.ts";
 import { NETLINK_NETFILTER } from "../../ffi/linux/netlink.ts";
 import {
   NFGENMSG,
@@ -43,6 +45,16 @@ function isOwnTransaction(
   return pid >= 0 && view.getUint32(pid, false) === ownThread;
 }
 
+/** Whether a message is a bridge's note about a port of one of knet's bridges: it alone tells of some of a port's flags. */
+function isPortOf(
+  { data, view, offset, end }: MessageView,
+  bridges: ReadonlySet<number>,
+): boolean {
+  if (data[offset] !== AF_BRIDGE) return false;
+  const master = attributes.parse(data, view, offset + IFINFOMSG, end).u32(IFLA_MASTER);
+  return master !== undefined && bridges.has(master);
+}
+
 /** What notifications ask for. */
 export interface KernelNews {
   /** Devices or peers' entries are not as they should be. */
@@ -50,6 +62,8 @@ export interface KernelNews {
   /** The underlay has to be looked at again. */
   readonly underlay: boolean;
   readonly sysctl: boolean;
+  /** Something happened to a container's end on the host. */
+  readonly containers: boolean;
   /** Somebody changed nftables rules. */
   readonly firewall: boolean;
   /** Addresses of this host changed, or routes that somebody made. */
@@ -112,7 +126,7 @@ export class KernelEvents implements Disposable {
 
   /** Reads what has arrived, without waiting. An overrun asks for everything. */
   read(watched: Watched): KernelNews {
-    let overlay = false, underlay = false, sysctl = false, host = false;
+    let overlay = false, underlay = false, sysctl = false, containers = false, host = false;
     const { overrun } = this.#rtnl.receive((message) => {
       // Our own entries come back by the ten thousand. Of our own links we remember what they look like now.
       const link = message.type === RTM.NEWLINK || message.type === RTM.DELLINK;
@@ -123,6 +137,8 @@ export class KernelEvents implements Disposable {
       if (drift === "overlay") overlay = true;
       else if (drift === "underlay") overlay = underlay = true;
       else if (drift === "sysctl") sysctl = true;
+      else if (drift === "containers") containers = true;
+      else if (link && isPortOf(message, watched.devices)) containers = true;
     });
     if (overrun) overlay = underlay = host = true;
     let firewall = false;
@@ -137,6 +153,7 @@ export class KernelEvents implements Disposable {
       underlay,
       sysctl,
       host,
+      containers,
       firewall: firewall || nft?.overrun === true,
       overrun: overrun || nft?.overrun === true,
     };

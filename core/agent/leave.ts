@@ -20,14 +20,13 @@ import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
-import { readTextIfPresent } from "../base/files.ts";
 import { deriveMac } from "../base/mac.ts";
 import { removeFirewall, removePasses } from "../kernel/firewall/firewall.ts";
 import type { Family } from "../cluster/lease.ts";
-import { storedNodeId } from "../cluster/node_identity.ts";
+import { storedAgentId, storedNodeId } from "../cluster/node_identity.ts";
 import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
 import { type NodeState, readNodeState, removeNodeState } from "../cluster/node_state.ts";
-import { removeStaleDevices } from "../kernel/stale_devices.ts";
+import { carriesOthers, removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import { openStore } from "../store/open.ts";
 import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
@@ -79,7 +78,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using _lock = await stopAgent(options.stateDir);
   const nodeId = storedNodeId(options.dataDir);
-  const agentId = readTextIfPresent(join(options.dataDir, "agent-id"))?.trim();
+  const agentId = storedAgentId(options.dataDir);
   const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
   removeSnapshot(options.dataDir);
   if (nodeId === undefined || agentId === undefined) return { devices };
@@ -161,8 +160,8 @@ async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> 
     entries.converge();
   }
   const recorded = state?.device === undefined ? [] : [state.device];
-  devices.push(...removeStaleDevices(rtnl, undefined, { owner, recorded }));
   if (state !== undefined) devices.push(...leaveBridge(rtnl, state, owner));
+  devices.push(...removeStaleDevices(rtnl, [], { owner, recorded }));
   if (alone) takeFirewallDown();
   removeNodeState(options.stateDir);
   return devices;
@@ -175,9 +174,7 @@ function leaveBridge(rtnl: NetlinkSocket, state: NodeState, owner: Owner): strin
   if (link === undefined || othersOf([link], owner).length > 0) return [];
   const mac = deriveMac("bridge", state.nodeId, name);
   const made = link.kind === "bridge" && isMade({ kind: "bridge", mac, owner }, link);
-  // One with a name that others know, such as cni0, may carry their containers by now.
-  const shared = !name.startsWith("knet") && listLinks(rtnl, { master: link.index }).length > 0;
-  if (made && !shared) {
+  if (made && !carriesOthers(link, listLinks(rtnl, { master: link.index }))) {
     deleteLink(rtnl, link.index);
     return [name];
   }

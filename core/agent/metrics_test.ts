@@ -3,7 +3,14 @@ import { giveClock } from "../base/clock.ts";
 import { makeCounters, readCounters } from "../overlay/udp/counters.ts";
 import { AgentMetrics, type MetricFacts } from "./metrics.ts";
 
-const quiet = { overlay: false, underlay: false, sysctl: false, firewall: false, overrun: false };
+const quiet = {
+  overlay: false,
+  underlay: false,
+  sysctl: false,
+  containers: false,
+  firewall: false,
+  overrun: false,
+};
 
 const FACTS: MetricFacts = {
   ready: false,

@@ -30,6 +30,7 @@ import {
   readdress,
   setFarMtu,
 } from "./wire.ts";
+import { hostMac } from "./wire_names.ts";
 
 /** What became of the containers when the subnet changed. */
 export interface RenumberResult {
@@ -180,10 +181,12 @@ function repairOne(
   if (host === undefined) return remake(rtnl, bridge, record, options);
   // Looked up in the dump: two files a container are much, where there are many.
   const set = host.ipv6 === true ? setParameters(portParameters(record)).changes : [];
+  const mac = hostMac(record.hostIfname);
   const change = {
     ...(host.master === bridge.index ? {} : { master: bridge.index }),
     ...(host.up ? {} : { up: true }),
     ...(host.mtu === state.mtu ? {} : { mtu: state.mtu }),
+    ...(host.mac === mac ? {} : { mac }),
   };
   const reflects = host.hairpin === true && change.master === undefined;
   if (Object.keys(change).length === 0 && reflects) return set[0];

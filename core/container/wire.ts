@@ -27,11 +27,10 @@ import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
-import { deriveMac } from "../base/mac.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import { ipv6Off, type Parameter, setParameters } from "../kernel/device_parameters.ts";
 import type { ContainerRecord } from "./record.ts";
-import { macOf } from "./wire_names.ts";
+import { hostMac, macOf } from "./wire_names.ts";
 
 export { hostIfname, macOf } from "./wire_names.ts";
 
@@ -94,7 +93,7 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     name: record.hostIfname,
     kind: "veth",
     // Given at creation: systemd's default policy would rewrite one that the kernel made up.
-    mac: deriveMac("veth", record.hostIfname),
+    mac: hostMac(record.hostIfname),
     mtu: state.mtu,
     peer: {
       name: record.ifname,

@@ -12,6 +12,16 @@ export function hostIfname(netnsId: string, ifname: string): string {
   return `kv${createHash("sha256").update(`${netnsId} ${ifname}`).digest("hex").slice(0, 13)}`;
 }
 
+/** Whether a device's name is one that {@linkcode hostIfname} makes. */
+export function isHostIfname(name: string): boolean {
+  return /^kv[0-9a-f]{13}$/.test(name);
+}
+
+/** MAC address of the end on the host. */
+export function hostMac(hostIfname: string): string {
+  return deriveMac("veth", hostIfname);
+}
+
 /**
  * MAC address of a container's interface, made from its address: whoever gets the address next is
  * reached by the neighbour entry of the one before.

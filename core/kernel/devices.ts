@@ -7,12 +7,6 @@
 import { IN6_ADDR_GEN_MODE_NONE } from "../../ffi/linux/if_link.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import {
-  addAddress,
-  deleteAddress,
-  type InterfaceAddress,
-  listAddresses,
-} from "../../ffi/rtnl/address.ts";
-import {
   addLink,
   changeLink,
   deleteLink,
@@ -21,22 +15,19 @@ import {
   type LinkChange,
   listLinks,
 } from "../../ffi/rtnl/link.ts";
-import { familyOf, prefixContains } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
+import { type AddressedSpec, setAddresses } from "./device_addresses.ts";
 import { bothSet, type Parameter, type ParametersSet, setParameters } from "./device_parameters.ts";
-import { aliasOf, isMade, type Owner, refuseOthers } from "./owner.ts";
+import { aliasOf, isMade, isOwn, type Owner, readMark, refuseOthers } from "./owner.ts";
 
 /** A device as it should be. */
-export interface DeviceSpec {
-  readonly name: string;
+export interface DeviceSpec extends AddressedSpec {
   /** "tun" is made by whoever opens /dev/net/tun; here it is only looked after. */
   readonly kind: "vxlan" | "bridge" | "dummy" | "tun";
   /** Absent where the device has none (tun). */
   readonly mac?: string;
   /** Bytes. */
   readonly mtu: number;
-  /** Addresses with prefix length. */
-  readonly addresses: readonly string[];
   /** Kernel parameters of the device, set before it comes up. */
   readonly parameters?: readonly Parameter[];
   /** Those of a bridge that somebody else made: what knet needs, and nothing that is its maker's to say. */
@@ -45,8 +36,6 @@ export interface DeviceSpec {
   readonly owner?: Owner;
   /** Whether the device is to have IPv6 addresses of its own making; absent: no. */
   readonly linkLocal?: boolean;
-  /** Addresses in this network that are not in `addresses` are removed; absent: all others are, the device being ours alone. */
-  readonly ownNetwork?: string;
   readonly vxlan?: {
     readonly vni: number;
     readonly port: number;
@@ -72,7 +61,10 @@ export type DevicePlan =
  */
 export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
   const present = links.find((link) => link.name === spec.name);
-  if (spec.vxlan !== undefined) refuseOtherOwner(spec, spec.vxlan, links);
+  if (spec.vxlan !== undefined) {
+    const other = otherOwner(spec, spec.vxlan, links);
+    if (other !== undefined) return { action: "replace", index: other.index, why: "of its name" };
+  }
   if (present === undefined) return { action: "create" };
   if (spec.owner !== undefined) refuseOthers([present], spec.owner);
   if (present.kind !== spec.kind) {
@@ -108,6 +100,8 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
   ) {
     change.addrGenMode = IN6_ADDR_GEN_MODE_NONE;
   }
+  // A bridge may be in a VRF; what carries the overlay is nobody's port.
+  if (spec.kind !== "bridge" && present.master !== undefined) change.master = 0;
   if (spec.mac !== undefined && present.mac !== spec.mac) change.mac = spec.mac;
   if (present.mtu !== spec.mtu) change.mtu = spec.mtu;
   if (!present.up) change.up = true;
@@ -116,16 +110,23 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
     : { action: "change", index: present.index, change };
 }
 
-function refuseOtherOwner(
+/**
+ * A device of this knet's that has another name, and the VNI and port.
+ *
+ * @throws {KnetError} if one that is not this knet's has them.
+ */
+function otherOwner(
   spec: DeviceSpec,
   wanted: NonNullable<DeviceSpec["vxlan"]>,
   links: readonly Link[],
-): void {
+): Link | undefined {
   const owner = links.find((link) =>
     link.name !== spec.name && link.vxlan !== undefined && link.vxlan.vni === wanted.vni &&
     link.vxlan.port === wanted.port
   );
-  if (owner === undefined) return;
+  const mark = readMark(owner?.alias);
+  if (owner === undefined) return undefined;
+  if (mark?.made && spec.owner !== undefined && isOwn(mark, spec.owner)) return owner;
   throw new KnetError(
     `Cannot create device "${spec.name}": "${owner.name}" owns VNI ${wanted.vni} on port ${wanted.port}`,
     {
@@ -134,26 +135,6 @@ function refuseOtherOwner(
         `Remove "${owner.name}" if nothing uses it any more, or give the cluster another --vni or --port`,
     },
   );
-}
-
-/** Addresses of a device that have to be added and removed. */
-export function planAddresses(
-  spec: DeviceSpec,
-  index: number,
-  addresses: readonly InterfaceAddress[],
-): { add: string[]; remove: InterfaceAddress[] } {
-  const own = addresses.filter((address) => address.ifindex === index);
-  const text = (address: InterfaceAddress) => `${address.address}/${address.prefixLength}`;
-  const wanted = new Set(spec.addresses);
-  return {
-    add: spec.addresses.filter((address) => !own.some((present) => text(present) === address)),
-    remove: own.filter((address) =>
-      !wanted.has(text(address)) &&
-      (spec.ownNetwork === undefined ||
-        (familyOf(address.address) === familyOf(spec.ownNetwork) &&
-          prefixContains(spec.ownNetwork, address.address)))
-    ),
-  };
 }
 
 /** What `ensureDevice` did. */
@@ -226,21 +207,7 @@ export function ensureDevice(
       break;
   }
   changes.push(...set.changes);
-  const { add, remove } = planAddresses(spec, index, listAddresses(rtnl, { ifindex: index }));
-  for (const { family, address, prefixLength } of remove) {
-    deleteAddress(rtnl, { family, ifindex: index, address, prefixLength });
-    changes.push(`removed ${address}/${prefixLength} from ${spec.name}`);
-  }
-  for (const prefix of add) {
-    const [address, length] = prefix.split("/") as [string, string];
-    addAddress(rtnl, {
-      family: familyOf(address),
-      ifindex: index,
-      address,
-      prefixLength: Number(length),
-    });
-    changes.push(`added ${prefix} to ${spec.name}`);
-  }
+  changes.push(...setAddresses(rtnl, spec, index));
   const outer = links.find((link) => link.index === index)?.vxlan?.local;
   const { problems } = set;
   return {

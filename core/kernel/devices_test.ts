@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { sampleAddress, sampleLink } from "../../tests/support/samples.ts";
-import { type DeviceSpec, planAddresses, planDevice } from "./devices.ts";
+import { planAddresses } from "./device_addresses.ts";
+import { type DeviceSpec, planDevice } from "./devices.ts";
 import { KnetError } from "../base/error.ts";
 import { markOf } from "./owner.ts";
 
@@ -110,6 +111,14 @@ Deno.test("planAddresses() leaves addresses outside the own network to the admin
   });
 });
 
+Deno.test("planAddresses() replaces an address that runs out, or that is not known everywhere", () => {
+  const own = sampleAddress({ ifindex: 7, address: "10.244.1.0", prefixLength: 32 });
+  for (const wrong of [{ permanent: false }, { scope: 253 }, { prefixLength: 24 }]) {
+    const there = { ...own, ...wrong };
+    assert.deepEqual(planAddresses(spec, 7, [there]), { add: ["10.244.1.0/32"], remove: [there] });
+  }
+});
+
 const owner = { id: "a1", dataDir: "/var/lib/knet" };
 const marked = { ...spec, owner };
 
@@ -121,6 +130,20 @@ Deno.test("planDevice() marks what is knet's, and again where somebody took the 
   }
   const own = { ...right, alias: markOf(owner) };
   assert.deepEqual(planDevice(marked, [own]), { action: "keep", index: 7 });
+});
+
+Deno.test("planDevice() takes what carries the overlay out of a bridge, and makes it anew under its own name", () => {
+  assert.deepEqual(planDevice(spec, [{ ...right, master: 9 }]), {
+    action: "change",
+    index: 7,
+    change: { master: 0 },
+  });
+  const renamed = { ...right, name: "lost", alias: markOf(owner) };
+  assert.deepEqual(planDevice(marked, [renamed]), {
+    action: "replace",
+    index: 7,
+    why: "of its name",
+  });
 });
 
 Deno.test("planDevice() refuses a device that another knet marked, of the wrong kind too", () => {

@@ -14,20 +14,34 @@ export interface Known {
   readonly recorded: readonly string[];
 }
 
-/** Devices that another backend, or another VNI, of this knet has left. Those of another knet have the same names. Pure. */
+const KINDS: readonly (string | undefined)[] = ["vxlan", "tun", "bridge"];
+
+/**
+ * Devices that another backend, another VNI or another `--bridge` of this knet has left, and what somebody gave another name. Those of
+ * another knet may have the same names. Pure.
+ *
+ * @param keep Names of those that are wanted.
+ */
 export function staleDevices(
   links: readonly Link[],
-  keep: string | undefined,
+  keep: readonly string[],
   { owner, recorded }: Known,
 ): Link[] {
-  return links.filter(({ name, kind, alias }) => {
-    if (name === keep) return false;
-    const ours = (kind === "vxlan" && /^knet\.\d+$/.test(name)) ||
-      (kind === "tun" && /^knet\.tun\d+$/.test(name));
-    if (!ours) return false;
+  return links.filter((link) => {
+    const { name, kind, alias } = link;
+    if (keep.includes(name) || !KINDS.includes(kind)) return false;
     const mark = readMark(alias);
-    return mark === undefined ? recorded.includes(name) : mark.made && isOwn(mark, owner);
+    if (mark !== undefined) return mark.made && isOwn(mark, owner) && !carriesOthers(link, links);
+    return recorded.includes(name) &&
+      ((kind === "vxlan" && /^knet\.\d+$/.test(name)) ||
+        (kind === "tun" && /^knet\.tun\d+$/.test(name)));
   });
+}
+
+/** Whether a bridge with a name that others know, such as cni0, has ports: their containers may hang on it by now. */
+export function carriesOthers({ kind, name, index }: Link, links: readonly Link[]): boolean {
+  return kind === "bridge" && !name.startsWith("knet") &&
+    links.some(({ master }) => master === index);
 }
 
 /**
@@ -39,7 +53,7 @@ export function staleDevices(
  */
 export function removeStaleDevices(
   rtnl: NetlinkSocket,
-  keep: string | undefined,
+  keep: readonly string[],
   known: Known,
   links: readonly Link[] = listLinks(rtnl),
 ): string[] {

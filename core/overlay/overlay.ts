@@ -217,10 +217,9 @@ export class Overlay implements AsyncDisposable {
       changes.push(...ensureDevice(this.#rtnl, spec).changes);
     }
     // Last: until here the old device carries what the new entries have taken over in place.
-    const stale = this.#known === undefined
-      ? []
-      : removeStaleDevices(this.#rtnl, spec?.name, this.#known, links);
-    for (const name of stale) changes.push(`removed ${name}, which another backend left`);
+    const keep = [this.#bridge, ...(spec === undefined ? [] : [spec.name])];
+    const stale = this.#known ? removeStaleDevices(this.#rtnl, keep, this.#known, links) : [];
+    for (const name of stale) changes.push(`removed ${name}, which is not wanted any more`);
     return {
       ...result,
       changes,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { IFA_F_NOPREFIXROUTE } from "../../ffi/linux/if_addr.ts";
 import { RTN_UNICAST } from "../../ffi/linux/rtnetlink.ts";
 import type { InterfaceAddress } from "../../ffi/rtnl/address.ts";
 import type { Route } from "../../ffi/rtnl/route.ts";
@@ -16,8 +17,6 @@ export interface Nearby {
   /** Its hosts answer on the link itself; false: the administrator routes them another way. */
   readonly direct: boolean;
 }
-
-const IFA_F_NOPREFIXROUTE = 0x200; // linux/if_addr.h
 
 /** Whether a route says that its destination is on an interface's link. */
 function isDirect(route: Route, ifindex: number): boolean {

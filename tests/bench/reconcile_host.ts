@@ -7,7 +7,8 @@
 import process from "node:process";
 import { HostNetwork } from "../../core/agent/host_network.ts";
 import { type ContainerRecord, writeBook } from "../../core/container/addresses.ts";
-import { bridgeOf, hostIfname, makeWire, removeHostEnd } from "../../core/container/wire.ts";
+import { bridgeOf, makeWire, removeHostEnd } from "../../core/container/wire.ts";
+import { hostIfname } from "../../core/container/wire_names.ts";
 import { bootId } from "../../core/cluster/node_identity.ts";
 import { nthAddress } from "../../core/base/address.ts";
 import type { Forward, Service } from "../../core/services/service.ts";

@@ -1,6 +1,8 @@
 /**
  * What befalls a host while its agent runs (acceptance 3), as a table.
  *
+ * Longer than others, being a table.
+ *
  * @module
  */
 import assert from "node:assert/strict";
@@ -124,6 +126,45 @@ const OF_VXLAN: readonly Injury[] = [
     name: "the VXLAN device is set down",
     inflict: async (lab) => void await lab.host(1).run("ip link set knet.1 down"),
   },
+  {
+    name: "the VXLAN device's outer address is changed",
+    inflict: async (lab) => {
+      await lab.host(1).run("ip link set knet.1 type vxlan id 1 local 198.51.100.77");
+    },
+  },
+  {
+    name: "the VXLAN device is moved to another underlay interface",
+    inflict: (lab) => lab.host(1).run("ip link set knet.1 type vxlan id 1 dev f0").then(() => {}),
+  },
+  {
+    name: "the VXLAN device begins to learn, or is made anew with another port",
+    inflict: async (lab) => {
+      // The kernel changes the first in place from 5.x on, and the second never.
+      await lab.host(1).sh(`
+        ip link set knet.1 type vxlan id 1 learning || true
+        ip link delete knet.1
+        ip link add knet.1 type vxlan id 1 dstport 4790 local ${
+        lab.host(1).address
+      } dev eth0 || true
+        ip link set knet.1 up`);
+    },
+  },
+  {
+    name: "the VXLAN device becomes a port of the bridge",
+    inflict: async (lab) => void await lab.host(1).run("ip link set knet.1 master knet0"),
+  },
+  {
+    name: "the VXLAN device gets another name",
+    inflict: async (lab) => {
+      await lab.host(1).sh(
+        "ip link set knet.1 down; ip link set knet.1 name lost || true; ip link set lost up || true",
+      );
+    },
+  },
+  {
+    name: "the VXLAN device makes IPv6 addresses",
+    inflict: async (lab) => void await lab.host(1).run("ip link set knet.1 addrgenmode eui64"),
+  },
 ];
 
 /** What the TUN device and its route may suffer. */
@@ -210,6 +251,52 @@ const OF_PLAIN_ROUTES: readonly Injury[] = [
   },
 ];
 
+/** The end on the host of the container on host 1. */
+async function port(lab: Lab): Promise<string> {
+  const { stdout } = await lab.host(1).sh("ls /sys/class/net/knet0/brif | grep ^kv");
+  return stdout.trim().split("\n")[0]!;
+}
+
+/** What bridge and containers may suffer, whatever the backend: tried with one. */
+const OF_BRIDGE: readonly Injury[] = [
+  {
+    name: "a container's end is taken out of the bridge",
+    inflict: async (lab) => void await lab.host(1).run(`ip link set ${await port(lab)} nomaster`),
+  },
+  {
+    name: "a container's end is set down",
+    inflict: async (lab) => void await lab.host(1).run(`ip link set ${await port(lab)} down`),
+  },
+  {
+    name: "a container's end is deleted",
+    inflict: async (lab) => void await lab.host(1).run(`ip link delete ${await port(lab)}`),
+  },
+  {
+    name: "the route to the bridge's network is deleted",
+    inflict: async (lab) => {
+      const subnet = await lab.host(1).subnet();
+      await lab.host(1).run(`ip route del ${subnet} dev knet0 proto kernel`);
+    },
+  },
+  {
+    name: "the bridge's address is made to run out",
+    inflict: async (lab) => {
+      const gateway = (await lab.host(1).subnetEnv())["KNET_SUBNET"];
+      await lab.host(1).run(`ip addr change ${gateway} dev knet0 valid_lft 60 preferred_lft 60`);
+    },
+  },
+  {
+    name: "the bridge is deleted",
+    inflict: async (lab) => void await lab.host(1).run("ip link delete knet0"),
+  },
+  {
+    name: "the bridge gets another name",
+    inflict: async (lab) => {
+      await lab.host(1).sh("ip link set knet0 down; ip link set knet0 name lost || true");
+    },
+  },
+];
+
 /** What may befall any host. */
 const COMMON: readonly Injury[] = [
   {
@@ -266,6 +353,7 @@ export function injuriesOf(backend: BackendCase): readonly Injury[] {
     ...(backend.type === "vxlan" ? OF_VXLAN : []),
     ...(backend.type === "udp" ? OF_UDP : []),
     ...(backend.plainOnLink ? OF_PLAIN_ROUTES : []),
+    ...(backend.type === "host-gw" ? OF_BRIDGE : []),
     ...COMMON,
   ];
 }
