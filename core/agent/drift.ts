@@ -70,7 +70,9 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
     case "link": {
       const { value: link, deleted } = event;
       const ours = devices.has(link.index) || names.has(link.name);
-      if (!ours && isHostIfname(link.name)) {
+      const { master } = link;
+      // One with another name is still a port.
+      if (!ours && (isHostIfname(link.name) || (master !== undefined && devices.has(master)))) {
         if (!deleted) return memory.changed(link, false) ? "containers" : undefined;
         memory.forget(link.index);
         return "containers";

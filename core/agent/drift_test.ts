@@ -99,7 +99,8 @@ Deno.test("driftOf() sees what somebody does to a container's end on the host", 
     assert.equal(see({ ...port, ...change }), "containers", JSON.stringify(change));
   }
   assert.equal(see(port, true), "containers");
-  assert.equal(see({ ...port, name: "veth0" }), undefined);
+  assert.equal(see({ ...port, name: "veth0" }), "containers", "it got another name");
+  assert.equal(see({ ...port, name: "veth0", master: 9 }), undefined);
 });
 
 Deno.test("driftOf() looks at a link only when something that matters has changed", () => {

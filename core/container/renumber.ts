@@ -161,13 +161,29 @@ export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): s
   const done: string[] = [];
   for (const record of book) {
     try {
-      const sentence = repairOne(rtnl, bridge, links.get(record.hostIfname), record, options);
+      const host = links.get(record.hostIfname) ?? renamedBack(rtnl, links, record);
+      const sentence = repairOne(rtnl, bridge, host, record, options);
       if (sentence !== undefined) done.push(sentence);
     } catch (error) {
       done.push(`could not repair container "${record.netns}": ${messageOf(error)}`);
     }
   }
   return done;
+}
+
+/** Gives a container's end on the host its name back, by which it is found; undefined if it is not there under any name. */
+function renamedBack(
+  rtnl: NetlinkSocket,
+  links: ReadonlyMap<string, Link>,
+  { hostIfname }: ContainerRecord,
+): Link | undefined {
+  const mac = hostMac(hostIfname);
+  const link = [...links.values()].find((one) => one.kind === "veth" && one.mac === mac);
+  if (link === undefined) return undefined;
+  // Kernels before 6.2 rename only what is down.
+  changeLink(rtnl, link.index, { up: false });
+  changeLink(rtnl, link.index, { name: hostIfname });
+  return getLink(rtnl, link.index);
 }
 
 function repairOne(

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { libc } from "../../ffi/libc.ts";
 import { SO_RCVBUFFORCE, SOL_SOCKET } from "../../ffi/linux/socket.ts";
 import { Batch, NLM_F_DUMP, NLM_F_REQUEST } from "../../ffi/netlink/batch.ts";
-import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
+import { NETLINK_NETFILTER } from "../../ffi/linux/netlink.ts";
+import { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { setOption } from "../../ffi/netlink/socket_options.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { encodeNeighbour } from "../../ffi/rtnl/neighbour.ts";
@@ -34,6 +35,28 @@ Deno.test("send() has an answer to each of tens of thousands of refused messages
       assert.equal(failures.length, 30_000, `${receiveBuffer}`);
       assert.ok(failures.every(({ index, error }, n) => index === n && error.code === "ENODEV"));
       assert.equal(listLinks(rtnl).length, 1, "the socket is in order afterwards");
+    }
+  }));
+
+/** Requests that the kernel does not know: nlctrl's command 255, and nf_tables' message 255. */
+const UNKNOWN = [
+  { protocol: 16, type: 0x10, header: 0x01ff, code: "EOPNOTSUPP" }, // NETLINK_GENERIC, GENL_ID_CTRL
+  { protocol: NETLINK_NETFILTER, type: (10 << 8) | 255, header: 0, code: "EINVAL" },
+];
+
+Deno.test("send() has all answers of the other protocols, too", () =>
+  inNewNamespace(() => {
+    for (const { protocol, type, header, code } of UNKNOWN) {
+      using socket = NetlinkSocket.open(protocol, { receiveBuffer: 1 });
+      const batch = new Batch();
+      for (let n = 0; n < 2000; n++) {
+        batch.begin(type, NLM_F_REQUEST, () => "try");
+        batch.u32(header);
+        batch.end();
+      }
+      const failures = socket.send(batch);
+      assert.equal(failures.length, 2000, `${protocol}`);
+      assert.deepEqual([...new Set(failures.map(({ error }) => error.code))], [code]);
     }
   }));
 

@@ -268,6 +268,15 @@ const OF_BRIDGE: readonly Injury[] = [
     inflict: async (lab) => void await lab.host(1).run(`ip link set ${await port(lab)} down`),
   },
   {
+    name: "a container's end gets another name",
+    inflict: async (lab) => {
+      const end = await port(lab);
+      await lab.host(1).sh(
+        `ip link set ${end} down; ip link set ${end} name lost || true; ip link set lost up || true`,
+      );
+    },
+  },
+  {
     name: "a container's end is deleted",
     inflict: async (lab) => void await lab.host(1).run(`ip link delete ${await port(lab)}`),
   },
