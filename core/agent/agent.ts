@@ -7,7 +7,6 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { sdNotify } from "../../ffi/notify.ts";
-import { listLinks } from "../../ffi/rtnl/link.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
 import { monotonicClock, wallClock } from "../base/clock.ts";
 import { parsePrefix } from "../base/address.ts";
@@ -17,7 +16,6 @@ import type { Family, Lease } from "../cluster/lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
-import { refuseOthers } from "../kernel/owner.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { timedStore } from "../store/timed_store.ts";
@@ -30,7 +28,7 @@ import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
 import { AgentStore, tellVerdict } from "./agent_store.ts";
 import { contextOf, ownerOf } from "./context.ts";
-import { loadConfig, lockHost, refusePowerless } from "./preflight.ts";
+import { loadConfig, lockHost, refuseOtherKnet, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveAgent } from "./server.ts";
 import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
@@ -53,8 +51,10 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   refusePowerless();
   Deno.mkdirSync(options.stateDir, { recursive: true, mode: 0o755 });
   Deno.mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
-  using _lock = lockHost(options.stateDir);
+  using _lock = lockHost(options);
   const identity = nodeIdentity(options);
+  // Before anything is touched, here and in the store.
+  refuseOtherKnet(ownerOf(identity, options));
   using recorded = new AgentStore(options);
   const warn = (sentence: string) => log.warn("{sentence}", { sentence });
   const kept = readSnapshot(options.dataDir, identity.nodeId, warn);
@@ -132,8 +132,6 @@ class Agent implements AsyncDisposable {
   async run(): Promise<void> {
     const network = this.#network;
     const { once } = this.#options;
-    // Before anything is touched, here and in the store.
-    refuseOthers(listLinks(network.rtnl), ownerOf(this.#identity, this.#options));
     const { snapshot } = this.#known;
     const { network: clusterNetwork } = snapshot?.config ?? makeClusterConfig(this.#options.config);
     const { family } = parsePrefix(clusterNetwork);

@@ -4,8 +4,8 @@
  * @module
  */
 import { realServersOf } from "../container/real_servers.ts";
-import { join } from "node:path";
-import { FileLock } from "../../ffi/file_lock.ts";
+import { existsSync } from "node:fs";
+import { FileLock, holder } from "../../ffi/file_lock.ts";
 import { getLogger } from "@logtape/logtape";
 import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { hasLibrary } from "../../ffi/load.ts";
@@ -15,6 +15,7 @@ import { deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
 import { changeLink, deleteLink, getLink, listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { forgetStore } from "../store/recorded_store.ts";
+import { dataLock, stateLock } from "./preflight.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { detach, listContainers } from "../container/container.ts";
@@ -77,6 +78,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   }
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using _lock = await stopAgent(options.stateDir);
+  using _data = lockData(options.dataDir) ?? null;
   const nodeId = storedNodeId(options.dataDir);
   const agentId = storedAgentId(options.dataDir);
   const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
@@ -101,8 +103,22 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   }
 }
 
+/** Keeps agents from the data directory; one that runs with another state directory is not asked to stop, and goes on. */
+function lockData(dataDir: string): FileLock | undefined {
+  if (!existsSync(dataDir)) return undefined;
+  const path = dataLock(dataDir);
+  const lock = FileLock.acquire(path);
+  if (lock !== undefined) return lock;
+  throw new KnetError(
+    `Cannot leave: an agent of the data directory "${dataDir}" runs with another state directory (process ${
+      holder(path) ?? "unknown"
+    })`,
+    { remedy: "Name its --state-dir, too" },
+  );
+}
+
 async function stopAgent(stateDir: string): Promise<FileLock> {
-  const path = join(stateDir, "knet.lock");
+  const path = stateLock(stateDir);
   const until = monotonicClock() + STOP_PATIENCE;
   for (let asked = false;;) {
     const lock = FileLock.acquire(path);

@@ -9,6 +9,7 @@ import { FileLock, holder } from "../../ffi/file_lock.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { missingCapabilities } from "../../ffi/privilege.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { listRoutes } from "../../ffi/rtnl/route.ts";
 import {
   type ClusterConfig,
@@ -18,6 +19,7 @@ import {
 } from "../cluster/config.ts";
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
+import { type Owner, refuseOthers } from "../kernel/owner.ts";
 import type { Store } from "../store/store.ts";
 import { isOwnDevice, otherRoutes, routeWarning } from "../overlay/other_routes.ts";
 
@@ -37,19 +39,46 @@ export function refusePowerless(): void {
   });
 }
 
+/** Where an agent keeps what it knows. */
+export interface Directories {
+  readonly stateDir: string;
+  readonly dataDir: string;
+}
+
+/** The file that an agent locks in its state directory. */
+export const stateLock = (stateDir: string) => join(stateDir, "knet.lock");
+/** The file that an agent locks in its data directory. */
+export const dataLock = (dataDir: string) => join(dataDir, "agent.lock");
+
 /**
- * Takes the lock that one agent of this host holds.
+ * Takes the locks that one agent of this host holds: of its state directory, and of its data directory, which may be used with another
+ * state directory by mistake.
  *
  * @throws {KnetError} if another one runs.
  */
-export function lockHost(stateDir: string): FileLock {
-  const path = join(stateDir, "knet.lock");
-  const lock = FileLock.acquire(path);
-  if (lock !== undefined) return lock;
-  throw new KnetError(
-    `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
-    { remedy: "Stop it first; a network namespace has room for one" },
-  );
+export function lockHost({ stateDir, dataDir }: Directories): Disposable {
+  using locks = new DisposableStack();
+  for (const path of [stateLock(stateDir), dataLock(dataDir)]) {
+    const lock = FileLock.acquire(path);
+    if (lock === undefined) {
+      throw new KnetError(
+        `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
+        { remedy: "Stop it first; a network namespace has room for one" },
+      );
+    }
+    locks.use(lock);
+  }
+  return locks.move();
+}
+
+/**
+ * Refuses to work where another knet has devices.
+ *
+ * @throws {KnetError} exit code 4, naming it.
+ */
+export function refuseOtherKnet(owner: Owner): void {
+  using rtnl = openRtnl();
+  refuseOthers(listLinks(rtnl), owner);
 }
 
 /** What {@linkcode loadConfig} looks at. */

@@ -120,6 +120,22 @@ test("a bridge that somebody else made keeps its IPv6, its note and itself", asy
   await host.join();
 });
 
+test("an agent's data directory is not used by another agent, nor taken down, with another state directory", async (lab) => {
+  const host = lab.host(1);
+  const before = await fingerprint(host);
+  const run = async (...args: string[]) => {
+    const { code, stderr } = await host.knet([...args, "--state-dir", "/run/host/other"], {
+      check: false,
+    });
+    assert.equal(code, 1, stderr);
+    assert.equal(await fingerprint(host), before);
+    return stderr;
+  };
+  assert.match(await run("join", "--once", ...host.joinArgs), /another agent runs on this host/);
+  assert.match(await run("leave"), /runs with another state directory.*\n.*--state-dir/);
+  assert.equal((await host.get("/readyz")).status, 200);
+});
+
 const advertise = (name: string) => [
   Deno.execPath(),
   ...["run", "-q", "-A", new URL("../support/advertise.ts", import.meta.url).pathname],
