@@ -217,7 +217,7 @@ export class HostNetwork implements AsyncDisposable {
       if (this.overlays.poll().length > 0) this.#dirty = true;
     });
     // Not at once: every attach is news of its own wire, and each look reads all links of the host.
-    if (this.#containersDirty && this.#ready && this.#state !== undefined) {
+    if (this.#containersDirty && this.#ready && !this.#dirty && this.#state !== undefined) {
       this.#repairContainers(this.#state);
     }
     this.services.tick();

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { NetlinkError } from "../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { deleteLink, type Link, listLinks } from "../../ffi/rtnl/link.ts";
 import { isOwn, type Owner, readMark } from "./owner.ts";
@@ -58,6 +59,13 @@ export function removeStaleDevices(
   links: readonly Link[] = listLinks(rtnl),
 ): string[] {
   const stale = staleDevices(links, keep, known);
-  for (const { index } of stale) deleteLink(rtnl, index);
+  for (const { index } of stale) {
+    try {
+      deleteLink(rtnl, index);
+    } catch (error) {
+      // What had another name has been made anew already.
+      if (!(error instanceof NetlinkError && error.isGone)) throw error;
+    }
+  }
   return stale.map(({ name }) => name);
 }
