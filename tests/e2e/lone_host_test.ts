@@ -136,6 +136,52 @@ test("an agent's data directory is not used by another agent, nor taken down, wi
   assert.equal((await host.get("/readyz")).status, 200);
 });
 
+/** What knet sets of links, as the kernel has it. */
+async function shapes(host: Host, ...names: string[]): Promise<unknown[]> {
+  const rows = await Promise.all(
+    names.map((name) => host.run(`ip -d -j link show ${name}`, { check: false })),
+  );
+  return rows.map(({ stdout }) => {
+    const [link] = JSON.parse(stdout.trim() || "[]") as Record<string, unknown>[];
+    const { mtu, address, master, ifalias, inet6_addr_gen_mode, linkinfo, flags } = link ?? {};
+    const { info_slave_data } = (linkinfo ?? {}) as { info_slave_data?: { hairpin: boolean } };
+    const up = (flags as string[] | undefined)?.includes("UP");
+    const hairpin = info_slave_data?.hairpin;
+    return { mtu, address, master, ifalias, inet6_addr_gen_mode, hairpin, up };
+  });
+}
+
+test("what somebody changes of a container's end, of the bridge and of the device is undone within two seconds", async (lab) => {
+  const host = lab.host(1);
+  await host.attach("walk");
+  const { stdout } = await host.sh("ls /sys/class/net/knet0/brif | grep ^kv | tail -n 1");
+  const port = stdout.trim();
+  const now = () => shapes(host, port, "knet0", "knet.1");
+  const before = await now();
+  for (
+    const change of [
+      `${port} nomaster`,
+      `${port} down`,
+      `${port} mtu 1300`,
+      `${port} address 02:00:00:00:00:77`,
+      `${port} type bridge_slave hairpin off`,
+      "knet0 mtu 1280",
+      "knet0 address 02:00:00:00:00:78",
+      "knet0 addrgenmode eui64",
+      "knet.1 alias mine",
+      "knet0 down",
+    ]
+  ) {
+    await host.run(`ip link set ${change}`);
+    const start = performance.now();
+    await until(`"${change}" is undone`, async () => {
+      assert.deepEqual(await now(), before);
+      return true;
+    });
+    assert.ok(performance.now() - start < 2000, change);
+  }
+});
+
 const advertise = (name: string) => [
   Deno.execPath(),
   ...["run", "-q", "-A", new URL("../support/advertise.ts", import.meta.url).pathname],
