@@ -28,7 +28,7 @@ import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
 import { AgentStore, tellVerdict } from "./agent_store.ts";
 import { contextOf, ownerOf } from "./context.ts";
-import { loadConfig, lockHost, refuseOtherKnet, refusePowerless } from "./preflight.ts";
+import { loadConfig, lockHost, refuseOtherDevices, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveAgent } from "./server.ts";
 import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
@@ -54,7 +54,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   using _lock = lockHost(options);
   const identity = nodeIdentity(options);
   // Before anything is touched, here and in the store.
-  refuseOtherKnet(ownerOf(identity, options));
+  refuseOtherDevices(ownerOf(identity, options), options.bridge);
   using recorded = new AgentStore(options);
   const warn = (sentence: string) => log.warn("{sentence}", { sentence });
   const kept = readSnapshot(options.dataDir, identity.nodeId, warn);

@@ -19,6 +19,7 @@ import {
 } from "../cluster/config.ts";
 import { KnetError } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
+import { planDevice } from "../kernel/devices.ts";
 import { type Owner, refuseOthers } from "../kernel/owner.ts";
 import type { Store } from "../store/store.ts";
 import { isOwnDevice, otherRoutes, routeWarning } from "../overlay/other_routes.ts";
@@ -72,13 +73,15 @@ export function lockHost({ stateDir, dataDir }: Directories): Disposable {
 }
 
 /**
- * Refuses to work where another knet has devices.
+ * Refuses to work where another knet has devices, or on a bridge that is none.
  *
- * @throws {KnetError} exit code 4, naming it.
+ * @throws {KnetError} exit code 4, naming it, or 2.
  */
-export function refuseOtherKnet(owner: Owner): void {
+export function refuseOtherDevices(owner: Owner, bridge: string): void {
   using rtnl = openRtnl();
-  refuseOthers(listLinks(rtnl), owner);
+  const links = listLinks(rtnl);
+  refuseOthers(links, owner);
+  planDevice({ name: bridge, kind: "bridge", mtu: 0, addresses: [], owner }, links);
 }
 
 /** What {@linkcode loadConfig} looks at. */

@@ -57,7 +57,8 @@ export type DevicePlan =
  * Compares a device with the links of the host. One of the right shape is kept, so that an agent's restart loses no packet; what can
  * be changed in place is; VNI, port and learning cannot.
  *
- * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port, 4 if the device is another knet's.
+ * @throws {KnetError} exit code 3 if another VXLAN device owns the same VNI and port, 4 if the device is another knet's, 2 if it is
+ * something else of somebody's.
  */
 export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan {
   const present = links.find((link) => link.name === spec.name);
@@ -68,6 +69,7 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
   if (present === undefined) return { action: "create" };
   if (spec.owner !== undefined) refuseOthers([present], spec.owner);
   if (present.kind !== spec.kind) {
+    refuseOthersDevice(spec, present);
     return {
       action: "replace",
       index: present.index,
@@ -108,6 +110,20 @@ export function planDevice(spec: DeviceSpec, links: readonly Link[]): DevicePlan
   return Object.keys(change).length === 0
     ? { action: "keep", index: present.index }
     : { action: "change", index: present.index, change };
+}
+
+/**
+ * What has a name of knet's own and is something else gives way. A name that the administrator chose may be that of the host's uplink.
+ *
+ * @throws {KnetError} exit code 2
+ */
+function refuseOthersDevice({ kind, owner }: DeviceSpec, { name, alias, ...link }: Link): void {
+  const mark = readMark(alias);
+  if (name.startsWith("knet") || (mark && owner && isOwn(mark, owner))) return;
+  throw new KnetError(
+    `Cannot use "${name}" as ${kind}: it is a ${link.kind ?? "physical"} device of somebody else's`,
+    { exitCode: 2, remedy: "Choose another --bridge" },
+  );
 }
 
 /**

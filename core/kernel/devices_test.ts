@@ -132,6 +132,21 @@ Deno.test("planDevice() marks what is knet's, and again where somebody took the 
   assert.deepEqual(planDevice(marked, [own]), { action: "keep", index: 7 });
 });
 
+Deno.test("planDevice() never gives up a device of somebody else's whose name was given as the bridge's", () => {
+  const { vxlan: _, ...rest } = marked;
+  const bridge = (name: string): DeviceSpec => ({ ...rest, name, kind: "bridge" });
+  for (const kind of ["bond", "vlan", undefined]) {
+    const { kind: _, ...bare } = right;
+    const uplink = { ...bare, name: "up0", ...(kind !== undefined && { kind }) };
+    assert.throws(
+      () => planDevice(bridge("up0"), [uplink]),
+      (error) => error instanceof KnetError && error.exitCode === 2 && /"up0"/.test(error.message),
+      kind,
+    );
+    assert.equal(planDevice(bridge("knet0"), [{ ...uplink, name: "knet0" }]).action, "replace");
+  }
+});
+
 Deno.test("planDevice() takes what carries the overlay out of a bridge, and makes it anew under its own name", () => {
   assert.deepEqual(planDevice(spec, [{ ...right, master: 9 }]), {
     action: "change",

@@ -120,6 +120,21 @@ test("a bridge that somebody else made keeps its IPv6, its note and itself", asy
   await host.join();
 });
 
+test("a bridge that is none is refused, and the device of that name stays", async (lab) => {
+  const host = lab.host(1);
+  await host.leave();
+  await host.sh(
+    "ip link add link eth0 name eth0.7 type vlan id 7 || ip link add eth0.7 type veth peer name v7",
+  );
+  const { code, stderr } = await host.knet("join --once --bridge eth0.7", { check: false });
+  assert.equal(code, 2, stderr);
+  assert.match(stderr, /Cannot use "eth0\.7" as bridge/);
+  await host.run("ip link show eth0.7");
+  await assert.rejects(host.run("ip link show knet.1"), "nothing else was made");
+  await host.run("ip link delete eth0.7");
+  await host.join();
+});
+
 test("an agent's data directory is not used by another agent, nor taken down, with another state directory", async (lab) => {
   const host = lab.host(1);
   const before = await fingerprint(host);
