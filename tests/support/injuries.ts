@@ -11,7 +11,7 @@ import { NETWORK } from "./cluster.ts";
 import { DOCKER_RULES, FOREIGN_TABLE } from "./foreigners.ts";
 import type { Host } from "./host.ts";
 import { type Lab, ROUTER } from "./lab.ts";
-import { sleep } from "./wait.ts";
+import { sleep, until } from "./wait.ts";
 import { type FdbRow, identityOf, type NexthopRow, sameLink } from "./walk.ts";
 
 /** One of them. */
@@ -251,10 +251,13 @@ const OF_PLAIN_ROUTES: readonly Injury[] = [
   },
 ];
 
-/** The end on the host of the container on host 1. */
+/** The end on the host of the container on host 1, once the injury before is healed. */
 async function port(lab: Lab): Promise<string> {
-  const { stdout } = await lab.host(1).sh("ls /sys/class/net/knet0/brif | grep ^kv");
-  return stdout.trim().split("\n")[0]!;
+  const { value } = await until("the container hangs on the bridge", async () => {
+    const { stdout } = await lab.host(1).sh("ls /sys/class/net/knet0/brif");
+    return stdout.split("\n").find((name) => name.startsWith("kv"));
+  });
+  return value;
 }
 
 /** What bridge and containers may suffer, whatever the backend: tried with one. */
