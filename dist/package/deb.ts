@@ -89,6 +89,7 @@ Architecture: ${arch}
 Maintainer: ${MAINTAINER}
 Installed-Size: ${size}
 Depends: ${DEPENDS.join(", ")}
+Recommends: libdqlite0
 Section: net
 Priority: optional
 Description: container network and service addresses for a handful of hosts

@@ -64,7 +64,8 @@ Version: ${version}
 Release: ${REVISION}
 Summary: Container network and service addresses for a handful of hosts
 License: Apache-2.0 AND MIT AND LGPL-2.1-only
-${REQUIRES.map((name) => `Requires: ${name}\n`).join("")}AutoReqProv: no
+${REQUIRES.map((name) => `Requires: ${name}\n`).join("")}Recommends: libdqlite.so.0()(64bit)
+AutoReqProv: no
 
 # The program carries its code behind its ELF image: what strips or rewrites it destroys it.
 %global debug_package %{nil}
