@@ -63,6 +63,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./doctor.ts")).doctor,
   },
   {
+    name: "bugreport",
+    summary: "Pack what is known of a fault into one archive",
+    load: async () => (await import("./bugreport.ts")).bugreport,
+  },
+  {
     name: "completion",
     summary: "Print a completion script for a shell",
     load: async () => (await import("./completion/completion.ts")).completionOf(COMMANDS),
