@@ -5,7 +5,7 @@
  */
 import { defineCommand } from "./command.ts";
 import { hostOptions } from "./shared_options.ts";
-import { address, interfaceName } from "./value_checks.ts";
+import { address, containerName, interfaceName } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { value } from "./option_table.ts";
 
@@ -29,6 +29,9 @@ export const attach = defineCommand({
     ip: value("ADDRESS", "A certain address of this host's subnet", address, {
       fallback: "the next free one",
     }),
+    name: value("NAME", "What the container is called; no other may have the name", containerName, {
+      fallback: "none",
+    }),
     bridge: hostOptions.bridge,
   },
   examples: [
@@ -41,6 +44,7 @@ export const attach = defineCommand({
       netns: words[0]!,
       ifname: options.ifname ?? "eth0",
       ...(options.ip === undefined ? {} : { ip: options.ip }),
+      ...(options.name === undefined ? {} : { names: { name: options.name } }),
       ...(options.bridge === undefined ? {} : { bridge: options.bridge }),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,

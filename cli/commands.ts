@@ -53,6 +53,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./detach.ts")).detach,
   },
   {
+    name: "install",
+    summary: "Make knet known to container runtimes on this host",
+    load: async () => (await import("./install.ts")).install,
+  },
+  {
     name: "trace",
     summary: "Explain the way a packet takes, step by step",
     load: async () => (await import("./trace.ts")).trace,

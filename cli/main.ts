@@ -8,6 +8,10 @@
 import { versionText } from "./version.ts";
 
 if (import.meta.main) {
+  if (isPlugin()) {
+    const { runPlugin } = await import("./cni.ts");
+    Deno.exit(await runPlugin());
+  }
   if (!(Deno.args.length === 1 && /^(?:--version|-V)$/.test(Deno.args[0]!) && printed())) {
     const { dispatch } = await import("./dispatch.ts");
     const status = await dispatch(Deno.args);
@@ -24,4 +28,10 @@ function printed(): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether a container runtime calls: a plugin has no arguments, and is told by the environment what to do. */
+function isPlugin(): boolean {
+  return Deno.args.length === 0 &&
+    (Deno.env.get("CNI_COMMAND") !== undefined || Deno.execPath().endsWith("/knet-cni"));
 }

@@ -118,11 +118,25 @@ function peers(report: StatusReport): string {
 function containers(report: StatusReport): string {
   return table(
     ["container", "interface", "address", "note"],
-    report.containers.map(({ netns, ifname, address, stranded }) => [
-      netns,
+    report.containers.map(({ netns, name, runtime, containerId, ifname, address, stranded }) => [
+      containerLabel({ netns, name, runtime, containerId }),
       ifname,
       address,
       stranded ? { text: "stranded: attach it again", tone: "warn" } : "",
     ]),
   );
+}
+
+/** `web (cni 3f2a…)`, or the namespace as it was attached. */
+function containerLabel(
+  { netns, name, runtime, containerId }: {
+    readonly netns: string;
+    readonly name: string | undefined;
+    readonly runtime: string | undefined;
+    readonly containerId: string | undefined;
+  },
+): string {
+  if (runtime === undefined) return name ?? netns;
+  const origin = `${runtime} ${containerId?.slice(0, 12) ?? ""}`.trim();
+  return name === undefined ? origin : `${name} (${origin})`;
 }

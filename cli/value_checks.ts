@@ -141,3 +141,25 @@ export async function listenAddress(input: string): Promise<string> {
   await address(host);
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
+
+/**
+ * The name of a network for container runtimes.
+ *
+ * @throws {SyntaxError}
+ */
+export function networkName(input: string): string {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/.test(input)) return input;
+  throw new SyntaxError(
+    `"${input}" is no name of a network: 1 to 64 letters, digits, "-", "_", "."`,
+  );
+}
+
+/**
+ * The name of a container.
+ *
+ * @throws {SyntaxError}
+ */
+export function containerName(input: string): string {
+  if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/.test(input)) return input;
+  throw new SyntaxError(`"${input}" is no container's name: letters, digits, "-", "_", "."`);
+}

@@ -28,6 +28,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "membership" },
   { name: "healing" },
   { name: "containers" },
+  { name: "cni", short: true },
   { name: "crash" },
   { name: "links" },
   { name: "hosts" },

@@ -30,6 +30,7 @@ import { AgentStore, tellVerdict } from "./agent_store.ts";
 import { contextOf, ownerOf } from "./context.ts";
 import { loadConfig, lockHost, refuseOtherDevices, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
+import { serveContainers } from "./container_server.ts";
 import { serveAgent } from "./server.ts";
 import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
@@ -195,6 +196,7 @@ class Agent implements AsyncDisposable {
           (network.ready ? undefined : this.#underlay.problem ?? "not programmed yet"),
       stop: () => this.#end(),
     }, this.#options.listen);
+    await using _containers = serveContainers(this.#options, network);
     this.#tell();
     try {
       await runLoop({

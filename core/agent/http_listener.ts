@@ -25,6 +25,18 @@ export interface Asked {
   readonly method: string;
   readonly path: string;
   readonly host: string | undefined;
+  /** Its body; "" without one, and where none is taken. */
+  readonly body?: string;
+}
+
+/** What a listener bears. */
+export interface ListenerBounds {
+  /** Connections at once; more are closed at once. */
+  readonly connections: number;
+  /** Bytes of a body. The default is 0: bodies are not read. */
+  readonly body?: number;
+  /** Milliseconds that a request and its answer may take. */
+  readonly patience?: number;
 }
 
 const REASONS: Readonly<Record<number, string>> = {
@@ -33,7 +45,9 @@ const REASONS: Readonly<Record<number, string>> = {
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  413: "Content Too Large",
   421: "Misdirected Request",
+  422: "Unprocessable Content",
   431: "Request Header Fields Too Large",
   500: "Internal Server Error",
   503: "Service Unavailable",
@@ -61,7 +75,7 @@ function encode({ status, body, type = "text/plain; charset=utf-8" }: HttpAnswer
 /** A listener and its connections. */
 export class HttpListener implements AsyncDisposable {
   readonly #listener: Deno.Listener;
-  readonly #most: number;
+  readonly #bounds: ListenerBounds;
   readonly #answer: (asked: Asked) => Promise<HttpAnswer>;
   readonly #open = new Set<Deno.Conn>();
   readonly #accepting: Promise<void>;
@@ -70,15 +84,15 @@ export class HttpListener implements AsyncDisposable {
   /**
    * Answers until disposed.
    *
-   * @param most Connections at once; more are closed at once.
+   * @param bounds a number is that of connections at once.
    */
   constructor(
     listener: Deno.Listener,
-    most: number,
+    bounds: number | ListenerBounds,
     answer: (asked: Asked) => Promise<HttpAnswer>,
   ) {
     this.#listener = listener;
-    this.#most = most;
+    this.#bounds = typeof bounds === "number" ? { connections: bounds } : bounds;
     this.#answer = answer;
     this.#accepting = this.#accept();
   }
@@ -94,7 +108,7 @@ export class HttpListener implements AsyncDisposable {
     while (!this.#closed) {
       try {
         const connection = await this.#listener.accept();
-        if (this.#open.size >= this.#most) shut(connection);
+        if (this.#open.size >= this.#bounds.connections) shut(connection);
         else void this.#serve(connection);
       } catch {
         // Out of descriptors, or whoever connected hung up again.
@@ -105,14 +119,23 @@ export class HttpListener implements AsyncDisposable {
 
   async #serve(connection: Deno.Conn): Promise<void> {
     this.#open.add(connection);
-    const timer = after(PATIENCE, () => shut(connection), { idle: true });
+    const timer = after(this.#bounds.patience ?? PATIENCE, () => shut(connection), { idle: true });
     try {
-      const text = await readHead(connection);
-      if (text === undefined) return;
-      const asked = text === "" ? { refused: 431 } as const : parseRequest(text);
+      const head = await readHead(connection);
+      if (head === undefined) return;
+      const asked = head.text === "" ? { refused: 431 } as const : parseRequest(head.text);
+      const refuse = (status: number) => ({ status, body: `${REASONS[status]}\n` });
+      const { body: most = 0 } = this.#bounds;
       const answer = "refused" in asked
-        ? { status: asked.refused, body: `${REASONS[asked.refused]}\n` }
-        : await this.#answer(asked);
+        ? refuse(asked.refused)
+        : most === 0
+        ? await this.#answer(asked)
+        : (asked.length ?? 0) > most
+        ? refuse(413)
+        : await this.#answer({
+          ...asked,
+          body: await readBody(connection, head.rest, asked.length),
+        });
       const bytes = encode(answer, "method" in asked && asked.method === "HEAD");
       for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
       await connection.closeWrite();
@@ -129,8 +152,10 @@ export class HttpListener implements AsyncDisposable {
   }
 }
 
-/** Reads up to the empty line: the head without it, "" if it is too long, undefined if it never ends. */
-async function readHead(connection: Deno.Conn): Promise<string | undefined> {
+/** Reads up to the empty line: the head without it, "" if it is too long, and what came behind; undefined if it never ends. */
+async function readHead(
+  connection: Deno.Conn,
+): Promise<{ text: string; rest: Uint8Array } | undefined> {
   const decoder = new TextDecoder("latin1");
   const bytes = new Uint8Array(LONGEST_HEAD);
   for (let have = 0; have < bytes.length;) {
@@ -139,9 +164,29 @@ async function readHead(connection: Deno.Conn): Promise<string | undefined> {
     have += count;
     const text = decoder.decode(bytes.subarray(0, have));
     const end = /\r?\n\r?\n/.exec(text);
-    if (end !== null) return text.slice(0, end.index);
+    // Latin-1: a character is a byte.
+    if (end !== null) {
+      return { text: text.slice(0, end.index), rest: bytes.slice(end.index + end[0].length, have) };
+    }
   }
-  return "";
+  return { text: "", rest: new Uint8Array() };
+}
+
+/**
+ * Reads a body of that many bytes.
+ *
+ * @param start what is there of it.
+ * @throws {Error} if the other side hangs up before.
+ */
+async function readBody(connection: Deno.Conn, start: Uint8Array, length = 0): Promise<string> {
+  const bytes = new Uint8Array(length);
+  bytes.set(start.subarray(0, length));
+  for (let have = Math.min(start.length, length); have < length;) {
+    const count = await connection.read(bytes.subarray(have));
+    if (count === null) throw new Error("it hung up");
+    have += count;
+  }
+  return new TextDecoder().decode(bytes);
 }
 
 function shut(connection: Deno.Conn): void {

@@ -9,7 +9,13 @@ export const LONGEST_HEAD = 8192;
 
 /** What was asked, or the status that says why it is not answered. */
 export type HttpRequest =
-  | { readonly method: string; readonly path: string; readonly host: string | undefined }
+  | {
+    readonly method: string;
+    readonly path: string;
+    readonly host: string | undefined;
+    /** Bytes of the body, if it says that it has one. */
+    readonly length?: number;
+  }
   | { readonly refused: 400 | 431 | 505 };
 
 /** Method token, target, version. */
@@ -26,17 +32,30 @@ export function parseRequest(text: string): HttpRequest {
   if (method === undefined) return { refused: 400 };
   if (major !== "1") return { refused: 505 };
   const hosts: string[] = [];
+  const lengths: string[] = [];
   for (const field of fields) {
     const colon = field.indexOf(":");
     // A field that is folded, or whose name ends in a space, is read otherwise by others.
     if (colon < 1 || /[\s]/.test(field.slice(0, colon))) return { refused: 400 };
-    if (field.slice(0, colon).toLowerCase() === "host") hosts.push(field.slice(colon + 1).trim());
+    const value = field.slice(colon + 1).trim();
+    const name = field.slice(0, colon).toLowerCase();
+    if (name === "host") hosts.push(value);
+    if (name === "content-length") lengths.push(value);
   }
   if (hosts.length > 1 || (hosts.length === 0 && minor !== "0")) return { refused: 400 };
+  // Two readers of one stream that disagree about where it ends is what smuggling lives of.
+  if (lengths.length > 1 || lengths.some((one) => !/^[0-9]{1,9}$/.test(one))) {
+    return { refused: 400 };
+  }
   const absolute = /^http:\/\/([^/?#]*)(.*)$/i.exec(target);
   const path = (absolute === null ? target : absolute[2] || "/").replace(/[?#].*$/, "");
   if (!path.startsWith("/")) return { refused: 400 };
-  return { method, path, host: absolute?.[1] ?? hosts[0] };
+  return {
+    method,
+    path,
+    host: absolute?.[1] ?? hosts[0],
+    ...(lengths[0] !== undefined && { length: Number(lengths[0]) }),
+  };
 }
 
 /**

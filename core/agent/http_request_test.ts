@@ -46,3 +46,18 @@ Deno.test("isOwnName() takes addresses and this host's names, and no others", ()
     assert.ok(!isOwnName(host, names), host);
   }
 });
+
+Deno.test("parseRequest() tells a body's length, and refuses two or a strange one", () => {
+  const of = (...fields: string[]) =>
+    parseRequest(["POST /cni HTTP/1.1", "Host: x", ...fields].join("\r\n"));
+  assert.deepEqual(of("Content-Length: 17"), {
+    method: "POST",
+    path: "/cni",
+    host: "x",
+    length: 17,
+  });
+  for (const fields of [["1", "1"], ["-1"], ["+1"], ["0x10"], ["1 2"], ["9999999999"], [""]]) {
+    const got = of(...fields.map((value) => `Content-Length: ${value}`));
+    assert.deepEqual(got, { refused: 400 }, fields.join());
+  }
+});

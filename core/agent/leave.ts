@@ -18,8 +18,9 @@ import { forgetStore } from "../store/recorded_store.ts";
 import { dataLock, stateLock } from "./preflight.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
-import { detach, listContainers } from "../container/container.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
+import { detachAll } from "../container/release.ts";
+import { removeCni } from "../container/install_cni.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { deriveMac } from "../base/mac.ts";
 import { removeFirewall, removePasses } from "../kernel/firewall/firewall.ts";
@@ -162,13 +163,10 @@ async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> 
     });
     devices.push(...services.removeAll());
   }
-  for (const { netns, ifname } of listContainers(options.dataDir)) {
-    try {
-      await detach({ netns, ifname, dataDir: options.dataDir });
-    } catch {
-      // Its namespace is gone; the bridge's removal leaves nothing of it behind.
-    }
-  }
+  // First, so that no runtime starts containers into what is being taken down.
+  const uninstalled = removeCni(options.dataDir);
+  if (uninstalled.length > 0) log.info("Removed {files}", { files: uninstalled.join(", ") });
+  await detachAll(options.dataDir);
   for (const family of alone ? [4, 6] satisfies Family[] : []) {
     // Those on the overlay's device go with it.
     using entries = new KernelEntries(rtnl, { kinds: [route as Kind] });

@@ -6,7 +6,7 @@
 import { plural } from "../base/plural.ts";
 import { wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
-import { isStranded, listContainers } from "../container/container.ts";
+import { isStranded, listContainers, namesOfRecord } from "../container/container.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { doubledLeases } from "../cluster/lease_doubles.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
@@ -125,7 +125,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
     ),
     ...(tunnel !== undefined && { tunnel }),
     containers: listContainers(facts.dataDir).map((record) => ({
-      netns: record.netns,
+      ...namesOfRecord(record),
       ifname: record.ifname,
       address: record.address,
       stranded: subnet !== "" && isStranded(record, subnet),

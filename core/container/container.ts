@@ -18,6 +18,18 @@ export {
 } from "./renumber.ts";
 export { reclaimVanished } from "./vanished.ts";
 
+/** By what a container is known to people, for reports. */
+export function namesOfRecord(
+  { netns, name, runtime, containerId }: ContainerRecord,
+): Pick<ContainerRecord, "netns" | "name" | "runtime" | "containerId"> {
+  return {
+    netns,
+    ...(name !== undefined && { name }),
+    ...(runtime !== undefined && { runtime }),
+    ...(containerId !== undefined && { containerId }),
+  };
+}
+
 /**
  * The containers that are attached, by the address book; nobody after a reboot.
  *

@@ -12,6 +12,7 @@ import {
   RTPROT_BOOT,
 } from "../../ffi/linux/rtnetlink.ts";
 import { withNetns } from "../../ffi/netns.ts";
+import { NetlinkError } from "../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { addAddress, deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
 import {
@@ -148,7 +149,13 @@ function farParameters({ address, ifname }: ContainerRecord): Parameter[] {
 export function removeHostEnd(rtnl: NetlinkSocket, name: string): boolean {
   const link = getLink(rtnl, name);
   if (link === undefined) return false;
-  deleteLink(rtnl, link.index);
+  try {
+    deleteLink(rtnl, link.index);
+  } catch (error) {
+    // The other end's namespace died at this moment.
+    if (error instanceof NetlinkError && error.code === "ENODEV") return false;
+    throw error;
+  }
   return true;
 }
 

@@ -70,6 +70,9 @@ const STATUS = v.looseObject({
   })),
   containers: v.array(v.looseObject({
     netns: v.string(),
+    name: v.exactOptional(v.string()),
+    runtime: v.exactOptional(v.string()),
+    containerId: v.exactOptional(v.string()),
     ifname: v.string(),
     address: v.string(),
     stranded: v.boolean(),

@@ -59,6 +59,11 @@ export interface StatusReport {
   readonly peers: readonly PeerStatus[];
   readonly containers: readonly {
     readonly netns: string;
+    /** What the runtime calls it. */
+    readonly name?: string;
+    /** Who asked for it, if not `knet attach`. */
+    readonly runtime?: string;
+    readonly containerId?: string;
     readonly ifname: string;
     readonly address: string;
     readonly stranded: boolean;
@@ -146,7 +151,7 @@ export async function collectStatus(
     { KernelEntries },
     { kindsOf },
     { openStore, redactUrl },
-    { listContainers },
+    { listContainers, namesOfRecord },
     { NO_PATH },
     { backendOf },
     { chooseUnderlay },
@@ -239,10 +244,10 @@ export async function collectStatus(
     agent: { running: false, ready: false, state: "not running" },
     store,
     peers: paths.map(([peer, path]) => peerStatus(peer, path, (wish) => entries.holds(wish), now)),
-    containers: listContainers(options.dataDir).map(({ netns, ifname, address }) => ({
-      netns,
-      ifname,
-      address,
+    containers: listContainers(options.dataDir).map((record) => ({
+      ...namesOfRecord(record),
+      ifname: record.ifname,
+      address: record.address,
       stranded: false,
     })),
     warnings,

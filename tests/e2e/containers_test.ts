@@ -1,5 +1,5 @@
 /**
- * Containers as they come and go: none inherits what a dead one left, and addresses that others hold on the bridge are left alone.
+ * Containers as they come and go: none inherits what a dead one left, addresses that others hold on the bridge are left alone.
  *
  * @module
  */

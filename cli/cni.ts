@@ -1,0 +1,118 @@
+/**
+ * The CNI plugin: what the program is when a container runtime calls it. It hands the request to the agent and the answer back. That
+ * a container goes needs no agent: it would otherwise never go while the agent is down.
+ *
+ * Light, since every container waits for it.
+ *
+ * @module
+ */
+import { askContainers } from "../core/container/ask.ts";
+import {
+  answerVersion,
+  CNI_VARIABLES,
+  CniCode,
+  type CniEnvironment,
+  CniError,
+  errorDocument,
+  versionDocument,
+} from "../core/container/cni/protocol.ts";
+
+/** Milliseconds that a container waits for an agent that is being started anew. */
+const PATIENCE = 3000;
+
+/** Answers the request in the environment and on standard input; resolves to the exit status. */
+export async function runPlugin(): Promise<number> {
+  const environment: Record<string, string> = {};
+  for (const name of CNI_VARIABLES) {
+    const value = Deno.env.get(name);
+    if (value !== undefined) environment[name] = value;
+  }
+  const text = await readInput();
+  if (environment["CNI_COMMAND"] === "VERSION") return tell(versionDocument(), 0);
+  let config: Config | undefined;
+  try {
+    config = JSON.parse(text) as Config;
+  } catch {
+    // The agent says what is wrong with it.
+  }
+  try {
+    return await ask(environment, text, config);
+  } catch (error) {
+    const told = error instanceof CniError ? error : new CniError(
+      CniCode.tryLater,
+      `Cannot ask this host's agent: ${error instanceof Error ? error.message : error}`,
+      "See that the runtime runs as root, and journalctl -u knet",
+    );
+    return tell(errorDocument(told, answerVersion(config)), 1);
+  }
+}
+
+/** What of the network's configuration is for the plugin itself. */
+interface Config {
+  /** Where the agent has its socket, if not in /run/knet. */
+  readonly stateDir?: unknown;
+  /** Where the book of containers is, if not in /var/lib/knet. */
+  readonly dataDir?: unknown;
+}
+
+async function ask(
+  environment: CniEnvironment,
+  text: string,
+  config: Config | undefined,
+): Promise<number> {
+  const stateDir = folder(config?.stateDir, "/run/knet");
+  const body = JSON.stringify({ environment, config: text });
+  const command = environment.CNI_COMMAND ?? "";
+  const removes = command === "DEL" || command === "GC";
+  const until = performance.now() + (command === "ADD" ? PATIENCE : 0);
+  let answer = await askContainers(stateDir, "/cni", body);
+  // Only where there was an agent is it worth waiting for the next.
+  while (answer === undefined && performance.now() < until && exists(`${stateDir}/node.json`)) {
+    await new Promise((done) => setTimeout(done, 50));
+    answer = await askContainers(stateDir, "/cni", body);
+  }
+  if (answer !== undefined) {
+    if (answer.status === 200) return tell(answer.body, 0);
+    if (answer.status === 422) return tell(answer.body, 1);
+    throw new Error(`it answered ${answer.status}: ${answer.body.trim()}`);
+  }
+  if (!removes) {
+    throw new CniError(
+      command === "STATUS" ? CniCode.notAvailable : CniCode.tryLater,
+      "Cannot attach containers on this host: knet's agent does not run",
+      "Start it: systemctl start knet",
+    );
+  }
+  const { answerCni } = await import("../core/container/cni/serve.ts");
+  const dataDir = folder(config?.dataDir, "/var/lib/knet");
+  const { ok, document } = await answerCni({ stateDir, dataDir }, environment, text);
+  return tell(document, ok ? 0 : 1);
+}
+
+function folder(value: unknown, fallback: string): string {
+  return typeof value === "string" && value.startsWith("/") ? value : fallback;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function readInput(): Promise<string> {
+  if (Deno.stdin.isTerminal()) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of Deno.stdin.readable) text += decoder.decode(chunk, { stream: true });
+  return text;
+}
+
+function tell(document: string, status: number): number {
+  if (document === "") return status;
+  const bytes = new TextEncoder().encode(`${document}\n`);
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+  return status;
+}

@@ -1,0 +1,75 @@
+/**
+ * `knet install`: makes knet known to container runtimes on this host.
+ *
+ * @module
+ */
+import type { InstallResult } from "../core/container/install_cni.ts";
+import { type CommandGroup, defineCommand } from "./command.ts";
+import { value } from "./option_table.ts";
+import { print, printJson } from "./output.ts";
+import { networkName, text } from "./value_checks.ts";
+
+const cni = defineCommand({
+  name: "install cni",
+  summary: "Place the CNI plugin and its configuration",
+  about: [
+    "For containerd, nerdctl, CRI-O, Nomad (network mode cni/knet) and podman with CNI: places the plugin knet-cni and the configuration " +
+    "10-knet.conflist, each whole at once. Ports are published by the portmap plugin, if that is in the plugins' folder. `knet leave` " +
+    "takes both away again.",
+  ],
+  words: [],
+  options: {
+    "bin-dir": value("DIR", "The plugins' folder", text, {
+      fallback: "/opt/cni/bin",
+      complete: "directory",
+    }),
+    "conf-dir": value("DIR", "The configurations' folder", text, {
+      fallback: "/etc/cni/net.d",
+      complete: "directory",
+    }),
+    name: value("NAME", "Name of the network for the runtimes", networkName, { fallback: "knet" }),
+  },
+  examples: [{ line: "knet install cni", about: "then: nerdctl run --network knet …" }],
+  run: async ({ options, settings }) => {
+    const { CNI_FOLDERS, installCni } = await import("../core/container/install_cni.ts");
+    const result = installCni({
+      binDir: options["bin-dir"] ?? CNI_FOLDERS.bin,
+      confDir: options["conf-dir"] ?? CNI_FOLDERS.conf,
+      network: options.name ?? "knet",
+      stateDir: settings.stateDir,
+      dataDir: settings.dataDir,
+      program: programWords(),
+    });
+    if (settings.json) printJson(result);
+    else print(installText(result));
+  },
+});
+
+/** How this program is called: itself, or Deno with its sources. */
+function programWords(): string[] {
+  if (Deno.build.standalone) return [Deno.execPath()];
+  const main = new URL("./main.ts", import.meta.url);
+  return [Deno.execPath(), "run", "-q", "-A", main.pathname];
+}
+
+/** What was installed, in words. */
+export function installText({ plugin, config, before, portmap }: InstallResult): string {
+  return [
+    `Placed ${plugin} and ${config}`,
+    ...(portmap ? [] : [
+      "Ports are not published: the portmap plugin is not there (Debian: containernetworking-plugins). Then run this again",
+    ]),
+    ...(before.length === 0 ? [] : [
+      `containerd and CRI-O take the first configuration, which is ${
+        before[0]
+      }: move it away if knet's is to be theirs`,
+    ]),
+  ].join("\n");
+}
+
+/** The command. */
+export const install: CommandGroup = {
+  name: "install",
+  summary: "Make knet known to container runtimes on this host",
+  commands: [cni],
+};

@@ -1,0 +1,78 @@
+/**
+ * The agent's socket for the plugins of container runtimes. It is another than that of status and metrics, and root's alone: whoever
+ * may look at the host need not be allowed to rearrange its containers.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import * as v from "valibot";
+import { messageOf } from "../base/error.ts";
+import { removeIfPresent } from "../base/files.ts";
+import { parseShape } from "../base/shape.ts";
+import { containerSocket } from "../container/ask.ts";
+import type { CniEnvironment } from "../container/cni/protocol.ts";
+import { answerCni, type CniHost } from "../container/cni/serve.ts";
+import { type Asked, type HttpAnswer, HttpListener } from "./http_listener.ts";
+
+const log = getLogger(["knet", "containers"]);
+
+/** A runtime that starts hundreds of containers at once asks for all at once. Each connection waits for its turn. */
+const BOUNDS = { connections: 1024, body: 1 << 20, patience: 60_000 };
+
+const REQUEST: v.GenericSchema<unknown, { environment: CniEnvironment; config: string }> = v
+  .looseObject({
+    environment: v.record(v.string(), v.string()),
+    config: v.string(),
+  });
+
+/**
+ * Serves until disposed.
+ *
+ * @param network asked how it goes.
+ * @throws {Error} if nobody can listen there.
+ */
+export function serveContainers(
+  { stateDir, dataDir }: { readonly stateDir: string; readonly dataDir: string },
+  network: { readonly ready: boolean; readonly problem: string | undefined },
+): AsyncDisposable {
+  const host: CniHost = {
+    stateDir,
+    dataDir,
+    notReady: () => network.ready ? undefined : network.problem ?? "it has not joined yet",
+    limited: () => network.problem,
+  };
+  const path = containerSocket(host.stateDir);
+  removeIfPresent(path); // Nobody else serves it: the agent's lock is ours.
+  const unix = Deno.listen({ transport: "unix", path });
+  Deno.chmodSync(path, 0o600);
+  // One after the other: the book has one lock, and who waits for it here waits in order.
+  let last: Promise<unknown> = Promise.resolve();
+  const listener = new HttpListener(unix, BOUNDS, (asked) => {
+    const turn = last.then(() => answer(host, asked));
+    last = turn.catch(() => {});
+    return turn;
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      await listener[Symbol.asyncDispose]();
+      await last;
+      removeIfPresent(path);
+    },
+  };
+}
+
+async function answer(host: CniHost, { method, path, body = "" }: Asked): Promise<HttpAnswer> {
+  if (path !== "/cni") return { status: 404, body: "Not found\n" };
+  if (method !== "POST") return { status: 405, body: "Method not allowed\n" };
+  let request;
+  try {
+    request = parseShape(REQUEST, body);
+  } catch (error) {
+    return { status: 400, body: `${messageOf(error)}\n` };
+  }
+  const { ok, document } = await answerCni(host, request.environment, request.config);
+  const { CNI_COMMAND: command, CNI_CONTAINERID: container } = request.environment;
+  if (ok) log.debug("{command} {container}", { command, container });
+  else log.warn("{command} {container}: {document}", { command, container, document });
+  return { status: ok ? 200 : 422, body: document, type: "application/json" };
+}

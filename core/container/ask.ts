@@ -1,0 +1,58 @@
+/**
+ * Asks the agent to do something about containers. Light: the plugins of runtimes load it.
+ *
+ * @module
+ */
+import { join } from "node:path";
+
+/** Path of the agent's socket for runtimes' plugins. */
+export function containerSocket(stateDir: string): string {
+  return join(stateDir, "containers.sock");
+}
+
+/** The agent's answer. */
+export interface ContainerAnswer {
+  /** Of HTTP: 200, or 422 with an error in the body. */
+  readonly status: number;
+  readonly body: string;
+}
+
+/**
+ * Asks.
+ *
+ * @param path `/cni`.
+ * @returns undefined if no agent listens.
+ * @throws {Error} if it hangs up without an answer, or this user may not ask.
+ */
+export async function askContainers(
+  stateDir: string,
+  path: string,
+  body: string,
+): Promise<ContainerAnswer | undefined> {
+  let connection: Deno.UnixConn;
+  try {
+    connection = await Deno.connect({ transport: "unix", path: containerSocket(stateDir) });
+  } catch (error) {
+    const { NotFound, ConnectionRefused } = Deno.errors;
+    if (error instanceof NotFound || error instanceof ConnectionRefused) return undefined;
+    throw error;
+  }
+  using socket = connection;
+  const bytes = new TextEncoder().encode(body);
+  const head = new TextEncoder().encode(
+    `POST ${path} HTTP/1.0\r\nContent-Length: ${bytes.length}\r\n\r\n`,
+  );
+  for (const part of [head, bytes]) {
+    for (let at = 0; at < part.length;) at += await socket.write(part.subarray(at));
+  }
+  const decoder = new TextDecoder();
+  let text = "";
+  for (const buffer = new Uint8Array(65_536);;) {
+    const count = await socket.read(buffer);
+    if (count === null) break;
+    text += decoder.decode(buffer.subarray(0, count), { stream: true });
+  }
+  const [, status, rest] = /^HTTP\/1\.[01] ([0-9]{3})[^]*?\r\n\r\n([^]*)$/.exec(text) ?? [];
+  if (status === undefined || rest === undefined) throw new Error("the agent hung up");
+  return { status: Number(status), body: rest };
+}

@@ -1,0 +1,199 @@
+/**
+ * Does what a runtime asks of the CNI plugin. It runs in the agent; that containers go, it does wherever it is called.
+ *
+ * @module
+ */
+import { withNetns } from "../../../ffi/netns.ts";
+import { getLink } from "../../../ffi/rtnl/link.ts";
+import { listRoutes } from "../../../ffi/rtnl/route.ts";
+import { RT_TABLE_MAIN } from "../../../ffi/linux/rtnetlink.ts";
+import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
+import { familyOf, parsePrefix } from "../../base/address.ts";
+import { KnetError, messageOf } from "../../base/error.ts";
+import { bootId } from "../../cluster/node_identity.ts";
+import { readNodeState } from "../../cluster/node_state.ts";
+import { readBook } from "../addresses.ts";
+import { attach } from "../attach.ts";
+import { openContainer } from "../namespace.ts";
+import { isRuntimes } from "../record.ts";
+import { release, releaseUnknown } from "../release.ts";
+import { farEndIntact } from "../wire.ts";
+import {
+  answerVersion,
+  CniCode,
+  type CniEnvironment,
+  CniError,
+  errorDocument,
+} from "./protocol.ts";
+import { type CniRequest, readRequest } from "./request.ts";
+import { resultDocument } from "./result.ts";
+
+/** Where containers are attached. */
+export interface CniHost {
+  readonly stateDir: string;
+  readonly dataDir: string;
+  /** Why the network is not there yet; undefined if it is. */
+  readonly notReady?: () => string | undefined;
+  /** What of the network is out of order for those that are there; undefined if nothing is. */
+  readonly limited?: () => string | undefined;
+}
+
+/** What goes to the runtime. */
+export interface CniAnswer {
+  readonly ok: boolean;
+  /** What the plugin prints; some commands have nothing to say. */
+  readonly document: string;
+}
+
+/** By which the book knows whom CNI's runtimes asked for. */
+const RUNTIME = "cni";
+
+/** Answers one request, with a result or with the specification's error: it never throws. */
+export async function answerCni(
+  host: CniHost,
+  environment: CniEnvironment,
+  text: string,
+): Promise<CniAnswer> {
+  let config: unknown;
+  try {
+    config = parse(text);
+    return { ok: true, document: await act(host, readRequest(environment, config)) };
+  } catch (error) {
+    return { ok: false, document: errorDocument(cniErrorOf(error), answerVersion(config)) };
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new CniError(
+      CniCode.undecodable,
+      `Cannot read the network's configuration: ${messageOf(error)}`,
+    );
+  }
+}
+
+/** Any error as CNI has them. */
+export function cniErrorOf(error: unknown): CniError {
+  if (error instanceof CniError) return error;
+  if (!(error instanceof KnetError)) return new CniError(CniCode.failed, messageOf(error));
+  const { failed, refused, lacking, conflict } = CniCode;
+  const code = { 1: failed, 2: refused, 3: lacking, 4: conflict }[error.exitCode];
+  return new CniError(code, error.message, error.remedy);
+}
+
+async function act(host: CniHost, request: CniRequest): Promise<string> {
+  const identity = { runtime: RUNTIME, containerId: request.containerId, network: request.network };
+  switch (request.command) {
+    case "ADD":
+      return await add(host, request);
+    case "DEL":
+      await release(host, identity, request.ifname);
+      return "";
+    case "CHECK":
+      check(host, request);
+      return "";
+    case "GC": {
+      const known = new Set(request.valid.map((one) => `${one.containerID} ${one.ifname}`));
+      await releaseUnknown(host, identity, (id, ifname) => known.has(`${id} ${ifname}`));
+      return "";
+    }
+    case "STATUS": {
+      const reason = host.notReady?.();
+      const limits = host.limited?.();
+      if (reason === undefined && limits === undefined) return "";
+      throw new CniError(
+        reason === undefined ? CniCode.limited : CniCode.notAvailable,
+        `Cannot attach containers on this host: ${reason ?? limits}`,
+        "See knet status",
+      );
+    }
+  }
+}
+
+async function add(host: CniHost, request: CniRequest): Promise<string> {
+  const { network, containerId, ifname, ip, mac, names, ports, previous } = request;
+  const sandbox = request.netns!;
+  const attached = await attach({
+    netns: sandbox,
+    ifname,
+    ...(ip !== undefined && { ip }),
+    ...(mac !== undefined && { mac }),
+    identity: { runtime: RUNTIME, containerId, network },
+    names,
+    ports,
+    stateDir: host.stateDir,
+    dataDir: host.dataDir,
+  });
+  if (attached.how !== "attached") {
+    throw new CniError(
+      CniCode.conflict,
+      `Cannot attach container "${containerId}": its interface "${ifname}" is attached already, with ${attached.address}`,
+      "Ask for DEL first",
+    );
+  }
+  using rtnl = openRtnl();
+  const hostMac = getLink(rtnl, attached.hostIfname)?.mac ?? "";
+  const bridgeMac = getLink(rtnl, attached.bridge)?.mac ?? "";
+  return resultDocument(request.cniVersion, {
+    attached,
+    bridgeMac,
+    hostMac,
+    sandbox,
+    routes: routesInside(sandbox, ifname, attached.gateway),
+    ...(previous !== undefined && { previous }),
+  });
+}
+
+/** Networks that an interface leads to by the gateway. */
+function routesInside(sandbox: string, ifname: string, gateway: string): string[] {
+  using namespace = openContainer(sandbox);
+  return withNetns(namespace.fd, () => {
+    using inside = openRtnl();
+    const link = getLink(inside, ifname);
+    if (link === undefined) return [];
+    return listRoutes(inside, {
+      family: familyOf(gateway),
+      ifindex: link.index,
+      table: RT_TABLE_MAIN,
+    })
+      .filter((route) => route.gateway === gateway).map(({ dst }) => dst);
+  });
+}
+
+/** Looks whether a container still has what it was given. */
+function check(host: CniHost, request: CniRequest): void {
+  const { containerId, ifname, network, previous } = request;
+  const fault = (code: number, state: string) =>
+    new CniError(
+      code,
+      `Cannot vouch for "${ifname}" of container "${containerId}": ${state}`,
+      "Remove the container and start it again",
+    );
+  const book = readBook({ dataDir: host.dataDir, bootId: bootId() });
+  const identity = { runtime: RUNTIME, containerId, network };
+  const record = book.find((one) => isRuntimes(one, identity, ifname));
+  if (record === undefined) throw fault(CniCode.unknownContainer, "knet did not attach it");
+  const { address, prefixLength, hostIfname } = record;
+  const addresses = previous?.ips?.map((one) => one.address);
+  if (addresses !== undefined && !addresses.includes(`${address}/${prefixLength}`)) {
+    throw fault(
+      CniCode.failed,
+      `it has ${address}/${prefixLength} and not ${addresses.join(", ")}`,
+    );
+  }
+  const state = readNodeState(host.stateDir);
+  using rtnl = openRtnl();
+  const wire = getLink(rtnl, hostIfname);
+  const bridge = state && getLink(rtnl, state.bridge);
+  if (wire === undefined || bridge === undefined || wire.master !== bridge.index || !wire.up) {
+    throw fault(CniCode.failed, `"${hostIfname}" is not on the bridge`);
+  }
+  using namespace = openContainer(request.netns!);
+  if (!farEndIntact(namespace.fd, record)) {
+    throw fault(CniCode.failed, `the interface is not there, not up or lacks ${address}`);
+  }
+  const want = state && parsePrefix(state.subnet).length;
+  if (want !== prefixLength) throw fault(CniCode.failed, "this host has another subnet now");
+}

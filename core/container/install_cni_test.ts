@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { KnetError } from "../base/error.ts";
+import { conflist, installCni, removeCni } from "./install_cni.ts";
+
+function scratch(): { folder: string; options: Parameters<typeof installCni>[0] } & Disposable {
+  const folder = Deno.makeTempDirSync();
+  return {
+    folder,
+    options: {
+      binDir: `${folder}/bin`,
+      confDir: `${folder}/net.d`,
+      network: "knet",
+      stateDir: "/run/knet",
+      dataDir: `${folder}/data`,
+      program: ["/usr/local/bin/knet"],
+    },
+    [Symbol.dispose]: () => Deno.removeSync(folder, { recursive: true }),
+  };
+}
+
+const names = (folder: string) => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+
+Deno.test("conflist() says only what differs from the defaults, and chains portmap where that is", () => {
+  const places = { network: "knet", stateDir: "/run/knet", dataDir: "/var/lib/knet" };
+  const plain = JSON.parse(conflist(places, false));
+  assert.deepEqual(plain.plugins, [
+    { type: "knet-cni", capabilities: { ips: true, mac: true, aliases: true } },
+  ]);
+  const other = JSON.parse(conflist({ ...places, stateDir: "/run/other" }, true));
+  assert.equal(other.plugins[0].stateDir, "/run/other");
+  assert.equal(other.plugins[1].type, "portmap");
+});
+
+Deno.test("installCni() places both whole, again and again, and removeCni() takes both away", () => {
+  using at = scratch();
+  const first = installCni(at.options);
+  assert.equal(Deno.readLinkSync(first.plugin), "/usr/local/bin/knet");
+  installCni({ ...at.options, program: ["/opt/knet"] });
+  assert.equal(Deno.readLinkSync(first.plugin), "/opt/knet");
+  assert.deepEqual(names(at.options.binDir), ["knet-cni"]);
+  assert.deepEqual(names(at.options.confDir), ["10-knet.conflist"]);
+  assert.deepEqual(removeCni(at.options.dataDir), [first.config, first.plugin]);
+  assert.deepEqual([...names(at.options.binDir), ...names(at.options.confDir)], []);
+  assert.deepEqual(removeCni(at.options.dataDir), []);
+});
+
+Deno.test("installCni() to another folder leaves nothing in the one before", () => {
+  using at = scratch();
+  installCni(at.options);
+  installCni({ ...at.options, confDir: `${at.folder}/other`, binDir: `${at.folder}/sbin` });
+  assert.deepEqual([...names(at.options.binDir), ...names(at.options.confDir)], []);
+});
+
+Deno.test("installCni() overwrites nobody else's file, and tells who comes first", () => {
+  using at = scratch();
+  Deno.mkdirSync(at.options.confDir);
+  Deno.writeTextFileSync(`${at.options.confDir}/05-cilium.conflist`, "{}");
+  assert.deepEqual(installCni(at.options).before, ["05-cilium.conflist"]);
+  const foreign = `{"name":"mine","plugins":[{"type":"bridge"}]}`;
+  Deno.writeTextFileSync(`${at.options.confDir}/10-knet.conflist`, foreign);
+  assert.throws(
+    () => installCni(at.options),
+    (error) => error instanceof KnetError && error.exitCode === 4,
+  );
+  removeCni(at.options.dataDir);
+  assert.equal(Deno.readTextFileSync(`${at.options.confDir}/10-knet.conflist`), foreign);
+});
