@@ -10,10 +10,23 @@ import { describeProblem, type RowProblem } from "../store/row_check.ts";
 
 /** Milliseconds between two looks at everything while rows are left out. */
 const AGAIN = 60_000;
-/** The same while the configuration is. */
-const CONFIG_AGAIN = 10_000;
+/** The same while the configuration is, and after something has changed: that may have been the row. */
+const SOON = 10_000;
 /** So many rows are named. */
 const MOST_NAMED = 20;
+
+/** What of a reading says what is left out. */
+export type Noted = Pick<
+  Changes,
+  | "full"
+  | "problems"
+  | "config"
+  | "configProblem"
+  | "leases"
+  | "removed"
+  | "services"
+  | "removedServices"
+>;
 
 /** Rows that are left out. */
 export class LeftOut {
@@ -32,7 +45,7 @@ export class LeftOut {
   }
 
   /** Takes what was read of the store. */
-  note(changes: Pick<Changes, "full" | "problems" | "config" | "configProblem">): void {
+  note(changes: Noted): void {
     const { full, problems, configProblem } = changes;
     if (configProblem !== undefined) this.#config = configProblem;
     else if (full || changes.config) this.#config = undefined;
@@ -44,14 +57,14 @@ export class LeftOut {
     else if (rows.length > 0) this.#rows = together(this.#rows, rows);
     if (this.#config === undefined && this.#rows.length === 0) this.#again = Infinity;
     else if (full || this.#again === Infinity) {
-      this.#again = monotonicClock() + (this.#config === undefined ? AGAIN : CONFIG_AGAIN);
-    }
+      this.#again = monotonicClock() + (this.#config === undefined ? AGAIN : SOON);
+    } else if (isNews(changes)) this.#again = Math.min(this.#again, monotonicClock() + SOON);
   }
 
   /** The configuration could not be used at the first join. */
   noteConfig(state: string): void {
     this.#config = state;
-    this.#again = monotonicClock() + CONFIG_AGAIN;
+    this.#again = monotonicClock() + SOON;
   }
 
   /** Sentences for status. */
@@ -66,6 +79,10 @@ export class LeftOut {
       ...more > 0 ? [`Cannot use ${more} more rows in the store, they are left out, too`] : [],
     ];
   }
+}
+
+function isNews({ leases, removed, services, removedServices }: Noted): boolean {
+  return leases.length + removed.length + services.length + removedServices.length > 0;
 }
 
 /** Both, each sentence once; no more than can be named and counted. */

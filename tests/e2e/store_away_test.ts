@@ -4,7 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import type { StatusReport } from "../../core/inspect/status.ts";
 import type { Snapshot } from "../../core/store/snapshot.ts";
+import { byHand } from "../support/by_hand.ts";
 import { PingStream } from "../support/container.ts";
 import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
 import { lockDatabase } from "../support/database_lock.ts";
@@ -202,4 +205,74 @@ onSqlite("5: a node that waited for the locked SQLite file joins when it is free
     if (open) lock[Symbol.dispose]();
   }
   await newcomer(lab, true);
+});
+
+function configOf(lab: Lab): object {
+  const database = new DatabaseSync(lab.databaseFile);
+  const row = database.prepare("select document from knet_config").get();
+  database.close();
+  return JSON.parse(String(row!.document));
+}
+
+onSqlite("5: a configuration and rows that make no sense stop nobody", async (lab) => {
+  const [first, second, third] = lab.hosts;
+  const url = `sqlite:${lab.databaseFile}`;
+  const good = configOf(lab);
+  const before = [await fingerprint(first!), await fingerprint(second!)];
+  const raise = "update knet_meta set value = value + 1 where name = 'revision'";
+  const revision = "(select value from knet_meta where name = 'revision')";
+  const writeConfig = (document: unknown) =>
+    `update knet_config set document = '${JSON.stringify(document)}', revision = ${revision}`;
+  // A route to a name server, a guard that nftables refuses, and a name that a terminal obeys.
+  const lease = (node: string, subnet: string, publicIp: string) =>
+    "insert into knet_leases (node_id, family, node_name, subnet, public_ip, backend, backend_data, " +
+    "boot_id, agent_id, acquired, renewed, expires, reserved, revision, deleted) values " +
+    `('${node}', 4, '${node}\x1b[2J', '${subnet}', '${publicIp}', 'vxlan', '{}', 'b', 'a', 1, 1, ` +
+    `4102444800000, 0, ${revision}, 0)`;
+  await byHand(
+    url,
+    raise,
+    writeConfig({ ...good, network: "127.0.0.0/8" }),
+    lease("dns", "8.8.8.8/32", "192.168.2.200"),
+    lease("all", "10.244.99.0/24", "224.0.0.1"),
+  );
+  const warned = async (host: typeof first) =>
+    (await host!.knetJson<StatusReport>("status")).warnings.join("\n");
+  await until("status says so", async () => {
+    for (const host of [first, second]) {
+      const all = await warned(host);
+      assert.match(
+        all,
+        /cluster configuration in the store: .*127\.0\.0\.0\/8.*goes on with the one/,
+      );
+      assert.match(all, /8\.8\.8\.8\/32/);
+      assert.match(all, /224\.0\.0\.1/);
+      assert.ok(!all.includes("\x1b"));
+    }
+    return true;
+  });
+  // It heals meanwhile, and starts anew by what it knows.
+  await first!.sh("ip link set knet.1 down; ip link set knet.1 up");
+  await second!.stop("SIGKILL");
+  await second!.join();
+  await until("all is as it was", async () => {
+    assert.deepEqual([await fingerprint(first!), await fingerprint(second!)], before);
+    return true;
+  });
+  await assertFullMesh(containersOf([first!, second!]));
+  // Who knows nothing is told what is wrong.
+  const refused = await third!.knet("join --once", { check: false });
+  assert.equal(refused.code, 4, refused.stderr);
+  assert.match(refused.stderr, /Cannot use the cluster configuration in the store/);
+
+  await byHand(
+    url,
+    raise,
+    writeConfig(good),
+    `update knet_leases set deleted = 1, revision = ${revision} where node_id in ('dns', 'all')`,
+  );
+  await until("nothing is wrong any more", async () => {
+    return !/in the store/.test(await warned(first) + await warned(second));
+  });
+  assert.deepEqual([await fingerprint(first!), await fingerprint(second!)], before);
 });
