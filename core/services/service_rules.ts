@@ -27,12 +27,17 @@ import {
 
 /** What a check says, in words that go on from "Cannot use the service:"; undefined if it says nothing. */
 function faultIn(check: () => void): string | undefined {
+  // Thousands of services may be wrong at once, and nobody looks where the error was made.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   try {
     check();
     return undefined;
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
     return error.message.replace(/^Cannot use /, "");
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
@@ -65,19 +70,21 @@ function within(value: number, min: number, max: number): boolean {
   return Number.isInteger(value) && value >= min && value <= max;
 }
 
-/** What is wrong with a destination of a service; undefined if nothing is. */
-export function destinationFault(
-  service: Pick<Service, "family" | "vip" | "port" | "forward">,
-  one: Destination,
-): string | undefined {
+type Behind = Pick<Service, "family" | "vip" | "port" | "forward">;
+
+/** Whether a destination can be one of its service; without a word why not: a large cluster has a hundred thousand of them. */
+export function destinationFits(service: Behind, one: Destination): boolean {
   const { address, port, weight, upper, lower, draining } = one;
-  // What is asked below, without a word for each: a large cluster has a hundred thousand of them.
-  if (
-    within(weight, 0, MOST_WEIGHT) && within(upper, 0, MOST_U32) && within(lower, 0, upper) &&
+  return within(weight, 0, MOST_WEIGHT) && within(upper, 0, MOST_U32) && within(lower, 0, upper) &&
     within(port, 1, 65_535) && address !== service.vip && fits(service, one) &&
     whyNoHostAddress(address) === undefined && isCanonical(address) &&
-    (draining === undefined || draining.deadline <= LAST_DATE)
-  ) return undefined;
+    (draining === undefined || draining.deadline <= LAST_DATE);
+}
+
+/** What is wrong with a destination of a service; undefined if nothing is. */
+export function destinationFault(service: Behind, one: Destination): string | undefined {
+  if (destinationFits(service, one)) return undefined;
+  const { address } = one;
   if (!isCanonical(address)) return `${address}: it is no address as knet writes it`;
   return faultIn(() => checkDestination(service, one)) ??
     "the end of its drain lies behind the year 9999";

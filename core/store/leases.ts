@@ -12,7 +12,7 @@ import { type LeaseRules, leaseRules, withoutOverlaps } from "../cluster/lease_r
 import { inParts, readMany } from "./bulk.ts";
 import { LEASE_COLUMNS, leaseName, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
 import { purgeTombstones } from "./revision.ts";
-import { type Checked, type RowProblem, usable, withinLimit } from "./row_check.ts";
+import { addProblem, type Checked, type RowProblem, usable, withinLimit } from "./row_check.ts";
 import { leaseTable } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -77,7 +77,7 @@ function judgeAll(rows: readonly LeaseRow[], rules: LeaseRules, problems: RowPro
   if (left.size > 0) unreadable.push(...rows.filter((row) => left.has(keyOf(row))));
   for (const lease of out) {
     const what = `lease of node "${visibleName(lease.nodeName)}"`;
-    problems.push({ what, state: `an older one has ${lease.subnet}` });
+    addProblem(problems, () => ({ what, state: `an older one has ${lease.subnet}` }));
   }
   return { leases, unreadable };
 }

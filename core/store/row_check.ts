@@ -108,6 +108,17 @@ export function checkRow<Schema extends v.GenericSchema, Row>(
   return { problem: { what: what(row), state: faultOf(result.issues[0]) } };
 }
 
+/** So many are told of one reading: whoever wrote thousands needs no more, and each takes its time. */
+const MOST_PROBLEMS = 1000;
+
+/** Adds a problem, unless there are many already. */
+export function addProblem(problems: RowProblem[], make: () => RowProblem): void {
+  if (problems.length < MOST_PROBLEMS) problems.push(make());
+  else if (problems.length === MOST_PROBLEMS) {
+    problems.push({ what: "rest", state: `more than ${MOST_PROBLEMS} rows make no sense` });
+  }
+}
+
 /** Values of the rows that fit; problems of the others are added to `problems`. */
 export function usable<R, T>(
   rows: readonly R[],
@@ -118,7 +129,7 @@ export function usable<R, T>(
   for (const row of rows) {
     const checked = check(row);
     if (checked.problem === undefined) values.push(checked.value);
-    else problems.push(checked.problem);
+    else addProblem(problems, () => checked.problem);
   }
   return values;
 }

@@ -18,6 +18,7 @@ import {
 } from "../services/service.ts";
 import {
   destinationFault,
+  destinationFits,
   type ServiceRules,
   serviceRules,
   timeoutsFault,
@@ -25,6 +26,7 @@ import {
 } from "../services/service_rules.ts";
 import { CHECK_SHAPE, TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
 import {
+  addProblem,
   addressText,
   asWritten,
   type Checked,
@@ -175,17 +177,27 @@ function serviceOf(row: ServiceRow, known: ReadOptions): Checked<Draft> {
 const nameOfDestination = (row: DestinationRow) =>
   `real server ${visibleName(`${row.address}`)}:${row.port} of ${nameOf({ name: row.service })}`;
 
-function destinationOf(row: DestinationRow): Checked<Destination> {
+/** A row's destination; undefined if it is not of the shape. */
+function destinationOf(row: DestinationRow): Destination | undefined {
   const { address, port, weight, upper, lower, drainUntil } = row;
   // What DESTINATION asks for: a large cluster has a hundred thousand of them, and only of one that does not fit the reason is wanted.
   const fits = isAddress(address) && isPort(port) && isCount(weight) && isCount(upper) &&
     isCount(lower) && isCount(drainUntil);
-  if (!fits) return checkRow(DESTINATION, row, nameOfDestination) as { problem: RowProblem };
-  return {
-    value: drainUntil > 0
-      ? { address, port, weight, upper, lower, draining: { deadline: drainUntil } }
-      : { address, port, weight, upper, lower },
-  };
+  if (!fits) return undefined;
+  return drainUntil > 0
+    ? { address, port, weight, upper, lower, draining: { deadline: drainUntil } }
+    : { address, port, weight, upper, lower };
+}
+
+/** What is wrong with a row that is left out. */
+function whyNoDestination(
+  service: Service,
+  row: DestinationRow,
+  value: Destination | undefined,
+): RowProblem {
+  const what = nameOfDestination(row);
+  if (value !== undefined) return { what, state: destinationFault(service, value) ?? "" };
+  return checkRow(DESTINATION, row, () => what).problem ?? { what, state: "" };
 }
 
 /** Destinations of one service that can be used, in their order. */
@@ -196,14 +208,9 @@ function destinationsOf(
 ): Destination[] {
   const found: Destination[] = [];
   for (const row of rows) {
-    const { value, problem } = destinationOf(row);
-    if (problem !== undefined) {
-      problems.push(problem);
-      continue;
-    }
-    const state = destinationFault(service, value);
-    if (state === undefined) found.push(value);
-    else problems.push({ what: nameOfDestination(row), state });
+    const value = destinationOf(row);
+    if (value !== undefined && destinationFits(service, value)) found.push(value);
+    else addProblem(problems, () => whyNoDestination(service, row, value));
   }
   return found.sort(compareDestinations);
 }
@@ -262,7 +269,7 @@ export function joinRows(
     else list.push(row);
   }
   const { read, unread } = readRows(services, serviceRules(config));
-  for (const { row, state } of unread) problems.push({ what: nameOf(row), state });
+  for (const { row, state } of unread) addProblem(problems, () => ({ what: nameOf(row), state }));
   for (const service of read) {
     const rows = held.get(service.name);
     if (rows !== undefined) service.destinations = destinationsOf(service, rows, problems);
