@@ -52,14 +52,18 @@ export function verdictText({ location, what, since }: StoreVerdict): string {
   }: ${what}`;
 }
 
-const REMEDY =
+/** What the administrator can do about it. */
+export const VERDICT_REMEDY =
   "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined";
 
 /** A store that is read only, for as long as the agent has something against it. */
 export function withoutWrites(store: Store, verdict: StoreVerdict): Store {
   const refuse = (what: string) => () =>
     Promise.reject(
-      new KnetError(`Cannot ${what}: ${verdictText(verdict)}`, { exitCode: 4, remedy: REMEDY }),
+      new KnetError(`Cannot ${what}: ${verdictText(verdict)}`, {
+        exitCode: 4,
+        remedy: VERDICT_REMEDY,
+      }),
     );
   return {
     ...store,

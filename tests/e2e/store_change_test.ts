@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import type { Lease } from "../../core/cluster/lease.ts";
 import { PingStream } from "../support/container.ts";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import type { DoctorReport } from "../../core/inspect/doctor/doctor.ts";
 import type { Host } from "../support/host.ts";
 import type { Lab } from "../support/lab.ts";
 import { storeIs } from "../support/status.ts";
@@ -49,6 +50,10 @@ async function changed(
   const refused = await first!.knet("lease prune", { check: false });
   assert.equal(refused.code, 4, refused.stderr);
   assert.match(refused.stderr, /knet store adopt/);
+  const examined = await first!.knet("doctor --json", { check: false });
+  const { checks } = JSON.parse(examined.stdout) as DoctorReport;
+  const finding = checks.find(({ check }) => check === "store");
+  assert.equal(finding?.status, "fail", finding?.detail);
   await sleep(2500);
   assert.deepEqual(await fingerprints(hosts), before, what);
   const mended = performance.now();

@@ -46,7 +46,11 @@ function readable<T>(read: () => T | undefined): T | undefined {
 export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   const checks = await hostChecks();
   const nodeId = readable(() => storedNodeId(options.dataDir));
-  const { checks: ofStore, config, leases, services } = await storeChecks(options.storeUrl, nodeId);
+  const { checks: ofStore, config, leases, services } = await storeChecks(
+    options.storeUrl,
+    options.stateDir,
+    nodeId,
+  );
   checks.push(...ofStore);
   // Who may not ask is answered by somebody.
   const agentRuns = await askAgent(options.stateDir, "/healthz").catch(() => "") !== undefined;

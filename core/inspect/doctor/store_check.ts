@@ -12,7 +12,8 @@ import { NoStoreError } from "../../store/location.ts";
 import type { Service } from "../../services/service.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
-import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
+import { readVerdict, VERDICT_REMEDY, verdictText } from "../../store/verdict_file.ts";
+import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 const NOTIFY_PATIENCE = 4000;
 /** Milliseconds by which clocks may differ without a word. */
@@ -21,6 +22,7 @@ const CLOCK_TOLERANCE = 30_000;
 /** The store's checks, and what it holds. */
 export async function storeChecks(
   storeUrl: () => Promise<string>,
+  stateDir: string,
   nodeId: string | undefined,
 ): Promise<
   {
@@ -43,6 +45,10 @@ export async function storeChecks(
       return skip(error.message, error.remedy); // Only root can tell.
     }
     await using store = await openStore(url, { existing: true });
+    const verdict = readVerdict(stateDir);
+    if (verdict?.location === store.location) {
+      return fail(verdictText(verdict), VERDICT_REMEDY);
+    }
     try {
       config = await store.getConfig();
     } catch (error) {
