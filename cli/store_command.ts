@@ -202,7 +202,7 @@ const restore = defineCommand({
   run: async ({ words, options, settings }) => {
     const name = words[0] === "-" ? "standard input" : `"${words[0]}"`;
     const { describeBackup, readBackup } = await import("../core/store/backup.ts");
-    const taken = await readBackup(await textOf(words[0]!, name), name);
+    const taken = readBackup(await textOf(words[0]!, name), name);
     const known = await knownHere(settings);
     const { openStoreAdmin } = await import("../core/store/open.ts");
     // To move a cluster is to name a store that is not the agent's.

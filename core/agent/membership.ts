@@ -13,6 +13,7 @@ import { isClones, isQuestion } from "../cluster/allocate.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import { DifferentStoreError } from "../store/identity.ts";
 import { NoStoreError } from "../store/location.ts";
+import { EmptiedStoreError } from "../store/revision.ts";
 import type { RememberedStore } from "../store/store_memory.ts";
 import type { Changes } from "../store/store.ts";
 import { StoreWatch } from "./store_watch.ts";
@@ -36,7 +37,8 @@ const RIVAL_RETRY = 15_000;
 
 /** Whether an error says that the store is not the one that this host knows. */
 function isOther(error: unknown): boolean {
-  return error instanceof DifferentStoreError || error instanceof NoStoreError;
+  return error instanceof DifferentStoreError || error instanceof NoStoreError ||
+    error instanceof EmptiedStoreError;
 }
 
 /** Follows the store until aborted. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { eq, getTableColumns } from "drizzle-orm";
 import * as v from "valibot";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -72,9 +73,8 @@ const BACKUP = v.object({
   digest: v.string(),
 }) as unknown as v.GenericSchema<unknown, StoreBackup>;
 
-async function digestOf(tables: BackupTables): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(tables));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+function digestOf(tables: BackupTables): string {
+  return createHash("sha256").update(JSON.stringify(tables)).digest("hex");
 }
 
 /** Everything that a store holds, in one state of it. */
@@ -98,7 +98,7 @@ export async function makeBackup(tx: Transaction): Promise<StoreBackup> {
     ...{ format: "knet-backup", version: 1, knet: VERSION, taken: tx.now },
     mark: markOf(await readCounters(db)),
     tables,
-    digest: await digestOf(tables),
+    digest: digestOf(tables),
   };
 }
 
@@ -108,7 +108,7 @@ export async function makeBackup(tx: Transaction): Promise<StoreBackup> {
  * @param name How messages call it.
  * @throws {KnetError} if it is none, or damaged.
  */
-export async function readBackup(text: string, name: string): Promise<StoreBackup> {
+export function readBackup(text: string, name: string): StoreBackup {
   const damaged = (why: string, cause?: unknown) =>
     new KnetError(`Cannot restore from ${name}: ${why}`, {
       remedy: "Use another backup; nothing was changed",
@@ -120,7 +120,7 @@ export async function readBackup(text: string, name: string): Promise<StoreBacku
   } catch (error) {
     throw damaged(messageOf(error), error);
   }
-  if (await digestOf(backup.tables) !== backup.digest) {
+  if (digestOf(backup.tables) !== backup.digest) {
     throw damaged("it was changed or cut since it was written (its digest does not fit)");
   }
   if (backup.tables.config.length === 0) throw damaged("it holds no cluster configuration");

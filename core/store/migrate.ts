@@ -85,11 +85,10 @@ async function bringUp(database: MigratedDatabase): Promise<void> {
     }
     const counter = await readCounters(db);
     const counted = counter("schema") > 0;
-    // Tables without their counters were emptied by somebody, or hidden from this user: a store that was there is not made anew.
-    if (existingAt !== undefined && !counted) throw new NoStoreError(existingAt);
     checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
     const version = counted ? counter("schema") : await tablesVersion();
-    // Whoever came to it first would give it another identity than its members know.
+    // Tables without their counters were emptied by somebody, or are hidden from this user. Whoever came to it first would give it
+    // another identity than its members know.
     if (!counted && version > 0 && !repair) throw new EmptiedStoreError(name);
     return { version, counted };
   };

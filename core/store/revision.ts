@@ -14,10 +14,13 @@ export class EmptiedStoreError extends KnetError {
 
   /** @param where What was emptied, for the message. */
   constructor(where = "store") {
-    super(`Cannot use the ${where}: somebody has emptied its counters (knet_meta)`, {
-      exitCode: 4,
-      remedy: "Run knet store adopt on a host that has joined, or restore a backup",
-    });
+    super(
+      `Cannot use the ${where}: its counters are gone: somebody has emptied knet_meta, or hidden it from this user`,
+      {
+        exitCode: 4,
+        remedy: "Run knet store adopt on a host that has joined, or restore a backup",
+      },
+    );
   }
 }
 
