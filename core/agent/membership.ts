@@ -11,7 +11,7 @@ import { monotonicClock, random, sleep, wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isClones, isQuestion } from "../cluster/allocate.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
-import { DifferentStoreError } from "../store/identity.ts";
+import { DifferentStoreError, SettlingStoreError } from "../store/identity.ts";
 import { NoStoreError } from "../store/location.ts";
 import { EmptiedStoreError } from "../store/revision.ts";
 import type { RememberedStore } from "../store/store_memory.ts";
@@ -34,6 +34,11 @@ const SLOW_POLL = 60_000;
 const ANSWER_TIME = 4000;
 /** Milliseconds after which a public address that another host has is tried again. */
 const RIVAL_RETRY = 15_000;
+
+/** Whether an error passes by itself. */
+function passes(error: unknown): boolean {
+  return error instanceof StoreAwayError || error instanceof SettlingStoreError;
+}
 
 /** Whether an error says that the store is not the one that this host knows. */
 function isOther(error: unknown): boolean {
@@ -189,7 +194,7 @@ export class Membership {
         this.#noteTrouble(error);
         this.#events.onHealth();
         // A store that answers with a refusal is asked less often than one that does not answer.
-        const limit = error instanceof StoreAwayError ? 2000 : 4000;
+        const limit = passes(error) ? 2000 : 4000;
         await this.#wake.sleep(backoff(failures++, limit), signal);
       }
     }
@@ -201,7 +206,7 @@ export class Membership {
    */
   #isFinal(error: unknown, started: number): boolean {
     const { patience, remembered } = this.#options;
-    if (error instanceof StoreAwayError) {
+    if (passes(error)) {
       return patience !== undefined && monotonicClock() - started >= patience;
     }
     if (isOther(error) && remembered !== undefined) return patience !== undefined;

@@ -74,6 +74,11 @@ export function settlingFor(counter: Counters, now: number): number {
   return left > 0 && left <= SETTLING ? left : 0;
 }
 
+/** The store was adopted just now: who asks waits a moment, and tries again. */
+export class SettlingStoreError extends KnetError {
+  override readonly name = "SettlingStoreError";
+}
+
 /** It is not the store that this host knows: nothing is written to it, and nothing that it says is believed. Exit code 4. */
 export class DifferentStoreError extends KnetError {
   override readonly name = "DifferentStoreError";

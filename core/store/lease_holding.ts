@@ -4,7 +4,7 @@
  * @module
  */
 import { and, eq } from "drizzle-orm";
-import { KnetError, StoreAwayError } from "../base/error.ts";
+import { KnetError } from "../base/error.ts";
 import {
   allocate,
   clockIsSuspect,
@@ -18,7 +18,7 @@ import type { BackendData, Lease } from "../cluster/lease.ts";
 import { leaseRules, whyNoPublicIp } from "../cluster/lease_rules.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
 import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
-import { ensureIdentity, settlingFor } from "./identity.ts";
+import { ensureIdentity, settlingFor, SettlingStoreError } from "./identity.ts";
 import { raiseRevision, readCounters, readRevision } from "./revision.ts";
 import { leaseTable } from "./schema.ts";
 import { whyNoHost } from "./services.ts";
@@ -70,7 +70,7 @@ export async function acquireLease(
   const own = leases.find((lease) => lease.nodeId === nodeId);
   const settling = settlingFor(await readCounters(tx.db), now);
   if (own === undefined && settling > 0) {
-    throw new StoreAwayError(
+    throw new SettlingStoreError(
       `Cannot lease a subnet: the store was adopted, and hosts have ${
         Math.ceil(settling / 1000)
       } s more to announce what they hold`,

@@ -4,13 +4,18 @@
  *
  * @module
  */
-import { StoreAwayError } from "../base/error.ts";
 import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig } from "./cluster_config.ts";
 import { knownConfig, readConfig } from "./config_row.ts";
 import type { Engine } from "./engine.ts";
-import { DifferentStoreError, markOf, type StoreMark, whyOther } from "./identity.ts";
+import {
+  DifferentStoreError,
+  markOf,
+  SettlingStoreError,
+  type StoreMark,
+  whyOther,
+} from "./identity.ts";
 import { announceLease } from "./lease_announcing.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
@@ -50,7 +55,9 @@ export function sqlStore(
       if (what !== undefined) throw new DifferentStoreError(engine.location, what);
       // Whoever announces nothing first must not write.
       if (found.epoch > expected.epoch && expected.identity !== 0) {
-        throw new StoreAwayError(`Cannot write to the store ${engine.location}: it was adopted`);
+        throw new SettlingStoreError(
+          `Cannot write to the store ${engine.location}: it was adopted`,
+        );
       }
       return await work(tx);
     });

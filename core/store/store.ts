@@ -160,7 +160,7 @@ export interface Store extends ServiceStore, AsyncDisposable {
    * else the first free one, else the longest expired one.
    *
    * @throws {KnetError} exit code 4: no configuration, all subnets taken, another living agent has this node id, or a node that
-   * is new or moves asks for a service's virtual IP. StoreAwayError while hosts announce what they hold.
+   * is new or moves asks for a service's virtual IP. SettlingStoreError while hosts announce what they hold.
    */
   acquireLease(request: LeaseRequest): Promise<LeaseGrant>;
 

@@ -53,7 +53,7 @@ suite(
     const stopped = await host.knet("status");
     assert.match(stopped.stdout, /^agent +not running$/m);
     const left = await host.knet("leave");
-    assert.match(left.stdout, /Removed knet\.1, knet0\nGave back the lease of 10\.244\.0\.0\/24/);
+    assert.match(left.stdout, /Removed knet0, knet\.1\nGave back the lease of 10\.244\.0\.0\/24/);
     const gone = await host.knet("status", { check: false });
     assert.equal(gone.code, 1);
     assert.match(gone.stderr, /knet join/);

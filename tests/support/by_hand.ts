@@ -5,6 +5,10 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import postgres from "postgres";
+import { monotonicClock } from "../../core/base/clock.ts";
+import { wayByDoor } from "../../core/store/dqlite/door.ts";
+import { LeaderFinder } from "../../core/store/dqlite/leader.ts";
+import { dqliteDirectory } from "../../core/store/location.ts";
 
 /** Runs statements in the database that a store's URL names, in one transaction. */
 export async function byHand(url: string, ...statements: string[]): Promise<void> {
@@ -12,6 +16,15 @@ export async function byHand(url: string, ...statements: string[]): Promise<void
     const database = new DatabaseSync(url.slice("sqlite:".length));
     database.exec(`begin immediate; ${statements.join("; ")}; commit`);
     database.close();
+    return;
+  }
+  const directory = dqliteDirectory(url);
+  if (directory !== undefined) {
+    using leader = await new LeaderFinder(wayByDoor(directory)).connect(monotonicClock() + 10_000);
+    await leader.open();
+    await leader.run("begin immediate");
+    for (const sql of statements) await leader.run(sql);
+    await leader.run("commit");
     return;
   }
   const schema = new URL(url).searchParams.get("schema")!;
