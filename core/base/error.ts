@@ -45,3 +45,16 @@ export class StoreAwayError extends KnetError {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/**
+ * Does what may throw, without noting where: that is most of what an error costs, and nobody looks where thousands of rows are judged.
+ */
+export function withoutTrace<T>(act: () => T): T {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return act();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}

@@ -11,6 +11,7 @@ import {
   parsePrefix,
   prefixContains,
 } from "../base/address.ts";
+import { withoutTrace } from "../base/error.ts";
 import { whyNoHostAddress } from "../base/special_address.ts";
 import { visibleName } from "../base/visible.ts";
 import { isUntaken } from "./allocate.ts";
@@ -35,7 +36,7 @@ export type LeaseRules = (lease: Lease) => string | undefined;
 /** Whether a text is the one way to write an address. */
 function isCanonical(address: string): boolean {
   try {
-    return canonicalAddress(address) === address;
+    return withoutTrace(() => canonicalAddress(address)) === address;
   } catch {
     return false;
   }

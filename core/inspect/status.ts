@@ -8,6 +8,7 @@ import type { PeerPath, Via } from "../overlay/backend/backend.ts";
 import type { BackendType } from "../cluster/config.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
+import { doubledLeases } from "../cluster/lease_doubles.ts";
 import { readNodeState } from "../cluster/node_state.ts";
 import { askAgent } from "./ask_agent.ts";
 import type { Wish } from "../kernel/kind.ts";
@@ -178,9 +179,16 @@ export async function collectStatus(
   try {
     await using opened = await openStore(storeUrl, { existing: true });
     const all = await opened.listLeases();
-    config = await opened.getConfig();
     ({ leases, now } = all);
     store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };
+    try {
+      config = await opened.getConfig();
+    } catch (error) {
+      // It makes no sense; what else the store holds is shown.
+      if (!(error instanceof KnetError) || error.exitCode !== 4) throw error;
+      warnings.push(error.message);
+    }
+    warnings.push(...doubledLeases(leases, now));
   } catch (error) {
     store = {
       url: redactUrl(storeUrl),

@@ -4,6 +4,7 @@
  * @module
  */
 import { canonicalAddress, familyOf, parsePrefix, prefixContains } from "../base/address.ts";
+import { withoutTrace } from "../base/error.ts";
 import { whyNoHostAddress } from "../base/special_address.ts";
 import { visibleName } from "../base/visible.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
@@ -27,17 +28,12 @@ import {
 
 /** What a check says, in words that go on from "Cannot use the service:"; undefined if it says nothing. */
 function faultIn(check: () => void): string | undefined {
-  // Thousands of services may be wrong at once, and nobody looks where the error was made.
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
   try {
-    check();
+    withoutTrace(check);
     return undefined;
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error;
     return error.message.replace(/^Cannot use /, "");
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 

@@ -7,6 +7,7 @@
 import { type Column, type SQL, sql } from "drizzle-orm";
 import * as v from "valibot";
 import { canonicalAddress, parsePrefix } from "../base/address.ts";
+import { withoutTrace } from "../base/error.ts";
 import { faultOf } from "../base/shape.ts";
 import type { RowProblem } from "../services/service_store.ts";
 
@@ -24,7 +25,7 @@ export type Checked<T> =
 
 function reads(text: string, parse: (text: string) => unknown): boolean {
   try {
-    parse(text);
+    withoutTrace(() => parse(text));
     return true;
   } catch {
     return false;

@@ -13,7 +13,7 @@ import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
 import { inParts, readMany } from "./bulk.ts";
 import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
-import { type RowProblem, withinLimit } from "./row_check.ts";
+import { bounded, type RowProblem, withinLimit } from "./row_check.ts";
 import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
 import {
   DESTINATION_COLUMNS,
@@ -174,9 +174,11 @@ async function view(
 ): Promise<ServiceView> {
   const { db, now } = tx;
   const { services, unread } = await readServices(tx, scope, { config, problems });
-  const { nodeName, publicIp, deleted } = leaseTable;
-  const held = eq(deleted, 0);
-  const hosts = () => db.select({ nodeName, publicIp }).from(leaseTable);
+  const { publicIp } = leaseTable;
+  const held = eq(leaseTable.deleted, 0);
+  const hosts = () =>
+    db.select({ nodeName: bounded(leaseTable.nodeName), publicIp: bounded(publicIp) })
+      .from(leaseTable);
   const drained = ({ draining }: Destination) => draining !== undefined && draining.deadline <= now;
   return {
     services: new Map(services.map((service) => [
