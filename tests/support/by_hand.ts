@@ -8,7 +8,6 @@ import postgres from "postgres";
 import { monotonicClock } from "../../core/base/clock.ts";
 import { wayByDoor } from "../../core/store/dqlite/door.ts";
 import { LeaderFinder } from "../../core/store/dqlite/leader.ts";
-import { dqliteDirectory } from "../../core/store/location.ts";
 
 /** Runs statements in the database that a store's URL names, in one transaction. */
 export async function byHand(url: string, ...statements: string[]): Promise<void> {
@@ -18,13 +17,11 @@ export async function byHand(url: string, ...statements: string[]): Promise<void
     database.close();
     return;
   }
-  const directory = dqliteDirectory(url);
-  if (directory !== undefined) {
-    using leader = await new LeaderFinder(wayByDoor(directory)).connect(monotonicClock() + 10_000);
+  if (url.startsWith("dqlite:")) {
+    const way = wayByDoor(url.slice("dqlite:".length));
+    using leader = await new LeaderFinder(way).connect(monotonicClock() + 10_000);
     await leader.open();
-    await leader.run("begin immediate");
-    for (const sql of statements) await leader.run(sql);
-    await leader.run("commit");
+    for (const sql of ["begin immediate", ...statements, "commit"]) await leader.run(sql);
     return;
   }
   const schema = new URL(url).searchParams.get("schema")!;
