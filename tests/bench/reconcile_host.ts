@@ -13,7 +13,7 @@ import { bootId } from "../../core/cluster/node_identity.ts";
 import { nthAddress } from "../../core/base/address.ts";
 import type { Forward, Service } from "../../core/services/service.ts";
 import { NO_TIMEOUTS } from "../../core/services/service.ts";
-import { type NetnsHandle, netnsId, newNetns, withNetns } from "../../ffi/netns.ts";
+import { netnsCookie, type NetnsHandle, netnsId, newNetns, withNetns } from "../../ffi/netns.ts";
 import { addAddress } from "../../ffi/rtnl/address.ts";
 import { addLink, changeLink, getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
@@ -106,7 +106,8 @@ export class LoadedHost implements AsyncDisposable {
     for (let n = 0; n < count; n++) {
       const namespace = newNetns();
       this.#containers.push(namespace);
-      const id = netnsId(namespace.fd);
+      const cookie = netnsCookie(namespace.fd);
+      const id = cookie === undefined ? netnsId(namespace.fd) : `cookie:${cookie}`;
       const record: ContainerRecord = {
         // As runtimes name one: by a path under /proc.
         netns: `/proc/${Deno.pid}/fd/${namespace.fd}`,

@@ -281,7 +281,11 @@ const OF_BRIDGE: readonly Injury[] = [
   },
   {
     name: "a container's end is deleted",
-    inflict: async (lab) => void await lab.host(1).run(`ip link delete ${await port(lab)}`),
+    inflict: async (lab) => {
+      await lab.host(1).run(`ip link delete ${await port(lab)}`);
+      // Without an interface a ping cannot even begin.
+      await port(lab);
+    },
   },
   {
     name: "the route to the bridge's network is deleted",
