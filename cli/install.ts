@@ -45,6 +45,41 @@ const cni = defineCommand({
   },
 });
 
+const docker = defineCommand({
+  name: "install docker",
+  summary: "Make Docker's network on knet's bridge",
+  about: [
+    "Makes a network of Docker's bridge driver that is knet's bridge, with addresses by knet: docker run --network knet reaches the " +
+    "containers of all hosts, and -p, compose and Docker's name server are as ever. `knet leave` takes it back.",
+  ],
+  words: [],
+  options: {
+    name: value("NAME", "Name of Docker's network", networkName, { fallback: "knet" }),
+    "docker-socket": value("PATH", "Docker's own socket", text, {
+      fallback: "/run/docker.sock",
+      complete: "file",
+    }),
+    "spec-dir": value("DIR", "Where Docker looks for drivers", text, {
+      fallback: "/etc/docker/plugins",
+      complete: "directory",
+    }),
+  },
+  examples: [{ line: "knet install docker", about: "then: docker run --network knet …" }],
+  run: async ({ options, settings }) => {
+    const { DOCKER_PLACES, installDocker } = await import("../core/container/docker/install.ts");
+    const result = await installDocker({
+      network: options.name ?? "knet",
+      socket: options["docker-socket"] ?? DOCKER_PLACES.socket,
+      specDir: options["spec-dir"] ?? DOCKER_PLACES.spec,
+      stateDir: settings.stateDir,
+      dataDir: settings.dataDir,
+    });
+    if (settings.json) printJson(result);
+    else if (result.how === "present") print(`Docker has its network ${result.network} already`);
+    else print(`Made Docker's network ${result.network}`);
+  },
+});
+
 /** How this program is called: itself, or Deno with its sources. */
 function programWords(): string[] {
   if (Deno.build.standalone) return [Deno.execPath()];
@@ -71,5 +106,5 @@ export function installText({ plugin, config, before, portmap }: InstallResult):
 export const install: CommandGroup = {
   name: "install",
   summary: "Make knet known to container runtimes on this host",
-  commands: [cni],
+  commands: [cni, docker],
 };

@@ -11,6 +11,8 @@ import { removeIfPresent } from "../base/files.ts";
 import { parseShape } from "../base/shape.ts";
 import { containerSocket } from "../container/ask.ts";
 import type { CniEnvironment } from "../container/cni/protocol.ts";
+import { answerIpam } from "../container/docker/ipam.ts";
+import { dockerSocket } from "../container/docker/network.ts";
 import { answerCni, type CniHost } from "../container/cni/serve.ts";
 import { type Asked, type HttpAnswer, HttpListener } from "./http_listener.ts";
 
@@ -41,23 +43,50 @@ export function serveContainers(
     notReady: () => network.ready ? undefined : network.problem ?? "it has not joined yet",
     limited: () => network.problem,
   };
-  const path = containerSocket(host.stateDir);
+  // One after the other: the book has one lock, and who waits for it here waits in order.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = (answer: (asked: Asked) => Promise<HttpAnswer>) => (asked: Asked) => {
+    const turn = last.then(() => answer(asked));
+    last = turn.catch(() => {});
+    return turn;
+  };
+  const sockets = [
+    listen(containerSocket(stateDir), inTurn((asked) => answer(host, asked))),
+    // Docker speaks as it likes, and finds the way by the file that `knet install docker` places.
+    listen(dockerSocket(stateDir), inTurn((asked) => answerDocker(host, asked))),
+  ];
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(sockets.map((one) => one[Symbol.asyncDispose]()));
+      await last;
+    },
+  };
+}
+
+function listen(path: string, answer: (asked: Asked) => Promise<HttpAnswer>): AsyncDisposable {
   removeIfPresent(path); // Nobody else serves it: the agent's lock is ours.
   const unix = Deno.listen({ transport: "unix", path });
   Deno.chmodSync(path, 0o600);
-  // One after the other: the book has one lock, and who waits for it here waits in order.
-  let last: Promise<unknown> = Promise.resolve();
-  const listener = new HttpListener(unix, BOUNDS, (asked) => {
-    const turn = last.then(() => answer(host, asked));
-    last = turn.catch(() => {});
-    return turn;
-  });
+  const listener = new HttpListener(unix, BOUNDS, answer);
   return {
     async [Symbol.asyncDispose]() {
       await listener[Symbol.asyncDispose]();
-      await last;
       removeIfPresent(path);
     },
+  };
+}
+
+async function answerDocker(
+  host: CniHost,
+  { method, path, body = "" }: Asked,
+): Promise<HttpAnswer> {
+  const document = method === "POST" ? await answerIpam(host, path, body) : undefined;
+  if (document === undefined) return { status: 404, body: "Not found\n" };
+  log.debug("{path}: {document}", { path, document: JSON.stringify(document) });
+  return {
+    status: 200,
+    body: JSON.stringify(document),
+    type: "application/vnd.docker.plugins.v1.2+json",
   };
 }
 

@@ -19,6 +19,7 @@ import { dataLock, stateLock } from "./preflight.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
+import { removeDocker } from "../container/docker/install.ts";
 import { detachAll } from "../container/release.ts";
 import { removeCni } from "../container/install_cni.ts";
 import { KnetError, messageOf } from "../base/error.ts";
@@ -78,6 +79,10 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
     });
   }
   Deno.mkdirSync(options.stateDir, { recursive: true });
+  // First, so that no runtime starts containers into what is being taken down; and Docker asks the agent when its network goes.
+  const uninstalled = removeCni(options.dataDir);
+  if (uninstalled.length > 0) log.info("Removed {files}", { files: uninstalled.join(", ") });
+  for (const problem of await removeDocker(options.dataDir)) log.warn("{problem}", { problem });
   using _lock = await stopAgent(options.stateDir);
   using _data = lockData(options.dataDir) ?? null;
   const nodeId = storedNodeId(options.dataDir);
@@ -163,9 +168,6 @@ async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> 
     });
     devices.push(...services.removeAll());
   }
-  // First, so that no runtime starts containers into what is being taken down.
-  const uninstalled = removeCni(options.dataDir);
-  if (uninstalled.length > 0) log.info("Removed {files}", { files: uninstalled.join(", ") });
   await detachAll(options.dataDir);
   for (const family of alone ? [4, 6] satisfies Family[] : []) {
     // Those on the overlay's device go with it.

@@ -1,5 +1,5 @@
 /**
- * Asks the agent to do something about containers. Light: the plugins of runtimes load it.
+ * Asks the agent to do something about containers, and runtimes. Light: the plugins of runtimes load it.
  *
  * @module
  */
@@ -24,14 +24,30 @@ export interface ContainerAnswer {
  * @returns undefined if no agent listens.
  * @throws {Error} if it hangs up without an answer, or this user may not ask.
  */
-export async function askContainers(
+export function askContainers(
   stateDir: string,
   path: string,
   body: string,
 ): Promise<ContainerAnswer | undefined> {
+  return askOver(containerSocket(stateDir), "POST", path, body);
+}
+
+/**
+ * Asks whoever listens on a Unix socket by HTTP.
+ *
+ * @param body JSON, or empty.
+ * @returns undefined if nobody listens.
+ * @throws {Error} if it hangs up without an answer, or this user may not ask.
+ */
+export async function askOver(
+  path: string,
+  method: string,
+  target: string,
+  body: string,
+): Promise<ContainerAnswer | undefined> {
   let connection: Deno.UnixConn;
   try {
-    connection = await Deno.connect({ transport: "unix", path: containerSocket(stateDir) });
+    connection = await Deno.connect({ transport: "unix", path });
   } catch (error) {
     const { NotFound, ConnectionRefused } = Deno.errors;
     if (error instanceof NotFound || error instanceof ConnectionRefused) return undefined;
@@ -40,7 +56,7 @@ export async function askContainers(
   using socket = connection;
   const bytes = new TextEncoder().encode(body);
   const head = new TextEncoder().encode(
-    `POST ${path} HTTP/1.0\r\nContent-Length: ${bytes.length}\r\n\r\n`,
+    `${method} ${target} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\n\r\n`,
   );
   for (const part of [head, bytes]) {
     for (let at = 0; at < part.length;) at += await socket.write(part.subarray(at));
@@ -53,6 +69,6 @@ export async function askContainers(
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
   }
   const [, status, rest] = /^HTTP\/1\.[01] ([0-9]{3})[^]*?\r\n\r\n([^]*)$/.exec(text) ?? [];
-  if (status === undefined || rest === undefined) throw new Error("the agent hung up");
+  if (status === undefined || rest === undefined) throw new Error("it hung up");
   return { status: Number(status), body: rest };
 }

@@ -11,6 +11,7 @@ import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../cluster/node_state.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
+import { readHeld } from "./held.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import {
   type ContainerNames,
@@ -106,7 +107,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   for (const { hostIfname } of dead) removeHostEnd(rtnl, hostIfname);
   const others = book.filter((record) => record !== present && !dead.includes(record));
   refuseNameInUse(others, options);
-  const { address, rest } = findAddress(ends, others, name, {
+  const { address, rest } = findAddress({ ...ends, held: readHeld(place) }, others, name, {
     wanted: options.ip,
     preferred: formerAddress(options, dead, readFormer(place)),
     former: readFormer(place),

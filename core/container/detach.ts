@@ -6,6 +6,7 @@
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { KnetError } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
+import { forgetNeighbour } from "./forget_neighbour.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import { hostIfname, removeHostEnd } from "./wire.ts";
@@ -49,6 +50,7 @@ export async function detach(options: DetachOptions): Promise<DetachResult> {
   const record = findRecord(book, ifname, name, isIts);
   if (record !== undefined) {
     removeHostEnd(rtnl, record.hostIfname);
+    if (record.mac !== undefined) forgetNeighbour(rtnl, record.address);
     // The book last: killed half-way, the address stays taken until the next detach.
     writeBook(place, book.filter((other) => other !== record));
     return { netns: record.netns, ifname, address: record.address };

@@ -7,9 +7,16 @@
 import { KnetError } from "../base/error.ts";
 import { type AddressPool, chooseAddress } from "./addresses.ts";
 import { findForeign } from "./foreign_addresses.ts";
+import type { HeldAddress } from "./held.ts";
 import type { ContainerRecord, FormerAddress } from "./record.ts";
 import { isVanished } from "./vanished.ts";
 import { linksByName, type WireEnds } from "./wire.ts";
+
+/** Where the address is to be. */
+export interface AddressPlace extends Pick<WireEnds, "rtnl" | "state" | "bridge"> {
+  /** What runtimes hold without knet's having attached anything. */
+  readonly held: readonly HeldAddress[];
+}
 
 /** What is known of the address that it should be. */
 export interface AddressWish {
@@ -29,21 +36,22 @@ export interface AddressWish {
  * @throws {KnetError} as chooseAddress().
  */
 export function findAddress(
-  { rtnl, state, bridge }: WireEnds,
+  { rtnl, state, bridge, held }: AddressPlace,
   book: readonly ContainerRecord[],
   name: string,
   { wanted, preferred, former }: AddressWish,
 ): { address: string; rest: readonly ContainerRecord[] } {
   const place = { ifindex: bridge.index, bridge: bridge.name, subnet: state.subnet };
-  const { held, doubtful } = findForeign(rtnl, place, book);
+  const own = [...book, ...held];
+  const { held: foreign, doubtful } = findForeign(rtnl, place, own);
   const pool = {
     subnet: state.subnet,
     gateway: state.gateway,
-    foreign: held,
+    foreign,
     avoid: new Set([...doubtful, ...former.map(({ address }) => address)]),
   };
   const choose = (records: readonly ContainerRecord[]) => {
-    const taken = records.map((record) => record.address);
+    const taken = [...records, ...held].map((record) => record.address);
     const free = preferred !== undefined && isFree({ ...pool, taken }, preferred);
     return chooseAddress({ ...pool, taken }, name, wanted ?? (free ? preferred : undefined));
   };

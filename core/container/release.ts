@@ -6,6 +6,7 @@
  */
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
+import { forgetNeighbour } from "./forget_neighbour.ts";
 import { lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { type ContainerRecord, isRuntimes, type RuntimeIdentity } from "./record.ts";
 import { removeHostEnd } from "./wire.ts";
@@ -64,7 +65,10 @@ async function releaseWhere(
   const gone = book.filter(isGone);
   if (gone.length > 0) {
     using rtnl = openRtnl();
-    for (const { hostIfname } of gone) removeHostEnd(rtnl, hostIfname);
+    for (const { hostIfname, address, mac } of gone) {
+      removeHostEnd(rtnl, hostIfname);
+      if (mac !== undefined) forgetNeighbour(rtnl, address);
+    }
   }
   const isFormer = readFormer(place).some(isGone);
   // The book last: killed half-way, the address stays taken until it is asked for again.
