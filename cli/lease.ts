@@ -5,6 +5,7 @@
  */
 import { KnetError } from "../core/base/error.ts";
 import { loggingBegun } from "../core/base/late_logging.ts";
+import { isExpired } from "../core/cluster/allocate.ts";
 import type { Lease } from "../core/cluster/lease.ts";
 import { doubledLeases } from "../core/cluster/lease_doubles.ts";
 import { defineCommand } from "./command.ts";
@@ -16,6 +17,7 @@ import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
 import { readWord } from "./option_value.ts";
 import { withStore } from "./store.ts";
+import type { Store } from "../core/store/store.ts";
 
 const NODE_WORD: WordSpec = {
   name: "NODE",
@@ -109,22 +111,39 @@ const reserve = defineCommand({
   },
 });
 
+/** Those that pruning removes. */
+async function expiredLeases(store: Store): Promise<Lease[]> {
+  const { leases, now } = await store.listLeases();
+  return leases.filter((lease) => isExpired(lease, now));
+}
+
 const prune = defineCommand({
   name: "lease prune",
   hardlyLogs: true,
   summary: "Remove all leases that have expired",
   about: ["Expiry alone removes nothing: the network outlives a store that is away. This does."],
   words: [],
-  options: {},
-  examples: [{ line: "knet lease prune", about: "prints what was removed" }],
-  run: ({ settings }) =>
+  options: { "dry-run": flag("Print what would be removed, and remove nothing") },
+  examples: [
+    { line: "knet lease prune --dry-run", about: "what would be removed" },
+    { line: "knet lease prune", about: "prints what was removed" },
+  ],
+  run: ({ options, settings }) =>
     withStore(settings, async (store) => {
-      const leases = await store.pruneLeases();
+      const dry = options["dry-run"] ?? false;
+      const leases = dry ? await expiredLeases(store) : await store.pruneLeases();
       leases.sort(bySubnet);
       if (settings.json) {
-        printJson({ pruned: leases.map((lease) => leaseDocument(lease, Date.now())) });
+        printJson({
+          ...dry && { dryRun: true },
+          pruned: leases.map((lease) => leaseDocument(lease, Date.now())),
+        });
       } else if (leases.length === 0) print("No lease has expired");
-      else print(leases.map((each) => `Removed ${each.subnet} of ${holder(each)}`).join("\n"));
+      else {print(
+          leases.map((each) =>
+            `${dry ? "Would remove" : "Removed"} ${each.subnet} of ${holder(each)}`
+          ).join("\n"),
+        );}
     }),
 });
 

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { scratch } from "./run_knet.ts";
 
 interface InitDocument {
@@ -79,6 +80,30 @@ Deno.test("knet lease reserves, lists, shows, releases and prunes", async () => 
   assert.deepEqual(await at.json("lease prune"), { pruned: [] });
   assert.equal((await at.knet("lease release 10.9.7.0/24")).code, 0);
   assert.equal((await at.knet("lease ls")).stdout, "No leases\n");
+});
+
+Deno.test("knet lease prune --dry-run names what pruning removes, and removes nothing", async () => {
+  await using at = await scratch();
+  await at.json("init --network 10.9.0.0/16");
+  await at.knet("lease reserve 10.9.7.0/24 --public-ip 192.168.2.107");
+  await at.knet("lease reserve 10.9.8.0/24 --public-ip 192.168.2.108");
+  {
+    using database = new DatabaseSync(`${at.path}/knet.db`);
+    database.exec(
+      "update knet_leases set reserved = 0, expires = renewed - 1, node_name = 'gone', agent_id = 'a', " +
+        `backend_data = '{"vtepMac":"02:00:00:00:00:07","vni":1}' where subnet = '10.9.7.0/24'`,
+    );
+  }
+  const before = (await at.knet("lease ls --json")).stdout;
+  const dry = await at.knet("lease prune --dry-run");
+  assert.match(dry.stdout, /^Would remove 10\.9\.7\.0\/24 of .*\n$/);
+  const { dryRun, pruned } = await at.json<{ dryRun: boolean; pruned: LeaseDocument[] }>(
+    "lease prune --dry-run",
+  );
+  assert.deepEqual([dryRun, ...pruned.map(({ subnet }) => subnet)], [true, "10.9.7.0/24"]);
+  assert.equal((await at.knet("lease ls --json")).stdout, before);
+  assert.match((await at.knet("lease prune")).stdout, /^Removed 10\.9\.7\.0\/24 of .*\n$/);
+  assert.equal((await at.knet("lease prune --dry-run")).stdout, "No lease has expired\n");
 });
 
 Deno.test("knet lease show of a node that is not there fails and says where to look", async () => {
