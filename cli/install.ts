@@ -80,9 +80,11 @@ const docker = defineCommand({
   },
 });
 
-/** How this program is called: itself, or Deno with its sources. */
+/** How this program is called: itself, the script that starts it (dist/runtime_folder.ts), or Deno with its sources. */
 function programWords(): string[] {
   if (Deno.build.standalone) return [Deno.execPath()];
+  const launcher = Deno.env.get("KNET_LAUNCHER");
+  if (launcher) return [launcher];
   const main = new URL("./main.ts", import.meta.url);
   return [Deno.execPath(), "run", "-q", "-A", main.pathname];
 }

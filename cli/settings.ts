@@ -81,7 +81,7 @@ export const ENVIRONMENT: readonly string[] = Object.values({
 const CREDENTIAL = 'the credential "knet.store"';
 
 /** Variables of knet's that are no settings: what subnet.env has, where a library is, and what the tests use. */
-const NO_SETTINGS = /^KNET_(?:NETWORK|SUBNET|MTU|IPMASQ|LIBNL|BIN|TEST_.*)$/;
+const NO_SETTINGS = /^KNET_(?:NETWORK|SUBNET|MTU|IPMASQ|LIBNL|LAUNCHER|BIN|TEST_.*)$/;
 
 const DEFAULT_CONFIG_FILE = "/etc/knet/knet.yaml";
 

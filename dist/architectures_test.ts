@@ -24,5 +24,7 @@ Deno.test("launcher() gives the bundle what a compiled program may do, and no co
     assert.ok(script.includes(` ${flag} `), flag);
   }
   assert.match(script, /"\$lib\/bundle\/main\.js" "\$@"\n$/);
+  // The plugin that `knet install cni` places calls the script, not the runtime with all rights.
+  assert.match(script, /^export KNET_LAUNCHER=\$here /m);
   assert.doesNotMatch(script, /--allow-(all|run|sys )|-A\b/);
 });

@@ -47,7 +47,7 @@ export function launcher(main: string, flags: readonly string[]): string {
 # Starts knet: the runtime, with what a compiled program may do, and the bundle.
 here=$(readlink -f "$0")
 lib=\${here%/bin/*}/lib/knet
-export DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1
+export KNET_LAUNCHER=$here DENO_DIR=/dev/null/deno DENO_NO_UPDATE_CHECK=1
 exec "$lib/deno" run --quiet --cached-only --no-config --no-lock --no-npm --no-remote --no-code-cache \\
   --deny-import ${flags.join(" ")} \\
   "$lib/${main}" "$@"
