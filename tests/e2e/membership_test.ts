@@ -51,10 +51,11 @@ for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] 
         `${ms(median(removed))} (worst ${ms(Math.max(...removed))})`,
     );
     await converged(old);
-    // What a peer changes is what is programmed: everything is looked at by the minute, and no more often for its sake.
+    // What a peer changes is what is programmed: everything is looked at by the minute, and no more often for its sake. The minute may
+    // have been one of two.
     for (const [n, count] of (await Promise.all(old.map(fullReconciles))).entries()) {
       assert.ok(
-        count - full[n]! <= 1,
+        count - full[n]! <= 2,
         `${old[n]!.name} reconciled everything ${count - full[n]!} times`,
       );
     }
