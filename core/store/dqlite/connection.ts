@@ -4,10 +4,9 @@
  * @module
  */
 import { after } from "../../base/clock.ts";
-import { StoreAwayError } from "../../base/error.ts";
 import type { Row, SqlValue } from "../engine.ts";
 import { readFailure, readLeader, readMembers, readRows } from "./answers.ts";
-import { DqliteFailure } from "./failure.ts";
+import { DqliteFailure, GoneError } from "./failure.ts";
 import { requests } from "./requests.ts";
 import { makeStatement } from "./statement.ts";
 import { type ByteStream, closeQuietly, readFull, writeAddress, writeAll } from "./stream.ts";
@@ -60,7 +59,7 @@ export class DqliteConnection implements Disposable {
   /**
    * Does something with a time limit, after which the connection is closed.
    *
-   * @throws {StoreAwayError} if the time is over.
+   * @throws {GoneError} if the time is over.
    */
   async within<T>(milliseconds: number, work: () => Promise<T>): Promise<T> {
     let late = false;
@@ -73,7 +72,7 @@ export class DqliteConnection implements Disposable {
     } catch (error) {
       // What was asked and not answered leaves the connection where nobody can go on.
       if (this.#busy) this[Symbol.dispose]();
-      throw late ? new StoreAwayError("no answer in time", { cause: error }) : error;
+      throw late ? new GoneError("no answer in time", { cause: error }) : error;
     } finally {
       timer.cancel();
     }
@@ -144,7 +143,7 @@ export class DqliteConnection implements Disposable {
   }
 
   async #send(message: Uint8Array): Promise<void> {
-    if (this.#dead) throw new StoreAwayError("the connection was closed");
+    if (this.#dead) throw new GoneError("the connection was closed");
     // The library ends the whole process of whoever leads if a second question comes before the answer to the first.
     if (this.#busy) throw new Error("Cannot ask dqlite: another question is under way");
     this.#busy = true;
@@ -152,7 +151,7 @@ export class DqliteConnection implements Disposable {
   }
 
   async #receive(type: number): Promise<Uint8Array> {
-    const ended = () => new StoreAwayError("the node closed the connection");
+    const ended = () => new GoneError("the node closed the connection");
     const head = new Uint8Array(HEADER);
     if (!await readFull(this.#stream, head)) throw ended();
     const { length, type: found } = readHead(head);

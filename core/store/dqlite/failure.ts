@@ -16,6 +16,12 @@ export class DqliteFailure extends Error {
   }
 }
 
+/** A connection ended, or an answer did not come. What the work itself finds away is another matter: it is not done again. */
+export class GoneError extends Error {
+  /** Always "GoneError". */
+  override readonly name = "GoneError";
+}
+
 /**
  * - `busy`: another transaction writes, or the database is being tidied; the same statement may be tried again;
  * - `elsewhere`: the node does not lead, or not any more;
@@ -37,7 +43,6 @@ const SQLITE_IOERR_LEADERSHIP_LOST = SQLITE_IOERR | 41 << 8;
 
 /** Sorts an error. */
 export function troubleOf(error: unknown): DqliteTrouble {
-  if (error instanceof StoreAwayError) return "away";
   if (error instanceof KnetError) return "refused";
   // What cannot even be sent.
   if (error instanceof TypeError || error instanceof RangeError) return "refused";

@@ -4,9 +4,9 @@
  * @module
  */
 import { monotonicClock, random, sleep } from "../../base/clock.ts";
-import { KnetError, StoreAwayError } from "../../base/error.ts";
+import { KnetError } from "../../base/error.ts";
 import type { DqliteConnection } from "./connection.ts";
-import { dqliteError, troubleOf } from "./failure.ts";
+import { dqliteError, GoneError, troubleOf } from "./failure.ts";
 import { nameOf, type NodeIdentity } from "./identity.ts";
 import { LeaderFinder, type Way } from "./leader.ts";
 import { answers } from "./member_watch.ts";
@@ -87,7 +87,7 @@ export async function removeMember(way: Way, address: string, patience: number):
     const heir = members.find(({ id, role }) => role === "voter" && id !== member.id);
     if (first?.id === member.id && heir !== undefined) {
       await leader.transfer(heir.id);
-      throw new StoreAwayError("another node leads now");
+      throw new GoneError("another node leads now");
     }
     await leader.remove(member.id);
   });
