@@ -2,6 +2,8 @@
  * The other end of direct routing and tunnels: a real server has to take packets for the virtual IP as its own, without telling the
  * network that it has it. For containers of this host knet sees to that in the container's own namespace.
  *
+ * Longer than others: who has to be one, what is done in a container, and when it is visited again, are one story.
+ *
  * @module
  */
 import { withNetns } from "../../ffi/netns.ts";
@@ -33,6 +35,18 @@ export function directVips(servers: Iterable<VirtualServer>): Map<string, Set<st
     }
   }
   return vips;
+}
+
+/** Names of the services by the addresses of the real servers that they lack if these cannot take their packets. */
+export function servicesBehind(servers: Iterable<VirtualServer>): Map<string, Set<string>> {
+  const names = new Map<string, Set<string>>();
+  for (const server of servers) {
+    if (server.family !== 4 || !isDirect(server)) continue;
+    for (const { address } of server.realServers) {
+      names.set(address, (names.get(address) ?? new Set()).add(server.service));
+    }
+  }
+  return names;
 }
 
 /** Containers as they were when those among them that virtual IPs belong to were made real servers. */
@@ -100,12 +114,14 @@ export type EquipContainer = (
  *
  * @param equipped containers that were made real servers earlier.
  * @param equipOne see {@linkcode sparingVisits}; tests, which have no containers, give another one.
+ * @param services see {@linkcode servicesBehind}.
  */
 export function equipContainers(
   containers: readonly ContainerRecord[],
   vips: ReadonlyMap<string, ReadonlySet<string>>,
   equipped: readonly string[],
   equipOne: EquipContainer = equipContainer,
+  services: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
 ): EquipResult {
   const before = new Set(equipped);
   const now = new Set<string>();
@@ -121,17 +137,36 @@ export function equipContainers(
     if (own.size === 0 && !before.has(id)) continue;
     try {
       const done = equipOne(container, own);
-      if (done === undefined) continue;
+      if (done === undefined) {
+        // Where it was a real server, there is nothing left to undo.
+        if (own.size > 0) problems.push(`${lacking(container, services)}: ${UNREACHABLE}`);
+        continue;
+      }
       if (own.size > 0) now.add(id);
       changes.push(...done.map((change) => `${change} in "${container.netns}"`));
     } catch (error) {
       // How far it came is not known: whichever way it was to go, it is tried again.
       now.add(id);
-      const state = own.size > 0 ? "cannot be a real server" : "still has virtual IPs";
-      problems.push(`Container "${container.netns}" ${state}: ${messageOf(error)}`);
+      const state = own.size > 0
+        ? lacking(container, services)
+        : `Container "${container.netns}" still has virtual IPs`;
+      problems.push(`${state}: ${messageOf(error)}`);
     }
   }
   return { equipped: [...now], changes, problems };
+}
+
+const UNREACHABLE = "its network namespace cannot be opened, or is another one by now " +
+  "(attach it again, or give it up: knet detach)";
+
+/** Says that a container is no real server, and whose. */
+function lacking(
+  { netns, address }: ContainerRecord,
+  services: ReadonlyMap<string, ReadonlySet<string>>,
+): string {
+  const names = [...services.get(address) ?? []].sort().map((name) => `"${name}"`).join(", ");
+  const whose = names === "" ? "" : `Service ${names} lacks a real server, ${address}: `;
+  return `${whose}Container "${netns}" cannot be a real server`;
 }
 
 function equipContainer(
@@ -236,13 +271,14 @@ export class RealServerKeeper implements RealServers {
     const { containers } = this.#record.record;
     if (vips.size === 0 && containers.length === 0) this.#seen = undefined;
     else {
-      const before = this.#seen?.version;
-      this.#seen = seeContainers(this.#host, vips);
-      if (this.#seen.version !== before) this.#visits.forget();
-      const done = equipContainers(this.#seen.containers, vips, containers, this.#visits.equip);
-      this.#record.save({ containers: done.equipped });
-      changes.push(...done.changes);
-      problems.push(...done.problems);
+      try {
+        const done = this.#equip(servers, vips, containers);
+        changes.push(...done.changes);
+        problems.push(...done.problems);
+      } catch (error) {
+        // The host itself may be one all the same.
+        problems.push(`Containers cannot be real servers: ${messageOf(error)}`);
+      }
     }
     const tunnelEnd = addresses.some((address) => vips.has(address));
     try {
@@ -253,6 +289,21 @@ export class RealServerKeeper implements RealServers {
       problems.push(messageOf(error));
     }
     return { changes, problems };
+  }
+
+  #equip(
+    servers: readonly VirtualServer[],
+    vips: ReadonlyMap<string, ReadonlySet<string>>,
+    equipped: readonly string[],
+  ): EquipResult {
+    const before = this.#seen?.version;
+    this.#seen = seeContainers(this.#host, vips);
+    if (this.#seen.version !== before) this.#visits.forget();
+    const { containers } = this.#seen;
+    const services = servicesBehind(servers);
+    const done = equipContainers(containers, vips, equipped, this.#visits.equip, services);
+    this.#record.save({ containers: done.equipped });
+    return done;
   }
 }
 

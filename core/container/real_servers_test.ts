@@ -56,8 +56,18 @@ Deno.test("equipContainers() says which container cannot be a real server, and f
     changes: [],
     problems: [`Container "web" cannot be a real server: Cannot set namespace: EMFILE`],
   });
-  const gone = equipContainers([web, db], vips, failed.equipped, () => undefined);
-  assert.deepEqual(gone, { equipped: [], changes: [], problems: [] });
+  const services = new Map([[web.address, new Set(["shop"])]]);
+  const gone = equipContainers([web, db], vips, failed.equipped, () => undefined, services);
+  assert.deepEqual([gone.equipped, gone.changes, gone.problems.length], [[], [], 1]);
+  assert.match(
+    gone.problems[0]!,
+    /^Service "shop" lacks a real server, 10\.244\.0\.2: Container "web" cannot .*cannot be opened/,
+  );
+  // One that has to be none has nothing to undo any more.
+  assert.deepEqual(
+    equipContainers([web], new Map(), failed.equipped, () => undefined).problems,
+    [],
+  );
 });
 
 Deno.test("sparingVisits() visits a container again after a while, or if something about it is new", () => {
