@@ -8,13 +8,7 @@ import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
-import {
-  familyOf,
-  networkOf,
-  parsePrefix,
-  prefixContains,
-  prefixesOverlap,
-} from "../base/address.ts";
+import { familyOf, networkOf, parsePrefix, prefixesOverlap } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import {
@@ -142,12 +136,6 @@ export function refusedNetwork(
     if (!except.some((wider) => prefixesOverlap(wider, prefix))) except.push(prefix);
   }
   return { network, except: except.sort() };
-}
-
-/** Whether an address is refused if no service has it. */
-export function refuses({ network, except }: RefusedNetwork, address: string): boolean {
-  return network !== undefined && prefixContains(network, address) &&
-    !except.some((one) => prefixContains(one, address));
 }
 
 /** Says what of the service network is not refused; undefined if all is. */

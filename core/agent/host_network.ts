@@ -25,9 +25,7 @@ import {
   guardsTunnel,
   HostFirewall,
   passNeeds,
-  type RefusedNetwork,
   refusedNetwork,
-  refuses,
   unrefused,
 } from "./host_firewall.ts";
 import type { KernelNews } from "./kernel_events.ts";
@@ -87,7 +85,6 @@ export class HostNetwork implements AsyncDisposable {
     this.services = new HostServices({
       rtnl: this.rtnl,
       needs: () => this.#needs.addresses,
-      refuses: (address) => refuses(this.#refused(), address),
       nft: this.#firewall.nft,
       stateDir: options.stateDir,
       dataDir: options.dataDir,
@@ -295,18 +292,14 @@ export class HostNetwork implements AsyncDisposable {
     if (this.#ready && this.services.firewall !== this.#passed) this.reconcileFirewall();
   }
 
-  #refused(): RefusedNetwork {
-    const network = this.overlays.contexts[0]?.config.serviceNetwork;
-    if (network === undefined) return { network, except: [] };
-    return refusedNetwork(network, this.#needs.connected, this.#needs.routed);
-  }
-
   #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
     if (context === undefined) return undefined;
     const { firewall, tunnelEnd } = this.services;
-    const refused = this.#refused();
-    const left = unrefused(context.config.serviceNetwork, refused);
+    const { serviceNetwork } = context.config;
+    const { connected, routed } = this.#needs;
+    const refused = refusedNetwork(serviceNetwork, connected, routed);
+    const left = unrefused(serviceNetwork, refused);
     this.noteProblems("refusal", left === undefined ? [] : [left]);
     return firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd);
   }

@@ -41,8 +41,6 @@ export interface HostServicesOptions {
   readonly strictArp: boolean;
   /** Addresses that this host lives by, and what each is. */
   readonly needs?: () => ReadonlyMap<string, string>;
-  /** Whether an address is refused that is no virtual IP. */
-  readonly refuses?: (address: string) => boolean;
   /** Whether virtual servers of others are taken over where a service has the same address. */
   readonly adopt: boolean;
   /** Brings knet's nftables table up to date with {@linkcode HostServices.firewall}. */
@@ -74,7 +72,6 @@ export class HostServices implements Disposable {
     this.#kernel = options.kernel ?? new KernelServices(rtnl, nft, {
       ...{ dataDir, realServers: realServersOf, strictArp, adopt: adoptAll, writeFirewall },
       ...(options.needs !== undefined && { needs: options.needs }),
-      ...(options.refuses !== undefined && { refuses: options.refuses }),
     });
     this.#monitor = new ServiceMonitor({
       stateDir,

@@ -238,19 +238,15 @@ print "nothing\n";`;
 
 ipvsTest("a service that is removed ends the connections to it", async () => {
   const trio = await hosts();
-  // One in the service network, and one that may be anybody's as soon as it is no virtual IP.
-  const vips = ["10.96.0.40", "192.0.2.40"];
-  const held = vips.map((vip) => virtual(`held-${vip} ${vip}:7000`, [real("10.244.2.2:7000")]));
+  const held = virtual("held 10.96.0.40:7000", [real("10.244.2.2:7000")]);
   await using holder = new Background([
     ...inside(trio.name("a2")),
     ...["perl", "-e", HOLDER, "7000"],
   ]);
   await until("it listens", () => holder.stdout.includes("ready"));
-  assert.deepEqual(trio.reconcile(...held), []);
-  const clients = ["b1", "h1"].flatMap((client) =>
-    vips.map((vip) =>
-      new Background([...inside(trio.name(client)), "perl", "-e", WRITER, vip, "7000"])
-    )
+  assert.deepEqual(trio.reconcile(held), []);
+  const clients = ["b1", "h1"].map((client) =>
+    new Background([...inside(trio.name(client)), "perl", "-e", WRITER, "10.96.0.40", "7000"])
   );
   try {
     for (const client of clients) {
@@ -263,13 +259,6 @@ ipvsTest("a service that is removed ends the connections to it", async () => {
       await until("it is told", () => client.ended !== undefined);
       assert.match(client.stdout, /reset by peer|Broken pipe|refused/);
     }
-    // Who has the address now is reached.
-    await exec(`ip -n ${trio.name("out")} addr add 192.0.2.40/32 dev lo`);
-    await using other = await serve(inside(trio.name("out")), "other", 7000, ["192.0.2.40"]);
-    assert.ok(other.ended === undefined);
-    assert.deepEqual(tally(await ask(inside(trio.name("h1")), "tcp", "192.0.2.40", 7000, 1)), {
-      other: 1,
-    });
   } finally {
     for (const client of clients) await client[Symbol.asyncDispose]();
     await exec(`ip -n ${trio.name("h1")} route del default`);

@@ -83,7 +83,6 @@ export class World implements Disposable {
   #makeKernel(): KernelServices {
     const options = {
       realServers: realServersOf,
-      refuses: (address: string) => address.startsWith("10.96."),
       ...this.#options,
       dataDir: this.dataDir,
     };

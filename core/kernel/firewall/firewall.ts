@@ -28,7 +28,6 @@ export type { TunnelEnd } from "./tunnel_rules.ts";
 export { type PassNeeds, serviceTargets } from "./local_hooks.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
 export {
-  type Beside,
   type Endpoint,
   isOpenSet,
   type ServiceSets,
@@ -70,15 +69,11 @@ export function applyFirewall(nft: Nftables, desired: FirewallDesired): string |
   try {
     nft.run(firewallRules(desired));
   } catch (error) {
-    const { peersOnly, services } = desired;
-    const less = peersOnly !== undefined || services !== undefined;
-    if (!(error instanceof NftablesError) || !less) throw error;
+    if (!(error instanceof NftablesError) || desired.peersOnly === undefined) throw error;
     // An older kernel or library: the greater part of the guard is better than none.
     nft.run(firewallRules(desired, true));
-    without = peersOnly === undefined
-      ? `Connections to virtual IPs that are removed hang: ${error.message}`
-      : "The tunnel's guard keeps out neither users of this host nor forged addresses from " +
-        `other bridges than ${desired.bridge}: ${error.message}`;
+    without = "The tunnel's guard keeps out neither users of this host nor forged addresses from " +
+      `other bridges than ${desired.bridge}: ${error.message}`;
   }
   const other = familyOf(desired.network) === 4 ? 6 : 4;
   // A kernel without rules of that family has no table of it, and could not be told to delete one.

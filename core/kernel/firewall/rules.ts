@@ -5,10 +5,10 @@
  */
 import { familyOf, parsePrefix } from "../../base/address.ts";
 import type { Family } from "../../cluster/lease.ts";
-import { refusals } from "./refusal_rules.ts";
 import {
   otherTable,
   REFUSAL_SETS,
+  refusals,
   serviceObjects,
   serviceRules,
   type ServiceSets,
@@ -82,7 +82,7 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   const { serviceNetwork, serviceExcept = [] } = desired;
   for (const one of [serviceNetwork, ...serviceExcept]) if (one !== undefined) checkPrefix(one);
   const sets = services === undefined ? undefined : REFUSAL_SETS;
-  chains.push(...refusals(family, sets, serviceNetwork, { except: serviceExcept, plain }));
+  chains.push(...refusals(family, sets, serviceNetwork, serviceExcept));
   chains.push(...tunnelObjects(desired, sets));
   if (desired.ipMasq) {
     out.push(
@@ -94,7 +94,7 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   }
   if (out.length > 0) chains.push(chain("nat-out", "nat hook postrouting priority 100", out));
   if (chains.length > 0) lines.push(`table ${word} ${TABLE} {\n${chains.join("\n")}\n}`);
-  const other = services && otherTable(services, family, plain);
+  const other = services && otherTable(services, family);
   if (other !== undefined) lines.push(...removalRules(family === 4 ? 6 : 4), other);
   return lines.join("\n") + "\n";
 }

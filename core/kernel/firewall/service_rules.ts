@@ -13,8 +13,7 @@ import {
   type Protocol,
   PROTOCOLS,
 } from "../../services/service.ts";
-import { usablePeers } from "./guard.ts";
-import { refusals } from "./refusal_rules.ts";
+import { chain, usablePeers } from "./guard.ts";
 import { DIRECTORS } from "./tunnel_rules.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -37,8 +36,6 @@ const OPEN = "svc-open";
 const CHAIN = "svc-masquerade";
 /** The same of virtual IPs of the other family, in a table of that family. */
 const OTHER_VIPS = "svc-other-vips", OTHER_OPEN = "svc-other-open";
-/** Addresses that were virtual IPs and may be anybody's now; those of the service network are refused without it. */
-const GONE = "svc-gone", OTHER_GONE = "svc-other-gone";
 const TYPES: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 const L4: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
@@ -47,13 +44,10 @@ const setName = (choice: "always" | "auto", protocol: Protocol) => `svc-${choice
 const NAMES = [
   VIPS,
   OPEN,
-  GONE,
   DIRECTORS,
   ...PROTOCOLS.flatMap((one) => [setName("always", one), setName("auto", one)]),
 ];
-const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN, OTHER_GONE];
-/** Sets of addresses alone. */
-const ADDRESSES: readonly string[] = [VIPS, OTHER_VIPS, GONE, OTHER_GONE, DIRECTORS];
+const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN];
 
 const otherOf = (family: Family): Family => family === 4 ? 6 : 4;
 
@@ -65,25 +59,18 @@ export function familyOfSet(name: string, family: Family): Family {
 /** Address, protocol and port that something answers at. */
 export type Endpoint = Pick<MasqueradedService, "family" | "address" | "protocol" | "port">;
 
-/** What the sets hold beside services. */
-export interface Beside {
-  readonly others?: Iterable<Endpoint>;
-  readonly peers?: Iterable<string>;
-  readonly gone?: Iterable<string>;
-}
-
 /**
  * Sorts services into the sets of a cluster of one family. With direct routing and tunnels the source has to stay what it is; nothing
  * of the other family is masqueraded.
  *
- * @param beside.others What else answers at a virtual IP: virtual servers that are not knet's.
- * @param beside.peers Public addresses of the other hosts.
- * @param beside.gone Addresses that were virtual IPs.
+ * @param others What else answers at a virtual IP: virtual servers that are not knet's.
+ * @param peers Public addresses of the other hosts.
  */
 export function serviceSets(
   services: Iterable<MasqueradedService>,
   family: Family,
-  { others = [], peers = [], gone = [] }: Beside = {},
+  others: Iterable<Endpoint> = [],
+  peers: Iterable<string> = [],
 ): ServiceSets {
   const open = new Set<string>();
   const sets = new Map<string, string[]>([...NAMES, ...OTHER_NAMES].map((name) => [name, []]));
@@ -102,7 +89,6 @@ export function serviceSets(
   const own = (element: string) => familyOf(element) === family;
   for (const vip of vips) sets.get(own(vip) ? VIPS : OTHER_VIPS)!.push(vip);
   for (const one of open) sets.get(own(one) ? OPEN : OTHER_OPEN)!.push(one);
-  for (const one of gone) if (!vips.has(one)) sets.get(own(one) ? GONE : OTHER_GONE)!.push(one);
   if (direct) sets.get(DIRECTORS)!.push(...usablePeers([...peers], family));
   return sets;
 }
@@ -132,37 +118,31 @@ const endpointText = ({ address, protocol, port }: Endpoint) =>
 
 function setText(name: string, sets: ServiceSets, family: Family): string {
   const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-  const type = ADDRESSES.includes(name)
+  const type = [VIPS, OTHER_VIPS, DIRECTORS].includes(name)
     ? TYPES[family]
     : `${TYPES[family]} . ${isOpenSet(name) ? "inet_proto . " : ""}inet_service`;
   const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
   return `set ${name} {\ntype ${type}\n${list}}`;
 }
 
-/** Whether there are virtual IPs of the other family, or were, and so a table of it. */
+/** Whether there are virtual IPs of the other family, and so a table of it. */
 export function hasOtherVips(sets: ServiceSets | undefined): boolean {
-  return [OTHER_VIPS, OTHER_GONE].some((name) => (sets?.get(name)?.length ?? 0) > 0);
+  return (sets?.get(OTHER_VIPS)?.length ?? 0) > 0;
 }
 
 /** The table that refuses at virtual IPs of the other family what no service is at; undefined if there are none. */
-export function otherTable(
-  sets: ServiceSets,
-  family: Family,
-  plain = false,
-): string | undefined {
+export function otherTable(sets: ServiceSets, family: Family): string | undefined {
   if (!hasOtherVips(sets)) return undefined;
   const other = otherOf(family);
   const objects = [
     ...OTHER_NAMES.map((name) => setText(name, sets, other)),
-    ...refusals(other, { vips: OTHER_VIPS, open: OTHER_OPEN, gone: OTHER_GONE }, undefined, {
-      plain,
-    }),
+    ...refusals(other, { vips: OTHER_VIPS, open: OTHER_OPEN }, undefined),
   ];
   return `table ${familyWord(other)} ${TABLE} {\n${objects.join("\n")}\n}`;
 }
 
 /** Names of the sets that tell what virtual IPs answer. */
-export const REFUSAL_SETS = { vips: VIPS, open: OPEN, gone: GONE };
+export const REFUSAL_SETS = { vips: VIPS, open: OPEN };
 
 /** Sets and the chain that the rules jump to, as part of a table. */
 export function serviceObjects(sets: ServiceSets, network: string, subnet: string): string[] {
@@ -201,6 +181,71 @@ export function serviceRules(family: Family): string[] {
     `${original} @${VIPS} return`,
     `${word} saddr @${VIPS} return`,
   ];
+}
+
+/** ICMP that a virtual IP takes: echo, and errors about connections of services. */
+const ICMP: Record<Family, string> = {
+  4: "icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded, parameter-problem }",
+  6: "icmpv6 type { echo-request, echo-reply, destination-unreachable, packet-too-big, time-exceeded, parameter-problem, nd-neighbor-solicit, nd-neighbor-advert }",
+};
+
+const REFUSE: Record<Family, readonly string[]> = {
+  4: [
+    "meta l4proto tcp counter reject with tcp reset",
+    "counter reject with icmp port-unreachable",
+  ],
+  6: [
+    "meta l4proto tcp counter reject with tcp reset",
+    "counter reject with icmpv6 port-unreachable",
+  ],
+};
+
+/**
+ * Chains that refuse what no service is at.
+ *
+ * A virtual IP is an address of this host: whatever listens on all of the host's addresses would answer at it, past the rules that
+ * the administrator made for the others. And an address of the service network that no service has would be sent to the default route.
+ *
+ * @param sets Names of the sets of services; undefined if there are none.
+ * @param network The service network; undefined leaves its unassigned addresses alone.
+ * @param except Parts of it that are left alone, too.
+ */
+export function refusals(
+  family: Family,
+  sets: typeof REFUSAL_SETS | undefined,
+  network: string | undefined,
+  except: readonly string[] = [],
+): string[] {
+  const word = familyWord(family);
+  const chains: string[] = [];
+  if (sets !== undefined) {
+    // IPVS sits at priority 98 of this hook; what is not for a service does not come so far.
+    chains.push(chain("svc-input", "filter hook input priority -290", [
+      `${word} daddr @${sets.vips} jump svc-only`,
+    ]));
+    // What begins a connection is no answer, although conntrack takes it for one if somebody forged the question.
+    chains.unshift(`chain svc-only {
+${word} daddr . meta l4proto . th dport @${sets.open} return
+${ICMP[family]} return
+tcp flags & (syn | ack) == syn jump svc-nobody
+ct direction reply return
+goto svc-nobody
+}`);
+  }
+  if (sets !== undefined || network !== undefined) {
+    chains.unshift(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
+  }
+  if (network !== undefined) {
+    const others = except.length === 0 ? "" : ` ${word} daddr != { ${except.join(", ")} }`;
+    const unassigned = `${word} daddr ${network}${others}` +
+      (sets === undefined ? "" : ` ${word} daddr != @${sets.vips}`);
+    for (const hook of ["forward", "output"]) {
+      chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [
+        `${unassigned} jump svc-nobody`,
+      ]));
+    }
+  }
+  return chains;
 }
 
 /** The commands that bring the sets from one state to another and touch nothing else. */

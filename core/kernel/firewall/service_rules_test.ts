@@ -44,9 +44,7 @@ Deno.test("serviceSets() sorts by choice, and never masquerades direct routing a
 
 Deno.test("serviceSets() keeps open what others have at a virtual IP, and nothing elsewhere", () => {
   const foreign = { ...service("10.96.0.1"), protocol: "udp" as const, port: 53 };
-  const sets = serviceSets([service("10.96.0.1")], 4, {
-    others: [foreign, service("10.96.0.9")],
-  });
+  const sets = serviceSets([service("10.96.0.1")], 4, [foreign, service("10.96.0.9")]);
   assert.deepEqual(sets.get("svc-open"), ["10.96.0.1 . 6 . 80", "10.96.0.1 . 17 . 53"]);
 });
 
@@ -89,12 +87,14 @@ Deno.test("firewallRules() hands what came through a tunnel for a service to thi
 });
 
 Deno.test("firewallRules() takes IPIP from peers alone, and out of it what is for a service", () => {
-  const services = serviceSets([service("10.96.0.1", "auto", "tunnel")], 4, {
-    peers: ["192.168.2.2", "fd00::2", "nonsense"],
-  });
+  const services = serviceSets([service("10.96.0.1", "auto", "tunnel")], 4, [], [
+    "192.168.2.2",
+    "fd00::2",
+    "nonsense",
+  ]);
   assert.deepEqual(services.get("svc-directors"), ["192.168.2.2"]);
   assert.deepEqual(
-    serviceSets([service("10.96.0.1")], 4, { peers: ["192.168.2.2"] }).get("svc-directors"),
+    serviceSets([service("10.96.0.1")], 4, [], ["192.168.2.2"]).get("svc-directors"),
     [],
     "without such services nobody sends any",
   );
@@ -121,32 +121,6 @@ Deno.test("firewallRules() takes IPIP from peers alone, and out of it what is fo
       assert.equal(checkFirewall(nft, { ...base, tunnelEnd }), undefined);
     }
     assert.match(checkFirewall(nft, { ...base, tunnelEnd: "own" }) ?? "", /other rules/);
-  });
-});
-
-Deno.test("firewallRules() ends connections to what was a virtual IP, of either family, and no others", () => {
-  const gone = ["192.0.2.7", "fd00:96::7", "10.96.0.1"];
-  const services = serviceSets([service("10.96.0.1")], 4, { gone });
-  assert.deepEqual(services.get("svc-gone"), ["192.0.2.7"], "10.96.0.1 is there again");
-  assert.deepEqual(services.get("svc-other-gone"), ["fd00:96::7"]);
-  const desired = { ...firewall([]), services };
-  const text = firewallRules(desired);
-  for (const hook of ["forward", "output"]) {
-    const chain = new RegExp(
-      `chain svc-gone-${hook} \\{[^}]*ip daddr @svc-gone ct label 107 .*nobody`,
-    );
-    assert.match(text, chain);
-  }
-  assert.match(text, /chain svc-label-output \{[^}]*@svc-open ct label set 107\n/);
-  assert.match(text, /ip6 daddr @svc-other-gone ct label 107/);
-  assert.doesNotMatch(firewallRules(desired, true), /ct label/);
-  const reason = whyNoLab();
-  if (reason !== undefined) return skip("the kernel takes these rules", reason);
-  using namespace = newNetns();
-  withNetns(namespace.fd, () => {
-    using nft = new Nftables();
-    assert.equal(applyFirewall(nft, desired), undefined);
-    assert.equal(checkFirewall(nft, desired), undefined);
   });
 });
 

@@ -20,7 +20,6 @@ import { bootId } from "../../cluster/node_identity.ts";
 import type { ParametersSet } from "../device_parameters.ts";
 import { applyServices } from "./apply_servers.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
-import { GoneVips } from "./gone_vips.ts";
 import { type KernelServer, kernelServer } from "./kernel_server.ts";
 import { MasqueradeKeeper } from "./masquerade.ts";
 import {
@@ -89,8 +88,6 @@ export class KernelServices implements Disposable {
   /** Those that this host cannot have, when it was looked last. */
   #lost = "";
   #tunnels: ServiceTunnels = { tunnelsIn: false, tunnelsOut: false };
-  /** Addresses that were virtual IPs, and that nobody refuses. */
-  readonly #gone: GoneVips;
   #tunnelEnd: TunnelEnd | undefined;
   #failures = 0;
   #patience = 0;
@@ -106,7 +103,6 @@ export class KernelServices implements Disposable {
     this.#sysctls = new SysctlKeeper(this.#record);
     this.#vips = new VipKeeper(rtnl);
     this.#masquerade = new MasqueradeKeeper(nft);
-    this.#gone = new GoneVips(options.refuses);
     this.#realServers = options.realServers(host, this.#record);
   }
 
@@ -191,10 +187,7 @@ export class KernelServices implements Disposable {
     const end = this.#tunnels.tunnelsIn ? tunnelEndOf(this.#rtnl) : undefined;
     if (end !== this.#tunnelEnd) this.#masquerade.dirty = true;
     this.#tunnelEnd = end;
-    this.#masquerade.widen(servers, family, {
-      ...{ others: this.#others(desired, mirror), peers: host.peers },
-      gone: this.#gone.change(mirror.servers.values(), vips),
-    });
+    this.#masquerade.widen(servers, family, this.#others(desired, mirror), host.peers);
     this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);

@@ -5,7 +5,6 @@
  */
 import type { Nftables } from "../../../ffi/libnftables.ts";
 import {
-  type Beside,
   changeServiceSets,
   type Endpoint,
   isOpenSet,
@@ -38,11 +37,16 @@ export class MasqueradeKeeper {
    * Adds what is wanted and leaves what is not wanted any more, until {@linkcode narrow}. With what virtual IPs answer it is the other
    * way round: where no virtual server is, not yet or not any more, the host itself would.
    *
-   * @param beside What the sets hold apart from services.
+   * @param others What answers at virtual IPs beside.
+   * @param peers Public addresses of the other hosts.
    */
-  widen(servers: readonly VirtualServer[], family: Family, beside: Beside = {}): void {
-    const none = servers.length === 0 && [...beside.gone ?? []].length === 0;
-    const after = none ? undefined : serviceSets(servers, family, beside);
+  widen(
+    servers: readonly VirtualServer[],
+    family: Family,
+    others: Iterable<Endpoint> = [],
+    peers: Iterable<string> = [],
+  ): void {
+    const after = servers.length === 0 ? undefined : serviceSets(servers, family, others, peers);
     const before = this.#sets;
     this.#wanted = after;
     if (before === undefined || after === undefined) this.#change(after ?? before, family);
