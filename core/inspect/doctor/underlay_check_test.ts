@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import type { Link } from "../../../ffi/rtnl/link.ts";
+import { sampleState } from "../../../tests/support/samples.ts";
 import { routeOf } from "../../../ffi/rtnl/route.ts";
 import { makeClusterConfig } from "../../cluster/config.ts";
-import { overlappingRoutes, udpPortTaken, vxlanRivals } from "./underlay_check.ts";
+import {
+  findUnderlay,
+  overlappingRoutes,
+  udpPortTaken,
+  underlayFinding,
+  vxlanRivals,
+} from "./underlay_check.ts";
 
 const link = (index: number, name: string, more: Partial<Link> = {}): Link => ({
   index,
@@ -61,4 +68,38 @@ Deno.test("udpPortTaken() finds a socket by its local port", () => {
   assert.ok(!udpPortTaken(head.replace("local", "2118:2118") + line(53, 7), 8472), "the head");
   assert.ok(!udpPortTaken(head + line(53, 7), 8472));
   assert.ok(!udpPortTaken("", 8472));
+});
+
+Deno.test("underlayFinding() tells of a VRF, a link that is down, the ways of an address on lo, and another way out", () => {
+  const address = (ifindex: number, text: string, prefixLength = 24) => ({
+    ...{ family: 4 as const, ifindex, address: text, prefixLength },
+    ...{ scope: 0, flags: 0x80, permanent: true },
+  });
+  const finding = (links: Link[], iface: string, publicIp: string, ifindex = 1) => {
+    const facts = {
+      links,
+      addresses: [
+        address(1, "192.168.2.1"),
+        address(2, "10.8.0.2"),
+        address(3, "10.255.0.1", 32),
+      ],
+      routes: [routeOf({ dst: "0.0.0.0/0", gateway: "192.168.2.254", ifindex })],
+    };
+    const state = { ...sampleState(), iface, publicIp };
+    const { status, detail } = underlayFinding(facts, findUnderlay(facts, state));
+    return `${status}: ${detail}`;
+  };
+  const links = [link(1, "eth0"), link(2, "tun0"), link(3, "lo", { flags: 8, mtu: 65536 })];
+  assert.equal(finding(links, "eth0", "192.168.2.1"), "ok: 192.168.2.1 on eth0, MTU 1500");
+  assert.match(finding(links, "eth0", "192.168.2.1", 2), /^ok: .*leads by tun0 now/);
+  assert.match(
+    finding(links, "lo", "10.255.0.1"),
+    /^ok: .* on lo, MTU 1500, packets leave by eth0/,
+  );
+  const down = [link(1, "eth0", { up: false }), ...links.slice(1)];
+  assert.match(finding(down, "eth0", "192.168.2.1"), /^warn: .* eth0 is down/);
+  const bare = [link(1, "eth0", { carrier: false }), ...links.slice(1)];
+  assert.match(finding(bare, "lo", "10.255.0.1"), /^warn: .* eth0 has no carrier/);
+  const vrf = [link(1, "eth0", { master: 9 }), link(9, "mgmt", { kind: "vrf" })];
+  assert.match(finding(vrf, "eth0", "192.168.2.1"), /^warn: .* VRF mgmt/);
 });
