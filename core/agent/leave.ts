@@ -19,6 +19,7 @@ import { dataLock, stateLock } from "./preflight.ts";
 import { removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
+import { serveContainers } from "./container_server.ts";
 import { removeDocker } from "../container/docker/install.ts";
 import { detachAll } from "../container/release.ts";
 import { removeCni } from "../container/install_cni.ts";
@@ -79,12 +80,11 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
     });
   }
   Deno.mkdirSync(options.stateDir, { recursive: true });
-  // First, so that no runtime starts containers into what is being taken down; and Docker asks the agent when its network goes.
-  const uninstalled = removeCni(options.dataDir);
-  if (uninstalled.length > 0) log.info("Removed {files}", { files: uninstalled.join(", ") });
-  for (const problem of await removeDocker(options.dataDir)) log.warn("{problem}", { problem });
-  using _lock = await stopAgent(options.stateDir);
-  using _data = lockData(options.dataDir) ?? null;
+  using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;
+  using _idleData = idle && lockData(options.dataDir) || null;
+  await uninstall(options, idle === null);
+  using _lock = idle === null ? await stopAgent(options.stateDir) : null;
+  using _data = idle === null ? lockData(options.dataDir) ?? null : null;
   const nodeId = storedNodeId(options.dataDir);
   const agentId = storedAgentId(options.dataDir);
   const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
@@ -107,6 +107,20 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
         `The network is down on this host. Later, on any host: knet lease release ${nodeId} --force`,
     });
   }
+}
+
+/**
+ * Takes knet away from the container runtimes: first of all, so that none starts containers into what is being taken down.
+ *
+ * @param agent whether one runs: Docker asks for its network's going, and is patient for half a minute.
+ */
+async function uninstall(options: LeaveOptions, agent: boolean): Promise<void> {
+  const gone = removeCni(options.dataDir);
+  if (gone.length > 0) log.info("Removed {files}", { files: gone.join(", ") });
+  await using _server = agent
+    ? undefined
+    : serveContainers(options, { ready: false, problem: undefined });
+  for (const problem of await removeDocker(options.dataDir)) log.warn("{problem}", { problem });
 }
 
 /** Keeps agents from the data directory; one that runs with another state directory is not asked to stop, and goes on. */
