@@ -79,10 +79,10 @@ async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
     return dqliteEngine(way, deadline, existing, options.notices, repair);
   }
   throw new KnetError(
-    `Cannot open the store "${redactUrl(url)}": it is neither dqlite: nor sqlite: nor postgres:`,
+    `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,
     {
       exitCode: 2,
-      remedy: "Write dqlite:, sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
+      remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
     },
   );
 }

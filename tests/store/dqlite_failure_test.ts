@@ -4,7 +4,6 @@ import { StoreAwayError } from "../../core/base/error.ts";
 import { wayByDoor } from "../../core/store/dqlite/door.ts";
 import { dqliteEngine } from "../../core/store/dqlite/engine.ts";
 import { readMembersFile } from "../../core/store/dqlite/identity.ts";
-import { hasDqlite } from "../../ffi/deep_library.ts";
 
 const SCRIPT = new URL("../support/dqlite_host.ts", import.meta.url).pathname;
 
@@ -30,9 +29,8 @@ async function host(folder: string, name: string, seed?: string) {
 
 Deno.test({
   name:
-    "dqliteEngine() goes on without a killed leader, says that a majority is missing, and has all when they are back",
-  // It fails: with the leader killed, the two that are left answer and choose none. Take `true` away when that is mended.
-  ignore: true || !hasDqlite(),
+    "dqliteEngine() goes on without a killed leader, says that a majority is missing, and has all when they are back [skipped: the two that are left choose no leader yet, so no command offers this store]",
+  ignore: true,
   async fn() {
     const folder = await Deno.makeTempDir({ prefix: "knet-dqlite-" });
     const a = await host(folder, "a");
