@@ -157,8 +157,15 @@ export class Membership {
     let failures = 0;
     let joined = false;
     this.#signal = signal;
+    let wasAway = false;
     using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
       this.#notifying = detail;
+      // Whoever tells of changes again may be another server, with other rows.
+      if (state === "away") wasAway = true;
+      else if (wasAway) {
+        wasAway = false;
+        this.#watch.doubt();
+      }
       log.debug("Store notifications: {state}: {detail}", { state, detail });
     });
     while (!signal.aborted) {
