@@ -15,15 +15,17 @@ export async function runVmTests(
   folder: string,
   options: readonly string[],
   print: (text: string) => void,
+  environment: Readonly<Record<string, string>> = {},
 ): Promise<Tally> {
-  if (ipvsHere()) return await runTests([folder], options);
+  if (ipvsHere()) return await runTests([folder], options, environment);
   const problem = vmProblem();
   if (problem !== undefined) {
     const files = [...Deno.readDirSync(folder)].filter(({ name }) => name.endsWith("_test.ts"));
     const notes = files.map(({ name }) => `SKIPPED ${folder}/${name}: ${problem}`);
     return { passed: 0, failed: 0, skipped: notes.length, notes };
   }
-  const command = [Deno.execPath(), "test", "-A", "--permit-no-files", "--no-check"];
+  const set = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+  const command = ["env", ...set, Deno.execPath(), "test", "-A", "--permit-no-files", "--no-check"];
   const { code, output, console: said } = await runInVm([...command, ...options, folder], {
     timeout: LIMIT,
     onOutput: print,
