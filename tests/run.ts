@@ -12,7 +12,7 @@
  * @module
  */
 import { setUp } from "./setup.ts";
-import { compileBinary } from "./support/compile.ts";
+import { checkTypes, compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
 import { whyNoLab } from "./support/skip.ts";
 import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
@@ -114,7 +114,7 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "unit":
       return await runTests(
         ["core", "ffi", "cli", "dist", "tests/architecture", "tests/support", "tests/cli"],
-        choice.filter,
+        testOptions,
       );
     case "doc": {
       // Most examples make a network namespace of their own.
@@ -122,25 +122,25 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
       if (reason !== undefined) {
         return { passed: 0, failed: 0, skipped: 1, notes: [`SKIPPED doc examples: ${reason}`] };
       }
-      return await runTests(["--doc", ...await docSources(root)], choice.filter);
+      return await runTests(["--doc", ...await docSources(root)], choice.filter); // Examples are checked here alone.
     }
     case "store":
     case "kernel":
-      return await runTests([`tests/${group}`], choice.filter);
+      return await runTests([`tests/${group}`], testOptions);
     case "vm":
       return await (vmAhead ?? vmTests(write));
     case "e2e":
-      return await runTests(e2eFiles("sources", true), choice.filter);
+      return await runTests(e2eFiles("sources", true), testOptions);
     case "compile":
       return await compileBinary(root);
     case "binary":
       if (!hasBinary()) return couldNotStart("binary", "there is no dist/knet, see compile");
-      return await runTests(e2eFiles("binary", choice.wholeBinary), choice.filter, {
+      return await runTests(e2eFiles("binary", choice.wholeBinary), testOptions, {
         KNET_BIN: binary,
       });
     case "package":
     case "docs":
-      return await runTests([`tests/${group}`], choice.filter);
+      return await runTests([`tests/${group}`], testOptions);
   }
 }
 
@@ -163,6 +163,9 @@ const write = (text: string) => void Deno.stdout.writeSync(encoder.encode(text))
 const secondsSince = (begin: number) => ((performance.now() - begin) / 1000).toFixed(0);
 
 const choice = parse(Deno.args);
+/** A run of most groups checks all types once; each group by itself would do so again. */
+const checksTypes = choice.groups.includes("unit");
+const testOptions = checksTypes ? [...choice.filter, "--no-check"] : choice.filter;
 let vmDone: { readonly seconds: string; readonly output: string } | undefined;
 Deno.chdir(root);
 await setUp("test");
@@ -184,6 +187,12 @@ const vmBeside = choice.groups.includes("vm") && choice.groups[0] !== "vm" && !i
 if (vmBeside && choice.groups[0] !== "compile") startVmAhead();
 let total: Tally = { passed: 0, failed: 0, skipped: 0, notes: [] };
 const seconds: string[] = [];
+if (checksTypes) {
+  const began = performance.now();
+  console.log("\n== types");
+  total = addTally(total, await checkTypes(root));
+  seconds.push(`types ${secondsSince(began)} s`);
+}
 for (const group of choice.groups) {
   const began = performance.now();
   console.log(`\n== ${group}`);
