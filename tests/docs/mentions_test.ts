@@ -12,7 +12,7 @@ import { pages, read } from "./pages.ts";
 const root = new URL("../../", import.meta.url);
 
 /** Files that are built, not kept. */
-const BUILT = new Set(["dist/knet"]);
+const BUILT = new Set(["dist/packages", "dist/knet"]);
 
 /** A page without what is not text: its fenced blocks. */
 function prose(page: string): string {
