@@ -52,15 +52,16 @@ export async function setCounter(db: Database, name: string, value: number): Pro
     .onConflictDoUpdate({ target: metaTable.name, set: { value } });
 }
 
-/** Gives the store an identity, within a write, if it has none. */
-export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<void> {
+/** Gives the store an identity, within a write, if it has none; the counters as they were. */
+export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<Counters> {
   const counter = await readCounters(db);
   if (counter("schema") === 0) throw new EmptiedStoreError();
-  if (counter("identity") !== 0) return;
+  if (counter("identity") !== 0) return counter;
   await db.insert(metaTable).values([
     { name: "identity", value: newIdentity() },
     { name: "epoch", value: 1 },
   ]).onConflictDoNothing();
+  return counter;
 }
 
 /**
@@ -79,6 +80,10 @@ export class SettlingStoreError extends KnetError {
   override readonly name = "SettlingStoreError";
 }
 
+/** What the administrator can do about a store that is another one. */
+export const DIFFERENT_REMEDY =
+  "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined. A host that joined only since: knet leave, then knet join";
+
 /** It is not the store that this host knows: nothing is written to it, and nothing that it says is believed. Exit code 4. */
 export class DifferentStoreError extends KnetError {
   override readonly name = "DifferentStoreError";
@@ -87,8 +92,7 @@ export class DifferentStoreError extends KnetError {
   constructor(location: string, readonly what: string) {
     super(`Cannot go on with the store ${location}: ${what}`, {
       exitCode: 4,
-      remedy:
-        "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined. A host that joined only since: knet leave, then knet join",
+      remedy: DIFFERENT_REMEDY,
     });
   }
 }

@@ -19,7 +19,7 @@ import { leaseRules, whyNoPublicIp } from "../cluster/lease_rules.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
 import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
 import { ensureIdentity, settlingFor, SettlingStoreError } from "./identity.ts";
-import { raiseRevision, readCounters, readRevision } from "./revision.ts";
+import { raiseRevision, readRevision } from "./revision.ts";
 import { leaseTable } from "./schema.ts";
 import { whyNoHost } from "./services.ts";
 import type { LeaseGrant, LeaseHolder, LeaseRequest, Renewal } from "./store.ts";
@@ -65,10 +65,9 @@ export async function acquireLease(
 ): Promise<LeaseGrant> {
   const { now } = tx;
   const { nodeId, family } = request;
-  await ensureIdentity(tx);
+  const settling = settlingFor(await ensureIdentity(tx), now);
   const { leases, unreadable } = await liveLeases(tx, config, family);
   const own = leases.find((lease) => lease.nodeId === nodeId);
-  const settling = settlingFor(await readCounters(tx.db), now);
   if (own === undefined && settling > 0) {
     throw new SettlingStoreError(
       `Cannot lease a subnet: the store was adopted, and hosts have ${

@@ -9,6 +9,7 @@ import * as v from "valibot";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
 import { KnetError } from "../base/error.ts";
 import { parseShape } from "../base/shape.ts";
+import { DIFFERENT_REMEDY } from "./identity.ts";
 import type { Store } from "./store.ts";
 
 /** Why a store is not what it was. */
@@ -52,17 +53,13 @@ export function verdictText({ location, what, since }: StoreVerdict): string {
   }: ${what}`;
 }
 
-/** What the administrator can do about it. */
-export const VERDICT_REMEDY =
-  "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined";
-
 /** A store that is read only, for as long as the agent has something against it. */
 export function withoutWrites(store: Store, verdict: StoreVerdict): Store {
   const refuse = (what: string) => () =>
     Promise.reject(
       new KnetError(`Cannot ${what}: ${verdictText(verdict)}`, {
         exitCode: 4,
-        remedy: VERDICT_REMEDY,
+        remedy: DIFFERENT_REMEDY,
       }),
     );
   return {

@@ -82,7 +82,7 @@ export const DEEDS: readonly Deed[] = [
     fits: (world) => some(world, "down"),
     async run(world, dice) {
       const member = dice.pick(world.standing("down"));
-      await world.start(member);
+      await world.join(member);
       return `${member.host.name} starts`;
     },
   },

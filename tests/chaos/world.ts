@@ -70,14 +70,8 @@ export class World implements AsyncDisposable {
     return this.members.filter(({ standing }) => standings.includes(standing));
   }
 
-  /** Lets a host join; its container is attached when it is ready. */
+  /** Starts the agent of a host, member or not; its container is attached when it is ready. */
   async join(member: Member): Promise<void> {
-    await member.host.join({ wait: false });
-    member.standing = "in";
-  }
-
-  /** Starts the agent of a member that has none. */
-  async start(member: Member): Promise<void> {
     await member.host.join({ wait: false });
     member.standing = "in";
   }
@@ -109,7 +103,7 @@ export class World implements AsyncDisposable {
       await takeBack();
     }
     for (const member of this.standing("frozen")) this.freeze(member, false);
-    for (const member of this.standing("down")) await this.start(member);
+    for (const member of this.standing("down")) await this.join(member);
     const inside = this.standing("in").map(({ host }) => host);
     for (const host of inside) {
       assert.equal(host.agent?.ended, undefined, `the agent of ${host.name} ended by itself`);

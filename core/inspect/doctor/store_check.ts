@@ -8,11 +8,12 @@ import { after, wallClock } from "../../base/clock.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { KnetError } from "../../base/error.ts";
+import { DIFFERENT_REMEDY } from "../../store/identity.ts";
 import { NoStoreError } from "../../store/location.ts";
 import type { Service } from "../../services/service.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
-import { readVerdict, VERDICT_REMEDY, verdictText } from "../../store/verdict_file.ts";
+import { readVerdict, verdictText } from "../../store/verdict_file.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 const NOTIFY_PATIENCE = 4000;
@@ -47,7 +48,7 @@ export async function storeChecks(
     await using store = await openStore(url, { existing: true });
     const verdict = readVerdict(stateDir);
     if (verdict?.location === store.location) {
-      return fail(verdictText(verdict), VERDICT_REMEDY);
+      return fail(verdictText(verdict), DIFFERENT_REMEDY);
     }
     try {
       config = await store.getConfig();
