@@ -36,6 +36,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "udp" },
   { name: "store_away" },
   { name: "store_change" },
+  { name: "fail_over" },
   { name: "joiners" },
   { name: "crowd", short: true },
   { name: "clock" },

@@ -200,6 +200,8 @@ export class Membership {
         this.#doubtful = true;
         this.#noteTrouble(error);
         this.#events.onHealth();
+        // It may be one of several servers, and another one the right one.
+        if (isOther(error)) store.reset();
         // A store that answers with a refusal is asked less often than one that does not answer.
         const limit = passes(error) ? 2000 : 4000;
         await this.#wake.sleep(backoff(failures++, limit), signal);

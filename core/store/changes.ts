@@ -22,7 +22,7 @@ export async function changesSince(
 ): Promise<Changes> {
   const { db, now } = tx;
   const counter = await readCounters(db);
-  const mark = markOf(counter);
+  const mark = markOf(counter, tx.server);
   const { revision } = mark;
   const purged = Math.max(counter("purged"), counter("purged_services"));
   const whole = compare === "rows";

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { ServerHistory } from "./identity.ts";
+
 /** A value that goes into or comes out of a row. */
 export type SqlValue = string | number | null;
 /** One row: its values in the order of the columns that were asked for. Whole numbers are numbers. */
@@ -29,6 +31,8 @@ export interface Engine {
     onChange: () => void,
     onState: (state: "notify" | "poll" | "away", detail: string) => void,
   ): Disposable;
+  /** Which history the server goes on with that the last call was served by; absent where there is no server. */
+  history?(): ServerHistory | undefined;
   /** What of the database itself is damaged; absent where the server looks after that. */
   integrity?(): Promise<string[]>;
   reset(): void;

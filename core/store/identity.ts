@@ -11,6 +11,14 @@ import { EmptiedStoreError, readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
 
+/** Which history of writes a server goes on with. Only Postgres has several. */
+export interface ServerHistory {
+  /** Of the cluster that initdb made. */
+  readonly system: string;
+  /** Raised by each promotion. */
+  readonly timeline: number;
+}
+
 /** Which store it is, and how far it has come. */
 export interface StoreMark {
   /** Random and positive; 0 where an older knet made the store and nobody has joined since. */
@@ -18,6 +26,8 @@ export interface StoreMark {
   /** 1 at first; each adoption raises it to its time, seconds since 1970. */
   readonly epoch: number;
   readonly revision: number;
+  /** Of the server that said so; absent where there is none, or it does not tell. */
+  readonly server?: ServerHistory;
 }
 
 /** Milliseconds after an adoption in which hosts announce the subnets that they hold, and nobody gets a new one. */
@@ -26,12 +36,13 @@ export const SETTLING = 5000;
 /** The counters of {@linkcode StoreMark} and those beside them by name. */
 export type Counters = Awaited<ReturnType<typeof readCounters>>;
 
-/** What the counters say of the store. */
-export function markOf(counter: Counters): StoreMark {
+/** What the counters, and the server that has them, say of the store. */
+export function markOf(counter: Counters, server?: ServerHistory): StoreMark {
   return {
     identity: counter("identity"),
     epoch: counter("epoch"),
     revision: counter("revision"),
+    ...(server && { server }),
   };
 }
 
@@ -97,6 +108,14 @@ export class DifferentStoreError extends KnetError {
   }
 }
 
+/** Whether a server takes writes on a history that ended where another server was promoted. */
+export function wasReplaced(
+  known: ServerHistory | undefined,
+  found: ServerHistory | undefined,
+): boolean {
+  return known !== undefined && found?.system === known.system && found.timeline < known.timeline;
+}
+
 /** Why a store is not the one that was expected by its mark; undefined if it may be. */
 export function whyOther(known: StoreMark, found: StoreMark): string | undefined {
   if (known.identity !== 0 && found.identity !== known.identity) {
@@ -114,6 +133,12 @@ export function whyOther(known: StoreMark, found: StoreMark): string | undefined
   }
   if (found.epoch === known.epoch && found.revision < known.revision) {
     return `its revision went back from ${known.revision} to ${found.revision}`;
+  }
+  // Nobody has accepted it since: it is a former primary that takes writes again.
+  if (found.epoch === known.epoch && wasReplaced(known.server, found.server)) {
+    return `its server was replaced by another primary (timeline ${
+      found.server!.timeline
+    }, this host knows ${known.server!.timeline}), and must not go on`;
   }
   return undefined;
 }

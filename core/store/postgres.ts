@@ -7,6 +7,7 @@ import { after, monotonicClock, random, sleep, type Timer } from "../base/clock.
 import { KnetError } from "../base/error.ts";
 import type { Engine, Query } from "./engine.ts";
 import { checkReader, migrate } from "./migrate.ts";
+import type { ServerHistory } from "./identity.ts";
 import type { PostgresConnection } from "./postgres_connection.ts";
 import { isUndefinedTable, postgresError, troubleOf } from "./postgres_errors.ts";
 import { PostgresListener } from "./postgres_listener.ts";
@@ -49,6 +50,7 @@ export function postgresEngine(
   // What was there once is never made anew: it has been taken away, and may come back.
   let onlyExisting = existing;
   let ended = false;
+  let history: ServerHistory | undefined;
 
   // Local to a transaction: a pooler may give the next one another session. A writer whose host vanished loses its locks with
   // its transaction; who waits for a lock gives up before its own host does, so that no session is left waiting.
@@ -120,6 +122,7 @@ export function postgresEngine(
     try {
       if (!migrated) await migration(query, write);
       // The revision's row is locked before the clock is read: times are in the order of commits.
+      history = connection?.state.history;
       if (write) await query("select value from knet_meta where name = 'revision' for update");
       const [row] = await query(
         "select (extract(epoch from clock_timestamp()) * 1000)::bigint, " +
@@ -213,6 +216,7 @@ export function postgresEngine(
     engine: "postgres",
     location,
     hostClock: false,
+    history: () => history,
     write: (work) => inTurn(true, work),
     read: (work) => inTurn(false, work),
     async announce(query) {
@@ -230,6 +234,7 @@ export function postgresEngine(
     },
     reset() {
       if (ended) return;
+      servers.doubt();
       drop();
       for (const listener of listeners) listener.again();
     },

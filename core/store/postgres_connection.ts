@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ServerHistory } from "./identity.ts";
 import { after } from "../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import { readTextIfPresent } from "../base/files.ts";
@@ -49,14 +50,8 @@ export interface ServerState {
   readonly readOnly: boolean;
   /** Whoever was greeted is not who answers: there is a pooler in between. */
   readonly pooled: boolean;
-}
-
-/** Which history a server writes on. */
-export interface ServerHistory {
-  /** Of the cluster that initdb made. */
-  readonly system: string;
-  /** Raised by each promotion. */
-  readonly timeline: number;
+  /** Which history it writes on; absent where it does not say, as managed ones may not. */
+  readonly history?: ServerHistory;
 }
 
 function needText(path: string): string {
@@ -122,10 +117,14 @@ export class PostgresConnection implements Disposable {
         await made.#client.connect();
         const [row] = await made.query(HELLO);
         const [standby, readOnly, pid] = row!;
+        const pooled = pid !== made.#client.processID;
+        // Behind a pooler the next statement may be another server's.
+        const history = pooled || standby === "true" ? undefined : await made.#history();
         made.#state = {
           standby: standby === "true",
           readOnly: readOnly === "on",
-          pooled: pid !== made.#client.processID,
+          pooled,
+          ...(history && { history }),
         };
       });
       return made;
@@ -144,8 +143,8 @@ export class PostgresConnection implements Disposable {
     return this.#dead !== undefined;
   }
 
-  /** Which history the server writes on; undefined where it does not say, as managed ones may not. */
-  async history(): Promise<ServerHistory | undefined> {
+  /** Which history the server writes on. */
+  async #history(): Promise<ServerHistory | undefined> {
     try {
       const [row] = await this.query(TIMELINE);
       return { system: String(row![1]), timeline: parseInt(String(row![0]).slice(0, 8), 16) };

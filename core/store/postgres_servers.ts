@@ -5,12 +5,16 @@
  */
 import { monotonicClock } from "../base/clock.ts";
 import { messageOf, StoreAwayError } from "../base/error.ts";
-import { PostgresConnection, type ServerHistory } from "./postgres_connection.ts";
+import { type ServerHistory, wasReplaced } from "./identity.ts";
+import { PostgresConnection } from "./postgres_connection.ts";
 import { postgresError, troubleOf } from "./postgres_errors.ts";
 import type { PostgresPlace, PostgresTarget } from "./postgres_url.ts";
 
 /** The longest that one of several servers may take to answer, milliseconds: one that swallows packets must not use up the call's time. */
 const EACH = 1500;
+
+/** The longest to wait for the others where one serves already, milliseconds: one of them may have replaced it. */
+const OTHERS = 400;
 
 const nameOf = ({ host, port }: PostgresPlace) =>
   `${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -22,6 +26,8 @@ export class PostgresServers {
   /** Number of the server that served last, or of the one to ask first. */
   #first = 0;
   #history: ServerHistory | undefined;
+  /** Whether all of them are to be asked, and not only until one serves. */
+  #doubt = true;
 
   constructor(target: PostgresTarget, location: string) {
     this.#target = target;
@@ -46,6 +52,11 @@ export class PostgresServers {
     this.#first = (this.#first + 1) % this.#target.hosts.length;
   }
 
+  /** What the server that serves says is doubted: of those that take writes, the one that was made the primary last is the right one. */
+  doubt(): void {
+    this.#doubt = true;
+  }
+
   /**
    * Connects to the server that serves.
    *
@@ -68,10 +79,10 @@ export class PostgresServers {
           place,
           this.patience(left),
         );
-        const objection = await this.#objection(connection);
+        const objection = this.#objection(connection);
         if (objection === undefined) {
           this.#first = number;
-          return connection;
+          return await this.#newest(connection);
         }
         connection[Symbol.dispose]();
         reasons.push(`${nameOf(place)} ${objection}`);
@@ -95,24 +106,43 @@ export class PostgresServers {
     );
   }
 
+  /**
+   * Of all servers that take writes the one that was made the primary last. The others are asked where there is a doubt; if none of them
+   * is newer, the store's own marks tell whether this one is to be believed.
+   */
+  async #newest(serving: PostgresConnection): Promise<PostgresConnection> {
+    const { hosts } = this.#target;
+    let best = serving;
+    if (hosts.length > 1 && (this.#doubt || this.#isOlder(serving))) {
+      this.#doubt = false;
+      const others = hosts.map((_, number) => number).filter((number) => number !== this.#first);
+      await Promise.all(others.map(async (number) => {
+        let other: PostgresConnection | undefined;
+        try {
+          other = await PostgresConnection.open(this.#target, hosts[number]!, OTHERS);
+          if (this.#objection(other) !== undefined) return;
+          if (!wasReplaced(other.state.history, best.state.history)) return;
+          this.#first = number;
+          [best, other] = [other, best];
+        } catch {
+          // It does not serve.
+        } finally {
+          other?.[Symbol.dispose]();
+        }
+      }));
+    }
+    if (!this.#isOlder(best)) this.#history = best.state.history ?? this.#history;
+    return best;
+  }
+
+  #isOlder({ state }: PostgresConnection): boolean {
+    return wasReplaced(this.#history, state.history);
+  }
+
   /** Why a server is not the one. */
-  async #objection(connection: PostgresConnection): Promise<string | undefined> {
-    const { standby, readOnly } = connection.state;
+  #objection({ state: { standby, readOnly } }: PostgresConnection): string | undefined {
     if (!this.#needsWrites) return undefined;
     if (standby) return "is a standby";
-    if (readOnly) return "takes no writes";
-    if (this.#target.hosts.length === 1) return undefined;
-    const history = await connection.within(EACH, () => connection.history());
-    const known = this.#history;
-    if (history !== undefined && known !== undefined) {
-      if (history.system !== known.system) {
-        return `is of another database cluster (system identifier ${history.system}, not ${known.system})`;
-      }
-      if (history.timeline < known.timeline) {
-        return `takes writes, but was replaced by another primary (timeline ${history.timeline}, not ${known.timeline}): it must not go on`;
-      }
-    }
-    this.#history = history ?? known;
-    return undefined;
+    return readOnly ? "takes no writes" : undefined;
   }
 }

@@ -46,6 +46,7 @@ const whole = v.pipe(v.number(), v.safeInteger());
 const REMEMBERED: v.GenericSchema<unknown, RememberedStore> = v.object({
   ...{ identity: whole, epoch: whole, revision: whole },
   rows: v.record(v.string(), v.number()),
+  server: v.exactOptional(v.object({ system: v.string(), timeline: whole })),
 });
 
 const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(

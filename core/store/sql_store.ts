@@ -50,7 +50,7 @@ export function sqlStore(
   const write = <T>(work: (tx: Transaction) => Promise<T>) =>
     writeTo(engine, async (tx) => {
       if (expected === undefined) return await work(tx);
-      const found = markOf(await readCounters(tx.db));
+      const found = markOf(await readCounters(tx.db), tx.server);
       const what = whyOther(expected, found);
       if (what !== undefined) throw new DifferentStoreError(engine.location, what);
       // Whoever announces nothing first must not write.

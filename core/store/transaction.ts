@@ -6,6 +6,7 @@
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import { drizzle, type PgRemoteDatabase } from "drizzle-orm/pg-proxy";
 import type { Engine, Query, SqlValue } from "./engine.ts";
+import type { ServerHistory } from "./identity.ts";
 
 /** Where queries are written. */
 export type Database = PgRemoteDatabase;
@@ -15,6 +16,8 @@ export interface Transaction {
   readonly db: Database;
   /** Store's clock, milliseconds since the epoch. */
   readonly now: number;
+  /** Which history the server that serves goes on with, where there is one. */
+  readonly server?: ServerHistory | undefined;
   /** What `db` runs its statements by. Use it through `bulk.ts` only. */
   readonly query: Query;
   /** Tells others, inside a write, that something changed. */
@@ -50,5 +53,6 @@ export function readFrom<T>(engine: Engine, work: (tx: Transaction) => Promise<T
 }
 
 function transaction(engine: Engine, query: Query, now: number): Transaction {
-  return { db: databaseOver(query), query, now, announce: () => engine.announce(query) };
+  const db = databaseOver(query);
+  return { db, query, now, server: engine.history?.(), announce: () => engine.announce(query) };
 }

@@ -99,12 +99,29 @@ Deno.test("A pair of Postgres servers", async (t) => {
     await tells(writer, seen, "five");
     assert.equal(await first.sql("select count(*) from knet_leases"), "2");
     assert.equal(await second.sql("select count(*) from knet_leases"), "5");
+    // As an agent does.
+    const { mark } = await writer.changesSince(0);
+    assert.equal(mark.server?.timeline, 2);
+    writer.expect({ ...mark, revision: 0 });
+    // Who starts now finds the right one, whichever it is told first.
+    for (const [one, other] of [[first, second], [second, first]] as const) {
+      await using starting = await openStore(
+        `postgres://knet@127.0.0.1:${one.port},127.0.0.1:${other.port}/postgres`,
+      );
+      assert.equal((await starting.listLeases()).leases.length, 5);
+    }
     await second.stop("immediate");
     await assert.rejects(
       writer.acquireLease(request("six")),
-      /takes writes, but was replaced by another primary \(timeline 1, not 2\)/,
+      /its server was replaced by another primary \(timeline 1, this host knows 2\)/,
     );
+    // It is there to be adopted; who knows nothing of the other one cannot tell.
+    assert.equal((await reader.listLeases()).leases.length, 2);
     await second.start();
+    for (const store of [writer, reader]) {
+      store.reset();
+      assert.equal((await store.listLeases()).leases.length, 5);
+    }
     await first.stop();
     await first.follow(second);
   });

@@ -21,6 +21,8 @@ export const STORES: readonly StoreKind[] = ["sqlite", "postgres"];
 export interface LabOptions {
   readonly hosts: number;
   readonly store?: StoreKind;
+  /** Whether a second Postgres follows the first. */
+  readonly standby?: boolean;
   readonly backend?: BackendCase;
   /** Number of the link that each host is on, 1 or 2, with a router between them; absent: all on link 1. */
   readonly links?: readonly number[];
@@ -36,7 +38,14 @@ export const ROUTER = routerOn(1);
 /** An address outside underlay and cluster, owned by the router (RFC 5737). */
 export const OUTSIDE = "203.0.113.1";
 const POSTGRES = "192.168.2.200";
+const STANDBY = "192.168.2.201";
 const POSTGRES_PORT = 5432;
+
+/** A URL of one server, of both. */
+function bothIn(url: string): string {
+  const port = `:${POSTGRES_PORT}`;
+  return url.replace(/@[^/]*/, `@${POSTGRES}${port},${STANDBY}${port}`);
+}
 
 /** Several hosts and what joins them. */
 export class Lab implements AsyncDisposable {
@@ -50,6 +59,8 @@ export class Lab implements AsyncDisposable {
   readonly shared: string;
   /** The Postgres of the lab, if that is its store. */
   postgres: LabPostgres | undefined;
+  /** What follows it, or did, where the lab has two. */
+  standby: LabPostgres | undefined;
   readonly #namespaces: string[] = [];
   readonly #links: readonly number[];
 
@@ -71,6 +82,10 @@ export class Lab implements AsyncDisposable {
       if (lab.store === "postgres") {
         const netns = await lab.#plug("pg", POSTGRES);
         lab.postgres = await startLabPostgres(netns, POSTGRES, POSTGRES_PORT);
+        if (options.standby) {
+          const second = await lab.#plug("pg2", STANDBY);
+          lab.standby = await startLabPostgres(second, STANDBY, POSTGRES_PORT, lab.postgres);
+        }
       }
       for (let n = 1; n <= options.hosts; n++) await lab.addHost();
       return lab;
@@ -82,7 +97,28 @@ export class Lab implements AsyncDisposable {
 
   /** Store URL as the hosts say it. */
   get storeUrl(): string {
+    if (this.standby !== undefined) return bothIn(this.postgres!.url);
     return this.postgres?.url ?? "sqlite:/run/shared/knet.db";
+  }
+
+  /**
+   * Makes the standby the primary; they change places.
+   *
+   * @param how What becomes of the primary: killed, cut off from everybody in the middle of what it does, or stopped on purpose.
+   */
+  async failOver(how: "kill" | "cut" | "switch"): Promise<void> {
+    const [former, next] = [this.postgres!, this.standby!];
+    if (how === "cut") await former.cut(true);
+    else await former.stop(how === "switch" ? "fast" : "immediate");
+    await next.promote();
+    [this.postgres, this.standby] = [next, former];
+  }
+
+  /** Makes what was the primary follow the one that is. */
+  async followAgain(): Promise<void> {
+    await this.standby!.cut(false).catch(() => {});
+    await this.standby!.stop().catch(() => {});
+    await this.standby!.follow(this.postgres!);
   }
 
   /** The SQLite file as this process sees it. */
@@ -200,6 +236,7 @@ export class Lab implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const host of this.hosts) await host[Symbol.asyncDispose]();
     await this.postgres?.[Symbol.asyncDispose]();
+    await this.standby?.[Symbol.asyncDispose]();
     for (const name of this.#namespaces.toReversed()) {
       await exec(["ip", "netns", "delete", name], { check: false });
     }

@@ -15,6 +15,7 @@ export class LabPostgres implements AsyncDisposable {
   readonly #directory: string;
   readonly #programs: string;
   readonly #options: string;
+  readonly #port: number;
   readonly #end: AsyncDisposable;
 
   constructor(netns: string, address: string, port: number, directory: string, programs: string) {
@@ -24,6 +25,7 @@ export class LabPostgres implements AsyncDisposable {
     this.#end = stopAfterwards(programs, `${directory}/pg`, directory);
     this.#directory = directory;
     this.#programs = programs;
+    this.#port = port;
     this.#options = `-p ${port} -k ${directory} -c listen_addresses=* -c fsync=off`;
   }
 
@@ -48,7 +50,7 @@ export class LabPostgres implements AsyncDisposable {
     await this.#asPostgres(`${this.#programs}/initdb -D ${data}/pg -A trust -N >/dev/null`);
     await Deno.writeTextFile(
       `${data}/pg/pg_hba.conf`,
-      "local all postgres trust\nhost all all 0.0.0.0/0 scram-sha-256\n",
+      "local all postgres trust\nhost replication postgres 192.168.2.0/24 trust\nhost all all 0.0.0.0/0 scram-sha-256\n",
     );
     await this.start();
     await this.sql("create role knet login password 'overlay-secret'", "postgres");
@@ -63,11 +65,24 @@ export class LabPostgres implements AsyncDisposable {
     if (!stdout.includes("server started")) throw new Error(stdout);
   }
 
-  /** Stops the server at once. */
-  async stop(): Promise<void> {
+  /** Stops the server: at once, or (`fast`) after a standby has what it has. */
+  async stop(how: "fast" | "immediate" = "immediate"): Promise<void> {
     await this.#asPostgres(
-      `cd ${this.#directory} && ${this.#programs}/pg_ctl -D pg -m immediate -w stop`,
+      `cd ${this.#directory} && ${this.#programs}/pg_ctl -D pg -m ${how} -w stop`,
     );
+  }
+
+  /** Makes a standby the primary. */
+  async promote(): Promise<void> {
+    await this.#asPostgres(`${this.#programs}/pg_ctl -D ${this.#directory}/pg -w promote`);
+  }
+
+  /** Makes it follow another one, from a fresh copy of it; what it had is gone. */
+  async follow(other: LabPostgres): Promise<void> {
+    await this.#asPostgres(
+      `cd ${this.#directory} && rm -rf pg && ${this.#programs}/pg_basebackup -D pg -h ${other.address} -p ${this.#port} -U postgres -R -X stream -c fast --no-sync`,
+    );
+    await this.start();
   }
 
   /** Runs a statement as superuser; returns the rows, columns joined by `|`. */
@@ -91,17 +106,22 @@ export class LabPostgres implements AsyncDisposable {
   }
 }
 
-/** Starts a Postgres in a namespace. */
+/**
+ * Starts a Postgres in a namespace.
+ *
+ * @param primary Whose standby it is to be, if any.
+ */
 export async function startLabPostgres(
   netns: string,
   address: string,
   port: number,
+  primary?: LabPostgres,
 ): Promise<LabPostgres> {
   const directory = await Deno.makeTempDir({ prefix: "knet-pg-" });
   await exec(["chown", "postgres", directory]);
   const server = new LabPostgres(netns, address, port, directory, await programsDirectory());
   try {
-    await server.create();
+    await (primary === undefined ? server.create() : server.follow(primary));
   } catch (error) {
     await server[Symbol.asyncDispose]();
     throw error;
