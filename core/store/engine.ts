@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { ServerHistory } from "./identity.ts";
-
 /** A value that goes into or comes out of a row. */
 export type SqlValue = string | number | null;
 /** One row: its values in the order of the columns that were asked for. Whole numbers are numbers. */
@@ -13,6 +11,14 @@ export type Row = readonly SqlValue[];
 
 /** Runs a statement; parameters are written `$1`, `$2`, each once and in this order. */
 export type Query = (sql: string, parameters?: readonly SqlValue[]) => Promise<Row[]>;
+
+/** Which history of writes a server goes on with. Only Postgres has several. */
+export interface ServerHistory {
+  /** Of the cluster that initdb made. */
+  readonly system: string;
+  /** Raised by each promotion. */
+  readonly timeline: number;
+}
 
 /** A database. Calls reject with StoreAwayError if it cannot be reached within its deadline. */
 export interface Engine {

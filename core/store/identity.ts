@@ -7,17 +7,10 @@
  * @module
  */
 import { KnetError } from "../base/error.ts";
+import type { ServerHistory } from "./engine.ts";
 import { EmptiedStoreError, readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
-
-/** Which history of writes a server goes on with. Only Postgres has several. */
-export interface ServerHistory {
-  /** Of the cluster that initdb made. */
-  readonly system: string;
-  /** Raised by each promotion. */
-  readonly timeline: number;
-}
 
 /** Which store it is, and how far it has come. */
 export interface StoreMark {

@@ -5,9 +5,8 @@
  */
 import { after, monotonicClock, random, sleep, type Timer } from "../base/clock.ts";
 import { KnetError } from "../base/error.ts";
-import type { Engine, Query } from "./engine.ts";
+import type { Engine, Query, ServerHistory } from "./engine.ts";
 import { checkReader, migrate } from "./migrate.ts";
-import type { ServerHistory } from "./identity.ts";
 import type { PostgresConnection } from "./postgres_connection.ts";
 import { isUndefinedTable, postgresError, troubleOf } from "./postgres_errors.ts";
 import { PostgresListener } from "./postgres_listener.ts";

@@ -3,11 +3,10 @@
  *
  * @module
  */
-import type { ServerHistory } from "./identity.ts";
 import { after } from "../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import { readTextIfPresent } from "../base/files.ts";
-import type { Row, SqlValue } from "./engine.ts";
+import type { Row, ServerHistory, SqlValue } from "./engine.ts";
 import { passwordOfFile } from "./pgpass.ts";
 import { PostgresStream } from "./postgres_stream.ts";
 import type { PostgresPlace, PostgresTarget } from "./postgres_url.ts";

@@ -5,7 +5,8 @@
  */
 import { monotonicClock } from "../base/clock.ts";
 import { messageOf, StoreAwayError } from "../base/error.ts";
-import { type ServerHistory, wasReplaced } from "./identity.ts";
+import type { ServerHistory } from "./engine.ts";
+import { wasReplaced } from "./identity.ts";
 import { PostgresConnection } from "./postgres_connection.ts";
 import { postgresError, troubleOf } from "./postgres_errors.ts";
 import type { PostgresPlace, PostgresTarget } from "./postgres_url.ts";

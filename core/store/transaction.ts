@@ -5,8 +5,7 @@
  */
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import { drizzle, type PgRemoteDatabase } from "drizzle-orm/pg-proxy";
-import type { Engine, Query, SqlValue } from "./engine.ts";
-import type { ServerHistory } from "./identity.ts";
+import type { Engine, Query, ServerHistory, SqlValue } from "./engine.ts";
 
 /** Where queries are written. */
 export type Database = PgRemoteDatabase;

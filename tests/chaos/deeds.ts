@@ -188,6 +188,42 @@ export const DEEDS: readonly Deed[] = [
     },
   },
   {
+    name: "fail-over",
+    weight: 2,
+    fits: ({ lab, pending }) =>
+      lab.standby !== undefined && !pending.has("store") && !pending.has("standby"),
+    async run(world, dice) {
+      const { lab } = world;
+      const how = dice.pick(["kill", "cut", "switch"] as const);
+      await lab.failOver(how);
+      world.failedOver = true;
+      // Cut off it may come back as it is, and take writes; the administrator sees to it in the end.
+      world.pending.set("standby", () => lab.followAgain());
+      return `the standby is promoted: ${how}`;
+    },
+  },
+  {
+    name: "former primary",
+    weight: 2,
+    fits: ({ lab, pending }) => pending.has("standby") && lab.standby!.isCut,
+    async run(world) {
+      await world.lab.standby!.cut(false);
+      return "the former primary is there again, and takes writes";
+    },
+  },
+  {
+    name: "clock",
+    weight: 2,
+    fits: (world) => some(world, "in", "frozen", "down"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in", "frozen", "down"));
+      const seconds = dice.pick([-3600, -20, -2, 2, 5, 20]);
+      await world.setClock(host, seconds);
+      world.pending.set(`clock of ${host.name}`, () => world.setClock(host, 0));
+      return `${host.name}: clock ${seconds} s off`;
+    },
+  },
+  {
     name: "backup",
     weight: 1,
     fits: (world) => some(world, "in") && !world.pending.has("store"),

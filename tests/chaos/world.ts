@@ -8,9 +8,13 @@ import type { Lease } from "../../core/cluster/lease.ts";
 import type { StatusReport } from "../../core/inspect/status.ts";
 import { assertFullMesh, containersOf, NETWORK } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
+import { faketimeBy } from "../support/faketime.ts";
 import { Lab, ROUTER, type StoreKind } from "../support/lab.ts";
 import { until } from "../support/wait.ts";
 import { converged } from "../support/walk.ts";
+
+/** The file on each host that says how far its clock is off. */
+const CLOCK = "/run/host/clock";
 
 /** Milliseconds that a calm may take to come. */
 const PATIENCE = 60_000;
@@ -43,6 +47,10 @@ export class World implements AsyncDisposable {
   backups = 0;
   /** Whether a backup was restored since the last calm. */
   restored = false;
+  /** Whether another server serves, which may lack what came last. */
+  failedOver = false;
+  /** Adoptions after a fail-over that had lost writes. */
+  adoptions = 0;
   /** Calms that came. */
   calms = 0;
 
@@ -53,8 +61,9 @@ export class World implements AsyncDisposable {
 
   /** Builds a lab; its first three hosts join. */
   static async create(hosts: number, store: StoreKind): Promise<World> {
-    const world = new World(await Lab.create({ hosts, store }));
+    const world = new World(await Lab.create({ hosts, store, standby: store === "postgres" }));
     try {
+      for (const { host } of world.members) await world.setClock(host, 0);
       await world.lab.host(1).knet(`init --network ${NETWORK} --lease-ttl 30`);
       for (const member of world.members.slice(0, 3)) await world.join(member);
       await world.calm();
@@ -72,8 +81,13 @@ export class World implements AsyncDisposable {
 
   /** Starts the agent of a host, member or not; its container is attached when it is ready. */
   async join(member: Member): Promise<void> {
-    await member.host.join({ wait: false });
+    await member.host.join({ wait: false, env: faketimeBy(CLOCK) });
     member.standing = "in";
+  }
+
+  /** Puts a host's clock off by so many seconds. */
+  async setClock(host: Host, seconds: number): Promise<void> {
+    await Deno.writeTextFile(host.path(CLOCK), `${seconds < 0 ? "" : "+"}${seconds}`);
   }
 
   /** Ends the agent. */
@@ -115,6 +129,7 @@ export class World implements AsyncDisposable {
       });
       if (host.containers.length === 0) await host.attach("c1");
     }
+    if (this.failedOver) await this.#adoptIfNeeded(inside);
     for (const host of inside) {
       await this.#patiently(`the store of ${host.name} is well`, async () => {
         const { store } = await host.knetJson<StatusReport>("status");
@@ -131,6 +146,24 @@ export class World implements AsyncDisposable {
     await this.#assertInvariants(inside);
     this.calms++;
     return performance.now() - begin;
+  }
+
+  /** What an administrator does where a fail-over lost the last writes. */
+  async #adoptIfNeeded(inside: readonly Host[]): Promise<void> {
+    const states: string[] = [];
+    for (const host of inside) {
+      await this.#patiently(`${host.name} has an answer of the store`, async () => {
+        const { store } = await host.knetJson<StatusReport>("status");
+        states.push(store.state);
+        if (store.state === "ok" || store.state === "different") return true;
+        throw new Error(JSON.stringify(store));
+      });
+    }
+    this.failedOver = false;
+    if (!states.includes("different")) return;
+    await inside[states.indexOf("different")]!.knet("store adopt");
+    this.adoptions++;
+    this.restored = true;
   }
 
   async #patiently(what: string, probe: () => Promise<boolean>): Promise<void> {

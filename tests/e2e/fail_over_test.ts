@@ -114,7 +114,7 @@ onPair(
     await first!.stop("SIGKILL");
     await first!.join();
     await storeIs(first!, "different");
-  const { code, stderr } = await second!.knet(
+    const { code, stderr } = await second!.knet(
       "lease reserve 10.244.200.0/24 --public-ip 192.168.2.77",
       {
         check: false,

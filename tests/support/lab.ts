@@ -116,7 +116,7 @@ export class Lab implements AsyncDisposable {
 
   /** Makes what was the primary follow the one that is. */
   async followAgain(): Promise<void> {
-    await this.standby!.cut(false).catch(() => {});
+    await this.standby!.cut(false);
     await this.standby!.stop().catch(() => {});
     await this.standby!.follow(this.postgres!);
   }

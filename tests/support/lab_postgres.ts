@@ -17,6 +17,8 @@ export class LabPostgres implements AsyncDisposable {
   readonly #options: string;
   readonly #port: number;
   readonly #end: AsyncDisposable;
+  /** Whether nothing reaches it. */
+  isCut = false;
 
   constructor(netns: string, address: string, port: number, directory: string, programs: string) {
     this.url = `postgres://knet:overlay-secret@${address}:${port}/knet`;
@@ -95,6 +97,8 @@ export class LabPostgres implements AsyncDisposable {
 
   /** Drops or lets through every packet to and from the server, which answers nothing meanwhile. */
   async cut(on: boolean): Promise<void> {
+    if (on === this.isCut) return;
+    this.isCut = on;
     const rules = on
       ? "add table inet cut; add chain inet cut in { type filter hook input priority 0; policy drop; }; add chain inet cut out { type filter hook output priority 0; policy drop; }"
       : "delete table inet cut";
