@@ -112,7 +112,9 @@ export class World implements AsyncDisposable {
   /** Puts all right that was broken on purpose, and waits until everything is as it should be. */
   async calm(): Promise<number> {
     const begin = performance.now();
-    for (const [what, takeBack] of this.pending) {
+    // A standby follows a primary that runs.
+    const last = (what: string) => Number(what === "standby");
+    for (const [what, takeBack] of [...this.pending].sort(([a], [b]) => last(a) - last(b))) {
       this.pending.delete(what);
       await takeBack();
     }
