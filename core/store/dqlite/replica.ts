@@ -39,8 +39,8 @@ import type { Member } from "./wire.ts";
 const LATENCY = 60;
 /** Milliseconds between looks at the members. */
 const TICK = 3000;
-/** Milliseconds after which an address that did not answer is tried again. */
-const REST = 1000;
+/** Milliseconds after which an address that did not answer is tried again: less than the second after which the library asks again. */
+const REST = 500;
 /** Milliseconds that a new node has to become a member: fifty may come at once, and one is made at a time. */
 const JOINING = 60_000;
 
@@ -271,9 +271,14 @@ export class Replica implements AsyncDisposable {
       ]);
     } catch (error) {
       if (late) void dialed.then(closeQuietly, () => {});
-      this.#resting.set(address, monotonicClock() + REST);
+      this.#rest(address);
       throw error;
     }
+  }
+
+  /** Keeps the library, which tries again at once, from an address for a while. */
+  #rest(address: string): void {
+    this.#resting.set(address, monotonicClock() + REST);
   }
 
   /** Brings who came by the door to a node. */
@@ -284,9 +289,10 @@ export class Replica implements AsyncDisposable {
     const begin = monotonicClock();
     const other = await this.#dial(address);
     this.#streams.add(other);
-    await carry(stream, other);
+    const ended = await carry(stream, other);
     this.#streams.delete(other);
-    // A host that sends us away, having another node by now, is not asked again at once.
-    if (monotonicClock() - begin < REST) this.#resting.set(address, monotonicClock() + REST);
+    // A host that sends us away, having another node by now, is not asked again at once. Whoever came and went by himself says nothing
+    // of it: a client that looks for the leader must not keep the library from asking for a vote.
+    if (ended === "b" && monotonicClock() - begin < REST) this.#rest(address);
   }
 }

@@ -89,31 +89,41 @@ export interface Listeners {
   readonly fromB?: (bytes: Uint8Array) => void;
 }
 
-/** Carries bytes both ways until either end is closed; then both are. */
+/**
+ * Carries bytes both ways until either end is closed; then both are.
+ *
+ * @returns which end was closed first.
+ */
 export async function carry(
   a: ByteStream,
   b: ByteStream,
   { fromA, fromB }: Listeners = {},
-): Promise<void> {
+): Promise<"a" | "b"> {
+  let first: "a" | "b" | undefined;
   const oneWay = async (
     from: ByteStream,
     to: ByteStream,
     tell: ((bytes: Uint8Array) => void) | undefined,
   ) => {
     const buffer = new Uint8Array(CHUNK);
+    let at = from;
     try {
       for (;;) {
+        at = from;
         const count = await from.read(buffer);
         if (count === null) return;
         tell?.(buffer.subarray(0, count));
+        at = to;
         await writeAll(to, buffer.subarray(0, count));
       }
     } catch {
-      // Which end broke makes no difference.
+      // It ended, in another way.
     } finally {
+      first ??= at === a ? "a" : "b";
       closeQuietly(a);
       closeQuietly(b);
     }
   };
   await Promise.all([oneWay(a, b, fromA), oneWay(b, a, fromB)]);
+  return first!;
 }
