@@ -17,6 +17,8 @@ const POLL = 200;
 const SLOW_POLL = 5000;
 /** Milliseconds that a look may take, and between looks while the store is away. */
 const LOOK = 1000;
+/** Milliseconds of waiting for an answer after which the host's own node is asked whether another one leads by now. */
+const DOUBT = 400;
 /** Milliseconds after which a connection that nobody uses is closed: before the node does (`node_socket.ts`). */
 const IDLE = 5000;
 /**
@@ -158,13 +160,16 @@ export function dqliteEngine(
     for (;;) {
       try {
         if (ended) throw new KnetError(`Cannot use the store ${location}: it was closed`);
-        const result = await attempt(await connected(until));
+        const held = await connected(until);
+        const watch = finder.watch(held, DOUBT);
+        const result = await attempt(held).finally(() => watch[Symbol.dispose]());
         idle = after(IDLE, drop, { idle: true });
         return result;
       } catch (error) {
         const trouble = troubleOf(error);
         if (trouble === "elsewhere" || trouble === "away") {
           drop();
+          finder.forget();
           const again = !(error instanceof UncertainError) && monotonicClock() < until;
           if (again) {
             await sleep(50 * (0.5 + random()));

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { monotonicClock, random, sleep } from "../../base/clock.ts";
+import { after, monotonicClock, random, sleep, type Timer } from "../../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../../base/error.ts";
 import { DqliteConnection } from "./connection.ts";
 import { nameOf } from "./identity.ts";
@@ -102,6 +102,48 @@ export class LeaderFinder {
         });
       }
       await sleep(wait);
+    }
+  }
+
+  /** Asks this host's own node first the next time: whoever led does not answer. */
+  forget(): void {
+    this.#last = undefined;
+  }
+
+  /**
+   * Hangs up when this host's own node follows another one: a host that stands still, or is cut off without a word, does not say that it
+   * leads no more.
+   *
+   * @param connection To the node that led; it is of no use after that.
+   * @param doubt Milliseconds between looks.
+   */
+  watch(connection: DqliteConnection, doubt: number): Disposable {
+    const led = this.#last;
+    let timer: Timer | undefined;
+    let over = false;
+    const wait = () => timer = after(doubt, () => void look(), { idle: true });
+    const look = async () => {
+      const leader = await this.#ownLeader(doubt);
+      if (over) return;
+      if (leader === undefined || leader === led) return wait();
+      connection[Symbol.dispose]();
+    };
+    if (led !== undefined) wait();
+    return {
+      [Symbol.dispose]() {
+        over = true;
+        timer?.cancel();
+      },
+    };
+  }
+
+  /** Whom this host's own node follows, if it knows. */
+  async #ownLeader(patience: number): Promise<string | undefined> {
+    try {
+      using own = await this.#begin("", monotonicClock() + patience);
+      return (await own.within(patience, () => own.leader()))?.address;
+    } catch {
+      return undefined;
     }
   }
 
