@@ -106,3 +106,94 @@ Deno.test("dqliteEngine() goes on while the host that led is cut off without a w
   await rows.write(3);
   await rows.check(cut);
 });
+
+Deno.test("Replica.start() makes a host whose data was deleted a new member, and the two others went on meanwhile", async () => {
+  await using hosts = await HostProcesses.start(3);
+  const rows = await Rows.begin(hosts.engine("a"));
+  const before = hosts.members("a").find(({ address }) => address.startsWith("c/"))!;
+  await hosts.kill("c");
+  await rows.write(5);
+  await Deno.remove(`${hosts.folder}/c`, { recursive: true });
+  await hosts.host("c");
+  await hosts.until(
+    () =>
+      hosts.members("a").some(({ id, address, role }) =>
+        address.startsWith("c/") && id !== before.id && role === "voter"
+      ),
+    "c votes",
+  );
+  assert.equal(hosts.members("a").length, 3);
+  await hosts.kill("b");
+  await rows.write();
+  await rows.check(hosts.engine("c"));
+});
+
+Deno.test("dqliteEngine() of two hosts says which one is missing, and writes when it is back", async () => {
+  await using hosts = await HostProcesses.start(2);
+  const rows = await Rows.begin(hosts.engine("b", 2000));
+  await hosts.kill("a");
+  await assert.rejects(
+    rows.engine.read((query) => query("select 1")),
+    away(
+      /no majority: of the 2 hosts that vote, 2 are needed and 1 answer \(b; missing: a\)/,
+    ),
+  );
+  await hosts.host("a");
+  await rows.write();
+  await rows.check(hosts.engine("a"));
+});
+
+Deno.test("Replica.start() finds the others when all were killed and come in any order, the last one first", async () => {
+  await using hosts = await HostProcesses.start(3);
+  const rows = await Rows.begin(hosts.engine("a"));
+  for (const name of ["b", "a", "c"]) await hosts.kill(name);
+  await hosts.host("c");
+  await hosts.host("b");
+  await rows.check(hosts.engine("c"));
+  await hosts.host("a");
+  await rows.write();
+  await rows.check(hosts.engine("b"));
+});
+
+/** Mounts a small file system; what is returned fills it or makes room, and unmounts it. */
+async function smallDisk(path: string): Promise<AsyncDisposable & { fill(full: boolean): void }> {
+  const run = async (program: string, ...args: string[]) => {
+    const { success, stderr } = await new Deno.Command(program, { args }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+  };
+  Deno.mkdirSync(path);
+  await run("mount", "-t", "tmpfs", "-o", "size=96m", "none", path);
+  return {
+    fill(full) {
+      if (!full) return Deno.removeSync(`${path}/fill`);
+      using file = Deno.openSync(`${path}/fill`, { write: true, create: true });
+      try {
+        for (;;) file.writeSync(new Uint8Array(1 << 20));
+      } catch {
+        // There is no room left.
+      }
+    },
+    [Symbol.asyncDispose]: () => run("umount", "-l", path),
+  };
+}
+
+Deno.test("Replica stands still while its disk is full, and says so, and comes back when there is room", async () => {
+  await using hosts = await HostProcesses.start(2);
+  await using disk = await smallDisk(`${hosts.folder}/c`);
+  await hosts.host("c");
+  await hosts.untilVoters("b", 3);
+  const rows = await Rows.begin(hosts.engine("b"));
+  disk.fill(true);
+  await hosts.until(
+    () => /file system has \d+ MiB left, and 24 are needed/.test(hosts.running.get("c")!.said()),
+    "it says so",
+  );
+  await rows.write(20);
+  disk.fill(false);
+  await hosts.until(async () => await hosts.answers("c"), "it is back");
+  // Now it is one of the majority.
+  await hosts.kill("a");
+  await rows.write();
+  await rows.check(hosts.engine("c"));
+  await hosts.kill("c");
+});

@@ -8,6 +8,7 @@ import { wayByDoor } from "../../core/store/dqlite/door.ts";
 import { dqliteEngine } from "../../core/store/dqlite/engine.ts";
 import { readIdentity, readMembersFile } from "../../core/store/dqlite/identity.ts";
 import { LeaderFinder } from "../../core/store/dqlite/leader.ts";
+import { answers } from "../../core/store/dqlite/member_watch.ts";
 import type { Member } from "../../core/store/dqlite/wire.ts";
 import type { Engine } from "../../core/store/engine.ts";
 
@@ -17,6 +18,8 @@ const SCRIPT = new URL("./dqlite_host.ts", import.meta.url).pathname;
 export interface HostProcess {
   readonly name: string;
   readonly pid: number;
+  /** What it complained of. */
+  said(): string;
   kill(): Promise<void>;
   /** Stops it where it is. */
   freeze(): void;
@@ -44,7 +47,6 @@ export class HostProcesses implements AsyncDisposable {
   /** Starts a host, which joins by the first one that runs; it is a member when this returns. */
   async host(name: string, options: readonly string[] = []): Promise<HostProcess> {
     const [seed] = this.running.keys();
-    const log = await Deno.open(`${this.folder}/${name}.log`, { create: true, append: true });
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--no-check", SCRIPT, this.folder, name],
@@ -56,16 +58,20 @@ export class HostProcesses implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const logged = child.stderr.pipeTo(log.writable);
+    let said = "";
+    const logged = (async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) said += text;
+    })();
     const reader = child.stdout.getReader();
     const { value } = await reader.read();
     if (value === undefined) {
       await logged;
-      throw new Error(Deno.readTextFileSync(`${this.folder}/${name}.log`));
+      throw new Error(said);
     }
     const made: HostProcess = {
       name,
       pid: child.pid,
+      said: () => said,
       kill: async () => {
         this.running.delete(name);
         child.kill("SIGKILL");
@@ -142,6 +148,11 @@ export class HostProcesses implements AsyncDisposable {
     using connection = await finder.connect(performance.now() + 10_000);
     const leader = await connection.within(2000, () => connection.leader());
     return leader!.address.split("/")[0]!;
+  }
+
+  /** Whether a host's node answers. */
+  answers(name: string): Promise<boolean> {
+    return answers(wayByDoor(`${this.folder}/${name}`), "");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,15 +1,15 @@
 /**
- * How a node becomes a member, and how one is taken out.
+ * How a node becomes a member, how one is taken out, and who they are where a node itself does not know.
  *
  * @module
  */
 import { monotonicClock, random, sleep } from "../../base/clock.ts";
 import { KnetError } from "../../base/error.ts";
-import type { DqliteConnection } from "./connection.ts";
+import { DqliteConnection } from "./connection.ts";
 import { dqliteError, GoneError, troubleOf } from "./failure.ts";
 import { nameOf, type NodeIdentity } from "./identity.ts";
 import { LeaderFinder, type Way } from "./leader.ts";
-import { answers } from "./member_watch.ts";
+import { answers, PATIENCE } from "./member_watch.ts";
 import type { Member } from "./wire.ts";
 
 /** Does something on the node that leads, again until it is done or the time is over. */
@@ -91,4 +91,19 @@ export async function removeMember(way: Way, address: string, patience: number):
     }
     await leader.remove(member.id);
   });
+}
+
+/** Asks the others who is a member; none if none of them says. */
+export async function membersByOthers(way: Way, own: string): Promise<Member[]> {
+  for (const { address } of way.remembered()) {
+    if (address === own) continue;
+    try {
+      using other = await DqliteConnection.begin(await way.dial(address), undefined, PATIENCE);
+      const members = await other.within(PATIENCE, () => other.members());
+      if (members.length > 0) return members;
+    } catch {
+      // The next one may know.
+    }
+  }
+  return [];
 }

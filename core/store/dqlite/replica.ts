@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { DqliteNode } from "../../../ffi/dqlite.ts";
 import { FileLock } from "../../../ffi/file_lock.ts";
 import { after, monotonicClock, sleep, type Timer } from "../../base/clock.ts";
-import { KnetError, messageOf } from "../../base/error.ts";
+import { KnetError, messageOf, StoreAwayError } from "../../base/error.ts";
 import { DqliteConnection } from "./connection.ts";
 import { openDoor } from "./door.ts";
 import {
@@ -17,11 +16,12 @@ import {
   writeMembersFile,
 } from "./identity.ts";
 import type { Way } from "./leader.ts";
-import { joinCluster } from "./join.ts";
+import { joinCluster, membersByOthers } from "./join.ts";
 import { MemberWatch, PATIENCE } from "./member_watch.ts";
 import { connectNode, serveNode } from "./node_socket.ts";
 import { explainStart, prepareReplica } from "./prepare.ts";
 import { ROLE_RULES, type RoleRules, roles } from "./roles.ts";
+import { RunningNode } from "./running_node.ts";
 import {
   type ByteStream,
   carry,
@@ -76,7 +76,7 @@ export class Replica implements AsyncDisposable {
   readonly #watch: MemberWatch;
   #members: readonly Member[] = [];
   #leader: string | undefined;
-  #node: DqliteNode | undefined;
+  #node: RunningNode | undefined;
   #door: Disposable | undefined;
   #timer: Timer | undefined;
   #tick: Promise<void> = Promise.resolve();
@@ -180,7 +180,7 @@ export class Replica implements AsyncDisposable {
     const files = filesIn(directory);
     this.#members = readMembersFile(directory);
     this.#door = openDoor(files.door, (to, stream) => this.#lead(to, stream));
-    this.#node = await DqliteNode.start({
+    this.#node = new RunningNode({
       id,
       address,
       directory: files.data,
@@ -188,6 +188,13 @@ export class Replica implements AsyncDisposable {
       door: files.door,
       mayTry: (to) => (this.#resting.get(to) ?? 0) <= monotonicClock(),
     });
+    try {
+      await this.#node.start(!member);
+    } catch (error) {
+      // A member that has no room comes back when it has.
+      if (!member || !(error instanceof StoreAwayError)) throw error;
+      this.#options.onProblem?.(messageOf(error));
+    }
     if (!member) {
       if (!begin) this.#members = await joinCluster(this.way, this.#identity, seeds, JOINING);
       writeIdentity(directory, { ...this.#identity, member: true });
@@ -207,6 +214,7 @@ export class Replica implements AsyncDisposable {
   /** Looks who is a member, and, while this node leads, gives them their roles. */
   async #look(): Promise<void> {
     const { directory, rules = ROLE_RULES } = this.#options;
+    await this.#node?.look(() => this.handOver());
     using own = await DqliteConnection.begin(await this.#own(), undefined, PATIENCE);
     const [leader, members] = await own.within(
       PATIENCE,
@@ -214,7 +222,7 @@ export class Replica implements AsyncDisposable {
     );
     this.#leader = leader?.address;
     // A spare has no copy, not even of who is a member.
-    const known = members.length > 0 ? members : await this.#ask();
+    const known = members.length > 0 ? members : await membersByOthers(this.way, this.address);
     if (known.length > 0 && JSON.stringify(known) !== JSON.stringify(this.#members)) {
       writeMembersFile(directory, known);
       this.#members = known;
@@ -226,21 +234,6 @@ export class Replica implements AsyncDisposable {
       if (this.#stopped) return;
       await own.assign(id, role);
     }
-  }
-
-  /** Asks the others who is a member. */
-  async #ask(): Promise<Member[]> {
-    for (const { address } of this.#members) {
-      if (address === this.address) continue;
-      try {
-        using other = await DqliteConnection.begin(await this.#dial(address), undefined, PATIENCE);
-        const members = await other.within(PATIENCE, () => other.members());
-        if (members.length > 0) return members;
-      } catch {
-        // The next one may know.
-      }
-    }
-    return [];
   }
 
   /** A stream to this host's own node. */
