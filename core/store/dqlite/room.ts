@@ -17,9 +17,9 @@ const ENOUGH = 40 * MIB;
 const FIRST = 64 * MIB;
 
 /** What a node is about to do. */
-export type RoomFor = "begin" | "run" | "return";
+export type RoomFor = "first" | "run" | "return";
 
-const NEEDED: Record<RoomFor, number> = { begin: FIRST, run: LEAST, return: ENOUGH };
+const NEEDED: Record<RoomFor, number> = { first: FIRST, run: LEAST, return: ENOUGH };
 
 /** Why there is no room for it; undefined if there is. */
 export function whyNoRoom({ bytes, readOnly }: Room, what: RoomFor): string | undefined {

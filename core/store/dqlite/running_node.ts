@@ -28,7 +28,7 @@ export class RunningNode {
    * @throws {StoreAwayError} if there is no room; {@linkcode DqliteNode.start}.
    */
   async start(fresh: boolean): Promise<void> {
-    this.#checkRoom(fresh ? "begin" : "run");
+    this.#checkRoom(fresh ? "first" : "run");
     this.#node = await DqliteNode.start(this.#options);
   }
 
