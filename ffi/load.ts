@@ -19,6 +19,8 @@ export type LibraryName =
   | "libnl-genl-3.so.200"
   | "libnftables.so.1"
   | "libdqlite.so.0"
+  | "libcrypto.so.3"
+  | "libssl.so.3"
   | "libc.so.6";
 
 /** libnl's libraries in the order in which they are loaded: the later ones need the first. */
@@ -27,6 +29,9 @@ export const LIBNL: readonly LibraryName[] = [
   "libnl-route-3.so.200",
   "libnl-genl-3.so.200",
 ];
+
+/** OpenSSL's libraries in the order in which they are loaded. */
+export const OPENSSL: readonly LibraryName[] = ["libcrypto.so.3", "libssl.so.3"];
 
 /** Names of the packages that hold a library. */
 export interface LibraryPackages {
@@ -44,6 +49,8 @@ const PACKAGES: Record<LibraryName, LibraryPackages> = {
   "libnl-genl-3.so.200": { debian: "libnl-genl-3-200", fedora: "libnl3", alpine: "libnl3" },
   "libnftables.so.1": { debian: "libnftables1", fedora: "nftables", alpine: "nftables" },
   "libdqlite.so.0": { debian: "libdqlite0", fedora: "dqlite", alpine: "dqlite" },
+  "libcrypto.so.3": { debian: "libssl3", fedora: "openssl-libs", alpine: "libcrypto3" },
+  "libssl.so.3": { debian: "libssl3", fedora: "openssl-libs", alpine: "libssl3" },
   "libc.so.6": { debian: "libc6", fedora: "glibc", alpine: "gcompat" },
 };
 
