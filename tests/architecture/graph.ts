@@ -13,6 +13,7 @@ export const LEVELS = [
   "cluster",
   "services",
   "store",
+  "port",
   "health",
   "kernel",
   "container",
