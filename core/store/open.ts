@@ -5,6 +5,7 @@
  */
 import { KnetError } from "../base/error.ts";
 import type { StoreAdmin } from "./admin.ts";
+import type { StoreAuthority } from "./authority.ts";
 import type { Engine } from "./engine.ts";
 import type { Notices } from "./dqlite/engine.ts";
 import type { Way } from "./dqlite/leader.ts";
@@ -53,6 +54,19 @@ export async function openStoreAdmin(
 ): Promise<StoreAdmin> {
   const { storeAdmin } = await import("./admin.ts");
   return storeAdmin(await openEngine(url, options));
+}
+
+/**
+ * Opens the part of a store by which hosts are let into the cluster.
+ *
+ * @throws {KnetError} exit code 2 if the URL is of no known kind.
+ */
+export async function openStoreAuthority(
+  url: string,
+  options: StoreOptions = {},
+): Promise<StoreAuthority> {
+  const { storeAuthority } = await import("./authority.ts");
+  return storeAuthority(await openEngine(url, options));
 }
 
 async function openEngine(url: string, options: StoreOptions): Promise<Engine> {

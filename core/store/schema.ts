@@ -101,3 +101,46 @@ export const timeoutsTable = pgTable("knet_service_timeouts", {
   document: text("document").notNull(),
   revision: whole("revision"),
 }, (table) => [check("knet_service_timeouts_id_check", sql`${table.id} = 1`)]);
+
+/** The cluster's authority, where agents have a port to each other: one row. Its key makes whoever has it any node of the cluster. */
+export const authorityTable = pgTable("knet_authority", {
+  id: integer("id").primaryKey(),
+  /** DER, base64. */
+  certificate: text("certificate").notNull(),
+  /** PKCS #8, base64. */
+  key: text("key").notNull(),
+}, (table) => [check("knet_authority_id_check", sql`${table.id} = 1`)]);
+
+/** Tokens by which hosts join. Their secrets are not here. */
+export const tokenTable = pgTable("knet_tokens", {
+  id: text("id").primaryKey(),
+  /** SHA-256 of the secret, hexadecimal. */
+  secretHash: text("secret_hash").notNull(),
+  role: text("role").notNull(),
+  /** 1 if it is for one host only. */
+  once: integer("once").notNull(),
+  made: whole("made"),
+  expires: whole("expires"),
+  /** How many hosts joined by it. */
+  used: whole("used"),
+  /** When it was revoked; 0 if it was not. */
+  revoked: whole("revoked"),
+});
+
+/** Certificates of nodes that hold or were revoked, until their time is over. */
+export const certificateTable = pgTable("knet_certificates", {
+  /** Hexadecimal. */
+  serial: text("serial").primaryKey(),
+  nodeId: text("node_id").notNull(),
+  role: text("role").notNull(),
+  /** SHA-256 of its public key, hexadecimal. */
+  keyHash: text("key_hash").notNull(),
+  /** DER, base64. */
+  certificate: text("certificate").notNull(),
+  /** The token by which it came; empty if it was made without one. */
+  token: text("token").notNull(),
+  issued: whole("issued"),
+  expires: whole("expires"),
+  /** When it was revoked; 0 if it was not. */
+  revoked: whole("revoked"),
+}, (table) => [index("knet_certificates_node").on(table.nodeId)]);

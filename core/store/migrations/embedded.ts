@@ -23,4 +23,11 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     "CREATE UNIQUE INDEX \"knet_services_endpoint\" ON \"knet_services\" (\"vip\",\"port\",\"protocol\") WHERE \"knet_services\".\"deleted\" = 0;",
     "CREATE INDEX \"knet_services_revision\" ON \"knet_services\" (\"revision\");",
   ],
+  // 0002_authority.sql
+  [
+    "CREATE TABLE \"knet_authority\" (\n\t\"id\" integer PRIMARY KEY NOT NULL,\n\t\"certificate\" text NOT NULL,\n\t\"key\" text NOT NULL,\n\tCONSTRAINT \"knet_authority_id_check\" CHECK (\"knet_authority\".\"id\" = 1)\n);",
+    "CREATE TABLE \"knet_certificates\" (\n\t\"serial\" text PRIMARY KEY NOT NULL,\n\t\"node_id\" text NOT NULL,\n\t\"role\" text NOT NULL,\n\t\"key_hash\" text NOT NULL,\n\t\"certificate\" text NOT NULL,\n\t\"token\" text NOT NULL,\n\t\"issued\" bigint NOT NULL,\n\t\"expires\" bigint NOT NULL,\n\t\"revoked\" bigint NOT NULL\n);",
+    "CREATE TABLE \"knet_tokens\" (\n\t\"id\" text PRIMARY KEY NOT NULL,\n\t\"secret_hash\" text NOT NULL,\n\t\"role\" text NOT NULL,\n\t\"once\" integer NOT NULL,\n\t\"made\" bigint NOT NULL,\n\t\"expires\" bigint NOT NULL,\n\t\"used\" bigint NOT NULL,\n\t\"revoked\" bigint NOT NULL\n);",
+    "CREATE INDEX \"knet_certificates_node\" ON \"knet_certificates\" (\"node_id\");",
+  ],
 ];
