@@ -61,7 +61,8 @@ function rowsOf(table: (typeof TABLES)[keyof typeof TABLES]) {
   return v.array(v.strictObject(Object.fromEntries(columns)));
 }
 
-const BACKUP = v.object({
+/** The shape of {@linkcode StoreBackup}. */
+export const BACKUP_SHAPE = v.object({
   format: v.literal("knet-backup", "it is no backup of knet's"),
   version: v.literal(1, ({ received }) => `a newer knet wrote it (version ${received})`),
   knet: v.string(),
@@ -116,7 +117,7 @@ export function readBackup(text: string, name: string): StoreBackup {
     });
   let backup: StoreBackup;
   try {
-    backup = parseShape(BACKUP, text);
+    backup = parseShape(BACKUP_SHAPE, text);
   } catch (error) {
     throw damaged(messageOf(error), error);
   }

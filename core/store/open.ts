@@ -69,7 +69,12 @@ export async function openStoreAuthority(
   return storeAuthority(await openEngine(url, options));
 }
 
-async function openEngine(url: string, options: StoreOptions): Promise<Engine> {
+/**
+ * Opens a store's engine, which a server of the store's own interface stands on.
+ *
+ * @throws {KnetError} exit code 2 if the URL is of no known kind.
+ */
+export async function openEngine(url: string, options: StoreOptions = {}): Promise<Engine> {
   const { deadlineMs: deadline = 5000, existing = false, repair = false } = options;
   const path = sqlitePath(url);
   if (path !== undefined) {

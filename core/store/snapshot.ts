@@ -49,7 +49,8 @@ const REMEMBERED: v.GenericSchema<unknown, RememberedStore> = v.object({
   server: v.exactOptional(v.object({ system: v.string(), timeline: whole })),
 });
 
-const SNAPSHOT: v.GenericSchema<unknown, Snapshot> = v.looseObject(
+/** The shape of {@linkcode Snapshot}. */
+export const SNAPSHOT_SHAPE: v.GenericSchema<unknown, Snapshot> = v.looseObject(
   {
     version: v.literal(1, ({ received }) => `unknown version ${received}`),
     config: CONFIG_SHAPE,
@@ -80,7 +81,7 @@ export function readSnapshot(
   try {
     const text = readTextIfPresent(pathIn(dataDir));
     if (text === undefined) return undefined;
-    const snapshot = parseShape(SNAPSHOT, text);
+    const snapshot = parseShape(SNAPSHOT_SHAPE, text);
     if (nodeId !== undefined && snapshot.own.nodeId !== nodeId) {
       throw new TypeError("it is another node's");
     }

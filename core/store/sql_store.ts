@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { loggingBegun } from "../base/late_logging.ts";
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig } from "./cluster_config.ts";
 import { knownConfig, readConfig } from "./config_row.ts";
@@ -21,34 +20,29 @@ import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
 import { pruneLeases, releaseLease, reserveLease } from "./lease_admin.ts";
 import { liveLeases } from "./leases.ts";
+import { logProblem, problemTeller } from "./problem_log.ts";
 import { readCounters, readRevision } from "./revision.ts";
-import { describeProblem, type RowProblem } from "./row_check.ts";
 import { editServices, getService, listServices, sweepDrained } from "./services.ts";
 import type { Store } from "./store.ts";
 import { readFrom, type Transaction, writeTo } from "./transaction.ts";
-
-async function log(sentence: string): Promise<void> {
-  await loggingBegun();
-  const { getLogger } = await import("@logtape/logtape");
-  getLogger(["knet", "store"]).warn("{sentence}", { sentence });
-}
-
-/** So many rows that make no sense are named, of all those that one reading meets. */
-const MOST_TOLD = 20;
 
 /**
  * The store over an engine.
  *
  * @param warn Told once of each row that makes no sense; the default is the log.
+ * @param mayWrite Asked at the beginning of each write, in its transaction; throws if it is not wanted any more.
  */
 export function sqlStore(
   engine: Engine,
-  warn: (sentence: string) => void | Promise<void> = log,
+  warn: (sentence: string) => void | Promise<void> = logProblem,
+  mayWrite: () => void = () => {},
 ): Store {
+  const told = problemTeller(warn);
   const read = <T>(work: (tx: Transaction) => Promise<T>) => readFrom(engine, work);
   let expected: StoreMark | undefined;
   const write = <T>(work: (tx: Transaction) => Promise<T>) =>
     writeTo(engine, async (tx) => {
+      mayWrite();
       if (expected === undefined) return await work(tx);
       const found = markOf(await readCounters(tx.db), tx.server);
       const what = whyOther(expected, found);
@@ -61,24 +55,6 @@ export function sqlStore(
       }
       return await work(tx);
     });
-  const known = new Set<string>();
-  const tell = async (sentence: string) => {
-    if (known.has(sentence)) return;
-    known.add(sentence);
-    await warn(sentence);
-  };
-  const told = async <T extends { readonly problems: readonly RowProblem[] }>(
-    reading: Promise<T>,
-  ) => {
-    const result = await reading;
-    // Somebody who writes nonsense again and again, or by the thousand, fills neither memory nor log.
-    if (known.size > MOST_TOLD * 10) known.clear();
-    const { problems } = result;
-    for (const problem of problems.slice(0, MOST_TOLD)) await tell(describeProblem(problem));
-    const more = problems.length - MOST_TOLD;
-    if (more > 0) await tell(`Cannot use ${more} more rows in the store, they are left out, too`);
-    return result;
-  };
   const { hostClock } = engine;
 
   return {

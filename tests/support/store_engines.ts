@@ -10,7 +10,9 @@ import { monotonicClock } from "../../core/base/clock.ts";
 import { LeaderFinder, type Way } from "../../core/store/dqlite/leader.ts";
 import { openStore, type StoreOptions } from "../../core/store/open.ts";
 import type { Store } from "../../core/store/store.ts";
+import { remoteStore } from "../../core/store/remote/remote_store.ts";
 import { startPostgres } from "./postgres.ts";
+import { serveStore } from "./remote_store.ts";
 
 /** For `assert.rejects`: an error that the store's content is the reason of. */
 export const refusal = (message: RegExp) => (error: unknown) => {
@@ -45,6 +47,21 @@ function sqlite(options: StoreOptions): { fresh: Fresh } & AsyncDisposable {
   };
 }
 
+/** A SQLite file behind a server of the store's own interface, which two clients reach by a socket. */
+function remote(): { fresh: Fresh } & AsyncDisposable {
+  const local = sqlite({});
+  return {
+    fresh: (request, run) =>
+      local.fresh(request, async (_a, _b, url) => {
+        await using served = await serveStore(url);
+        await using a = remoteStore(served.way);
+        await using b = remoteStore(served.way);
+        await run(a, b, url);
+      }),
+    [Symbol.asyncDispose]: () => local[Symbol.asyncDispose](),
+  };
+}
+
 /** Takes all tables away. */
 async function emptyDqlite(way: Way): Promise<void> {
   using leader = await new LeaderFinder(way).connect(monotonicClock() + 10_000);
@@ -59,6 +76,7 @@ async function emptyDqlite(way: Way): Promise<void> {
 export const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDisposable>> = {
   sqlite: () => Promise.resolve(sqlite({})),
   "sqlite in a worker": () => Promise.resolve(sqlite({ background: true })),
+  remote: () => Promise.resolve(remote()),
   async dqlite() {
     const { startThree } = await import("./dqlite.ts");
     const cluster = await startThree();
