@@ -29,6 +29,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "healing" },
   { name: "containers" },
   { name: "cni", short: true },
+  { name: "docker" },
   { name: "crash" },
   { name: "links" },
   { name: "hosts" },

@@ -48,7 +48,11 @@ const NEEDS: readonly Need[] = [
   // Another kernel, for what this one lacks.
   { package: "qemu-system-x86", present: () => x86Only(() => command("qemu-system-x86_64")) },
   { package: "linux-image-amd64", present: () => x86Only(() => newestKernel() !== undefined) },
-  { package: "busybox-static", present: () => x86Only(() => file("/bin/busybox")) },
+  // What containers are made of, and by.
+  { package: "busybox-static", present: () => file("/bin/busybox") },
+  { package: "docker.io", present: () => command("dockerd") && command("containerd") },
+  { package: "podman", present: () => command("podman") },
+  { package: "containernetworking-plugins", present: () => file("/usr/lib/cni/portmap") },
   // What packages are made and judged with, and what starts programs for another processor.
   { package: "rpm", present: () => command("rpmbuild") },
   { package: "lintian", present: () => command("lintian") },
@@ -104,10 +108,19 @@ export async function setUp(purpose: "demo" | "test" | "bench"): Promise<string[
     return packages;
   }
   console.error(`setup: installing ${packages.join(" ")}`);
+  using _quiet = startNoServices();
   const failure = await apt(["update"]) ??
     await apt(["install", "--yes", "--no-install-recommends", ...packages]);
   if (failure !== undefined) console.error(`setup: ${failure}`);
   return missing();
+}
+
+/** Keeps packages from starting what they bring: Docker's daemon would rearrange this machine's firewall. */
+function startNoServices(): Disposable {
+  const policy = "/usr/sbin/policy-rc.d";
+  if (file(policy)) return { [Symbol.dispose]: () => {} };
+  Deno.writeTextFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  return { [Symbol.dispose]: () => Deno.removeSync(policy) };
 }
 
 async function apt(args: string[]): Promise<string | undefined> {

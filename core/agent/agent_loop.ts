@@ -8,6 +8,7 @@ import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import { reclaimVanished } from "../container/container.ts";
+import { DockerReclaimer } from "../container/docker/reclaim.ts";
 import type { HostNetwork } from "./host_network.ts";
 import type { HostUnderlay } from "./host_underlay.ts";
 import type { KernelEvents } from "./kernel_events.ts";
@@ -41,6 +42,7 @@ export interface LoopParts {
 export async function runLoop(parts: LoopParts): Promise<void> {
   const { network, underlay, events, signal, lastFull, reconcile } = parts;
   const watchdog = watchdogInterval();
+  const docker = new DockerReclaimer(parts);
   let lastTick = monotonicClock();
   let lastNotify = -Infinity;
   let underlayDirty = false;
@@ -68,7 +70,7 @@ export async function runLoop(parts: LoopParts): Promise<void> {
       if (network.problem !== undefined || now - lastFull() > SLOW_RESYNC) {
         network.invalidate();
         underlayDirty = true;
-        reclaim(parts.dataDir);
+        reclaim(parts.dataDir, docker);
       }
     } else network.services.noteKernel();
     if (underlayDirty) {
@@ -95,8 +97,13 @@ export async function runLoop(parts: LoopParts): Promise<void> {
   }
 }
 
-function reclaim(dataDir: string): void {
-  void reclaimVanished({ dataDir }).catch((error) =>
-    log.warn("{message}", { message: messageOf(error) })
-  );
+function reclaim(dataDir: string, docker: DockerReclaimer): void {
+  const warn = (error: unknown) => log.warn("{message}", { message: messageOf(error) });
+  void reclaimVanished({ dataDir }).catch(warn);
+  void docker.look().then((freed) => {
+    if (freed.length === 0) return;
+    log.info("Freed {addresses}, which Docker has no container with", {
+      addresses: freed.join(", "),
+    });
+  }, warn);
 }

@@ -116,6 +116,19 @@ export async function removeDocker(dataDir: string): Promise<string[]> {
   return problems;
 }
 
+/** What was installed, as far as it can be read. */
+export function readInstalledDocker(
+  dataDir: string,
+): { readonly network: string; readonly socket: string } | undefined {
+  const text = readTextIfPresent(recordFile(dataDir));
+  if (text === undefined) return undefined;
+  try {
+    return parseShape(INSTALLED, text);
+  } catch {
+    return undefined; // Written atomically, so a foreign hand has had it.
+  }
+}
+
 async function ask(socket: string, method: string, path: string, body = "") {
   let why = "it does not run";
   try {

@@ -15,9 +15,10 @@ import { bootId } from "../../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
 import { type BookPlace, lockBook, readBook, readFormer } from "../addresses.ts";
 import { findAddress } from "../find_address.ts";
-import { readHeld, writeHeld } from "../held.ts";
 import { forgetNeighbour } from "../forget_neighbour.ts";
+import { readHeld, writeHeld } from "../held.ts";
 import { bridgeOf } from "../wire.ts";
+import { DOCKER_RUNTIME } from "./network.ts";
 
 /** Where addresses are given out. */
 export interface IpamHost {
@@ -27,8 +28,6 @@ export interface IpamHost {
   readonly bootId?: string;
 }
 
-/** By which the held addresses are known. */
-const RUNTIME = "docker";
 /** The one address space. */
 const SPACE = "knet";
 
@@ -134,12 +133,12 @@ async function requestAddress(
   using rtnl = openRtnl();
   const held = readHeld(place);
   const where = { rtnl, state, bridge: bridgeOf(rtnl, state.bridge), held };
-  const { address } = findAddress(where, readBook(place), RUNTIME, {
+  const { address } = findAddress(where, readBook(place), DOCKER_RUNTIME, {
     wanted: wanted === "" ? undefined : wanted,
     preferred: undefined,
     former: readFormer(place),
   });
-  writeHeld(place, [...held, { address, runtime: RUNTIME }]);
+  writeHeld(place, [...held, { address, runtime: DOCKER_RUNTIME }]);
   return { Address: `${address}/${length}`, Data: {} };
 }
 
@@ -151,7 +150,7 @@ async function releaseAddress(
   const place = placeOf(host);
   using _lock = await lockBook(place.dataDir);
   const held = readHeld(place);
-  const rest = held.filter((one) => !(one.runtime === RUNTIME && one.address === address));
+  const rest = held.filter((one) => !(one.runtime === DOCKER_RUNTIME && one.address === address));
   if (rest.length === held.length) return {};
   // Docker gives a container that comes back with this address another MAC address.
   using rtnl = openRtnl();

@@ -11,6 +11,9 @@ import type { NodeState } from "../../cluster/node_state.ts";
 /** Name of the driver. */
 export const DOCKER_DRIVER = "knet";
 
+/** By which the book knows what Docker holds. */
+export const DOCKER_RUNTIME = "docker";
+
 /** Path of the agent's socket for Docker. */
 export function dockerSocket(stateDir: string): string {
   return join(stateDir, "docker.sock");
