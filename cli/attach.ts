@@ -5,9 +5,9 @@
  */
 import { defineCommand } from "./command.ts";
 import { hostOptions } from "./shared_options.ts";
-import { address, containerName, interfaceName } from "./value_checks.ts";
+import { address, containerName, interfaceName, published } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
-import { value } from "./option_table.ts";
+import { list, value } from "./option_table.ts";
 
 /** The command. */
 export const attach = defineCommand({
@@ -32,11 +32,20 @@ export const attach = defineCommand({
     name: value("NAME", "What the container is called; no other may have the name", containerName, {
       fallback: "none",
     }),
+    publish: list(
+      "[IP:]PORT:PORT[/PROTOCOL]",
+      "Port of this host, or a range, that leads to one of the container",
+      published,
+    ),
     bridge: hostOptions.bridge,
   },
   examples: [
     { line: "ip netns add web && knet attach web", about: "a namespace by its name" },
     { line: "knet attach 4711 --ip 10.244.3.20", about: "the namespace of process 4711" },
+    {
+      line: "knet attach web --publish 8080:80 --publish 127.0.0.1:5300:53/udp",
+      about: "ports of this host lead to it",
+    },
   ],
   run: async ({ options, words, settings }) => {
     const { attach } = await import("../core/container/container.ts");
@@ -45,6 +54,7 @@ export const attach = defineCommand({
       ifname: options.ifname ?? "eth0",
       ...(options.ip === undefined ? {} : { ip: options.ip }),
       ...(options.name === undefined ? {} : { names: { name: options.name } }),
+      ...(options.publish === undefined ? {} : { ports: options.publish.flat() }),
       ...(options.bridge === undefined ? {} : { bridge: options.bridge }),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,

@@ -14,8 +14,7 @@ const cni = defineCommand({
   summary: "Place the CNI plugin and its configuration",
   about: [
     "For containerd, nerdctl, CRI-O, Nomad (network mode cni/knet) and podman with CNI: places the plugin knet-cni and the configuration " +
-    "10-knet.conflist, each whole at once. Ports are published by the portmap plugin, if that is in the plugins' folder. `knet leave` " +
-    "takes both away again.",
+    "10-knet.conflist, each whole at once. `knet leave` takes both away again.",
   ],
   words: [],
   options: {
@@ -90,12 +89,9 @@ function programWords(): string[] {
 }
 
 /** What was installed, in words. */
-export function installText({ plugin, config, before, portmap }: InstallResult): string {
+export function installText({ plugin, config, before }: InstallResult): string {
   return [
     `Placed ${plugin} and ${config}`,
-    ...(portmap ? [] : [
-      "Ports are not published: the portmap plugin is not there (Debian: containernetworking-plugins). Then run this again",
-    ]),
     ...(before.length === 0 ? [] : [
       `containerd and CRI-O take the first configuration, which is ${
         before[0]

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mappingTexts } from "../core/container/port_request.ts";
 import type { StatusReport } from "../core/inspect/status.ts";
 import { tunnelDrops } from "../core/overlay/udp/drops.ts";
 import { defineCommand } from "./command.ts";
@@ -116,12 +117,14 @@ function peers(report: StatusReport): string {
 }
 
 function containers(report: StatusReport): string {
+  const withPorts = report.containers.some(({ ports }) => ports !== undefined);
   return table(
-    ["container", "interface", "address", "note"],
-    report.containers.map(({ netns, name, runtime, containerId, ifname, address, stranded }) => [
-      containerLabel({ netns, name, runtime, containerId }),
+    ["container", "interface", "address", ...(withPorts ? ["ports"] : []), "note"],
+    report.containers.map(({ ifname, address, stranded, ports = [], ...names }) => [
+      containerLabel(names),
       ifname,
       address,
+      ...(withPorts ? [mappingTexts(ports).join(", ")] : []),
       stranded ? { text: "stranded: attach it again", tone: "warn" } : "",
     ]),
   );
@@ -131,9 +134,9 @@ function containers(report: StatusReport): string {
 function containerLabel(
   { netns, name, runtime, containerId }: {
     readonly netns: string;
-    readonly name: string | undefined;
-    readonly runtime: string | undefined;
-    readonly containerId: string | undefined;
+    readonly name?: string;
+    readonly runtime?: string;
+    readonly containerId?: string;
   },
 ): string {
   if (runtime === undefined) return name ?? netns;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { PortMapping } from "../core/container/record.ts";
 import { didYouMean } from "./suggest.ts";
 
 /** Accepts any text. */
@@ -162,4 +163,10 @@ export function networkName(input: string): string {
 export function containerName(input: string): string {
   if (/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/.test(input)) return input;
   throw new SyntaxError(`"${input}" is no container's name: letters, digits, "-", "_", "."`);
+}
+
+/** Accepts ports to be published, as Docker writes them. */
+export async function published(input: string): Promise<readonly PortMapping[]> {
+  const { parsePublish } = await import("../core/container/port_request.ts");
+  return parsePublish(input);
 }

@@ -30,6 +30,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "containers" },
   { name: "cni", short: true },
   { name: "docker" },
+  { name: "ports" },
   { name: "crash" },
   { name: "links" },
   { name: "hosts" },

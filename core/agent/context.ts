@@ -60,6 +60,7 @@ export function stateOf(
     ipMasq,
     backend: config.backend.type,
     ...(device !== undefined && { device }),
+    ...(config.backend.type !== "host-gw" && { port: config.backend.port }),
     publicIp: underlay.publicIp,
     iface: underlay.name,
   };

@@ -228,10 +228,12 @@ export class HostFirewall implements Disposable {
    *
    * @param needs What other programs' chains have to let through.
    * @param keep Peers and services that its sets have stay in them, wanted or not.
+   * @returns whether knet's table is as it should be.
    */
-  reconcile(wanted: FirewallDesired, needs: PassNeeds, keep = false): void {
+  reconcile(wanted: FirewallDesired, needs: PassNeeds, keep = false): boolean {
     const nft = this.nft;
-    if (nft === undefined) return;
+    if (nft === undefined) return false;
+    let written = false;
     try {
       const desired = keep ? withPresent(nft, wanted) : wanted;
       const drift = checkFirewall(nft, desired);
@@ -239,6 +241,7 @@ export class HostFirewall implements Disposable {
         this.#lack = applyFirewall(nft, desired);
         log.debug("Wrote the nftables table: {drift}", { drift });
       }
+      written = true;
       const { advice } = ensurePasses(nft, needs);
       this.#advice = advice.map((one) => `${one.detail}: ${one.commands.join("; ")}`);
       this.#problem = undefined;
@@ -246,6 +249,7 @@ export class HostFirewall implements Disposable {
       this.#problem = messageOf(error);
       log.warn("{message}", { message: this.#problem });
     }
+    return written;
   }
 
   /**

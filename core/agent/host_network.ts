@@ -39,13 +39,22 @@ import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 import { ownerOf, stateOf } from "./context.ts";
 import { HostNeeds } from "./host_needs.ts";
+import { HostPorts } from "./host_ports.ts";
 import { HostServices } from "./host_services.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "agent"]);
 
 /** What may fail while all the rest goes on. */
-type Aside = "refusal" | "underlay" | "parameters" | "devices" | "containers" | "poll" | "turn";
+type Aside =
+  | "refusal"
+  | "underlay"
+  | "parameters"
+  | "devices"
+  | "containers"
+  | "ports"
+  | "poll"
+  | "turn";
 
 /** This host's overlay, services, firewall, containers and files. */
 export class HostNetwork implements AsyncDisposable {
@@ -59,6 +68,7 @@ export class HostNetwork implements AsyncDisposable {
   readonly #owner: Owner;
   readonly #firewall: HostFirewall;
   readonly #needs: HostNeeds;
+  readonly #ports: HostPorts;
   readonly #addresses = new PeerAddresses();
   #state: NodeState | undefined;
   #dirty = false;
@@ -82,6 +92,7 @@ export class HostNetwork implements AsyncDisposable {
     this.#identity = identity;
     this.#firewall = new HostFirewall(options);
     this.#needs = new HostNeeds(this.rtnl, options.storeUrl);
+    this.#ports = new HostPorts(options);
     this.services = new HostServices({
       rtnl: this.rtnl,
       needs: () => this.#needs.addresses,
@@ -196,7 +207,8 @@ export class HostNetwork implements AsyncDisposable {
 
   /** Lets the host forward packets, and keeps IPv6 off where it is not wanted. */
   #keepParameters(): void {
-    const done = bothSet(setParameters([IP_FORWARD]), this.overlays.keepParameters());
+    const own = setParameters([IP_FORWARD, ...this.#ports.parameters]);
+    const done = bothSet(own, this.overlays.keepParameters());
     for (const change of done.changes) log.info("{change}", { change });
     this.noteProblems("parameters", done.problems);
   }
@@ -284,7 +296,11 @@ export class HostNetwork implements AsyncDisposable {
     if (desired === undefined || context === undefined) return;
     this.#passed = this.services.firewall;
     const needs = passNeeds(context, desired, this.services.tunnels);
-    this.#firewall.reconcile(desired, needs, this.overlays.keep);
+    const { changes } = this.#ports.guarded(
+      this.#firewall.nft,
+      () => this.#firewall.reconcile(desired, needs, this.overlays.keep),
+    );
+    for (const change of changes) log.info("{change}", { change });
   }
 
   /** What other programs' chains have to let through may be something else with other services. */
@@ -301,7 +317,12 @@ export class HostNetwork implements AsyncDisposable {
     const refused = refusedNetwork(serviceNetwork, connected, routed);
     const left = unrefused(serviceNetwork, refused);
     this.noteProblems("refusal", left === undefined ? [] : [left]);
-    return firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd);
+    this.#attempt("ports", () => this.#ports.read(context.subnet));
+    const ports = this.#ports.maps;
+    return {
+      ...firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd),
+      ...(ports !== undefined && { ports }),
+    };
   }
 
   /**

@@ -30,6 +30,8 @@ export interface NodeState {
   readonly backend: BackendType;
   /** Name of the backend's device; absent where it has none. */
   readonly device?: string;
+  /** UDP port of the tunnel; absent where there is none. */
+  readonly port?: number;
   readonly publicIp: string;
   /** Name of the underlay interface. */
   readonly iface: string;
@@ -49,6 +51,7 @@ const STATE_SHAPE: v.GenericSchema<unknown, NodeState> = v.looseObject({
   ipMasq: v.boolean(),
   backend: word<BackendType>(),
   device: v.exactOptional(v.string()),
+  port: v.exactOptional(v.number()),
   publicIp: v.string(),
   iface: v.string(),
 });

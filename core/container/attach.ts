@@ -11,6 +11,8 @@ import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../cluster/node_state.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
+import { expandPorts, portsOverlap } from "./port_request.ts";
+import { movePorts, refuseTakenPorts } from "./publish.ts";
 import { readHeld } from "./held.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import {
@@ -21,6 +23,7 @@ import {
   NAMESPACE_LABEL,
   type PortMapping,
   type RuntimeIdentity,
+  shownName,
 } from "./record.ts";
 import { isVanished } from "./vanished.ts";
 import {
@@ -50,6 +53,7 @@ export interface AttachOptions {
   readonly identity?: RuntimeIdentity;
   /** A name must not be another living container's. */
   readonly names?: ContainerNames;
+  /** Ports of this host that lead into it; with what is attached already, instead of those it has. Absent: as they are. */
   readonly ports?: readonly PortMapping[];
   readonly stateDir: string;
   readonly dataDir: string;
@@ -71,6 +75,8 @@ export interface AttachResult {
   readonly mac: string;
   readonly bridge: string;
   readonly hostIfname: string;
+  /** Ports of this host that lead into it. */
+  readonly ports?: readonly PortMapping[];
   /** "attached": just now; "present": it was already; "repaired": it was, and its devices had to be made anew. */
   readonly how: "attached" | "present" | "repaired";
 }
@@ -79,13 +85,14 @@ export interface AttachResult {
  * Attaches a container. Needs neither the store nor a running agent, only what the agent wrote down.
  * Attaching the same interface again changes nothing, or repairs what is missing.
  *
- * @throws {KnetError} exit code 2 if the request makes no sense here, 4 if the address is taken, 1 if
+ * @throws {KnetError} exit code 2 if the request makes no sense here, 4 if the address or a port is taken, 1 if
  * the host has not joined, the namespace does not exist or the subnet is full.
  * @throws {NetlinkError} if the kernel refuses; nothing is left behind then.
  */
 export async function attach(options: AttachOptions): Promise<AttachResult> {
   const { netns, ifname = "eth0", stateDir, dataDir } = options;
   checkInterfaceName(ifname);
+  const ports = options.ports && expandPorts(options.ports);
   const state = stateOfHost(stateDir, netns, options.bridge);
   const place: BookPlace = { dataDir, bootId: options.bootId ?? currentBootId() };
   using namespace = openContainer(netns);
@@ -99,14 +106,18 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   };
   const book = readBook(place);
   const present = book.find((record) => record.ifname === ifname && isOf(record, namespace));
+  // A runtime that asks again is told that it has it already.
+  const asked = options.identity === undefined ? ports : undefined;
   if (present !== undefined && prefixContains(state.subnet, present.address)) {
-    return again(ends, present, options.ip);
+    return again(ends, publishAgain(ends, place, present, asked), options.ip);
   }
   const name = options.names?.name ?? namespaceName(netns);
   const dead = book.filter((record) => record !== present && isDead(record, namespace, options));
   for (const { hostIfname } of dead) removeHostEnd(rtnl, hostIfname);
+  movePorts(dead, []);
   const others = book.filter((record) => record !== present && !dead.includes(record));
   refuseNameInUse(others, options);
+  refuseTakenPorts(ends, ports ?? [], others, name);
   const { address, rest } = findAddress({ ...ends, held: readHeld(place) }, others, name, {
     wanted: options.ip,
     preferred: formerAddress(options, dead, readFormer(place)),
@@ -122,17 +133,41 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     prefixLength: parsePrefix(state.subnet).length,
     hostIfname: hostIfname(namespace.id, ifname),
     ...(options.mac !== undefined && { mac: options.mac }),
-    ...(options.ports !== undefined && options.ports.length > 0 && { ports: options.ports }),
+    ...(ports !== undefined && ports.length > 0 && { ports }),
   };
   // The book first: an attach that is killed half-way leaves an address taken, never one given twice.
   writeBook(place, [...rest, record]);
   try {
     makeWire(ends, record);
+    movePorts(book, [...rest, record], state);
   } catch (error) {
+    removeHostEnd(rtnl, record.hostIfname);
     writeBook(place, rest);
     throw error;
   }
   return result(state, record, "attached");
+}
+
+/** Gives what is attached already the ports that are asked for now, instead of those it had. */
+function publishAgain(
+  ends: WireEnds,
+  place: BookPlace,
+  record: ContainerRecord,
+  ports: readonly PortMapping[] | undefined,
+): ContainerRecord {
+  if (ports === undefined) return record;
+  const { ports: before = [], ...rest } = record;
+  const isSame = (a: PortMapping) => (b: PortMapping) =>
+    portsOverlap(a, b) && a.hostIp === b.hostIp;
+  const fresh = ports.filter((port) => !before.some(isSame(port)));
+  const book = readBook(place);
+  const others = book.filter((one) => one.hostIfname !== record.hostIfname);
+  refuseTakenPorts(ends, fresh, others, shownName(record));
+  const next = { ...rest, ...(ports.length > 0 && { ports }) };
+  const after = book.map((one) => one.hostIfname === record.hostIfname ? next : one);
+  writeBook(place, after);
+  movePorts(book, after, ends.state);
+  return next;
 }
 
 /** Whether a record is of a container that this one has taken the place of. */
@@ -242,6 +277,7 @@ function result(
     mac: macOf(record),
     bridge: state.bridge,
     hostIfname: record.hostIfname,
+    ...(record.ports !== undefined && { ports: record.ports }),
     how,
   };
 }

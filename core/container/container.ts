@@ -18,15 +18,16 @@ export {
 } from "./renumber.ts";
 export { reclaimVanished } from "./vanished.ts";
 
-/** By what a container is known to people, for reports. */
+/** By what a container is known to people, and by which ports of the host it is reached, for reports. */
 export function namesOfRecord(
-  { netns, name, runtime, containerId }: ContainerRecord,
-): Pick<ContainerRecord, "netns" | "name" | "runtime" | "containerId"> {
+  { netns, name, runtime, containerId, ports }: ContainerRecord,
+): Pick<ContainerRecord, "netns" | "name" | "runtime" | "containerId" | "ports"> {
   return {
     netns,
     ...(name !== undefined && { name }),
     ...(runtime !== undefined && { runtime }),
     ...(containerId !== undefined && { containerId }),
+    ...(ports !== undefined && { ports }),
   };
 }
 

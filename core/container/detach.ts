@@ -9,6 +9,7 @@ import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { forgetNeighbour } from "./forget_neighbour.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
+import { movePorts } from "./publish.ts";
 import { hostIfname, removeHostEnd } from "./wire.ts";
 
 /** What `knet detach` was asked. */
@@ -51,6 +52,7 @@ export async function detach(options: DetachOptions): Promise<DetachResult> {
   if (record !== undefined) {
     removeHostEnd(rtnl, record.hostIfname);
     if (record.mac !== undefined) forgetNeighbour(rtnl, record.address);
+    movePorts([record], []);
     // The book last: killed half-way, the address stays taken until the next detach.
     writeBook(place, book.filter((other) => other !== record));
     return { netns: record.netns, ifname, address: record.address };

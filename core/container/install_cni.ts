@@ -38,8 +38,6 @@ export interface InstallResult {
   readonly config: string;
   /** Configurations of others that stand before it: containerd and CRI-O take the first. */
   readonly before: readonly string[];
-  /** Whether ports are published, by the portmap plugin. */
-  readonly portmap: boolean;
 }
 
 const INSTALLED = v.looseObject({ plugin: v.string(), config: v.string() });
@@ -49,21 +47,19 @@ const recordFile = (dataDir: string) => join(dataDir, "installed-cni.json");
 /** The configuration's text. Pure. */
 export function conflist(
   { network, stateDir, dataDir }: Pick<InstallOptions, "network" | "stateDir" | "dataDir">,
-  portmap: boolean,
 ): string {
   const knet = {
     type: CNI_PLUGIN,
     ...(stateDir !== "/run/knet" && { stateDir }),
     ...(dataDir !== "/var/lib/knet" && { dataDir }),
-    capabilities: { ips: true, mac: true, aliases: true },
+    capabilities: { ips: true, mac: true, aliases: true, portMappings: true },
   };
-  const ports = { type: "portmap", snat: true, capabilities: { portMappings: true } };
   const document = {
     cniVersion: "1.0.0",
     // Of these a runtime takes the newest that it knows; older ones look at the line above.
     cniVersions: ["0.4.0", "1.0.0", "1.1.0"],
     name: network,
-    plugins: portmap ? [knet, ports] : [knet],
+    plugins: [knet],
   };
   return JSON.stringify(document, null, 2) + "\n";
 }
@@ -85,7 +81,6 @@ export function installCni(options: InstallOptions): InstallResult {
       remedy: "Move it away, or choose another folder with --conf-dir",
     });
   }
-  const portmap = exists(join(binDir, "portmap"));
   // Recorded first: what is placed and not recorded would stay for ever.
   writeFileAtomically(
     recordFile(dataDir),
@@ -97,10 +92,10 @@ export function installCni(options: InstallOptions): InstallResult {
   if (own !== undefined && own.plugin !== plugin) removePlugin(own.plugin);
   // The plugin before the configuration that names it.
   placePlugin(plugin, binDir, program);
-  writeFileAtomically(config, conflist(options, portmap));
+  writeFileAtomically(config, conflist(options));
   const before = [...Deno.readDirSync(confDir)].map(({ name }) => name)
     .filter((name) => /\.(conf|conflist|json)$/.test(name) && name < basename(config)).sort();
-  return { plugin, config, before, portmap };
+  return { plugin, config, before };
 }
 
 function placePlugin(path: string, folder: string, program: readonly string[]): void {

@@ -8,6 +8,7 @@ import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { forgetNeighbour } from "./forget_neighbour.ts";
 import { lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
+import { movePorts } from "./publish.ts";
 import { type ContainerRecord, isRuntimes, type RuntimeIdentity } from "./record.ts";
 import { removeHostEnd } from "./wire.ts";
 
@@ -69,6 +70,7 @@ async function releaseWhere(
       removeHostEnd(rtnl, hostIfname);
       if (mac !== undefined) forgetNeighbour(rtnl, address);
     }
+    movePorts(gone, []);
   }
   const isFormer = readFormer(place).some(isGone);
   // The book last: killed half-way, the address stays taken until it is asked for again.

@@ -21,6 +21,7 @@ import {
   writeBook,
 } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
+import { movePorts } from "./publish.ts";
 import {
   farEndIntact,
   linksByName,
@@ -118,6 +119,8 @@ export async function renumber(
     return record;
   });
   if (moved.length > 0) writeBook(place, next);
+  // Those of the stranded too: their addresses are another host's.
+  movePorts(book, next, newState);
   return { moved, stranded };
 }
 

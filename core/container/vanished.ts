@@ -8,6 +8,7 @@ import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
+import { movePorts } from "./publish.ts";
 import { linksByName } from "./wire.ts";
 
 /**
@@ -55,6 +56,7 @@ export async function reclaimVanished(
   const now = linksByName(rtnl);
   const vanished = book.filter((record) => isVanished(record, now));
   if (vanished.length > 0) {
+    movePorts(vanished, []);
     writeBook(place, book.filter((record) => !vanished.includes(record)));
   }
   return vanished;

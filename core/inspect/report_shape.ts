@@ -8,6 +8,7 @@ import * as v from "valibot";
 import { KnetError, messageOf } from "../base/error.ts";
 import { parseShape, word } from "../base/shape.ts";
 import type { BackendType } from "../cluster/config.ts";
+import type { PortMapping } from "../container/record.ts";
 import type { Via } from "../overlay/backend/backend.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
@@ -73,6 +74,12 @@ const STATUS = v.looseObject({
     name: v.exactOptional(v.string()),
     runtime: v.exactOptional(v.string()),
     containerId: v.exactOptional(v.string()),
+    ports: v.exactOptional(v.array(v.looseObject({
+      hostPort: v.number(),
+      containerPort: v.number(),
+      protocol: word<PortMapping["protocol"]>(),
+      hostIp: v.exactOptional(v.string()),
+    }))),
     ifname: v.string(),
     address: v.string(),
     stranded: v.boolean(),

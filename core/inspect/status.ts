@@ -5,6 +5,7 @@
  */
 import { isExpired } from "../cluster/allocate.ts";
 import type { PeerPath, Via } from "../overlay/backend/backend.ts";
+import type { PortMapping } from "../container/record.ts";
 import type { BackendType } from "../cluster/config.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
@@ -65,6 +66,8 @@ export interface StatusReport {
     /** Who asked for it, if not `knet attach`. */
     readonly runtime?: string;
     readonly containerId?: string;
+    /** Ports of this host that lead to it. */
+    readonly ports?: readonly PortMapping[];
     readonly ifname: string;
     readonly address: string;
     readonly stranded: boolean;

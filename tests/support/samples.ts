@@ -88,6 +88,7 @@ export function sampleState(state: Partial<NodeState> = {}): NodeState {
     ipMasq: true,
     backend: "vxlan",
     device: "knet.1",
+    port: 8472,
     publicIp: "192.168.2.1",
     iface: "eth0",
     ...state,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Nftables, NftablesError, type NftablesOptions } from "../../../ffi/libnftables.ts";
+import { type Nftables, NftablesError } from "../../../ffi/libnftables.ts";
 import { familyOf } from "../../base/address.ts";
 import { plural } from "../../base/plural.ts";
 import {
@@ -14,14 +14,22 @@ import {
   PEER_SET,
   peerDeltaRules,
   removalRules,
-  TABLE,
   usablePeers,
 } from "./rules.ts";
-import { familyWord } from "./rules.ts";
+import { listElements, listRules } from "./listing.ts";
+import { hasPorts, PORT_MAPS } from "./port_rules.ts";
 import { familyOfSet, hasOtherVips, serviceDelta, type ServiceSets } from "./service_rules.ts";
-import { isMissing } from "./ruleset.ts";
 import type { Family } from "../../cluster/lease.ts";
 
+export { parseListing } from "./listing.ts";
+export {
+  hasLoopbackPorts,
+  hasPorts,
+  type PortMaps,
+  portMaps,
+  type PublishedPort,
+} from "./port_rules.ts";
+export { changePorts, readPorts } from "./ports.ts";
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { ensurePasses, legacyTables, removePasses } from "./passes.ts";
 export type { TunnelEnd } from "./tunnel_rules.ts";
@@ -42,7 +50,7 @@ export {
  */
 const written = new WeakMap<Nftables, { readonly key: string; readonly rules: string }>();
 
-const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
+const keyOf = ({ peersOnly, services, ports, ...rest }: FirewallDesired) =>
   JSON.stringify([
     rest.network,
     rest.subnet,
@@ -53,6 +61,7 @@ const keyOf = ({ peersOnly, services, ...rest }: FirewallDesired) =>
     peersOnly === undefined ? null : { ...peersOnly, peers: null },
     services !== undefined,
     hasOtherVips(services),
+    hasPorts(ports),
     rest.serviceNetwork ?? null,
     rest.serviceExcept ?? [],
     rest.tunnelEnd ?? null,
@@ -120,12 +129,13 @@ export function checkFirewall(nft: Nftables, desired: FirewallDesired): string |
   if ((rules ?? "") !== before.rules) {
     return rules === undefined ? "its nftables table is gone" : "its nftables rules were changed";
   }
-  const wanted = new Map(desired.services);
+  const wanted = new Map([...desired.services ?? [], ...desired.ports ?? []]);
   if (desired.peersOnly !== undefined) {
     wanted.set(PEER_SET, usablePeers(desired.peersOnly.peers, family));
   }
   for (const [name, elements] of wanted) {
-    const present = listElements(nft, familyOfSet(name, family), name);
+    const kind = PORT_MAPS.includes(name) ? "map" : "set";
+    const present = listElements(nft, familyOfSet(name, family), name, kind);
     const difference = setDifference(name, new Set(elements), present);
     if (difference !== undefined) return difference;
   }
@@ -215,36 +225,4 @@ function listOwn(nft: Nftables, { network, services }: FirewallDesired): string 
   if (rules === undefined || !hasOtherVips(services)) return rules;
   const other = listRules(nft, family === 4 ? 6 : 4);
   return other === undefined ? undefined : rules + other;
-}
-
-/** The table without the elements of its sets; undefined if there is none. */
-function listRules(nft: Nftables, family: Family): string | undefined {
-  const text = list(nft, `table ${familyWord(family)} ${TABLE}`, { stateless: true, terse: true });
-  return text === undefined ? undefined : parseListing(text).rules;
-}
-
-function listElements(nft: Nftables, family: Family, name: string): ReadonlySet<string> {
-  return parseListing(list(nft, `set ${familyWord(family)} ${TABLE} ${name}`) ?? "").elements;
-}
-
-function list(nft: Nftables, what: string, options?: NftablesOptions): string | undefined {
-  try {
-    return nft.run(`list ${what}`, options);
-  } catch (error) {
-    if (error instanceof NftablesError && isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-/** Parts a listing into rules and the elements of its sets, whose order means nothing. */
-export function parseListing(text: string): { rules: string; elements: ReadonlySet<string> } {
-  const elements = new Set<string>();
-  const rules = text.replace(/^\s*elements = \{([^}]*)\}\n/gm, (_, list: string) => {
-    for (const part of list.split(",")) {
-      const element = part.trim();
-      if (element !== "") elements.add(element);
-    }
-    return "";
-  });
-  return { rules, elements };
 }

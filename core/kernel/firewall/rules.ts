@@ -14,6 +14,7 @@ import {
   type ServiceSets,
 } from "./service_rules.ts";
 import { type TunnelEnd, tunnelObjects, tunnelRules } from "./tunnel_rules.ts";
+import { hasPorts, type PortMaps, portObjects } from "./port_rules.ts";
 import { chain, type GuardedTunnel, guardObjects } from "./guard.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -42,6 +43,8 @@ export interface FirewallDesired {
   readonly serviceExcept?: readonly string[];
   /** Which services are masqueraded; absent: there are none, nor rules for them. */
   readonly services?: ServiceSets | undefined;
+  /** Ports of this host that lead into its containers; absent: there are none, nor rules for them. */
+  readonly ports?: PortMaps | undefined;
   /** Whether this host takes IPIP, as a real server of services; absent: it does not. */
   readonly tunnelEnd?: TunnelEnd | undefined;
 }
@@ -84,6 +87,10 @@ export function firewallRules(desired: FirewallDesired, plain = false): string {
   const sets = services === undefined ? undefined : REFUSAL_SETS;
   chains.push(...refusals(family, sets, serviceNetwork, serviceExcept));
   chains.push(...tunnelObjects(desired, sets));
+  const { ports, bridge } = desired;
+  if (ports !== undefined && hasPorts(ports)) {
+    chains.push(...portObjects(ports, { subnet, bridge, vips: sets?.vips }));
+  }
   if (desired.ipMasq) {
     out.push(
       `${word} saddr ${network} ${word} daddr ${network} return`,
