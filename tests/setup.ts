@@ -15,6 +15,8 @@ interface Need {
   readonly demo?: true;
   /** Needed for benchmarks only. */
   readonly bench?: true;
+  /** Needed for machines of their own only. */
+  readonly machines?: true;
 }
 
 /** Debian's libraries for programs of another processor. */
@@ -73,6 +75,8 @@ const NEEDS: readonly Need[] = [
   },
   { package: "time", present: () => command("time"), bench: true },
   { package: "iperf3", present: () => command("iperf3"), bench: true },
+  { package: "debootstrap", present: () => command("debootstrap"), machines: true },
+  { package: "e2fsprogs", present: () => command("mkfs.ext4"), machines: true },
 ];
 
 const SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -89,10 +93,14 @@ export function usePathOfRoot(): void {
  *
  * @returns names of the packages that are still missing.
  */
-export async function setUp(purpose: "demo" | "test" | "bench"): Promise<string[]> {
+export async function setUp(
+  purpose: "demo" | "test" | "bench" | "machines",
+): Promise<string[]> {
   usePathOfRoot();
   const needs = NEEDS.filter((need) =>
-    purpose === "demo" ? need.demo : purpose === "bench" || !need.bench
+    purpose === "demo"
+      ? need.demo
+      : (purpose === "bench" || !need.bench) && (purpose === "machines" || !need.machines)
   );
   const missing = () => needs.filter((need) => !need.present()).map((need) => need.package);
   const packages = missing();

@@ -1,0 +1,192 @@
+/**
+ * Tests that share machines: switched on before the first test of a file, and off after its last. Tests of a file run in their order,
+ * and each leaves all hosts in the cluster.
+ *
+ * @module
+ */
+import { type LabPostgres, startLabPostgres } from "../support/lab_postgres.ts";
+import { machineProblem } from "../support/machine.ts";
+import { whyNoLab } from "../support/skip.ts";
+import { until } from "../support/wait.ts";
+import { imageOf, type Release } from "./image.ts";
+import { Machine, type MachineOptions } from "./machine.ts";
+import { Segment } from "./segment.ts";
+
+/** The release that the machines of this process run. */
+export const RELEASE = (Deno.env.get("KNET_RELEASE") ?? "12") as Release;
+
+const FOLDER = new URL("../../dist/packages", import.meta.url).pathname;
+
+/** The .deb that is tried, as the machines see it; undefined if there is none yet. */
+export function packages(): string | undefined {
+  try {
+    const names = [...Deno.readDirSync(FOLDER)].map(({ name }) => name);
+    const name = names.filter((name) => /^knet_.*_amd64\.deb$/.test(name)).sort().at(-1);
+    return name === undefined ? undefined : `/packages/${name}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why no machines can be had here. */
+export function whyNoMachines(): string | undefined {
+  if (Deno.build.arch !== "x86_64") return "needs a processor of the x86-64 kind";
+  const problem = whyNoLab() ?? machineProblem();
+  if (problem !== undefined) return problem;
+  for (const program of ["qemu-system-x86_64", "debootstrap", "mkfs.ext4", "busybox"]) {
+    try {
+      new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" })
+        .outputSync();
+    } catch {
+      return `needs ${program}`;
+    }
+  }
+}
+
+/** Hosts on a segment with a database. */
+export class Machines implements AsyncDisposable {
+  readonly segment: Segment;
+  readonly postgres: LabPostgres;
+  readonly hosts: readonly Machine[];
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    segment: Segment,
+    postgres: LabPostgres,
+    hosts: Machine[],
+    stack: AsyncDisposableStack,
+  ) {
+    this.segment = segment;
+    this.postgres = postgres;
+    this.hosts = hosts;
+    this.#stack = stack;
+  }
+
+  /** Switches them on. */
+  static async start(
+    count: number,
+    options: Pick<MachineOptions, "network" | "memory"> = {},
+  ): Promise<Machines> {
+    const image = await imageOf(RELEASE, console.log);
+    await using stack = new AsyncDisposableStack();
+    const segment = stack.use(await Segment.create());
+    const postgres = stack.use(await startLabPostgres(segment.netns, segment.address, 5432));
+    const starting = Array.from(
+      { length: count },
+      (_, i) => Machine.start({ ...options, image, segment, number: i + 1, packages: FOLDER }),
+    );
+    const started = await Promise.allSettled(starting);
+    const hosts: Machine[] = [];
+    for (const result of started) {
+      if (result.status === "fulfilled") hosts.push(stack.use(result.value));
+    }
+    for (const result of started) if (result.status === "rejected") throw result.reason;
+    return new Machines(segment, postgres, hosts, stack.move());
+  }
+
+  /** Installs the package on all hosts, lets them join, and gives each a container `web`. */
+  async join(store = this.postgres.url): Promise<void> {
+    await Promise.all(this.hosts.map(async (host) => {
+      await install(host);
+      await configure(host, store);
+      await host.sh("systemctl enable --now knet");
+      await attach(host, "web");
+    }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+/** Installs the package as the manual says, without a network to fetch from. */
+export async function install(host: Machine): Promise<string> {
+  return await host.read(`DEBIAN_FRONTEND=noninteractive apt-get install -y ${packages()} 2>&1`);
+}
+
+/** Says where the store is. */
+export async function configure(host: Machine, store: string): Promise<void> {
+  await host.sh(`echo 'KNET_STORE=${store}' > /etc/default/knet`);
+}
+
+/** Makes a network namespace and attaches it; returns its address. */
+export async function attach(host: Machine, name: string): Promise<string> {
+  return await host.read(`[ -e /run/netns/${name} ] || ip netns add ${name}; knet attach ${name}`);
+}
+
+/** Address of a container. */
+export async function addressIn(host: Machine, name = "web"): Promise<string> {
+  return await host.read(
+    `ip -n ${name} -4 -j addr show scope global | jq -r '.[].addr_info[].local' | head -n 1`,
+  );
+}
+
+/** Waits until each container `web` reaches each other one. */
+export async function untilReached(hosts: readonly Machine[]): Promise<void> {
+  for (const to of hosts) {
+    const address = await addressIn(to);
+    for (const from of hosts) {
+      if (from === to) continue;
+      await until(`${to.name} is reached from ${from.name}`, async () => {
+        await from.sh(`ip netns exec web ping -c 1 -W 2 ${address}`);
+        return true;
+      }, { deadline: 120_000, interval: 1000 });
+    }
+  }
+}
+
+/** Waits until a script succeeds. */
+export async function untilTrue(host: Machine, script: string, deadline = 180_000): Promise<void> {
+  await until(`${host.name}: ${script}`, async () => {
+    await host.sh(script);
+    return true;
+  }, { deadline, interval: 1000 });
+}
+
+/** Defines the tests of a file, with machines that they share. */
+export function machineSuite(
+  count: number,
+  options: Pick<MachineOptions, "network" | "memory"> & {
+    readonly setUp?: (machines: Machines) => Promise<void>;
+  } = {},
+): (name: string, fn: (machines: Machines) => Promise<void>) => void {
+  const problem = whyNoMachines() ??
+    (packages() === undefined ? "needs dist/packages/*.deb" : undefined);
+  let machines: Promise<Machines> | undefined;
+  const start = async () => {
+    const machines = await Machines.start(count, options);
+    try {
+      await options.setUp?.(machines);
+      return machines;
+    } catch (error) {
+      await machines[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  Deno.test.afterAll(async () => {
+    await (await machines?.catch(() => undefined))?.[Symbol.asyncDispose]();
+  });
+  return (name, fn) =>
+    Deno.test({
+      name: problem === undefined ? name : `${name} [skipped: ${problem}]`,
+      ignore: problem !== undefined,
+      sanitizeOps: false,
+      sanitizeResources: false,
+      fn: async () => {
+        machines ??= start();
+        const there = await machines;
+        try {
+          await fn(there);
+        } catch (error) {
+          for (const host of there.hosts) console.log(await logOf(host));
+          throw error;
+        }
+      },
+    });
+}
+
+async function logOf(host: Machine): Promise<string> {
+  const log = await host.read("journalctl -u knet -n 25 --no-pager -o short-precise", 30_000)
+    .catch((error) => `${error}`);
+  return `--- ${host.name}\n${log}`;
+}
