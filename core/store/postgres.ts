@@ -84,6 +84,7 @@ export function postgresEngine(
         await held.within(
           servers.patience(left()),
           () => held.query(write ? BEGIN.write : BEGIN.read),
+          servers.patience(deadline),
         );
         // Who tells of changes has to be who takes them.
         for (const listener of listeners) {
@@ -150,6 +151,7 @@ export function postgresEngine(
     const result = await held.within(
       Math.max(until - monotonicClock(), 1),
       () => transaction(query, write, work),
+      deadline,
     );
     migrated = true;
     onlyExisting = true;

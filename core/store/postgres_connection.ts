@@ -168,14 +168,19 @@ export class PostgresConnection implements Disposable {
     }
   }
 
-  /** Does something by it; what takes longer ends the connection. Milliseconds. */
-  async within<T>(limit: number, work: () => Promise<T>): Promise<T> {
+  /**
+   * Does something by it; what takes longer ends the connection.
+   *
+   * @param limit Milliseconds that it may take.
+   * @param whole Milliseconds that all of it had, with what came before on the same clock: what an error speaks of.
+   */
+  async within<T>(limit: number, work: () => Promise<T>, whole = limit): Promise<T> {
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = after(limit, () => {
       const { host, port } = this.place;
       const late = new StoreAwayError(
         `Cannot use the database on ${host}:${port}: no answer within ${
-          Math.round(limit) / 1000
+          Math.round(whole) / 1000
         } s`,
         { remedy: "Check that the server runs and that this host reaches it" },
       );

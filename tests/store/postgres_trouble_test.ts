@@ -4,6 +4,7 @@ import postgres from "postgres";
 import { StoreAwayError } from "../../core/base/error.ts";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { openStore } from "../../core/store/open.ts";
+import { postgresEngine } from "../../core/store/postgres.ts";
 import type { Store } from "../../core/store/store.ts";
 import { requestOf } from "../support/lease_driver.ts";
 import { startPooler } from "../support/pooler.ts";
@@ -61,6 +62,20 @@ Deno.test("A writer that freezes inside its transaction does not hold the others
   } finally {
     frozen.kill("SIGKILL");
     await frozen.status;
+  }
+});
+
+Deno.test("A call that took too long says how long all of it had, not what was left for its last step", async () => {
+  await using server = await startPostgres();
+  const engine = postgresEngine(server.url, 1000);
+  try {
+    // Connecting and migrating took some of it before.
+    await assert.rejects(
+      engine.write(() => new Promise<never>(() => {})),
+      (error: Error) => error instanceof StoreAwayError && / within 1 s$/.test(error.message),
+    );
+  } finally {
+    await engine.close();
   }
 });
 
