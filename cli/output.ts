@@ -149,3 +149,8 @@ export function relative(moment: number, now: number): string {
 export function timestamp(moment: number): string {
   return new Date(moment).toISOString();
 }
+
+/** A short span of time, in milliseconds: "0.42 ms", "13 ms". */
+export function milliseconds(span: number): string {
+  return `${span < 1 ? span.toFixed(2) : span < 10 ? span.toFixed(1) : Math.round(span)} ms`;
+}

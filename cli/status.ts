@@ -7,7 +7,7 @@ import { mappingTexts } from "../core/container/port_request.ts";
 import type { StatusReport } from "../core/inspect/status.ts";
 import { tunnelDrops } from "../core/overlay/udp/drops.ts";
 import { defineCommand } from "./command.ts";
-import { paint, pairs, print, printJson, relative, table } from "./output.ts";
+import { milliseconds, paint, pairs, print, printJson, relative, table } from "./output.ts";
 import type { Cell } from "./output.ts";
 import { storeUrlOf } from "./store.ts";
 
@@ -99,9 +99,17 @@ function mark(present: boolean): Cell {
   return present ? { text: "ok", tone: "good" } : { text: "missing", tone: "bad" };
 }
 
+function lossCell(loss: number | undefined): Cell {
+  if (loss === undefined) return "";
+  const text = `${Math.round(loss * 100)}%`;
+  return loss === 0 ? text : { text, tone: loss > 0.5 ? "bad" : "warn" };
+}
+
 function peers(report: StatusReport): string {
+  const tried = report.peers.some(({ probe }) => probe?.loss !== undefined);
+  const columns = ["peer", "subnet", "public ip", "via", "route", "neighbour", "fdb"];
   return table(
-    ["peer", "subnet", "public ip", "via", "route", "neighbour", "fdb", "note"],
+    [...columns, ...(tried ? ["rtt", "loss"] : []), "note"],
     report.peers.map((peer) => [
       peer.name,
       peer.subnet,
@@ -111,9 +119,15 @@ function peers(report: StatusReport): string {
       // Only a tunnel device has neighbours and forwarding entries of ours.
       peer.via === "vxlan" ? mark(peer.neighbour) : "",
       peer.via === "vxlan" ? mark(peer.fdb) : "",
-      [peer.expired ? "lease expired" : "", peer.warning ?? ""].filter(Boolean).join("; "),
+      ...(tried ? [roundTrip(peer.probe?.rtt), lossCell(peer.probe?.loss)] : []),
+      [peer.expired ? "lease expired" : "", peer.warning ?? "", peer.probe?.fault ?? ""]
+        .filter(Boolean).join("; "),
     ]),
   );
+}
+
+function roundTrip(rtt: number | undefined): string {
+  return rtt === undefined ? "" : milliseconds(rtt);
 }
 
 function containers(report: StatusReport): string {

@@ -50,6 +50,7 @@ const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: s
   { name: "trace", short: true },
   { name: "doctor", short: true },
   { name: "metrics" },
+  { name: "probe" },
   { name: "unit" },
 ];
 

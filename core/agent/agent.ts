@@ -188,6 +188,7 @@ class Agent implements AsyncDisposable {
           entries: network.overlays.counts,
           tunnel: network.overlays.companion?.status,
           containers: this.#report().containers,
+          probeOf: (lease) => network.probes.statusOf(lease),
           services: network.services.counts,
         }),
       services: () => network.services.report(),
@@ -269,7 +270,7 @@ class Agent implements AsyncDisposable {
       elsewhere: this.#known.elsewhere,
       ...(snapshot?.store !== undefined && { rememberedStore: snapshot.store }),
       ...(snapshot && { rememberedConfig: snapshot.config }),
-      ...(this.#options.once && { patience: ONCE_PATIENCE }),
+      ...(this.#options.once ? { patience: ONCE_PATIENCE } : { answersProbes: true }),
       events: {
         onLease: (lease, config, before) => this.#onLease(lease, config, before),
         onAllPeers: (peers) => this.#onAllPeers(peers),

@@ -9,6 +9,7 @@
 import { getLogger } from "@logtape/logtape";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
+import { nthAddress } from "../base/address.ts";
 import { monotonicClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
@@ -35,12 +36,14 @@ import type { AgentOptions } from "./agent_options.ts";
 import { bothSet, IP_FORWARD, setParameters } from "../kernel/device_parameters.ts";
 import { type Owner, refuseOthers } from "../kernel/owner.ts";
 import type { Reconciled } from "../overlay/overlay.ts";
+import { gatewayOf } from "../overlay/own_devices.ts";
 import { Overlays } from "../overlay/overlays.ts";
 import { PeerAddresses } from "./peer_addresses.ts";
 import { ownerOf, stateOf } from "./context.ts";
 import { HostNeeds } from "./host_needs.ts";
 import { HostPorts } from "./host_ports.ts";
 import { HostServices } from "./host_services.ts";
+import { PeerProbes } from "./probe/peer_probes.ts";
 import { tidyAfter } from "./tidy.ts";
 
 const log = getLogger(["knet", "agent"]);
@@ -54,7 +57,8 @@ type Aside =
   | "containers"
   | "ports"
   | "poll"
-  | "turn";
+  | "turn"
+  | "probes";
 
 /** This host's overlay, services, firewall, containers and files. */
 export class HostNetwork implements AsyncDisposable {
@@ -63,6 +67,8 @@ export class HostNetwork implements AsyncDisposable {
   readonly overlays: Overlays;
   readonly services: HostServices;
   readonly metrics = new AgentMetrics();
+  /** What tries the paths to peers. */
+  readonly probes: PeerProbes;
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #owner: Owner;
@@ -114,11 +120,16 @@ export class HostNetwork implements AsyncDisposable {
       this.#dirty = true;
       onDirty();
     });
+    this.probes = new PeerProbes({
+      viaOf: (lease) => this.overlays.pathTo(lease)?.via,
+      isPublic: (address) => this.#addresses.has(address),
+    });
     // Until the store has said who is there.
     this.overlays.keep = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.probes[Symbol.asyncDispose]();
     await this.overlays[Symbol.asyncDispose]();
     this.services[Symbol.dispose]();
     this.#firewall[Symbol.dispose]();
@@ -155,6 +166,7 @@ export class HostNetwork implements AsyncDisposable {
       ...this.#firewall.warnings,
       ...this.services.warnings,
       ...this.overlays.contests,
+      ...this.probes.warnings,
       ...[...this.#aside.values()].flat(),
       ...(this.#problem === undefined ? [] : [this.#problem]),
     ];
@@ -231,6 +243,7 @@ export class HostNetwork implements AsyncDisposable {
     }
     this.services.tick();
     this.#followServices();
+    this.probes.tick();
   }
 
   /** Says what this host is by one of its leases; takes effect with the next reconcile. */
@@ -248,12 +261,14 @@ export class HostNetwork implements AsyncDisposable {
     this.overlays.keep = by === "snapshot";
     this.overlays.setPeers(peers);
     this.#addresses.set(peers);
+    this.probes.setPeers(peers);
     this.services.notePeers();
   }
 
   /** Applies changes of some peers at once. What fails makes everything dirty. */
   changePeers(changed: readonly Lease[], removed: readonly string[]): void {
     const addresses = this.#addresses.change(changed, removed);
+    this.probes.changePeers(changed, removed);
     if (addresses.add.length + addresses.remove.length > 0) this.services.notePeers();
     try {
       const start = monotonicClock();
@@ -381,6 +396,21 @@ export class HostNetwork implements AsyncDisposable {
       tidyAfter(done.operations);
     }
     this.#ready = true;
+    this.#placeProbes();
+  }
+
+  /** Paths are tried as long as the agent runs, from where this host is. */
+  #placeProbes(): void {
+    const [overlay] = this.overlays.all;
+    const context = overlay?.context;
+    if (this.#options.once || overlay === undefined || context === undefined) return;
+    const { config: { backend }, subnet, underlay, mtu } = context;
+    this.#attempt("probes", () =>
+      this.probes.configure({
+        ...{ gateway: gatewayOf(subnet), subnet: nthAddress(subnet, 0), address: underlay.address },
+        ...{ mtu, bridge: overlay.bridge },
+        port: backend.type === "host-gw" ? undefined : backend.port,
+      }));
   }
 
   #repairContainers(state: NodeState): void {

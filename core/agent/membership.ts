@@ -23,6 +23,7 @@ import { GuardedEvents } from "./guarded_events.ts";
 import { LeftOut } from "./left_out.ts";
 import type { MembershipOptions, StoreHealth } from "./membership_options.ts";
 import { Pruner } from "./pruner.ts";
+import { PROBE_VERSION } from "../inspect/probe/message.ts";
 import { peerKey } from "../overlay/overlay.ts";
 import { UnusableConfigError } from "../store/config_row.ts";
 import { backoff, Wake } from "./wake.ts";
@@ -303,7 +304,7 @@ export class Membership {
   }
 
   async #acquire(): Promise<void> {
-    const { store, identity, family, backendOf, publicIp } = this.#options;
+    const { store, identity, family, backendOf, publicIp, answersProbes } = this.#options;
     const config = this.#config!;
     const address = publicIp();
     if (address === undefined) {
@@ -320,8 +321,10 @@ export class Membership {
       agentId: identity.agentId,
       lastGood: config,
       ...(before && { previousSubnet: before.subnet }),
-      backendData: (attempt: number) =>
-        backendOf(config).backendData(config.backend, identity.nodeId, attempt),
+      backendData: (attempt: number) => ({
+        ...backendOf(config).backendData(config.backend, identity.nodeId, attempt),
+        ...(answersProbes && { probe: PROBE_VERSION }),
+      }),
     };
     let grant = await store.acquireLease({ ...request, asked: false });
     if (grant.how === "asked") {

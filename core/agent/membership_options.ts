@@ -60,5 +60,7 @@ export interface MembershipOptions {
   readonly elsewhere?: boolean;
   /** Milliseconds after which a first join that finds the store away fails; absent: it waits for ever. */
   readonly patience?: number;
+  /** Whether an agent stays that answers questions about the path to this host. */
+  readonly answersProbes?: boolean;
   readonly events: MembershipEvents;
 }

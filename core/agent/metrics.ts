@@ -6,6 +6,7 @@
 import { monotonicClock, wallClock } from "../base/clock.ts";
 import { VERSION } from "../base/version.ts";
 import { isExpired } from "../cluster/allocate.ts";
+import type { ProbeStatus } from "../inspect/probe/findings.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { EntryCount } from "../kernel/entries.ts";
@@ -23,6 +24,9 @@ const DRIFT = ["overlay", "underlay", "sysctl", "firewall"] as const;
 /** Seconds: from what an idle reconcile takes to what a large cluster's first one does. */
 const WORK_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** Labels of what is told of each peer. */
+const PEER = ["peer", "subnet"] as const;
+
 /** Where an event came from that the kernel's state follows. */
 export type EventSource = "store" | "kernel";
 
@@ -36,6 +40,8 @@ export interface MetricFacts {
   readonly entries: readonly EntryCount[];
   readonly tunnel?: TunnelStatus | undefined;
   readonly containers: StatusReport["containers"];
+  /** How packets fare on the way to a peer; absent: nobody tries. */
+  readonly probeOf?: (lease: Lease) => ProbeStatus | undefined;
   readonly services: {
     /** Virtual servers that the kernel shall have. */
     readonly count: number;
@@ -72,6 +78,15 @@ export class AgentMetrics {
     this.#gauge("knet_ready", "1 once this host is programmed.");
     this.#gauge("knet_peers", "Other hosts of the cluster.");
     this.#gauge("knet_peers_expired", "Of these, with an expired lease.");
+    this.#gauge("knet_peer_up", "1 if nothing is wrong on the path to a peer.", ...PEER);
+    this.#gauge(
+      "knet_peer_round_trip_seconds",
+      "Time of a question and its answer through the overlay.",
+      ...PEER,
+    );
+    this.#gauge("knet_peer_loss_ratio", "Share of the last 20 questions not answered.", ...PEER);
+    this.#gauge("knet_peer_path_mtu_bytes", "The longest packet that passed of late.", ...PEER);
+    this.#gauge("knet_peer_fault", "1 for what is wrong on the path to a peer.", ...PEER, "fault");
     this.#gauge("knet_entries", "Entries in the kernel.", "kind");
     this.#gauge(
       "knet_entries_wanted",
@@ -218,6 +233,7 @@ export class AgentMetrics {
     set("ready", facts.ready ? 1 : 0);
     set("peers", facts.peers.length);
     set("peers_expired", facts.peers.filter((peer) => isExpired(peer, now)).length);
+    this.#setPeers(facts);
     for (const { kind, present, wanted } of entries) {
       set("entries", present, { kind });
       set("entries_wanted", wanted, { kind });
@@ -245,5 +261,22 @@ export class AgentMetrics {
     }
     const text = await this.#registry.metrics();
     return facts.tunnel === undefined ? text : `${text}\n${await tunnelMetrics(facts.tunnel)}`;
+  }
+
+  /** What is known of the path to each peer. Those that are gone have no series any more. */
+  #setPeers({ peers, probeOf }: MetricFacts): void {
+    const gauge = (name: string) => this.#gauges.get(`knet_peer_${name}`)!;
+    const names = ["up", "round_trip_seconds", "loss_ratio", "path_mtu_bytes", "fault"];
+    for (const name of names) gauge(name).reset();
+    for (const lease of peers) {
+      const probe = probeOf?.(lease);
+      if (probe?.loss === undefined) continue;
+      const labels = { peer: lease.nodeName, subnet: lease.subnet };
+      gauge("up").set(labels, probe.fault === undefined ? 1 : 0);
+      gauge("loss_ratio").set(labels, probe.loss);
+      if (probe.rtt !== undefined) gauge("round_trip_seconds").set(labels, probe.rtt / 1000);
+      if (probe.mtu !== undefined) gauge("path_mtu_bytes").set(labels, probe.mtu);
+      if (probe.fault !== undefined) gauge("fault").set({ ...labels, fault: probe.fault }, 1);
+    }
   }
 }

@@ -15,6 +15,7 @@ import type { Underlay } from "../overlay/underlay.ts";
 import type { HostNetwork } from "./host_network.ts";
 import { identityText } from "../store/identity.ts";
 import type { Membership } from "./membership.ts";
+import type { PeerProbes } from "./probe/peer_probes.ts";
 import type { Overlays } from "../overlay/overlays.ts";
 
 /** What the report is made from. */
@@ -37,6 +38,7 @@ export interface ReportFacts {
   readonly storeUrl: string;
   readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
     readonly overlays: Pick<Overlays, "paths" | "holds" | "companion">;
+    readonly probes?: Pick<PeerProbes, "statusOf">;
   };
 }
 
@@ -121,7 +123,13 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       ...(health.remedy !== undefined && { remedy: health.remedy }),
     },
     peers: overlays.paths.map(({ lease, path }) =>
-      peerStatus(lease, path, (wish) => overlays.holds(wish, lease.family), now)
+      peerStatus(
+        lease,
+        path,
+        (wish) => overlays.holds(wish, lease.family),
+        now,
+        network.probes?.statusOf(lease),
+      )
     ),
     ...(tunnel !== undefined && { tunnel }),
     containers: listContainers(facts.dataDir).map((record) => ({

@@ -44,6 +44,7 @@ export const LEASE_SHAPE: v.GenericSchema<unknown, Lease> = v.looseObject({
   backendData: v.looseObject({
     mac: v.exactOptional(v.string()),
     vni: v.exactOptional(v.number()),
+    probe: v.exactOptional(v.number()),
   }),
   bootId: v.string(),
   agentId: v.string(),

@@ -14,6 +14,8 @@ export interface BackendData {
   readonly mac?: string;
   /** VXLAN network identifier that the MAC was derived for (vxlan). */
   readonly vni?: number;
+  /** Version of the questions about the path that the host's agent answers; absent: an older knet's, or no agent stays there. */
+  readonly probe?: number;
 }
 
 /** One row of `knet_leases`. All times are milliseconds since the epoch on the store's clock. */

@@ -12,6 +12,7 @@ import type { PortMapping } from "../container/record.ts";
 import type { Via } from "../overlay/backend/backend.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 import { TIMEOUTS_SHAPE } from "../services/service_shapes.ts";
+import type { PathFault } from "./probe/findings.ts";
 import type { RealServerReport, ServicesReport, Traffic } from "./service_report.ts";
 
 /** Whether something is an object of numbers, and objects in it. */
@@ -68,6 +69,12 @@ const STATUS = v.looseObject({
     entries: v.optional(v.record(v.string(), v.boolean()), {}),
     via: word<Via>(),
     warning: v.exactOptional(v.string()),
+    probe: v.exactOptional(v.looseObject({
+      rtt: v.exactOptional(v.number()),
+      loss: v.exactOptional(v.number()),
+      mtu: v.exactOptional(v.number()),
+      fault: v.exactOptional(word<PathFault>()),
+    })),
   })),
   containers: v.array(v.looseObject({
     netns: v.string(),

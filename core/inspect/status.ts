@@ -12,6 +12,7 @@ import type { Lease } from "../cluster/lease.ts";
 import { doubledLeases } from "../cluster/lease_doubles.ts";
 import { readNodeState } from "../cluster/node_state.ts";
 import { askAgent } from "./ask_agent.ts";
+import type { ProbeStatus } from "./probe/findings.ts";
 import type { Wish } from "../kernel/kind.ts";
 import type { TunnelStatus } from "../overlay/udp/data_plane.ts";
 
@@ -92,6 +93,8 @@ export interface PeerStatus {
   readonly via: Via;
   /** Why it cannot be reached. */
   readonly warning?: string;
+  /** How packets fare on the way to it, as long as the agent runs. */
+  readonly probe?: ProbeStatus;
 }
 
 /**
@@ -104,6 +107,7 @@ export function peerStatus(
   { via, entries, shared, warning }: PeerPath,
   holds: (wish: Wish) => boolean,
   now: number,
+  probe?: ProbeStatus,
 ): PeerStatus {
   const wanted = entries.length === 0 && shared !== undefined ? [shared] : entries;
   const held = Object.fromEntries(wanted.map((wish) => [wish.kind.name, holds(wish)]));
@@ -119,6 +123,7 @@ export function peerStatus(
     entries: held,
     via,
     ...(warning !== undefined && { warning }),
+    ...(probe !== undefined && { probe }),
   };
 }
 

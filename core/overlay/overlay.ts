@@ -127,6 +127,10 @@ export class Overlay implements AsyncDisposable {
   get paths(): Peer[] {
     return [...this.#peers.values()];
   }
+  /** The way that leads to a peer; undefined: it is not known. */
+  pathTo(lease: Lease): PeerPath | undefined {
+    return this.#peers.get(peerKey(lease))?.path;
+  }
   /** What runs beside the kernel, where the backend has such a thing. */
   get companion(): Pick<Companion, "status"> | undefined {
     return this.#companion;

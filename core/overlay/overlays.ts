@@ -9,7 +9,7 @@ import type { Family, Lease } from "../cluster/lease.ts";
 import { bothSet, type ParametersSet } from "../kernel/device_parameters.ts";
 import type { EntryCount } from "../kernel/entries.ts";
 import type { Wish } from "../kernel/kind.ts";
-import type { BackendContext, Companion } from "./backend/backend.ts";
+import type { BackendContext, Companion, PeerPath } from "./backend/backend.ts";
 import {
   familyOfKey,
   Overlay,
@@ -55,6 +55,10 @@ export class Overlays implements AsyncDisposable {
   /** The peers with the way that leads to each. */
   get paths(): Peer[] {
     return this.all.flatMap(({ paths }) => paths);
+  }
+  /** The way that leads to a peer; undefined: it is not known. */
+  pathTo(lease: Lease): PeerPath | undefined {
+    return this.#byFamily.get(lease.family)?.pathTo(lease);
   }
   /** How many entries there are of each kind. */
   get counts(): EntryCount[] {

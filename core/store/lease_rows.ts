@@ -52,6 +52,7 @@ const SHAPE = v.object({
   backendData: jsonOf(asWritten(v.object({
     mac: v.exactOptional(v.string()),
     vni: v.exactOptional(v.number()),
+    probe: v.exactOptional(v.number()),
   }))),
   bootId: v.string(),
   agentId: v.string(),

@@ -38,7 +38,14 @@ export const SO_NETNS_COOKIE = 71;
 export const SOL_NETLINK = 270;
 
 export const SOL_IP = 0;
+/** With a number: a receive tells the hop limit that a packet came with. Its message is IP_TTL. */
+export const IP_TTL = 2;
+export const IP_PKTINFO = 8;
+export const IP_MTU_DISCOVER = 10;
+export const IP_RECVTTL = 12;
 export const IP_FREEBIND = 15;
+/** Value of IP_MTU_DISCOVER: don't-fragment is set, and what is known of the path's MTU is not heeded. */
+export const IP_PMTUDISC_PROBE = 3;
 export const IPPROTO_ICMP = 1;
 
 export const SOL_RAW = 255;

@@ -1,0 +1,302 @@
+/**
+ * Tries the paths to all peers slowly, all the time: a few packets a minute a peer, and no more than some twenty peers a second however
+ * many there are. A peer that does not answer is asked again soon, and on all ways there are, so that what is wrong can be told within
+ * half a minute.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { isExpired, isUntaken } from "../../cluster/allocate.ts";
+import type { Lease } from "../../cluster/lease.ts";
+import { familyOf, numberToAddress } from "../../base/address.ts";
+import { monotonicClock, random, wallClock } from "../../base/clock.ts";
+import { Heap } from "../../health/due_queue.ts";
+import { MISSES, type ProbeStatus } from "../../inspect/probe/findings.ts";
+import { IP_AND_UDP, SHORTEST } from "../../inspect/probe/message.ts";
+import type { Via } from "../../overlay/backend/backend.ts";
+import { peerKey } from "../../overlay/overlay.ts";
+import { PeerTrial } from "./peer_trial.ts";
+import type { Asked, Place, Reply, Way } from "./ways.ts";
+import { ProbeWire } from "./wire.ts";
+
+const log = getLogger(["knet", "probe"]);
+
+/** Milliseconds between two questions to a peer. */
+const INTERVAL = 10_000;
+/** Milliseconds after which one that was not answered is asked again. */
+const AGAIN = 2000;
+/** Milliseconds that a peer has until it is asked first: it may not be programmed yet, there or here. */
+const GRACE = 4000;
+/** Peers that are asked in a second, whatever is due. */
+const MOST = 20;
+/** Each that many-th round asks beside the overlay, too. */
+const BESIDE_EACH = 2;
+/** Bytes of packets that are tried where one of the MTU's does not pass: what links and tunnels commonly bear. */
+const SIZES = [576, 1000, 1230, 1280, 1350, 1400, 1422, 1430, 1450, 1472, 1500, 2000, 4000, 8000];
+
+/** Whether a peer that did not answer so many questions is asked again soon, as long as it is not told what is wrong. */
+const waits = (misses: number) => misses > 0 && misses < 4 * MISSES;
+
+/** What this host is at the moment, beside {@linkcode Place}. */
+export interface ProbePlace extends Place {
+  /** UDP port of the tunnel; undefined where there is none. */
+  readonly port: number | undefined;
+}
+
+/** What is asked of whoever programs the paths. */
+export interface ProbeHooks {
+  /** By what packets to a peer travel; undefined: it is not there. */
+  viaOf(lease: Lease): Via | undefined;
+  /** Whether an address is a peer's public one. */
+  isPublic(address: string): boolean;
+}
+
+/** Tries the paths to all peers, until it is disposed of. */
+export class PeerProbes implements AsyncDisposable {
+  readonly #hooks: ProbeHooks;
+  readonly #trials = new Map<string, PeerTrial>();
+  /** By the first address of their subnet. */
+  readonly #bySubnet = new Map<number, PeerTrial>();
+  /** Addresses of the peers' hosts in the overlay. */
+  readonly #hosts = new Map<number, PeerTrial>();
+  readonly #queue = new Heap<{ readonly due: number; readonly trial: PeerTrial }>();
+  readonly #wire: ProbeWire;
+  #place: ProbePlace | undefined;
+  #said = new Map<string, string>();
+
+  constructor(hooks: ProbeHooks) {
+    this.#hooks = hooks;
+    this.#wire = new ProbeWire({
+      knows: (way, from) => this.knows(way, from),
+      heard: (way, subnet) => this.#bySubnet.get(subnet)?.heardOn(way) ?? false,
+      onQuestion: (asked) => this.#onQuestion(asked),
+      onStranger: (asked) => this.#onStranger(asked),
+    });
+  }
+
+  /** The sockets. */
+  get wire(): ProbeWire {
+    return this.#wire;
+  }
+
+  /** Where this host is. */
+  get place(): ProbePlace | undefined {
+    return this.#place;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#wire[Symbol.asyncDispose]();
+  }
+
+  /** Says what this host is; IPv4 alone is tried. */
+  configure(place: ProbePlace): void {
+    if (familyOf(place.gateway) !== 4 || familyOf(place.address) !== 4) return;
+    const before = this.#place;
+    this.#place = place;
+    if (before?.mtu !== place.mtu) {
+      for (const trial of this.#trials.values()) trial.fullMisses = trial.largest = 0;
+    }
+    this.#wire.configure(place);
+  }
+
+  /** Replaces all peers. */
+  setPeers(leases: readonly Lease[]): void {
+    const keys = new Set(leases.map(peerKey));
+    this.changePeers(leases, [...this.#trials.keys()].filter((key) => !keys.has(key)));
+  }
+
+  /**
+   * Applies changes of some peers.
+   *
+   * @param removed Keys of `peerKey`.
+   */
+  changePeers(changed: readonly Lease[], removed: readonly string[]): void {
+    for (const key of removed) this.#drop(key);
+    const now = monotonicClock();
+    for (const lease of changed) {
+      const key = peerKey(lease);
+      if (lease.family !== 4 || familyOf(lease.publicIp) !== 4 || isUntaken(lease)) {
+        this.#drop(key);
+        continue;
+      }
+      if (this.#trials.get(key)?.follow(lease)) continue;
+      this.#drop(key);
+      const trial = new PeerTrial(key, lease);
+      this.#trials.set(key, trial);
+      this.#bySubnet.set(trial.subnet, trial);
+      this.#hosts.set(trial.gateway, trial).set(trial.subnet, trial);
+      this.#plan(trial, now + GRACE + random() * AGAIN);
+    }
+  }
+
+  #drop(key: string): void {
+    const trial = this.#trials.get(key);
+    if (trial === undefined) return;
+    this.#trials.delete(key);
+    this.#said.delete(key);
+    for (
+      const [map, at] of [
+        [this.#bySubnet, trial.subnet],
+        [this.#hosts, trial.subnet],
+        [this.#hosts, trial.gateway],
+      ] as const
+    ) if (map.get(at) === trial) map.delete(at);
+  }
+
+  #plan(trial: PeerTrial, due: number): void {
+    trial.due = due;
+    this.#queue.push({ due, trial });
+  }
+
+  /** Whether a host of a peer may ask from this address. */
+  knows(way: Way, from: number): boolean {
+    return way === "through"
+      ? this.#hosts.has(from)
+      : this.#hooks.isPublic(numberToAddress(BigInt(from), 4));
+  }
+
+  /** The trial of a peer by its node id, name, subnet, or one of its addresses. */
+  find(word: string): PeerTrial | undefined {
+    for (const trial of this.#trials.values()) {
+      const { lease } = trial;
+      if ([lease.nodeId, lease.nodeName, lease.subnet, lease.publicIp].includes(word)) return trial;
+    }
+    return undefined;
+  }
+
+  /** Asks whom it is time to ask. Returns at once. */
+  tick(): void {
+    const now = monotonicClock();
+    const place = this.#place;
+    if (place === undefined) return;
+    const interval = Math.max(INTERVAL, this.#trials.size / MOST * 1000);
+    for (let asked = 0; asked < MOST;) {
+      const first = this.#queue.first;
+      if (first === undefined || first.due > now) return;
+      this.#queue.pop();
+      const { trial } = first;
+      // Of one that went, or that was planned anew.
+      if (this.#trials.get(trial.key) !== trial || trial.due !== first.due) continue;
+      asked++;
+      trial.due = Infinity;
+      const via = this.#hooks.viaOf(trial.lease) ?? "none";
+      if (via === "none") {
+        this.#judge(trial, via, place);
+        this.#plan(trial, now + interval);
+      } else void this.#try(trial, via, place, interval);
+    }
+  }
+
+  async #try(trial: PeerTrial, via: Via, place: ProbePlace, interval: number): Promise<void> {
+    const round = trial.round++;
+    const tried: Promise<unknown>[] = [];
+    // Where nothing is in doubt, one packet as long as the MTU tells all; else short ones go beside it, on all ways.
+    const { doubtful } = trial;
+    const passes = !doubtful && await this.#askFull(trial, place.mtu);
+    if (round % BESIDE_EACH === 0 || !passes) tried.push(this.#ask(trial, "beside"));
+    if (!passes) {
+      if (doubtful) tried.push(this.#askFull(trial, place.mtu));
+      tried.push(this.#ask(trial, "through"));
+    }
+    if (trial.ways.through.misses > 0) {
+      for (const way of ["through", "beside"] as const) tried.push(this.#echo(trial, way));
+    }
+    if (trial.fullMisses >= MISSES) tried.push(this.#measure(trial, place.mtu));
+    await Promise.all(tried);
+    if (this.#trials.get(trial.key) !== trial) return;
+    this.#judge(trial, via, place);
+    const { misses } = trial.ways.through;
+    const soon = trial.finding === undefined &&
+      (waits(misses) || (misses === 0 && waits(trial.fullMisses)));
+    const jitter = 1 + (random() - 0.5) / 10;
+    this.#plan(trial, monotonicClock() + (soon ? AGAIN : interval * jitter));
+  }
+
+  async #ask(trial: PeerTrial, way: Way): Promise<void> {
+    const asked = monotonicClock();
+    const reply = await this.#wire.ask(way, trial.addressOn(way), trial.subnet, SHORTEST);
+    trial.ways[way].note(reply, asked, monotonicClock());
+    if (reply !== undefined) this.#noteSource(trial, way, reply);
+  }
+
+  #noteSource(trial: PeerTrial, way: Way, { answer }: Reply): void {
+    const place = this.#place;
+    if (answer === undefined || place === undefined || way !== "through") return;
+    const seen = numberToAddress(BigInt(answer.seen.address), 4);
+    trial.ways[way].changedSource = seen === place.gateway ? undefined : seen;
+  }
+
+  /** Asks as long as the MTU. What was answered tells of short packets, too; what was not does not. */
+  async #askFull(trial: PeerTrial, mtu: number): Promise<boolean> {
+    const asked = monotonicClock();
+    const reply = await this.#wire.ask("through", trial.gateway, trial.subnet, mtu - IP_AND_UDP);
+    if (reply === undefined) {
+      trial.fullMisses++;
+      return false;
+    }
+    trial.fullMisses = 0;
+    trial.largest = mtu;
+    trial.ways.through.note(reply, asked, monotonicClock());
+    this.#noteSource(trial, "through", reply);
+    return true;
+  }
+
+  async #echo(trial: PeerTrial, way: Way): Promise<void> {
+    const reply = await this.#wire.echo(way, trial.addressOn(way));
+    // An answer that came meanwhile has cleared it, and says more.
+    if (trial.ways[way].misses > 0) trial.ways[way].echo = reply !== undefined;
+  }
+
+  /** Finds the longest packet that passes, among sizes that are common. */
+  async #measure(trial: PeerTrial, mtu: number): Promise<void> {
+    const sizes = SIZES.filter((size) => size < mtu);
+    const passed = await Promise.all(sizes.map(async (size) => {
+      const reply = await this.#wire.ask("through", trial.gateway, trial.subnet, size - IP_AND_UDP);
+      return reply === undefined ? 0 : size;
+    }));
+    if (trial.fullMisses > 0) trial.largest = Math.max(0, ...passed);
+  }
+
+  #judge(trial: PeerTrial, via: Via, { port, mtu }: ProbePlace): void {
+    const expired = isExpired(trial.lease, wallClock());
+    const tunnel = via === "direct" ? undefined : port;
+    const finding = trial.judge(monotonicClock(), { via, port: tunnel, mtu, expired });
+    const before = this.#said.get(trial.key);
+    if (finding?.fault === before) return;
+    if (finding !== undefined) {
+      this.#said.set(trial.key, finding.fault);
+      log.warn("{sentence}", { sentence: finding.sentence });
+    } else {
+      this.#said.delete(trial.key);
+      const { nodeName: name, subnet } = trial.lease;
+      log.info("The path to host {name} ({subnet}) carries packets again", { name, subnet });
+    }
+  }
+
+  #onQuestion({ way, subnet, heard, from }: Asked): void {
+    const trial = this.#bySubnet.get(subnet);
+    // It speaks for its own host alone.
+    if (trial === undefined) return;
+    const own = way === "through" ? this.#hosts.get(from) === trial : trial.publicIp === from;
+    if (!own) return;
+    const now = monotonicClock();
+    trial.ways[way].heard = now;
+    trial.ways[way].confirmed = heard ? now : -Infinity;
+  }
+
+  #onStranger({ way, subnet, from }: Asked): void {
+    if (way !== "beside") return;
+    this.#bySubnet.get(subnet)?.noteStranger(numberToAddress(BigInt(from), 4), monotonicClock());
+  }
+
+  /** What the administrator should know. */
+  get warnings(): string[] {
+    const findings = [...this.#trials.values()].flatMap(({ finding }) => finding ?? []);
+    return [...this.#wire.problems, ...findings.map(({ sentence }) => sentence)];
+  }
+
+  /** For status and metrics: the path to a peer. */
+  statusOf(lease: Pick<Lease, "nodeId" | "family">): ProbeStatus | undefined {
+    return this.#trials.get(peerKey(lease))?.status;
+  }
+}
