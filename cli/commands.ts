@@ -58,6 +58,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./install.ts")).install,
   },
   {
+    name: "ping",
+    summary: "Send packets to a peer, a container or a service, and tell what became of them",
+    load: async () => (await import("./ping.ts")).ping,
+  },
+  {
+    name: "netcheck",
+    summary: "Try the paths from each host to each, and tell what is wrong on the wire",
+    load: async () => (await import("./netcheck.ts")).netcheck,
+  },
+  {
     name: "trace",
     summary: "Explain the way a packet takes, step by step",
     load: async () => (await import("./trace.ts")).trace,

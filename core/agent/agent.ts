@@ -33,6 +33,8 @@ import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveContainers } from "./container_server.ts";
 import { serveAgent } from "./server.ts";
 import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
+import { readPaths } from "../inspect/probe/look.ts";
+import { lookClosely, pathsOfAll } from "./probe/close_look.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
 import { usableSnapshot } from "../store/snapshot_rules.ts";
 
@@ -192,6 +194,12 @@ class Agent implements AsyncDisposable {
           services: network.services.counts,
         }),
       services: () => network.services.report(),
+      look: (word) =>
+        lookClosely(network.probes, word, {
+          network: this.#config?.network,
+          viaOf: ({ lease }) => network.overlays.pathTo(lease)?.via ?? "none",
+        }),
+      paths: () => pathsOfAll(network.probes, readPaths),
       notReady: () =>
         network.problem ??
           (network.ready ? undefined : this.#underlay.problem ?? "not programmed yet"),

@@ -121,6 +121,7 @@ export class HostNetwork implements AsyncDisposable {
       onDirty();
     });
     this.probes = new PeerProbes({
+      node: identity.nodeName,
       viaOf: (lease) => this.overlays.pathTo(lease)?.via,
       isPublic: (address) => this.#addresses.has(address),
     });
@@ -408,7 +409,7 @@ export class HostNetwork implements AsyncDisposable {
     this.#attempt("probes", () =>
       this.probes.configure({
         ...{ gateway: gatewayOf(subnet), subnet: nthAddress(subnet, 0), address: underlay.address },
-        ...{ mtu, bridge: overlay.bridge },
+        ...{ mtu, bridge: overlay.bridge, announced: underlay.publicIp },
         port: backend.type === "host-gw" ? undefined : backend.port,
       }));
   }

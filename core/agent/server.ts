@@ -9,6 +9,7 @@ import { messageOf } from "../base/error.ts";
 import { removeIfPresent } from "../base/files.ts";
 import type { ServicesReport } from "../inspect/service_report.ts";
 import { agentSocket } from "../inspect/ask_agent.ts";
+import type { LookReport } from "../inspect/probe/look.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import { type Asked, type HttpAnswer, HttpListener } from "./http_listener.ts";
 import { isOwnName } from "./http_request.ts";
@@ -27,6 +28,10 @@ export interface ServerHooks {
   metrics(): Promise<string>;
   /** Asked by `knet svc`; absent on a host without services. */
   services?(): ServicesReport;
+  /** Has the path to something looked at, on the socket alone; undefined: nothing is known by that word. */
+  look?(word: string): Promise<LookReport | undefined>;
+  /** What all hosts know of their paths, on the socket alone. */
+  paths?(): Promise<unknown>;
   /** Undefined if all is well, else what is not. */
   notReady(): string | undefined;
   /** Asked by `knet leave`. */
@@ -60,10 +65,26 @@ async function answer(hooks: ServerHooks, { method, path }: Asked): Promise<Http
   return text(404, "Not found");
 }
 
+/** What makes packets go out is asked by this host's own commands alone. */
+async function answerLocal(hooks: ServerHooks, asked: Asked): Promise<HttpAnswer> {
+  const { method, path } = asked;
+  if (method === "GET" && path === "/paths" && hooks.paths !== undefined) {
+    return json(await hooks.paths());
+  }
+  const word = method === "GET" ? /^\/probe\/([^/]{1,256})$/.exec(path)?.[1] : undefined;
+  if (word === undefined || hooks.look === undefined) return await answer(hooks, asked);
+  const report = await hooks.look(decodeURIComponent(word));
+  return report === undefined ? text(404, "Not found") : json(report);
+}
+
 /** A question that the agent stumbles over is answered, and logged in one line. */
-async function answerOrTell(hooks: ServerHooks, asked: Asked): Promise<HttpAnswer> {
+async function answerOrTell(
+  hooks: ServerHooks,
+  asked: Asked,
+  how = answer,
+): Promise<HttpAnswer> {
   try {
-    return await answer(hooks, asked);
+    return await how(hooks, asked);
   } catch (error) {
     log.error("Cannot answer {path}: {message}", { path: asked.path, message: messageOf(error) });
     return text(500, `Cannot answer: ${messageOf(error)}`);
@@ -85,7 +106,9 @@ export function serveAgent(
   removeIfPresent(path); // Nobody else serves it: the agent's lock is ours.
   const listeners = [
     new HttpListener(Deno.listen({ transport: "unix", path }), MOST_CONNECTIONS, (asked) => {
-      if (asked.method !== "POST" || asked.path !== "/stop") return answerOrTell(hooks, asked);
+      if (asked.method !== "POST" || asked.path !== "/stop") {
+        return answerOrTell(hooks, asked, answerLocal);
+      }
       // After the answer is out.
       after(20, () => hooks.stop());
       return Promise.resolve(text(200, "stopping"));

@@ -30,6 +30,7 @@ export class SilentAgentError extends KnetError {
 /**
  * Asks the agent over its socket.
  *
+ * @param patience Milliseconds that it may be silent.
  * @returns The body, undefined if no agent listens, or it does not know what is asked.
  * @throws {SilentAgentError} if one listens and does not answer.
  * @throws {KnetError} exit code 3 if this user may not ask.
@@ -38,6 +39,7 @@ export async function askAgent(
   stateDir: string,
   path: string,
   method: "GET" | "POST" = "GET",
+  patience = PATIENCE,
 ): Promise<string | undefined> {
   const socket = agentSocket(stateDir);
   let connection: Deno.UnixConn;
@@ -56,7 +58,7 @@ export async function askAgent(
     late = true;
     shut(connection);
   };
-  let timer = after(PATIENCE, giveUp);
+  let timer = after(patience, giveUp);
   try {
     const request = new TextEncoder().encode(`${method} ${path} HTTP/1.0\r\n\r\n`);
     for (let at = 0; at < request.length;) at += await connection.write(request.subarray(at));
@@ -66,11 +68,11 @@ export async function askAgent(
       if (count === null) break;
       parts.push(bytes.slice(0, count));
       timer.cancel();
-      timer = after(PATIENCE, giveUp);
+      timer = after(patience, giveUp);
     }
     return bodyOf(await new Blob(parts as BlobPart[]).text());
   } catch (error) {
-    throw new SilentAgentError(late ? new Error(`nothing within ${PATIENCE / 1000} s`) : error);
+    throw new SilentAgentError(late ? new Error(`nothing within ${patience / 1000} s`) : error);
   } finally {
     timer.cancel();
     shut(connection);

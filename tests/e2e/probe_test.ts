@@ -36,6 +36,24 @@ test("hosts that are well know each other's round-trip and say nothing", async (
     }, { deadline: SOON, interval: 200 });
     assert.deepEqual((await statusOf(host)).warnings, []);
   }
+  const [h1, h2] = lab.hosts as [Host, Host];
+  const ping = await h1.knet("ping h2");
+  assert.match(ping.stdout, /through the overlay +5 of 5 answered, round-trip/);
+  assert.match(ping.stdout, /mtu +1450 bytes pass/);
+  assert.match(ping.stdout, /tcp +256 KiB in/);
+  assert.match(ping.stdout, /routers +0 there, 0 back/);
+  const container = await h2.attach("c1");
+  assert.match((await h1.knet(`ping ${container.address}`)).stdout, /icmp +5 of 5 answered/);
+  const { stdout } = await h1.knet("netcheck");
+  assert.match(stdout, /^h3( +[0-9.]+ ms){2} +- +[0-9.]+ ms$/m);
+  assert.match(stdout, /Nothing is wrong/);
+  // Whoever is no peer's host gets nothing: not a container, nor somebody beside.
+  const asks =
+    `printf 'report\n' | timeout 2 bash -c 'exec 3<>/dev/tcp/GATEWAY/9473; cat >&3; cat <&3'`;
+  const gateway = (await h2.subnetEnv())["KNET_SUBNET"]!.split("/")[0]!;
+  const line = asks.replace("GATEWAY", gateway);
+  const own = await container.run(["bash", "-c", line], { check: false });
+  assert.equal(own.stdout, "");
 });
 
 test("a blocked direction, a mixed MTU, lost UDP and a dead host are told of, each by its name", async (lab) => {
@@ -61,6 +79,10 @@ test("a blocked direction, a mixed MTU, lost UDP and a dead host are told of, ea
   assert.match(text, /Packets of 1450 bytes, this overlay's MTU, do not reach host "h3"/);
   assert.match(text, /h3 .* mtu$/m);
   assert.equal((await faultsOf(h3))["h2"], "");
+  const ping = await h2.knet("ping h3", { check: false });
+  assert.equal(ping.code, 1);
+  assert.match(ping.stdout, /mtu +13[0-9][0-9] bytes pass, the overlay's MTU is 1450/);
+  assert.match(ping.stdout, /tcp +a connection opens, and then hangs/);
   const metrics = (await h1.get("/metrics")).body;
   assert.match(metrics, /^knet_peer_fault\{peer="h4",.*fault="dead"\} 1$/m);
   assert.match(metrics, /^knet_peer_up\{peer="h3",.*\} 0$/m);

@@ -12,11 +12,13 @@ import { familyOf, numberToAddress } from "../../base/address.ts";
 import { monotonicClock, random, wallClock } from "../../base/clock.ts";
 import { Heap } from "../../health/due_queue.ts";
 import { MISSES, type ProbeStatus } from "../../inspect/probe/findings.ts";
-import { IP_AND_UDP, SHORTEST } from "../../inspect/probe/message.ts";
+import type { PathsReport } from "../../inspect/probe/look.ts";
 import type { Via } from "../../overlay/backend/backend.ts";
 import { peerKey } from "../../overlay/overlay.ts";
 import { PeerTrial } from "./peer_trial.ts";
-import type { Asked, Place, Reply, Way } from "./ways.ts";
+import { type Asked, numberOf, type Place, type Way } from "./ways.ts";
+import { BulkServer } from "./bulk.ts";
+import { tryPeer } from "./try_peer.ts";
 import { ProbeWire } from "./wire.ts";
 
 const log = getLogger(["knet", "probe"]);
@@ -29,10 +31,6 @@ const AGAIN = 2000;
 const GRACE = 4000;
 /** Peers that are asked in a second, whatever is due. */
 const MOST = 20;
-/** Each that many-th round asks beside the overlay, too. */
-const BESIDE_EACH = 2;
-/** Bytes of packets that are tried where one of the MTU's does not pass: what links and tunnels commonly bear. */
-const SIZES = [576, 1000, 1230, 1280, 1350, 1400, 1422, 1430, 1450, 1472, 1500, 2000, 4000, 8000];
 
 /** Whether a peer that did not answer so many questions is asked again soon, as long as it is not told what is wrong. */
 const waits = (misses: number) => misses > 0 && misses < 4 * MISSES;
@@ -41,10 +39,14 @@ const waits = (misses: number) => misses > 0 && misses < 4 * MISSES;
 export interface ProbePlace extends Place {
   /** UDP port of the tunnel; undefined where there is none. */
   readonly port: number | undefined;
+  /** The public address that peers are told. */
+  readonly announced: string;
 }
 
 /** What is asked of whoever programs the paths. */
 export interface ProbeHooks {
+  /** This host's name. */
+  readonly node: string;
   /** By what packets to a peer travel; undefined: it is not there. */
   viaOf(lease: Lease): Via | undefined;
   /** Whether an address is a peer's public one. */
@@ -61,11 +63,18 @@ export class PeerProbes implements AsyncDisposable {
   readonly #hosts = new Map<number, PeerTrial>();
   readonly #queue = new Heap<{ readonly due: number; readonly trial: PeerTrial }>();
   readonly #wire: ProbeWire;
+  readonly #bulk: BulkServer;
   #place: ProbePlace | undefined;
   #said = new Map<string, string>();
 
   constructor(hooks: ProbeHooks) {
     this.#hooks = hooks;
+    this.#bulk = new BulkServer({
+      knows: (address) =>
+        familyOf(address) === 4 &&
+        (this.knows("through", numberOf(address)) || hooks.isPublic(address)),
+      report: () => JSON.stringify(this.paths),
+    });
     this.#wire = new ProbeWire({
       knows: (way, from) => this.knows(way, from),
       heard: (way, subnet) => this.#bySubnet.get(subnet)?.heardOn(way) ?? false,
@@ -85,6 +94,7 @@ export class PeerProbes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bulk[Symbol.asyncDispose]();
     await this.#wire[Symbol.asyncDispose]();
   }
 
@@ -97,6 +107,7 @@ export class PeerProbes implements AsyncDisposable {
       for (const trial of this.#trials.values()) trial.fullMisses = trial.largest = 0;
     }
     this.#wire.configure(place);
+    this.#bulk.configure(place.gateway);
   }
 
   /** Replaces all peers. */
@@ -155,6 +166,17 @@ export class PeerProbes implements AsyncDisposable {
       : this.#hooks.isPublic(numberToAddress(BigInt(from), 4));
   }
 
+  /** What this host knows of its paths. */
+  get paths(): PathsReport {
+    const paths = this.trials.map(({ lease, status }) => ({ peer: lease.nodeName, ...status }));
+    return { node: this.#hooks.node, paths };
+  }
+
+  /** All trials. */
+  get trials(): PeerTrial[] {
+    return [...this.#trials.values()];
+  }
+
   /** The trial of a peer by its node id, name, subnet, or one of its addresses. */
   find(word: string): PeerTrial | undefined {
     for (const trial of this.#trials.values()) {
@@ -188,21 +210,7 @@ export class PeerProbes implements AsyncDisposable {
   }
 
   async #try(trial: PeerTrial, via: Via, place: ProbePlace, interval: number): Promise<void> {
-    const round = trial.round++;
-    const tried: Promise<unknown>[] = [];
-    // Where nothing is in doubt, one packet as long as the MTU tells all; else short ones go beside it, on all ways.
-    const { doubtful } = trial;
-    const passes = !doubtful && await this.#askFull(trial, place.mtu);
-    if (round % BESIDE_EACH === 0 || !passes) tried.push(this.#ask(trial, "beside"));
-    if (!passes) {
-      if (doubtful) tried.push(this.#askFull(trial, place.mtu));
-      tried.push(this.#ask(trial, "through"));
-    }
-    if (trial.ways.through.misses > 0) {
-      for (const way of ["through", "beside"] as const) tried.push(this.#echo(trial, way));
-    }
-    if (trial.fullMisses >= MISSES) tried.push(this.#measure(trial, place.mtu));
-    await Promise.all(tried);
+    await tryPeer(this.#wire, trial, place);
     if (this.#trials.get(trial.key) !== trial) return;
     this.#judge(trial, via, place);
     const { misses } = trial.ways.through;
@@ -210,51 +218,6 @@ export class PeerProbes implements AsyncDisposable {
       (waits(misses) || (misses === 0 && waits(trial.fullMisses)));
     const jitter = 1 + (random() - 0.5) / 10;
     this.#plan(trial, monotonicClock() + (soon ? AGAIN : interval * jitter));
-  }
-
-  async #ask(trial: PeerTrial, way: Way): Promise<void> {
-    const asked = monotonicClock();
-    const reply = await this.#wire.ask(way, trial.addressOn(way), trial.subnet, SHORTEST);
-    trial.ways[way].note(reply, asked, monotonicClock());
-    if (reply !== undefined) this.#noteSource(trial, way, reply);
-  }
-
-  #noteSource(trial: PeerTrial, way: Way, { answer }: Reply): void {
-    const place = this.#place;
-    if (answer === undefined || place === undefined || way !== "through") return;
-    const seen = numberToAddress(BigInt(answer.seen.address), 4);
-    trial.ways[way].changedSource = seen === place.gateway ? undefined : seen;
-  }
-
-  /** Asks as long as the MTU. What was answered tells of short packets, too; what was not does not. */
-  async #askFull(trial: PeerTrial, mtu: number): Promise<boolean> {
-    const asked = monotonicClock();
-    const reply = await this.#wire.ask("through", trial.gateway, trial.subnet, mtu - IP_AND_UDP);
-    if (reply === undefined) {
-      trial.fullMisses++;
-      return false;
-    }
-    trial.fullMisses = 0;
-    trial.largest = mtu;
-    trial.ways.through.note(reply, asked, monotonicClock());
-    this.#noteSource(trial, "through", reply);
-    return true;
-  }
-
-  async #echo(trial: PeerTrial, way: Way): Promise<void> {
-    const reply = await this.#wire.echo(way, trial.addressOn(way));
-    // An answer that came meanwhile has cleared it, and says more.
-    if (trial.ways[way].misses > 0) trial.ways[way].echo = reply !== undefined;
-  }
-
-  /** Finds the longest packet that passes, among sizes that are common. */
-  async #measure(trial: PeerTrial, mtu: number): Promise<void> {
-    const sizes = SIZES.filter((size) => size < mtu);
-    const passed = await Promise.all(sizes.map(async (size) => {
-      const reply = await this.#wire.ask("through", trial.gateway, trial.subnet, size - IP_AND_UDP);
-      return reply === undefined ? 0 : size;
-    }));
-    if (trial.fullMisses > 0) trial.largest = Math.max(0, ...passed);
   }
 
   #judge(trial: PeerTrial, via: Via, { port, mtu }: ProbePlace): void {

@@ -114,6 +114,10 @@ export class PeerTrial {
   get publicIp(): number {
     return this.#publicIp;
   }
+  /** Whether its lease says that its agent answers. */
+  get answers(): boolean {
+    return (this.#lease.backendData.probe ?? 0) >= PROBE_VERSION;
+  }
   /** Where it is asked on a way. */
   addressOn(way: Way): number {
     return way === "through" ? this.#gateway : this.#publicIp;
@@ -151,7 +155,7 @@ export class PeerTrial {
     return this.finding = findingOf({
       ...{ name: lease.nodeName, subnet: lease.subnet, publicIp: lease.publicIp },
       ...{ via: place.via, port: place.port, expired: place.expired },
-      answers: (lease.backendData.probe ?? 0) >= PROBE_VERSION,
+      answers: this.answers,
       through: this.ways.through.facts(now),
       beside: this.ways.beside.facts(now),
       full: { misses: this.fullMisses, mtu: place.mtu, largest: this.largest },

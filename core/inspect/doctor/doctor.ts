@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { DoctorCheck } from "./check.ts";
+import { type DoctorCheck, examine, type Finding } from "./check.ts";
 import { deviceChecks } from "./device_check.ts";
 import { firewallChecks } from "./firewall_check.ts";
 import { hostChecks } from "./host_check.ts";
 import { managerChecks } from "./network_managers.ts";
+import { pathsFinding } from "./paths_check.ts";
 import { policyChecks } from "./policy_check.ts";
 import { storeChecks } from "./store_check.ts";
 import { networkChecks } from "./underlay_check.ts";
@@ -39,6 +40,13 @@ function readable<T>(read: () => T | undefined): T | undefined {
   }
 }
 
+async function paths(stateDir: string): Promise<Finding> {
+  const body = await askAgent(stateDir, "/status");
+  if (body === undefined) return pathsFinding(undefined);
+  const { readStatusReport } = await import("../report_shape.ts");
+  return pathsFinding(readStatusReport(body).peers);
+}
+
 /**
  * Examines this host. Nothing is changed and nothing is left behind, kernel modules apart that trying a
  * feature loads, as joining would.
@@ -54,6 +62,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   checks.push(...ofStore);
   // Who may not ask is answered by somebody.
   const agentRuns = await askAgent(options.stateDir, "/healthz").catch(() => "") !== undefined;
+  checks.push(await examine("paths to peers", () => paths(options.stateDir)));
   const state = readable(() => readNodeState(options.stateDir));
   checks.push(...await networkChecks({ config, leases, state, agentRuns }));
   const agentId = readable(() => storedAgentId(options.dataDir)) ?? "unknown";
