@@ -14,6 +14,7 @@
 import { setUp } from "./setup.ts";
 import { checkTypes, compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
+import { E2E, endToEndPath, FOLDERS } from "./support/groups.ts";
 import { whyNoLab } from "./support/skip.ts";
 import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
 import { ipvsHere } from "./support/vm_initrd.ts";
@@ -21,38 +22,6 @@ import { runVmTests } from "./support/vm_tests.ts";
 
 const root = new URL("..", import.meta.url).pathname;
 const binary = `${root}dist/knet`;
-
-/** The end-to-end files in the order of the acceptance list; the marked ones run against the binary, too. */
-const E2E: readonly { name: string; short?: true; binaryOnly?: true; skipped?: string }[] = [
-  { name: "reachability", short: true },
-  { name: "membership" },
-  { name: "healing" },
-  { name: "containers" },
-  { name: "cni", short: true },
-  { name: "docker" },
-  { name: "ports" },
-  { name: "crash" },
-  { name: "links" },
-  { name: "hosts" },
-  { name: "backend_change" },
-  { name: "udp" },
-  { name: "store_away" },
-  { name: "store_change" },
-  { name: "fail_over" },
-  { name: "joiners" },
-  { name: "crowd", short: true },
-  { name: "clock" },
-  { name: "bad_input" },
-  { name: "bare_root", binaryOnly: true, short: true },
-  { name: "firewall" },
-  { name: "guard" },
-  { name: "services" },
-  { name: "trace", short: true },
-  { name: "doctor", short: true },
-  { name: "metrics" },
-  { name: "probe" },
-  { name: "unit" },
-];
 
 // The binary first: what it carries is tried by unit tests, too.
 const GROUPS = [
@@ -110,16 +79,13 @@ function e2eFiles(against: "sources" | "binary", whole: boolean): string[] {
   const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
     against === "binary" ? whole || file.short : !file.binaryOnly
   );
-  return files.map(({ name }) => `tests/e2e/${name}_test.ts`);
+  return files.map(({ name }) => endToEndPath(name));
 }
 
 async function runGroup(group: Group, choice: Choice): Promise<Tally> {
   switch (group) {
     case "unit":
-      return await runTests(
-        ["core", "ffi", "cli", "dist", "tests/architecture", "tests/support", "tests/cli"],
-        testOptions,
-      );
+      return await runTests(FOLDERS.unit, testOptions);
     case "doc": {
       // Most examples make a network namespace of their own.
       const reason = whyNoLab();
@@ -130,7 +96,9 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     }
     case "store":
     case "kernel":
-      return await runTests([`tests/${group}`], testOptions);
+    case "package":
+    case "docs":
+      return await runTests(FOLDERS[group], testOptions);
     case "vm":
       return await (vmAhead ?? vmTests(write));
     case "e2e":
@@ -142,16 +110,13 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
       return await runTests(e2eFiles("binary", choice.wholeBinary), testOptions, {
         KNET_BIN: binary,
       });
-    case "package":
-    case "docs":
-      return await runTests([`tests/${group}`], testOptions);
   }
 }
 
 /** What needs IPVS, with the binary where there is one. */
 function vmTests(print: (text: string) => void): Promise<Tally> {
   const environment = hasBinary() ? { KNET_BIN: binary } : {};
-  return runVmTests("tests/vm", choice.filter, print, environment);
+  return runVmTests(FOLDERS.vm[0], choice.filter, print, environment);
 }
 
 function hasBinary(): boolean {
@@ -217,7 +182,7 @@ for (const { name, skipped } of E2E) {
     passed: 0,
     failed: 0,
     skipped: 1,
-    notes: [`SKIPPED tests/e2e/${name}_test.ts: ${skipped}`],
+    notes: [`SKIPPED ${endToEndPath(name)}: ${skipped}`],
   });
 }
 console.log(

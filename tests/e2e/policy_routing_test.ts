@@ -104,10 +104,12 @@ test("doctor names the rule that leads past knet's routes, and trace does not ca
     for (const { name, script, mend, doctor, says, remedy, trace } of POLICIES) {
       await host.sh(`${variables}; ${script}`);
       try {
-        const found = await doctored(host, "policy routing");
+        const [found, report] = await Promise.all([
+          doctored(host, "policy routing"),
+          traced(lab, "c1", far),
+        ]);
         assert.equal(found.status, doctor, `${name}: ${found.detail}`);
         assert.match(found.detail, says, name);
-        const report = await traced(lab, "c1", far);
         const route = report.steps.find(({ step }) => step === "route")!;
         assert.equal(route.status, trace, `${name}: ${route.detail}`);
         assert.equal(report.code, trace === "broken" ? 1 : 0, name);

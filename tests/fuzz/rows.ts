@@ -48,7 +48,7 @@ const value = fc.oneof(
 export const rows: FuzzTarget = {
   name: "rows",
   about: "one row of the store with any value in a column",
-  runs: 150,
+  runs: 30,
   async open() {
     const folder = await Deno.makeTempDir({ prefix: "knet-fuzz-" });
     const path = `${folder}/knet.db`;
@@ -97,6 +97,64 @@ export const rows: FuzzTarget = {
     for (const table of Object.keys(tables)) {
       database.exec(`create table kept_${table} as select rowid as rowid, * from ${table}`);
     }
+    return {
+      property,
+      async [Symbol.asyncDispose]() {
+        database.close();
+        await store[Symbol.asyncDispose]();
+        await Deno.remove(folder, { recursive: true });
+      },
+    };
+  },
+};
+
+/** Whatever the configuration's row says: it is read, or what is wrong with it is said; the leases are there, and a host that has a good one goes on. */
+export const config: FuzzTarget = {
+  name: "config",
+  about: "the configuration's row: its columns, and parts of its document",
+  runs: 40,
+  async open() {
+    const folder = await Deno.makeTempDir({ prefix: "knet-fuzz-" });
+    const path = `${folder}/knet.db`;
+    const store = await openStore(`sqlite:${path}`);
+    const good = await store.initConfig(makeClusterConfig({}));
+    for (const [n, node] of NODES.entries()) {
+      await store.acquireLease(requestOf(node, `192.168.2.1${n}`));
+    }
+    const database = new DatabaseSync(path);
+    const columns = database.prepare("select name from pragma_table_info('knet_config')").all()
+      .map(({ name }) => String(name));
+    database.exec("create table kept as select * from knet_config");
+    const replaced = fc.tuple(fc.constantFrom(...Object.keys(good)), fc.jsonValue())
+      .map(([key, one]) => JSON.stringify({ ...good, [key]: one }));
+    const hurt = fc.oneof(
+      fc.tuple(fc.constantFrom(...columns), value),
+      fc.tuple(fc.constant("document"), fc.oneof(hurtText([JSON.stringify(good)]), replaced)),
+    );
+    const property = fc.asyncProperty(hurt, async ([column, what]) => {
+      try {
+        try {
+          database.prepare(`update knet_config set ${column} = ?`).run(what);
+        } catch {
+          return; // The engine does not take it.
+        }
+        let said: string | undefined;
+        await refusesOnlyBy([KnetError], async () => {
+          await store.getConfig().catch((error) => {
+            said = error.message;
+            throw error;
+          });
+        });
+        const { leases, problems } = await store.listLeases();
+        assert.equal(leases.length, NODES.length);
+        assert.equal(problems.length > 0, said !== undefined, said ?? "said by one, not by both");
+        const changes = await store.changesSince(0, "revision", good);
+        assert.equal(changes.leases.length, NODES.length);
+        assert.equal(changes.configProblem !== undefined, said !== undefined, said);
+      } finally {
+        database.exec("delete from knet_config; insert into knet_config select * from kept");
+      }
+    });
     return {
       property,
       async [Symbol.asyncDispose]() {

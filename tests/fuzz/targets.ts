@@ -5,7 +5,7 @@
  */
 import { probe, server } from "./http.ts";
 import { ipvsProc, netlink } from "./netlink.ts";
-import { rows, snapshot } from "./rows.ts";
+import { config, rows, snapshot } from "./rows.ts";
 import type { FuzzTarget } from "./target.ts";
 import { ipvsadm, listings, netConf, storeUrl, yaml } from "./texts.ts";
 import { udpIn, udpOut } from "./udp.ts";
@@ -15,6 +15,7 @@ export const TARGETS: readonly FuzzTarget[] = [
   netlink,
   ipvsProc,
   rows,
+  config,
   snapshot,
   yaml,
   ipvsadm,

@@ -95,7 +95,7 @@ function assertWhole(
 export const udpIn: FuzzTarget = {
   name: "udp-in",
   about: "datagrams to the udp backend, from a peer's address",
-  runs: 1500,
+  runs: 400,
   open() {
     const { socket, port } = openAnywhere();
     const sink = new Sink();

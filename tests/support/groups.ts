@@ -1,0 +1,68 @@
+/**
+ * Which files of tests each group of a run has. A test file that is in none of them never runs: `tests/architecture/groups_test.ts`
+ * looks for those.
+ *
+ * @module
+ */
+
+/** One end-to-end file. */
+export interface EndToEnd {
+  /** `tests/e2e/NAME_test.ts`. */
+  readonly name: string;
+  /** It runs against the binary, too. */
+  readonly short?: true;
+  readonly binaryOnly?: true;
+  /** Why it does not run. */
+  readonly skipped?: string;
+}
+
+/** The end-to-end files in the order of the acceptance list. */
+export const E2E: readonly EndToEnd[] = [
+  { name: "reachability", short: true },
+  { name: "membership" },
+  { name: "healing" },
+  { name: "containers" },
+  { name: "cni", short: true },
+  { name: "docker" },
+  { name: "ports" },
+  { name: "crash" },
+  { name: "links" },
+  { name: "hosts" },
+  { name: "lone_host" },
+  { name: "underlay_again" },
+  { name: "backend_change" },
+  { name: "udp" },
+  { name: "store_away" },
+  { name: "store_change" },
+  { name: "fail_over" },
+  { name: "joiners" },
+  { name: "crowd", short: true },
+  { name: "clock" },
+  { name: "bad_input" },
+  { name: "bare_root", binaryOnly: true, short: true },
+  { name: "firewall" },
+  { name: "guard" },
+  { name: "services" },
+  { name: "policy_routing" },
+  { name: "trace", short: true },
+  { name: "doctor", short: true },
+  { name: "metrics" },
+  { name: "probe" },
+  { name: "unit" },
+];
+
+/** The path of an end-to-end file. */
+export const endToEndPath = (name: string): string => `tests/e2e/${name}_test.ts`;
+
+/** The folders of the groups that have whole folders. */
+export const FOLDERS = {
+  unit: [
+    ...["core", "ffi", "cli", "dist"],
+    ...["tests/architecture", "tests/support", "tests/cli", "tests/fuzz"],
+  ],
+  store: ["tests/store"],
+  kernel: ["tests/kernel"],
+  vm: ["tests/vm"],
+  package: ["tests/package"],
+  docs: ["tests/docs"],
+} as const;
