@@ -132,6 +132,7 @@ export class HostServices implements Disposable {
       subnet: state.subnet,
       gateway: state.gateway,
       publicIp: state.publicIp,
+      mtu: state.mtu,
       peers,
       devices: [state.bridge, device],
     };

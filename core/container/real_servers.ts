@@ -189,7 +189,7 @@ function equip(vips: ReadonlySet<string>): string[] {
   changes.push(...made.changes);
   const plan = planVips(desired, readVips(rtnl, CONTAINER_DEVICE));
   removeVips(rtnl, made.index, plan);
-  addVips(rtnl, made.index, plan, undefined);
+  addVips(rtnl, made.index, plan);
   changes.push(...plan.addAddresses.map((vip) => `added ${vip}`));
   return [...changes, ...ensureTunnelEnd(rtnl)];
 }

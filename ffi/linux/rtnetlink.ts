@@ -56,6 +56,9 @@ export const RTA_TABLE = 15;
 export const RTA_VIA = 18;
 export const RTA_NH_ID = 30;
 
+// Inside RTA_METRICS.
+export const RTAX_MTU = 2;
+
 // Who made a route.
 export const RTPROT_UNSPEC = 0;
 export const RTPROT_KERNEL = 2;

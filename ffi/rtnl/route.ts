@@ -12,7 +12,6 @@ import {
   RT_TABLE_MAIN,
   RT_TABLE_UNSPEC,
   RTA_DST,
-  RTA_METRICS,
   RTA_NH_ID,
   RTA_OIF,
   RTA_PREFSRC,
@@ -32,10 +31,11 @@ import { Batch, verbFlags, type WriteVerb } from "../netlink/batch.ts";
 import { Attributes, type MessageView } from "../netlink/message.ts";
 import { NetlinkError } from "../netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
+import { readMetrics, type RouteMetrics, writeMtu } from "./route_metrics.ts";
 import { readGateway, readHops, type RouteHop, writeGateway } from "./route_hop.ts";
 
 /** One route. */
-export interface Route {
+export interface Route extends RouteMetrics {
   /** Of the destination. */
   readonly family: Family;
   /** Destination with prefix length; the default route is `0.0.0.0/0` or `::/0`. */
@@ -56,8 +56,6 @@ export interface Route {
   readonly type: number;
   /** Type of service that it is for; absent: all. */
   readonly tos?: number;
-  /** It has metrics of its own, such as an MTU, which are not listed here. */
-  readonly metrics?: boolean;
   /** Metric. */
   readonly priority?: number;
   /** The gateway is on the link although no address says so. */
@@ -90,9 +88,8 @@ function describe(verb: WriteVerb, route: Route): string {
     : route.gateway === undefined
     ? ""
     : ` via ${route.gateway}`;
-  return `${verb} route ${route.dst}${via}${
-    route.ifindex === undefined ? "" : ` dev #${route.ifindex}`
-  }`;
+  const device = route.ifindex === undefined ? "" : ` dev #${route.ifindex}`;
+  return `${verb} route ${route.dst}${via}${device}`;
 }
 
 function header(
@@ -101,9 +98,10 @@ function header(
   length: number,
   r: { table: number; protocol: number; scope: number; type: number; flags: number },
 ): void {
-  const table = r.table < 256 ? r.table : RT_TABLE_UNSPEC;
   batch.u32(family | length << 8); // A byte each: family, lengths of destination and source, TOS.
-  batch.u32(table | r.protocol << 8 | r.scope << 16 | r.type << 24);
+  batch.u32(
+    (r.table < 256 ? r.table : RT_TABLE_UNSPEC) | r.protocol << 8 | r.scope << 16 | r.type << 24,
+  );
   batch.u32(r.flags);
 }
 
@@ -126,15 +124,15 @@ export function encodeRoute(batch: Batch, verb: WriteVerb, route: Route): void {
   if (length > 0) batch.attrAddress(RTA_DST, route.dst);
   batch.attrU32(RTA_TABLE, route.table);
   if (route.priority) batch.attrU32(RTA_PRIORITY, route.priority);
-  if (route.nexthopId !== undefined) {
-    batch.attrU32(RTA_NH_ID, route.nexthopId);
-  } else {
+  if (route.nexthopId !== undefined) batch.attrU32(RTA_NH_ID, route.nexthopId);
+  else {
     if (route.gateway !== undefined) writeGateway(batch, route.family, route.gateway);
     if (route.ifindex !== undefined) batch.attrU32(RTA_OIF, route.ifindex);
   }
   if (route.prefSrc !== undefined && verb !== "delete") {
     batch.attrAddress(RTA_PREFSRC, route.prefSrc);
   }
+  if (route.mtu !== undefined && verb !== "delete") writeMtu(batch, route.mtu);
   batch.end();
 }
 
@@ -152,11 +150,10 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
   if (end - offset < RTMSG) return undefined;
   const family = familyOfAf(data[offset]!);
   if (family === undefined) return undefined;
-  const bytes = family === 4 ? 4 : 16;
   const flags = view.getUint32(offset + 8, true);
   const a = attributes.parse(data, view, offset + RTMSG, end);
   const address = (type: number) => {
-    const at = a.at(type, bytes);
+    const at = a.at(type, family === 4 ? 4 : 16);
     return at < 0 ? undefined : formatAddress(data, at, family);
   };
   const route: Mutable<Route> = {
@@ -179,9 +176,8 @@ export function decodeAnyRoute(message: MessageView): Route | undefined {
   if (priority !== undefined) route.priority = priority;
   const prefSrc = address(RTA_PREFSRC);
   if (prefSrc !== undefined) route.prefSrc = prefSrc;
-  if (a.at(RTA_METRICS) >= 0) route.metrics = true;
   const hops = readHops(a, family);
-  if (hops !== undefined) Object.assign(route, { multipath: true, hops });
+  Object.assign(route, readMetrics(a), hops && { multipath: true, hops });
   if (data[offset + 3] !== 0) route.tos = data[offset + 3]!;
   return route;
 }
@@ -225,7 +221,7 @@ export function listRoutes(socket: NetlinkSocket, filter: RouteFilter = {}): Rou
   return routes;
 }
 
-/** A route to write: unicast, main table, protocol static unless it says otherwise. */
+/** A route to write: what it does not say is as {@linkcode routeOf} has it. */
 export type RouteSpec = Partial<Route> & Pick<Route, "dst">;
 
 /** A route as most callers want it: unicast, main table, protocol static. */

@@ -5,8 +5,17 @@ import { applyFirewall } from "../../core/kernel/firewall/firewall.ts";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
 import { Background, exec } from "../support/exec.ts";
 import { ipvsTest } from "../support/ipvs.ts";
-import { until } from "../support/wait.ts";
-import { type Answer, ask, inside, type Place, serve, tally } from "./talk.ts";
+import { ms, report, until } from "../support/wait.ts";
+import {
+  type Answer,
+  ask,
+  inside,
+  type Place,
+  sendBytes,
+  serve,
+  takeBytes,
+  tally,
+} from "./talk.ts";
 import { CONTAINERS, PORT, Trio } from "./trio.ts";
 import { real, virtual } from "./world.ts";
 
@@ -264,6 +273,58 @@ ipvsTest("a service that is removed ends the connections to it", async () => {
     await exec(`ip -n ${trio.name("h1")} route del default`);
   }
 });
+
+ipvsTest(
+  "what a host itself sends to a service gets there in packets of the right size at once",
+  async () => {
+    const trio = await hosts();
+    const [h1] = trio.hosts;
+    const target = "10.244.2.2";
+    const port = 9100;
+    const services = FORWARDS.flatMap((forward) =>
+      (["tcp", "udp"] as const).map((protocol) =>
+        virtual(
+          `bytes-${forward}-${protocol} ${vipOf(forward)}:${port}`,
+          [real(`${target}:${port}`, { forward })],
+          { protocol },
+        )
+      )
+    );
+    const vips = FORWARDS.map(vipOf);
+    const bytes = 400_000;
+    await using _sink = await takeBytes(inside(trio.name("a2")), port, bytes, [target, ...vips]);
+    assert.deepEqual(trio.reconcile(...services), []);
+    const place = inside(trio.name("h1"));
+    // What is learned of each other first is not measured.
+    await ask(place, "udp", vipOf("nat"), port, 1);
+    const seconds: number[] = [];
+    for (const vip of vips) {
+      const sent = await sendBytes(place, "tcp", vip, port, bytes);
+      assert.equal(sent.bytes, bytes, `${vip}: ${sent.said}`);
+      seconds.push(sent.seconds);
+      // The first datagram, larger than what the overlay takes, and as large as it takes without the tunnel.
+      for (const size of [5000, 1422]) {
+        const datagram = await sendBytes(place, "udp", vip, port, size);
+        assert.equal(datagram.bytes, size, `${size} bytes to ${vip}: ${datagram.said}`);
+      }
+    }
+    const [nat = 0, ...others] = seconds;
+    report(`400 KB from a host to services by ${FORWARDS}: ${seconds.map((s) => ms(s * 1000))}`);
+    // A size that does not get there is found out by a time-out of 200 ms and more, again and again: 7 s of them.
+    for (const other of others) assert.ok(other < 2 * nat + 1.5, `${seconds}`);
+
+    // Somebody takes the size away.
+    const address = vipOf("dr");
+    const route = `local ${address} dev knet-ipvs0 table local proto 107 scope host src 10.244.1.1`;
+    const shown = () => h1!.namespace.run(`ip route show table local ${address} proto 107`);
+    assert.match(await shown(), /mtu 1430/, "of a tunnel");
+    await h1!.namespace.run(`ip route change ${route}`);
+    assert.doesNotMatch(await shown(), /mtu/);
+    assert.match(h1!.check()?.why ?? "", /virtual IPs/);
+    assert.match(await shown(), /mtu 1430/);
+    assert.equal(h1!.check(), undefined);
+  },
+);
 
 ipvsTest("masquerade always and never do what they say", async () => {
   const trio = await hosts();

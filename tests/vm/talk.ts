@@ -91,6 +91,71 @@ export async function ask(
   });
 }
 
+// Takes so many bytes by TCP and says so; says of each datagram how long it was.
+const SINK = `
+use Socket; $| = 1; $SIG{PIPE} = "IGNORE"; my ($port, $bytes, @addresses) = @ARGV; my (@tcp, @udp);
+for my $address (@addresses) { for my $type (SOCK_STREAM, SOCK_DGRAM) {
+  socket(my $s, PF_INET, $type, 0) or die $!;
+  setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1); setsockopt($s, 0, 15, 1);
+  bind($s, sockaddr_in($port, inet_aton($address))) or die "$address: $!";
+  if ($type == SOCK_STREAM) { listen($s, 50); push @tcp, $s } else { push @udp, $s } } }
+print "ready\n";
+while (1) {
+  my $bits = ""; vec($bits, fileno($_), 1) = 1 for @tcp, @udp; select($bits, undef, undef, undef);
+  for my $s (@udp) { next unless vec($bits, fileno($s), 1);
+    my $from = recv($s, my $data, 65536, 0) or next; send($s, length($data) . "\n", 0, $from) }
+  for my $s (@tcp) { next unless vec($bits, fileno($s), 1);
+    accept(my $c, $s) or next; my $all = 0;
+    while ($all < $bytes) { my $got = sysread($c, my $data, 65536) or last; $all += $got }
+    syswrite($c, "$all\n"); close $c }
+}`;
+
+// Sends so many bytes by TCP, or as one datagram; says what the other side says it got, and how many seconds that took.
+const SOURCE = `
+use Socket; use Time::HiRes "time"; my ($type, $address, $port, $bytes) = @ARGV; my $start = time;
+eval {
+  local $SIG{ALRM} = sub { die "timeout\n" }; alarm 20;
+  socket(my $s, PF_INET, $type eq "tcp" ? SOCK_STREAM : SOCK_DGRAM, 0) or die $!;
+  connect($s, sockaddr_in($port, inet_aton($address))) or die "$!\n";
+  my $data = "x" x $bytes; my $sent = 0;
+  while ($sent < $bytes) { my $w = syswrite($s, $data, $bytes - $sent, $sent) or die "write: $!\n"; $sent += $w }
+  sysread($s, my $line, 20) or die "nothing: $!\n"; chomp $line; print "$line " . (time - $start);
+}; print "error $@" if $@;`;
+
+/** Starts what takes bytes at some addresses; ready when this resolves. */
+export async function takeBytes(
+  place: Place,
+  port: number,
+  bytes: number,
+  addresses: readonly string[],
+): Promise<Background> {
+  const sink = new Background([...place, "perl", "-e", SINK, `${port}`, `${bytes}`, ...addresses]);
+  await until(`sink: ${sink.stderr}`, () => sink.stdout.includes("ready"));
+  return sink;
+}
+
+/**
+ * Sends bytes, as a host that has never sent anything there.
+ *
+ * @returns bytes that arrived, NaN if it failed, and seconds.
+ */
+export async function sendBytes(
+  place: Place,
+  protocol: "tcp" | "udp",
+  address: string,
+  port: number,
+  bytes: number,
+): Promise<{ readonly bytes: number; readonly seconds: number; readonly said: string }> {
+  // What the kernel learned of the way before would hide that it has to learn it.
+  const forget = "ip tcp_metrics flush; ip route flush cache";
+  const line = ["perl", "-e", SOURCE, protocol, address, `${port}`, `${bytes}`];
+  const { stdout } = await exec([...place, "sh", "-c", `${forget}; exec "$@"`, "sh", ...line], {
+    timeout: 60_000,
+  });
+  const [arrived, seconds] = stdout.split(" ").map(Number);
+  return { bytes: arrived!, seconds: seconds!, said: stdout };
+}
+
 /** How often each server answered, by its name. */
 export function tally(answers: readonly Answer[]): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -160,6 +160,7 @@ export class Trio implements AsyncDisposable {
       subnet: `10.244.${host}.0/24`,
       gateway: `10.244.${host}.1`,
       publicIp: `192.168.9.${host}`,
+      mtu: 1450,
       peers: [1, 2, 3].filter((other) => other !== host).map((other) => `192.168.9.${other}`),
       devices: ["knet0", "knet.1"],
     }, dataDir);

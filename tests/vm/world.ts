@@ -23,6 +23,8 @@ export interface WorldHost {
   readonly subnet: string;
   readonly gateway: string;
   readonly publicIp: string;
+  /** Of the overlay, bytes. */
+  readonly mtu: number;
   readonly peers?: readonly string[];
   readonly devices: readonly string[];
 }
@@ -33,6 +35,7 @@ export const ALONE: WorldHost = {
   subnet: "10.244.1.0/24",
   gateway: "10.244.1.1",
   publicIp: "192.168.9.1",
+  mtu: 1450,
   devices: ["knet0"],
 };
 

@@ -35,6 +35,7 @@ import {
   explain,
   type Healed,
   type KernelServicesOptions,
+  mtusOf,
   type RealServers,
   type ServiceHost,
   type ServicesReconciled,
@@ -177,11 +178,11 @@ export class KernelServices implements Disposable {
 
     const operations = planServices(wanted, mirror.servers, desired.partial);
     this.#record.save({ servers: intended(this.#record.record.servers, wanted) });
-    const vips = new Set(servers.map((server) => server.address));
+    const vips = mtusOf(servers, host);
     this.#tunnels = tunnelsOf(servers, host);
-    if (desired.partial) this.#keepVips(vips, mirror);
+    if (desired.partial) this.#keepVips(vips, mirror, host.mtu);
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
-    const sameVips = this.#vips.holds(vips) && this.#vips.source === host.gateway;
+    const sameVips = this.#vips.holds(vips, host.gateway);
     if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
     this.#masquerade.dirty = false;
     const end = this.#tunnels.tunnelsIn ? tunnelEndOf(this.#rtnl) : undefined;
@@ -410,11 +411,11 @@ export class KernelServices implements Disposable {
   }
 
   /** Virtual IPs of virtual servers that stay without being wanted stay, too. */
-  #keepVips(vips: Set<string>, mirror: KernelMirror): void {
+  #keepVips(vips: Map<string, number>, mirror: KernelMirror, mtu: number): void {
     const bound = this.#vips.bound();
     const taken = this.#takenAddresses();
     for (const { address } of mirror.servers.values()) {
-      if (bound.has(address) && !taken.has(address)) vips.add(address);
+      if (bound.has(address) && !taken.has(address) && !vips.has(address)) vips.set(address, mtu);
     }
   }
 

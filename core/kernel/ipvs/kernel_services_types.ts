@@ -17,6 +17,8 @@ export interface ServiceHost extends ForwardFacts {
   readonly gateway: string;
   /** This host's address on the underlay. */
   readonly publicIp: string;
+  /** Of the overlay, bytes. */
+  readonly mtu: number;
   /** Bridge and overlay device: where answers of real servers come in. */
   readonly devices: readonly string[];
 }
@@ -40,6 +42,22 @@ export function tunnelsOf(servers: Iterable<VirtualServer>, host: ServiceHost): 
     }
   }
   return { tunnelsIn, tunnelsOut };
+}
+
+/** Bytes of the header that an IPIP tunnel puts before a packet (RFC 2003). */
+const IPIP_HEADER = 20;
+
+/** Largest packets, in bytes, that get from a host to all real servers of each virtual IP. Pure. */
+export function mtusOf(servers: Iterable<VirtualServer>, host: ServiceHost): Map<string, number> {
+  const mtus = new Map<string, number>();
+  for (const { address: vip, realServers } of servers) {
+    const tunnelled = realServers.some(({ forward, address }) =>
+      forwardOf(forward, address, host) === FORWARDING.tunnel
+    );
+    const mtu = tunnelled ? host.mtu - IPIP_HEADER : host.mtu;
+    mtus.set(vip, Math.min(mtu, mtus.get(vip) ?? mtu));
+  }
+  return mtus;
 }
 
 /** Makes containers of this host, and the host itself, the real servers that services want them to be, and nothing beside. */

@@ -89,29 +89,30 @@ export class VipKeeper implements Disposable {
     return this.#refused;
   }
 
-  /** The source of what this host sends to virtual IPs itself, as last told. */
-  get source(): string | undefined {
-    return this.#desired?.source;
-  }
-
-  /** Whether exactly these are bound, and nothing happened that could have changed it. */
-  holds(vips: ReadonlySet<string>): boolean {
+  /**
+   * Whether exactly these are bound, and nothing happened that could have changed it.
+   *
+   * @param mtus see {@linkcode VipsDesired}; all virtual IPs have one.
+   * @param source source of what this host sends to virtual IPs itself.
+   */
+  holds(mtus: ReadonlyMap<string, number>, source: string | undefined): boolean {
     this.#noteEvents();
-    const { vips: own } = this.#desired ?? { vips: new Set() };
-    return this.#right && this.#refused.size === 0 && own.size === vips.size &&
-      [...vips].every((vip) => own.has(vip));
+    const own = this.#desired;
+    return this.#right && this.#refused.size === 0 && own?.vips.size === mtus.size &&
+      own.source === source && [...mtus].every(([vip, mtu]) => own.mtus?.get(vip) === mtu);
   }
 
   /**
    * Takes away what should not be there.
    *
+   * @param mtus virtual IPs, and the MTU of each, see {@linkcode VipsDesired}.
    * @param source source of what this host sends to virtual IPs itself; undefined leaves that to the kernel.
    * @throws {NetlinkError}
    */
-  release(nodeId: string, vips: ReadonlySet<string>, source: string | undefined): void {
+  release(nodeId: string, mtus: ReadonlyMap<string, number>, source: string | undefined): void {
     this.#right = false;
     const mac = deriveMac("services", nodeId);
-    this.#desired = { device: VIP_DEVICE, mac, vips, source };
+    this.#desired = { device: VIP_DEVICE, mac, vips: new Set(mtus.keys()), source, mtus };
     this.#noteEvents();
     const actual = this.#actual ?? this.#read();
     this.#actual = undefined;
@@ -137,7 +138,7 @@ export class VipKeeper implements Disposable {
     const actual = known ?? this.#read();
     this.#actual = undefined;
     const plan = planVips(desired, actual);
-    const added = addVips(this.#rtnl, index, plan, desired.source);
+    const added = addVips(this.#rtnl, index, plan, desired);
     this.#refused = added.refused;
     this.#actual = {
       ...{ index, up: true },

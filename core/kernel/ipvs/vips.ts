@@ -38,6 +38,11 @@ export interface VipsDesired {
    * back for it on another host is that host's own.
    */
   readonly source?: string | undefined;
+  /**
+   * Largest packets that this host itself sends to a virtual IP, in bytes. Without it that of `lo` counts, where the address is; the
+   * real server is elsewhere, and each size that does not get there costs a time-out.
+   */
+  readonly mtus?: ReadonlyMap<string, number>;
 }
 
 /** What is there. */
@@ -76,12 +81,12 @@ export interface VipsPlan {
 
 /** Compares. */
 export function planVips(desired: VipsDesired, actual: VipsActual): VipsPlan {
-  const { vips, source } = desired;
+  const { vips, source, mtus } = desired;
   const whole = (a: InterfaceAddress) => a.prefixLength === (a.family === 4 ? 32 : 128);
   const present = new Set(actual.addresses.filter(whole).map((a) => a.address));
   const right = (route: Route) => {
     const vip = route.dst.replace("/32", "");
-    return vips.has(vip) && route.prefSrc === source;
+    return vips.has(vip) && route.prefSrc === source && route.mtu === mtus?.get(vip);
   };
   const routed = new Set(actual.routes.filter(right).map((route) => route.dst.replace("/32", "")));
   return {
@@ -171,7 +176,7 @@ export function addVips(
   rtnl: NetlinkSocket,
   index: number,
   plan: VipsPlan,
-  source: string | undefined,
+  { source, mtus }: Pick<VipsDesired, "source" | "mtus"> = {},
 ): VipsAdded {
   const batch = new Batch();
   const addresses = plan.addAddresses.map((address): InterfaceAddress => {
@@ -190,6 +195,7 @@ export function addVips(
     dst: `${vip}/32`,
     ifindex: index,
     ...(source === undefined ? {} : { prefSrc: source }),
+    ...(mtus?.has(vip) && { metrics: true, mtu: mtus.get(vip)! }),
     protocol: KNET_PROTOCOL,
     table: RT_TABLE_LOCAL,
     scope: RT_SCOPE_HOST,
