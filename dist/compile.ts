@@ -21,19 +21,12 @@ import {
   ownArchitecture,
   programPath,
 } from "./architectures.ts";
+import { copyLibraries } from "./libraries.ts";
 import { librariesIn, writeParts } from "./parts.ts";
 import { layOut } from "./runtime_folder.ts";
 import { setDates, sourceDate } from "./source_date.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
-
-const LIBRARIES = ["libnl-3.so.200", "libnl-route-3.so.200", "libnl-genl-3.so.200"];
-
-/** Where distributions keep the licence of libnl. */
-const LICENCES = [
-  "/usr/share/common-licenses/LGPL-2.1",
-  "/usr/share/licenses/libnl3/COPYING",
-];
 
 /**
  * The narrowest permissions that work. Not granted: running programs, importing code, and the files
@@ -66,41 +59,6 @@ const PERMISSIONS = [
  * (`--no-liftoff`); there is no other WebAssembly.
  */
 const V8_FLAGS = ["--max-semi-space-size=1", "--single-threaded", "--no-liftoff", "--expose-gc"];
-
-/** Copies this host's libnl to dist/lib, from where the program takes it on hosts that have none. */
-function copyLibnl(): void {
-  const folder = `${ROOT}dist/lib`;
-  Deno.mkdirSync(folder, { recursive: true });
-  const missing = LIBRARIES.filter((name) => !copyLibrary(name, `${folder}/${name}`));
-  if (missing.length > 0) {
-    fail(
-      `Cannot carry ${missing.join(", ")}: not installed on this host`,
-      "Install libnl-3-200 libnl-route-3-200 libnl-genl-3-200 (Debian, Ubuntu) or libnl3 (Fedora)",
-    );
-  }
-  const licence = LICENCES.find(isFile);
-  if (licence === undefined) fail("Cannot carry libnl: its licence is not on this host");
-  Deno.copyFileSync(licence, `${folder}/LGPL-2.1`);
-}
-
-function copyLibrary(name: string, target: string): boolean {
-  try {
-    // The loader knows the distribution's folders; the mapping says which file it took.
-    const library = Deno.dlopen(name, {});
-    const stem = name.replace(/\.so\..*/, ".so");
-    const source = Deno.readTextFileSync("/proc/self/maps").split("\n")
-      .map((line) => line.slice(line.indexOf("/")))
-      .find((file) => file.startsWith("/") && file.split("/").at(-1)!.startsWith(stem));
-    library.close();
-    if (source === undefined) return false;
-    Deno.copyFileSync(source, target);
-    Deno.chmodSync(target, 0o644);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
-    return isFile(target);
-  }
-}
 
 /** A compiler. */
 interface Compiler {
@@ -140,25 +98,12 @@ function fetchRuntime(): Runtime | undefined {
   }
 }
 
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
 function isFolder(path: string): boolean {
   try {
     return Deno.statSync(path).isDirectory;
   } catch {
     return false;
   }
-}
-
-function fail(message: string, remedy?: string): never {
-  console.error(message + (remedy === undefined ? "" : `\n${remedy}`));
-  Deno.exit(1);
 }
 
 /**
@@ -171,7 +116,7 @@ function fail(message: string, remedy?: string): never {
 export async function compile(output: string, arch = ownArchitecture()): Promise<number> {
   const target = resolve(ROOT, output);
   const own = arch === ownArchitecture();
-  if (own) copyLibnl();
+  if (own) copyLibraries();
   const folder = Deno.makeTempDirSync({ prefix: "knet-compile-" });
   try {
     const parts = await bundle(folder);

@@ -49,10 +49,11 @@ let opened: DqliteLibrary | undefined;
 /**
  * Opens the library, the first time; later it returns what was opened then.
  *
+ * @param forced Which copy; `KNET_LIBDQLITE` says it otherwise.
  * @throws {MissingLibraryError} if neither the program nor the host has it.
  */
-export function openDqlite(): DqliteLibrary {
-  return opened ??= choose();
+export function openDqlite(forced = Deno.env.get("KNET_LIBDQLITE")): DqliteLibrary {
+  return opened ??= choose(forced);
 }
 
 /** Whether there is a library, without an error if not. */
@@ -66,16 +67,22 @@ export function hasDqlite(): boolean {
   }
 }
 
-function choose(): DqliteLibrary {
-  const forced = Deno.env.get("KNET_LIBDQLITE");
+function choose(forced: string | undefined): DqliteLibrary {
+  let carried: MissingLibraryError | undefined;
   if (forced !== "system") {
     try {
       return library("embedded", openEmbedded());
     } catch (error) {
       if (forced === "embedded" || !(error instanceof MissingLibraryError)) throw error;
+      carried = error;
     }
   }
-  return library("system", open(NAME));
+  try {
+    return library("system", open(NAME));
+  } catch (error) {
+    // A copy that is there and does not load tells more: this host's glibc may be too old for it.
+    throw carried !== undefined && carried.cause === undefined ? carried : error;
+  }
 }
 
 function library(origin: DqliteOrigin, handle: Deno.PointerObject): DqliteLibrary {

@@ -63,7 +63,7 @@ export function spec({ version }: Product, files: readonly PackageFile[]): strin
 Version: ${version}
 Release: ${REVISION}
 Summary: Container network and service addresses for a handful of hosts
-License: Apache-2.0 AND MIT AND LGPL-2.1-only
+License: Apache-2.0 AND MIT AND LGPL-2.1-only AND LGPL-3.0-only AND BSD-2-Clause AND blessing
 ${REQUIRES.map((name) => `Requires: ${name}\n`).join("")}Recommends: libdqlite.so.0()(64bit)
 AutoReqProv: no
 

@@ -62,7 +62,7 @@ export function billOfMaterials(facts: BomFacts): string {
         ...facts.libraries.map(({ name, sha256 }) => ({
           type: "library",
           name,
-          licenses: [licenceOf(name.startsWith("libnl") ? "LGPL-2.1-only" : "see NOTICE")],
+          licenses: [licenceOf(licenceOfLibrary(name))],
           hashes: [{ alg: "SHA-256", content: sha256 }],
         })),
       ],
@@ -70,6 +70,19 @@ export function billOfMaterials(facts: BomFacts): string {
     undefined,
     2,
   ) + "\n";
+}
+
+const OF_LIBRARIES: Record<string, string> = {
+  libnl: "LGPL-2.1-only",
+  libdqlite: "LGPL-3.0-only",
+  libraft: "LGPL-3.0-only",
+  libuv: "MIT",
+  libsqlite3: "blessing",
+  liblz4: "BSD-2-Clause",
+};
+
+function licenceOfLibrary(name: string): string {
+  return OF_LIBRARIES[/^[a-z]+[0-9]*/.exec(name)?.[0] ?? ""] ?? "see NOTICE";
 }
 
 /** An identifier of SPDX, or whatever else was said. */
