@@ -14,7 +14,12 @@ const FACTS = {
     },
   }),
   runtime: { version: "2.4.2", sha256: "ab" },
-  libraries: [{ name: "libnl-3.so.200", sha256: "cd" }],
+  libraries: [
+    { name: "libnl-3.so.200", sha256: "cd" },
+    { name: "libdqlite.so.0", sha256: "ce" },
+    { name: "libsqlite3.so.0", sha256: "cf" },
+    { name: "libother.so.1", sha256: "d0" },
+  ],
 };
 
 Deno.test("billOfMaterials() lists runtime, bundled packages and libraries with their hashes", () => {
@@ -34,6 +39,9 @@ Deno.test("billOfMaterials() lists runtime, bundled packages and libraries with 
     ["@a/b", "1.2.3", "pkg:npm/%40a/b@1.2.3", "000102", "MIT"],
     ["pg", "8.23.1", "pkg:npm/pg@8.23.1", "ff", "see below"],
     ["libnl-3.so.200", undefined, undefined, "cd", "LGPL-2.1-only"],
+    ["libdqlite.so.0", undefined, undefined, "ce", "LGPL-3.0-only"],
+    ["libsqlite3.so.0", undefined, undefined, "cf", "blessing"],
+    ["libother.so.1", undefined, undefined, "d0", "see NOTICE"],
   ]);
 });
 

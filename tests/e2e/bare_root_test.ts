@@ -145,6 +145,9 @@ if (!missing()) {
     const holds = (text: string) => indexOf(bytes, new TextEncoder().encode(text)) >= 0;
     assert.ok(holds("GNU LESSER GENERAL PUBLIC LICENSE"), "the licence of libnl");
     assert.ok(holds("unmodified copies of three shared libraries of libnl"), "the notice");
+    assert.ok(holds("dqlite_node_recover_ext"), "dqlite");
+    assert.ok(holds("unmodified copies of the shared libraries of dqlite"), "the notice");
+    assert.ok(holds("special exception to the GNU Lesser General Public"), "its licence");
     assert.ok(!holds("export function labSuite"), "the tests");
     assert.ok(!holds("pure-rand"), "what only tests import");
   });
