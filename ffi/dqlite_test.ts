@@ -39,6 +39,8 @@ async function started(folder: string, id = 1): Promise<DqliteNode> {
 Deno.test({
   name: "DqliteNode.start() begins a cluster that this process reaches, and no other",
   ignore,
+  // Functions of the C library are looked up when they are called first, and stay.
+  sanitizeResources: false,
   async fn() {
     const folder = await Deno.makeTempDir();
     try {
