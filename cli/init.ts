@@ -58,7 +58,9 @@ export const init = defineCommand({
       ? await fromOptions(request)
       : await fromFlannel(flannel, request);
     const { openStore } = await import("../core/store/open.ts");
-    await using opened = await openStore(await storeUrlOf(settings));
+    await using opened = await openStore(await storeUrlOf(settings), {
+      stateDir: settings.stateDir,
+    });
     const store = await asAgentSees(settings, opened);
     // What makes no sense can be replaced, too.
     const before = await store.getConfig().catch((error) => {

@@ -27,7 +27,7 @@ export const BACKENDS = ["vxlan", "host-gw", "udp"] as const satisfies readonly 
 export const globalOptions = {
   store: value(
     "URL",
-    "The cluster's store: sqlite:PATH or postgres://…",
+    "The cluster's store: dqlite: (held by the hosts), sqlite:PATH or postgres://…",
     storeUrl,
     { env: "KNET_STORE", fallback: "that of this host's agent" },
   ),

@@ -76,6 +76,7 @@ function summary({ node, agent, store, tunnel }: StatusReport, now: number): str
       `${store.url}: ${paint(storeTone, store.state)}${store.detail ? `, ${store.detail}` : ""}` +
       (store.since === undefined ? "" : ` (${relative(store.since, now)})`),
     ],
+    ["copies", store.copies && copiesText(store.copies)],
     ["remedy", store.state === "different" ? store.remedy : undefined],
   ]);
 }
@@ -156,4 +157,12 @@ function containerLabel(
   if (runtime === undefined) return name ?? netns;
   const origin = `${runtime} ${containerId?.slice(0, 12) ?? ""}`.trim();
   return name === undefined ? origin : `${name} (${origin})`;
+}
+
+/** Who leads and who has copies of the cluster's own store. */
+function copiesText(copies: NonNullable<StatusReport["store"]["copies"]>): string {
+  const holders = copies.filter(({ role }) => role !== "spare").map(({ name, role, leads }) =>
+    `${name}${leads ? " (leads)" : role === "standby" ? " (stands by)" : ""}`
+  );
+  return holders.length === 0 ? "not known yet" : holders.join(", ");
 }

@@ -100,6 +100,7 @@ export async function withStore<T>(
   const { openStore } = await import("../core/store/open.ts");
   await using store = await openStore(await storeUrlOf(settings), {
     existing: true,
+    stateDir: settings.stateDir,
     ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
   return await work(await asAgentSees(settings, store));

@@ -5,7 +5,7 @@
  */
 import { KnetError, messageOf } from "../core/base/error.ts";
 import type { KnownStore } from "../core/store/adoption.ts";
-import type { StoreAdmin, StoreInfo } from "../core/store/admin.ts";
+import type { CopyInfo, StoreAdmin, StoreInfo } from "../core/store/admin.ts";
 import type { StoreVerdict } from "../core/store/verdict_file.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup } from "./command.ts";
@@ -25,7 +25,7 @@ async function withAdmin<T>(
   const { openStoreAdmin } = await import("../core/store/open.ts");
   const url = await storeUrlOf(settings);
   await using store = await openStoreAdmin(url, {
-    ...{ existing, deadlineMs: DEADLINE },
+    ...{ existing, deadlineMs: DEADLINE, stateDir: settings.stateDir },
     repair: !existing,
   });
   return await work(store);
@@ -75,6 +75,19 @@ async function document(found: StoreInfo, verdict: StoreVerdict | undefined) {
   };
 }
 
+/** Who leads, and who has copies. */
+function copyLines(copies: StoreInfo["copies"]): (readonly [string, string])[] {
+  if (copies === undefined) return [];
+  const named = (role: CopyInfo["role"]) =>
+    copies.filter((copy) => copy.role === role).map(({ name }) => name).join(", ") || "none";
+  return [
+    ["leads", copies.find(({ leads }) => leads)?.name ?? "not known"],
+    ["votes", named("voter")],
+    ["stand by", named("standby")],
+    ["no copy", named("spare")],
+  ];
+}
+
 const info = defineCommand({
   name: "store info",
   hardlyLogs: true,
@@ -93,6 +106,7 @@ const info = defineCommand({
       ["epoch", `${mark.epoch}`],
       ["revision", `${mark.revision}`],
       ["schema", `${found.schema}`],
+      ...copyLines(found.copies),
       ["network", config?.network ?? "none"],
       [
         "leases",
@@ -207,7 +221,11 @@ const restore = defineCommand({
     const { openStoreAdmin } = await import("../core/store/open.ts");
     // To move a cluster is to name a store that is not the agent's.
     const url = await storeUrlOf({ ...settings, otherStore: true });
-    await using store = await openStoreAdmin(url, { deadlineMs: DEADLINE, repair: true });
+    await using store = await openStoreAdmin(url, {
+      deadlineMs: DEADLINE,
+      repair: true,
+      stateDir: settings.stateDir,
+    });
     const done = await store.restore(taken, known, options.force ?? false);
     await forgetVerdict(settings);
     if (settings.json) {

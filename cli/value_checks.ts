@@ -90,11 +90,11 @@ export function storeUrl(input: string): string {
   if (/^sqlite:(?::memory:|file:)/.test(input)) {
     throw new RangeError('a store in memory is gone at once: give "sqlite:/path/knet.db"');
   }
-  if (/^(?:sqlite:.|postgres:\/\/|postgresql:\/\/)/.test(input)) return input;
+  if (/^(?:dqlite:|sqlite:.|postgres:\/\/|postgresql:\/\/)/.test(input)) return input;
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(input)?.[1];
   throw new RangeError(
     (scheme === undefined ? "that is not a URL" : `"${scheme}:" is no store`) +
-      ': give "sqlite:/path/knet.db" or "postgres://user@host/database"',
+      ': give "dqlite:", "sqlite:/path/knet.db" or "postgres://user@host/database"',
   );
 }
 

@@ -100,7 +100,11 @@ async function found(typed: readonly string[], commands: readonly CommandEntry[]
   const { openStore } = await import("../../core/store/open.ts");
   const { settings } = await resolveSettings(place.given, {}, "knet");
   const { url } = await chooseStore(settings);
-  await using store = await openStore(url, { existing: true, deadlineMs: PATIENCE });
+  await using store = await openStore(url, {
+    existing: true,
+    deadlineMs: PATIENCE,
+    stateDir: settings.stateDir,
+  });
   return await lookUp(store, place);
 }
 

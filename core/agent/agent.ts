@@ -16,7 +16,6 @@ import type { Family, Lease } from "../cluster/lease.ts";
 import { type NodeIdentity, nodeIdentity } from "../cluster/node_identity.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import { NO_TIMEOUTS } from "../services/service.ts";
-import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { timedStore } from "../store/timed_store.ts";
 import { HostNetwork } from "./host_network.ts";
@@ -28,6 +27,8 @@ import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
 import { AgentStore, tellVerdict } from "./agent_store.ts";
 import { contextOf, ownerOf } from "./context.ts";
+import { HostBook } from "./host_book.ts";
+import { openAgentsStore, refuseOnce } from "./open_store.ts";
 import { loadConfig, lockHost, refuseOtherDevices, refusePowerless } from "./preflight.ts";
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveContainers } from "./container_server.ts";
@@ -52,6 +53,7 @@ const ONCE_PATIENCE = 10_000;
  */
 export async function runAgent(options: AgentOptions): Promise<void> {
   refusePowerless();
+  refuseOnce(options);
   Deno.mkdirSync(options.stateDir, { recursive: true, mode: 0o755 });
   Deno.mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   using _lock = lockHost(options);
@@ -63,13 +65,16 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   const kept = readSnapshot(options.dataDir, identity.nodeId, warn);
   // Where this host has joined a store already, there is none to be made: it is away, or gone.
   const existing = kept !== undefined;
-  await using store = recorded.over(
-    await openStore(options.storeUrl, { background: true, existing }),
-  );
+  const hosts = new HostBook(() => kept === undefined ? [] : [kept.own, ...kept.peers]);
+  const { nodeId } = identity;
+  await using opened = await openAgentsStore({ ...options, nodeId, existing, hosts });
+  const store = recorded.over(opened.store);
   const snapshot = kept && usableSnapshot(kept, warn);
   await using agent = new Agent(options, identity, store, {
     snapshot,
     elsewhere: recorded.elsewhere,
+    held: opened.held,
+    hosts,
   });
   try {
     await agent.run();
@@ -106,6 +111,7 @@ class Agent implements AsyncDisposable {
     this.#options = options;
     this.#identity = identity;
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
+    known.hosts.follow(() => this.#leases());
     const { metrics } = this.#network;
     this.#store = timedStore(store, {
       asked: (call, milliseconds) => metrics.storeAsked(call, milliseconds),
@@ -237,8 +243,14 @@ class Agent implements AsyncDisposable {
       underlay: this.#underlay.now,
       membership: this.#membership,
       storeUrl: this.#store.location,
+      copies: this.#known.held?.copies,
       network: this.#network,
     });
+  }
+
+  #leases(): readonly Lease[] {
+    const own = this.#membership?.own ?? this.#lease;
+    return own === undefined ? [] : [own, ...this.#network.overlays.peers];
   }
 
   #sentence(): string {

@@ -4,6 +4,9 @@
  * @module
  */
 import type { Snapshot } from "../store/snapshot.ts";
+import type { HeldStore } from "./held_store.ts";
+import type { HostBook } from "./host_book.ts";
+import type { CarrierMaker } from "./store_carrier.ts";
 import type { ClusterRequest } from "../cluster/config.ts";
 
 /** What the agent is asked to do. */
@@ -31,6 +34,8 @@ export interface AgentOptions {
   /** What the command line says of the cluster. */
   readonly config: ClusterRequest;
   readonly signal: AbortSignal;
+  /** How the cluster's own store gets to other hosts; absent: it does not. */
+  readonly carrier?: CarrierMaker;
 }
 
 /** What an agent knows before the store answers. */
@@ -38,4 +43,7 @@ export interface KnownAtStart {
   readonly snapshot: Snapshot | undefined;
   /** Whether the store is another one than the one that the snapshot is of. */
   readonly elsewhere: boolean;
+  /** This host's part in the cluster's own store. */
+  readonly held?: HeldStore | undefined;
+  readonly hosts: HostBook;
 }

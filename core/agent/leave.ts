@@ -16,7 +16,7 @@ import { changeLink, deleteLink, getLink, listLinks } from "../../ffi/rtnl/link.
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { forgetStore } from "../store/recorded_store.ts";
 import { dataLock, stateLock } from "./preflight.ts";
-import { removeSnapshot } from "../store/snapshot.ts";
+import { readSnapshot, removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { serveContainers } from "./container_server.ts";
@@ -32,7 +32,11 @@ import { KernelServices } from "../kernel/ipvs/kernel_services.ts";
 import { type NodeState, readNodeState, removeNodeState } from "../cluster/node_state.ts";
 import { carriesOthers, removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
+import type { Lease } from "../cluster/lease.ts";
+import { dqliteDirectory } from "../store/location.ts";
 import { openStore } from "../store/open.ts";
+import type { Store } from "../store/store.ts";
+import { HostBook } from "./host_book.ts";
 import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
@@ -67,7 +71,8 @@ const STOP_PATIENCE = 10_000;
  * which case this host is taken down all the same and its lease stays.
  */
 export async function leave(options: LeaveOptions): Promise<LeaveResult> {
-  await using store = await openStore(options.storeUrl, { existing: true });
+  const { stateDir } = options;
+  await using store = await openStore(options.storeUrl, { existing: true, stateDir });
   if (options.node !== undefined) {
     const { subnet } = await store.releaseLease(options.node, { force: options.force });
     return { released: subnet, devices: [] };
@@ -88,24 +93,55 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const nodeId = storedNodeId(options.dataDir);
   const agentId = storedAgentId(options.dataDir);
   const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
+  const peers = peersOf(options.dataDir);
   removeSnapshot(options.dataDir);
   if (nodeId === undefined || agentId === undefined) return { devices };
   try {
-    const { leases } = await store.listLeases();
-    const own = leases.find((lease) => lease.nodeId === nodeId);
-    if (own === undefined) {
-      forgetStore(options.dataDir);
-      return { devices };
-    }
-    await store.releaseLease(nodeId, { agentId, force: options.force });
+    const release = async (from: Store) => {
+      const { leases } = await from.listLeases();
+      const own = leases.find((lease) => lease.nodeId === nodeId);
+      if (own !== undefined) {
+        await from.releaseLease(nodeId, { agentId, force: options.force });
+      }
+      return own;
+    };
+    const own = dqliteDirectory(options.storeUrl) === undefined
+      ? await release(store)
+      : await leaveHeldStore(options, { nodeId, peers }, release);
     forgetStore(options.dataDir);
-    return { released: own.subnet, devices };
+    return own === undefined ? { devices } : { released: own.subnet, devices };
   } catch (error) {
     throw new KnetError(`Cannot give the lease back: ${messageOf(error)}`, {
       cause: error,
       remedy:
         `The network is down on this host. Later, on any host: knet lease release ${nodeId} --force`,
     });
+  }
+}
+
+/** The other hosts, as this one remembers them. */
+function peersOf(dataDir: string): readonly Lease[] {
+  return readSnapshot(dataDir, undefined, () => {})?.peers ?? [];
+}
+
+/** Takes part in the cluster's own store once more, without an agent, to give the lease back and the copy up. */
+async function leaveHeldStore<T>(
+  options: LeaveOptions,
+  { nodeId, peers }: { readonly nodeId: string; readonly peers: readonly Lease[] },
+  release: (store: Store) => Promise<T>,
+): Promise<T> {
+  const { openAgentsStore } = await import("./open_store.ts");
+  const hosts = new HostBook(() => peers);
+  const opened = await openAgentsStore({ ...options, nodeId, existing: true, hosts });
+  let out = false;
+  try {
+    await opened.held?.started(STOP_PATIENCE);
+    const released = await release(opened.store);
+    out = await opened.held?.leave() ?? false;
+    return released;
+  } finally {
+    await opened[Symbol.asyncDispose]();
+    if (out) Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
   }
 }
 

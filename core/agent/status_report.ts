@@ -5,6 +5,7 @@
  */
 import { plural } from "../base/plural.ts";
 import { wallClock } from "../base/clock.ts";
+import type { CopyInfo } from "../store/admin.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isStranded, listContainers, namesOfRecord } from "../container/container.ts";
 import type { Lease } from "../cluster/lease.ts";
@@ -36,6 +37,8 @@ export interface ReportFacts {
   >;
   /** Without its password. */
   readonly storeUrl: string;
+  /** Hosts of the cluster's own store. */
+  readonly copies?: readonly CopyInfo[] | undefined;
   readonly network: Pick<HostNetwork, "ready" | "state" | "warnings"> & {
     readonly overlays: Pick<Overlays, "paths" | "holds" | "companion">;
     readonly probes?: Pick<PeerProbes, "statusOf">;
@@ -121,6 +124,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       }),
       ...(health.since !== undefined && { since: health.since }),
       ...(health.remedy !== undefined && { remedy: health.remedy }),
+      ...(facts.copies !== undefined && { copies: facts.copies }),
     },
     peers: overlays.paths.map(({ lease, path }) =>
       peerStatus(

@@ -11,6 +11,7 @@ import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { doubledLeases } from "../cluster/lease_doubles.ts";
 import { readNodeState } from "../cluster/node_state.ts";
+import type { CopyInfo } from "../store/admin.ts";
 import { askAgent } from "./ask_agent.ts";
 import type { ProbeStatus } from "./probe/findings.ts";
 import type { Wish } from "../kernel/kind.ts";
@@ -58,6 +59,8 @@ export interface StatusReport {
     readonly since?: number;
     /** What the administrator can do. */
     readonly remedy?: string;
+    /** Hosts of the cluster's own store, as far as this one knows. */
+    readonly copies?: readonly CopyInfo[];
   };
   readonly peers: readonly PeerStatus[];
   readonly containers: readonly {
@@ -185,7 +188,7 @@ export async function collectStatus(
   let config;
   const storeUrl = await options.storeUrl();
   try {
-    await using opened = await openStore(storeUrl, { existing: true });
+    await using opened = await openStore(storeUrl, { existing: true, stateDir: options.stateDir });
     const all = await opened.listLeases();
     ({ leases, now } = all);
     store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };

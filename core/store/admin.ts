@@ -36,6 +36,19 @@ export interface StoreInfo {
   readonly now: number;
   /** What of it cannot be used. */
   readonly problems: readonly string[];
+  /** Hosts that hold it, where that is known. */
+  readonly copies?: readonly CopyInfo[];
+}
+
+/** A host of a store that the cluster itself holds. */
+export interface CopyInfo {
+  /** Its node id. */
+  readonly node: string;
+  /** Its name, or the node id where that is not known. */
+  readonly name: string;
+  /** Voters and those that stand by hold a copy; a spare one holds none. */
+  readonly role: "voter" | "standby" | "spare";
+  readonly leads: boolean;
 }
 
 /** A store in the administrator's hands. */

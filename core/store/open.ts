@@ -10,6 +10,7 @@ import type { Engine } from "./engine.ts";
 import type { Notices } from "./dqlite/engine.ts";
 import type { Way } from "./dqlite/leader.ts";
 import { DEFAULT_STORE, dqliteDirectory, redactUrl, sqlitePath } from "./location.ts";
+import type { RemoteWay } from "./remote/link.ts";
 import { sqlStore } from "./sql_store.ts";
 import type { Store } from "./store.ts";
 
@@ -30,7 +31,9 @@ export interface StoreOptions {
   readonly repair?: boolean;
   /** For the program that holds this host's replica (`dqlite:`): its own way to the nodes. Others go by the replica's door. */
   readonly way?: Way;
-  /** For the same: how members tell each other of changes. Without, everybody looks for them. */
+  /** For this host's commands: the state directory of the agent that holds the store (`dqlite:`). */
+  readonly stateDir?: string;
+  /** For the same as `way`: how members tell each other of changes. Without, everybody looks for them. */
   readonly notices?: Notices;
 }
 
@@ -40,7 +43,10 @@ export interface StoreOptions {
  * @throws {KnetError} exit code 2 if the URL is of no known kind.
  */
 export async function openStore(url: string, options: StoreOptions = {}): Promise<Store> {
-  return sqlStore(await openEngine(url, options));
+  const way = await wayOfAgent(url, options);
+  if (way === undefined) return sqlStore(await openEngine(url, options));
+  const { remoteStore } = await import("./remote/remote_store.ts");
+  return remoteStore(way, options.deadlineMs);
 }
 
 /**
@@ -52,8 +58,24 @@ export async function openStoreAdmin(
   url: string,
   options: StoreOptions = {},
 ): Promise<StoreAdmin> {
+  const way = await wayOfAgent(url, options);
+  if (way !== undefined) {
+    const { remoteAdmin } = await import("./remote/remote_store.ts");
+    return remoteAdmin(way, options.deadlineMs);
+  }
   const { storeAdmin } = await import("./admin.ts");
   return storeAdmin(await openEngine(url, options));
+}
+
+/** The way by this host's agent, to a store that it holds. */
+async function wayOfAgent(
+  url: string,
+  { stateDir, way }: StoreOptions,
+): Promise<RemoteWay | undefined> {
+  const directory = dqliteDirectory(url);
+  if (directory === undefined || stateDir === undefined || way !== undefined) return undefined;
+  const { wayByAgent } = await import("./remote/agent_way.ts");
+  return wayByAgent(stateDir, `dqlite:${directory}`);
 }
 
 /**
@@ -98,10 +120,10 @@ export async function openEngine(url: string, options: StoreOptions = {}): Promi
     return dqliteEngine(way, deadline, existing, options.notices, repair);
   }
   throw new KnetError(
-    `Cannot open the store "${redactUrl(url)}": it is neither sqlite: nor postgres:`,
+    `Cannot open the store "${redactUrl(url)}": it is neither dqlite:, sqlite: nor postgres:`,
     {
       exitCode: 2,
-      remedy: "Write sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
+      remedy: "Write dqlite:, sqlite:/PATH/knet.db or postgres://USER@HOST/DATABASE",
     },
   );
 }

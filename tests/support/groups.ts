@@ -34,6 +34,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "udp" },
   { name: "store_away" },
   { name: "store_change" },
+  { name: "own_store" },
   { name: "fail_over" },
   { name: "joiners" },
   { name: "crowd", short: true },

@@ -26,6 +26,12 @@ export function knetProgram(): string[] {
   return binary ? [binary] : [Deno.execPath(), "run", "-q", "-A", entry];
 }
 
+/** The same with a carrier for hosts that hold the store themselves: from the sources, it is not in the binary. */
+function carriedProgram(): string[] {
+  const carried = new URL("./knet_plain.ts", import.meta.url).pathname;
+  return [Deno.execPath(), "run", "-q", "-A", carried];
+}
+
 /** How the agent is started. */
 export interface JoinOptions {
   /** More arguments for `knet join`. */
@@ -136,7 +142,9 @@ export class Host implements AsyncDisposable {
 
   #knetLine(args: readonly string[], wrapper: readonly string[]): string[] {
     const root = this.options.root === undefined ? [] : ["chroot", this.options.root];
-    const program = this.options.root === undefined ? knetProgram() : ["/usr/bin/knet"];
+    const program = this.options.root === undefined
+      ? this.options.storeUrl.startsWith("dqlite:") ? carriedProgram() : knetProgram()
+      : ["/usr/bin/knet"];
     return [
       ...this.enter,
       ...wrapper,
@@ -149,7 +157,13 @@ export class Host implements AsyncDisposable {
   }
 
   #environment(env: Record<string, string> = {}): Record<string, string> {
-    return { KNET_STORE: this.options.storeUrl, NO_COLOR: "1", ...env };
+    const { storeUrl, seed } = this.options;
+    return {
+      KNET_STORE: storeUrl,
+      NO_COLOR: "1",
+      ...(seed !== undefined && { KNET_TEST_SEED: seed }),
+      ...env,
+    };
   }
 
   /** Runs a knet command on the host. */

@@ -12,10 +12,12 @@ import { labPrefix, sweep } from "./names.ts";
 import { type LabPostgres, startLabPostgres } from "./lab_postgres.ts";
 
 /** Store engines that a lab can be built on. */
-export type StoreKind = "sqlite" | "postgres";
+export type StoreKind = "sqlite" | "postgres" | "dqlite";
 
-/** Both of them. */
-export const STORES: readonly StoreKind[] = ["sqlite", "postgres"];
+/** Those that stand somewhere else than in the agents. With KNET_TEST_STORE=dqlite, the cluster's own takes the place of all. */
+export const STORES: readonly StoreKind[] = Deno.env.get("KNET_TEST_STORE") === "dqlite"
+  ? ["dqlite"]
+  : ["sqlite", "postgres"];
 
 /** What a lab is made of. */
 export interface LabOptions {
@@ -65,7 +67,9 @@ export class Lab implements AsyncDisposable {
   readonly #links: readonly number[];
 
   private constructor(options: LabOptions, directory: string) {
-    this.store = options.store ?? "sqlite";
+    const asked = options.store ?? "sqlite";
+    this.store = (STORES as readonly string[]).includes(asked) ? asked : STORES[0]!;
+    if (asked === "dqlite") this.store = asked;
     this.backend = options.backend ?? vxlanCase;
     this.#links = options.links ?? [];
     this.directory = directory;
@@ -97,6 +101,7 @@ export class Lab implements AsyncDisposable {
 
   /** Store URL as the hosts say it. */
   get storeUrl(): string {
+    if (this.store === "dqlite") return "dqlite:/run/host/data/dqlite";
     if (this.standby !== undefined) return bothIn(this.postgres!.url);
     return this.postgres?.url ?? "sqlite:/run/shared/knet.db";
   }
@@ -163,6 +168,7 @@ export class Lab implements AsyncDisposable {
       shared: this.shared,
       storeUrl: this.storeUrl,
       backend: this.backend,
+      ...(n > 1 && this.store === "dqlite" && { seed: this.host(1).address }),
       ...options,
     });
     this.hosts.push(host);

@@ -45,7 +45,7 @@ export async function storeChecks(
       if (!(error instanceof KnetError) || error.exitCode !== 3) throw error;
       return skip(error.message, error.remedy); // Only root can tell.
     }
-    await using store = await openStore(url, { existing: true });
+    await using store = await openStore(url, { existing: true, stateDir });
     const verdict = readVerdict(stateDir);
     if (verdict?.location === store.location) {
       return fail(verdictText(verdict), DIFFERENT_REMEDY);

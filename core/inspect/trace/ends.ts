@@ -26,11 +26,14 @@ export interface Known {
  * kernel.
  */
 export async function findLeases(
-  options: { readonly storeUrl: string; readonly dataDir: string },
+  options: { readonly storeUrl: string; readonly dataDir: string; readonly stateDir: string },
   state: NodeState,
 ): Promise<Known> {
   try {
-    await using store = await openStore(options.storeUrl, { existing: true });
+    await using store = await openStore(options.storeUrl, {
+      existing: true,
+      stateDir: options.stateDir,
+    });
     const { leases } = await store.listLeases();
     return { leases, services: (await store.listServices()).services, note: undefined };
   } catch (error) {

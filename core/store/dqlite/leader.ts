@@ -22,6 +22,8 @@ export interface Way {
   dial(address: string): Promise<ByteStream>;
   /** Members that are remembered from before, for a node that knows of none. */
   remembered(): readonly Member[];
+  /** What people call the host of a node; the default is its name in the address. */
+  readonly hostOf?: (address: string) => string;
 }
 
 /** Milliseconds that a node has for a word: less than the deadline of a call, so that the next can be asked. */
@@ -47,12 +49,13 @@ interface Survey {
 /** A sentence about why nobody leads, and what to do. */
 export function describeNoLeader(
   { members, answered, local }: Survey,
+  hostOf: (address: string) => string = nameOf,
 ): { readonly state: string; readonly remedy: string } {
   const voters = members.filter(({ role }) => role === "voter");
   const there = voters.filter(({ address }) => answered.has(address));
   const needed = Math.floor(voters.length / 2) + 1;
   const names = (list: readonly Member[]) =>
-    list.length === 0 ? "none" : list.map(({ address }) => nameOf(address)).join(", ");
+    list.length === 0 ? "none" : list.map(({ address }) => hostOf(address)).join(", ");
   if (voters.length === 0) {
     return {
       state: `this host's replica does not answer (${local ?? "it knows of no others"})`,
@@ -96,7 +99,7 @@ export class LeaderFinder {
       if (found instanceof DqliteConnection) return found;
       const wait = LOOK * (0.5 + random());
       if (monotonicClock() + wait >= until) {
-        const { state, remedy } = describeNoLeader(found);
+        const { state, remedy } = describeNoLeader(found, this.#way.hostOf);
         throw new StoreAwayError(`Cannot use the store ${this.#way.location}: ${state}`, {
           remedy,
         });

@@ -25,6 +25,7 @@ interface Wishes {
   readonly name: string;
   readonly begin?: boolean;
   readonly seeds?: readonly string[];
+  readonly join?: unknown;
 }
 
 /**
@@ -33,7 +34,7 @@ interface Wishes {
  * @throws {KnetError} exit code 4 if another program has it, its data is gone, or there is neither a replica nor a cluster to join.
  */
 export function prepareReplica(
-  { directory, name, begin = false, seeds = [] }: Wishes,
+  { directory, name, begin = false, seeds = [], join }: Wishes,
 ): { readonly identity: NodeIdentity; readonly lock: FileLock } {
   const about = `Cannot start the replica in ${directory}`;
   const files = filesIn(directory);
@@ -89,7 +90,7 @@ export function prepareReplica(
         remedy: `Move ${directory} away and let this host join the cluster again`,
       });
     }
-    if (!begin && seeds.length === 0) {
+    if (!begin && seeds.length === 0 && join === undefined) {
       throw new KnetError(`${about}: this host is no member of a cluster yet`, {
         exitCode: 4,
         remedy: "Run knet up with a token of the cluster",

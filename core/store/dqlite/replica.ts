@@ -56,6 +56,10 @@ export interface ReplicaOptions {
   readonly begin?: boolean;
   /** A replica that never was joins the cluster of these nodes (addresses). */
   readonly seeds?: readonly string[];
+  /** Makes a replica that never was a member in another way; all members. */
+  readonly join?: (identity: NodeIdentity) => Promise<Member[]>;
+  /** Asks in another way who is a member; none if nobody says. */
+  readonly ask?: () => Promise<readonly Member[]>;
   /** See `LATENCY`. */
   readonly latency?: number;
   readonly rules?: RoleRules;
@@ -175,7 +179,7 @@ export class Replica implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { directory, seeds = [], begin = false, latency = LATENCY } = this.#options;
+    const { directory, seeds = [], begin = false, latency = LATENCY, join } = this.#options;
     const { id, address, member } = this.#identity;
     const files = filesIn(directory);
     this.#members = readMembersFile(directory);
@@ -196,7 +200,10 @@ export class Replica implements AsyncDisposable {
       this.#options.onProblem?.(messageOf(error));
     }
     if (!member) {
-      if (!begin) this.#members = await joinCluster(this.way, this.#identity, seeds, JOINING);
+      if (!begin) {
+        this.#members = await (join?.(this.#identity) ??
+          joinCluster(this.way, this.#identity, seeds, JOINING));
+      }
       writeIdentity(directory, { ...this.#identity, member: true });
     }
     this.#next(0);
@@ -222,7 +229,9 @@ export class Replica implements AsyncDisposable {
     );
     this.#leader = leader?.address;
     // A spare has no copy, not even of who is a member.
-    const known = members.length > 0 ? members : await membersByOthers(this.way, this.address);
+    const known = members.length > 0
+      ? members
+      : await (this.#options.ask?.() ?? membersByOthers(this.way, this.address));
     if (known.length > 0 && JSON.stringify(known) !== JSON.stringify(this.#members)) {
       writeMembersFile(directory, known);
       this.#members = known;

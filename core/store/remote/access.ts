@@ -31,6 +31,7 @@ const WHAT: Partial<Record<CallName, string>> = {
   renewLease: "renew the lease",
   announceLease: "announce the lease",
   releaseLease: "release the lease",
+  joinReplica: "hold a copy of the store",
   sweepDrained: "change services",
   initConfig: "set up the cluster",
   reserveLease: "reserve the subnet",
@@ -60,6 +61,8 @@ function subject(call: CallName, given: unknown): string | undefined {
       return (given as ArgumentsOf<"renewLease">).holder.nodeId;
     case "announceLease":
       return (given as ArgumentsOf<"announceLease">).own.nodeId;
+    case "joinReplica":
+      return (given as ArgumentsOf<"joinReplica">).nodeId;
     case "releaseLease":
       return (given as ArgumentsOf<"releaseLease">).selector;
     default:

@@ -9,6 +9,7 @@ const about = (nodeId: string) => ({
   holder: { nodeId },
   own: { nodeId },
   selector: nodeId,
+  nodeId,
 });
 const may = (peer: Peer, call: CallName, given: unknown = about("n1")) => {
   try {
@@ -32,6 +33,7 @@ Deno.test("checkAccess() lets an administrator ask everything, and a reader what
     "listServices",
     "getService",
     "info",
+    "members",
     "follow",
   ]);
 });
@@ -43,6 +45,7 @@ Deno.test("checkAccess() lets a host change its own lease, and nothing else", ()
     "renewLease",
     "announceLease",
     "releaseLease",
+    "joinReplica",
     "sweepDrained",
   ]);
   assert.deepEqual(writes.filter((name) => may(node, name, about("n2"))), ["sweepDrained"]);

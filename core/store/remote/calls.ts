@@ -19,6 +19,7 @@ import {
   known,
   lastGood,
   MARK_SHAPE,
+  members,
   problems,
   renewal,
   request,
@@ -87,6 +88,8 @@ export const CALLS = {
     v.object({ service: v.exactOptional(SERVICE_SHAPE), now: v.number() }),
   ),
   info: read(nothing, info),
+  /** Who holds copies of the store, where it is the cluster's own. */
+  members: read(nothing, members),
   /** Events of changes from now on. */
   follow: read(nothing, nothing),
 
@@ -102,6 +105,8 @@ export const CALLS = {
     }),
     shownLease,
   ),
+  /** Makes the replica of the host that asks a member, with an id that it chose. */
+  joinReplica: write("own", v.object({ nodeId: text, id: whole }), members),
   /** What it deletes is over by the store's clock, whoever asks. */
   sweepDrained: write("own", nothing, v.array(v.string())),
 

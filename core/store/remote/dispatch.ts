@@ -6,20 +6,29 @@
 import { createHash } from "node:crypto";
 import { KnetError, StoreAwayError } from "../../base/error.ts";
 import type { ServiceView } from "../../services/service_store.ts";
-import { storeAdmin } from "../admin.ts";
+import { type CopyInfo, storeAdmin } from "../admin.ts";
+import { addressOf, nameOf as nodeOf } from "../dqlite/identity.ts";
 import type { Engine } from "../engine.ts";
 import { logProblem, problemTeller } from "../problem_log.ts";
 import { sqlStore } from "../sql_store.ts";
 import type { Store } from "../store.ts";
 import type { Peer } from "./access.ts";
 import type { ArgumentsOf, CallName, Request, ResultOf } from "./calls.ts";
-import type { EditBasis } from "./values.ts";
+import type { EditBasis, Members } from "./values.ts";
 
 /** What is served. */
 export interface Served {
   readonly engine: Engine;
   /** The same for the administrator's repair: tables whose counters were emptied are taken for what they are. Its engine is closed after. */
   readonly repairing?: () => Promise<Engine>;
+  /** The replicas that hold it, where it is the cluster's own. */
+  readonly replicas?: {
+    members(): Members;
+    /** Makes a node a member. */
+    add(node: { readonly id: number; readonly address: string }): Promise<Members>;
+    /** A host's name, by its node id. */
+    nameOf(nodeId: string): string;
+  };
 }
 
 /** Whose request it is. */
@@ -51,6 +60,18 @@ function tellerOf(engine: Engine): ReturnType<typeof problemTeller> {
   const teller = tellers.get(engine) ?? problemTeller(logProblem);
   tellers.set(engine, teller);
   return teller;
+}
+
+/** The hosts of a cluster's own store, those that hold a copy first. */
+export function copiesOf(
+  { members, leader }: Members,
+  nameOf: (nodeId: string) => string,
+): CopyInfo[] {
+  const rank = { voter: 0, standby: 1, spare: 2 };
+  return members.map(({ address, role }) => {
+    const node = nodeOf(address);
+    return { node, name: nameOf(node), role, leads: address === leader };
+  }).sort((a, b) => rank[a.role] - rank[b.role] || (a.name < b.name ? -1 : 1));
 }
 
 type Handlers = {
@@ -94,7 +115,19 @@ const HANDLERS: Handlers = {
     const { service, now } = await store.getService(name);
     return { now, ...(service !== undefined && { service }) };
   },
-  info: (_store, _given, { engine }) => storeAdmin(engine).info(),
+  async info(_store, _given, { engine, replicas }) {
+    const found = await storeAdmin(engine).info();
+    if (replicas === undefined) return found;
+    return { ...found, copies: copiesOf(replicas.members(), replicas.nameOf) };
+  },
+  members: (_store, _given, { replicas }) =>
+    Promise.resolve(replicas?.members() ?? { members: [] }),
+  joinReplica(_store, { nodeId, id }, { replicas }) {
+    if (replicas !== undefined) return replicas.add({ id, address: addressOf(nodeId, id) });
+    throw new KnetError("Cannot hold a copy of the store: it is not the cluster's own", {
+      exitCode: 4,
+    });
+  },
   acquireLease: (store, { request }) =>
     store.acquireLease({
       ...request,

@@ -17,6 +17,8 @@ import { Conversation, LostAnswerError } from "./conversation.ts";
 const GREETING = 2000;
 /** Milliseconds after which a connection that nobody uses is closed. */
 const IDLE = 5000;
+/** Milliseconds after which a follower looks whether another server is the best one by now. */
+const CHANGE = 2000;
 /** Milliseconds before the first try after a connection was lost, and at most. */
 const [SOON, LATE] = [100, 5000];
 
@@ -135,8 +137,9 @@ export class Link {
         onState("notify", "told by the host that holds the store");
         onChange();
         wait = SOON;
-        const why = await Promise.race([talk.ended, stopped]);
+        const why = await Promise.race([talk.ended, stopped, this.#better(talk, signal)]);
         if (signal.aborted) break;
+        if (why === undefined) continue;
         this.#leave(talk, why);
         onState("away", `Cannot use the store ${this.#way.location}: ${why}`);
       } catch (error) {
@@ -145,6 +148,21 @@ export class Link {
       }
       await sleep(wait * (0.5 + random()), signal);
       wait = Math.min(wait * 2, LATE);
+    }
+  }
+
+  /** Waits until another server is the best one, and goes there. */
+  async #better(talk: Conversation, signal: AbortSignal): Promise<undefined> {
+    const followed = this.#server;
+    for (;;) {
+      await sleep(CHANGE, signal);
+      if (talk.dead || signal.aborted) return await new Promise<undefined>(() => {});
+      const [best] = this.#way.servers();
+      if (best === undefined || best === followed) continue;
+      this.#server = best;
+      if (this.#talk === talk) this.#talk = undefined;
+      talk.retire("another server is better");
+      return undefined;
     }
   }
 

@@ -14,6 +14,7 @@ import type { ServiceScope, ServiceView, UnreadService } from "../../services/se
 import type { Adopted, KnownStore } from "../adoption.ts";
 import type { StoreInfo } from "../admin.ts";
 import type { Restored } from "../backup.ts";
+import type { Member } from "../dqlite/wire.ts";
 import type { StoreMark } from "../identity.ts";
 import type { RowMark } from "../row_marks.ts";
 import { SNAPSHOT_SHAPE } from "../snapshot.ts";
@@ -183,6 +184,30 @@ export const info: v.GenericSchema<unknown, StoreInfo> = v.object({
   tombstones: v.number(),
   now: v.number(),
   problems: v.array(v.string()),
+  copies: v.exactOptional(
+    v.array(v.object({
+      node: v.string(),
+      name: v.string(),
+      role: v.picklist(["voter", "standby", "spare"]),
+      leads: v.boolean(),
+    })),
+  ),
+});
+
+/** Who is a member, and the address of the one that leads. */
+export interface Members {
+  readonly members: readonly Member[];
+  readonly leader?: string;
+}
+
+/** {@linkcode Members}. */
+export const members: v.GenericSchema<unknown, Members> = v.object({
+  members: v.array(v.object({
+    id: whole,
+    address: text,
+    role: v.picklist(["voter", "standby", "spare"]),
+  })),
+  leader: v.exactOptional(text),
 });
 
 /** A KnownStore. */

@@ -1,0 +1,298 @@
+/**
+ * The cluster's own store as one host has it: its replica, the server of the store's own interface over it, and the way of this host's
+ * agent and commands to whoever holds a copy.
+ *
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { sleep } from "../base/clock.ts";
+import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import type { CopyInfo } from "../store/admin.ts";
+import { dqliteEngine } from "../store/dqlite/engine.ts";
+import { wayByDoor } from "../store/dqlite/door.ts";
+import { nameOf, readIdentity } from "../store/dqlite/identity.ts";
+import type { Way } from "../store/dqlite/leader.ts";
+import { joinCluster, removeMember } from "../store/dqlite/join.ts";
+import { Replica } from "../store/dqlite/replica.ts";
+import { type ByteStream, carry, closeQuietly } from "../store/dqlite/stream.ts";
+import type { Engine } from "../store/engine.ts";
+import { storeSockets } from "../store/remote/agent_way.ts";
+import { copiesOf } from "../store/remote/dispatch.ts";
+import { Link, type RemoteWay } from "../store/remote/link.ts";
+import { type Peer, type Served, StoreServer } from "../store/remote/server.ts";
+import type { Members } from "../store/remote/values.ts";
+import { raftOnly } from "./raft_only.ts";
+import { holdsCopy, serversOf } from "./held_servers.ts";
+import { serveStoreSockets } from "./store_sockets.ts";
+import type { CarrierMaker, StoreCarrier } from "./store_carrier.ts";
+
+const log = getLogger(["knet", "store"]);
+
+/** Milliseconds that one call may take. */
+const DEADLINE = 5000;
+/** Milliseconds between tries to start the replica: at first, and at most. */
+const [SOON, LATE] = [300, 5000];
+/** Milliseconds that a new member may wait: one is made at a time. */
+const JOINING = 30_000;
+/** Milliseconds that leaving may take. */
+const LEAVING = 10_000;
+
+/** What a host holds its store with. */
+export interface HeldStoreOptions {
+  /** The replica's. */
+  readonly directory: string;
+  readonly stateDir: string;
+  readonly dataDir: string;
+  readonly nodeId: string;
+  /** Whether this host has joined a cluster already: then it begins none. */
+  readonly existing: boolean;
+  readonly carrier?: CarrierMaker | undefined;
+  /** Where a host is by its lease. */
+  readonly addressesOf: (nodeId: string) => readonly string[];
+  /** A host's name by its node id. */
+  readonly hostName: (nodeId: string) => string;
+}
+
+/** A store that this host takes part in. */
+export class HeldStore implements AsyncDisposable {
+  readonly #options: HeldStoreOptions;
+  readonly #server: StoreServer;
+  readonly #stop = new AbortController();
+  readonly #begins: boolean;
+  readonly #stack = new AsyncDisposableStack();
+  #carrier: StoreCarrier | undefined;
+  #replica: Replica | undefined;
+  #engine: Engine | undefined;
+  #trouble: unknown;
+  #running: Promise<void> = Promise.resolve();
+
+  private constructor(options: HeldStoreOptions) {
+    this.#options = options;
+    const { directory, carrier, existing } = options;
+    const seeds = carrier?.seeds ?? [];
+    this.#begins = !existing && seeds.length === 0 && readIdentity(directory) === undefined;
+    this.#server = new StoreServer(() => this.#served());
+  }
+
+  /**
+   * Begins to take part, and returns at once: the network does not wait for the store.
+   *
+   * @throws {KnetError} if its sockets cannot be made, or the port to other hosts cannot be opened.
+   */
+  static async start(options: HeldStoreOptions): Promise<HeldStore> {
+    const made = new HeldStore(options);
+    try {
+      made.#stack.use(
+        serveStoreSockets(options.stateDir, (stream, peer) => made.#acceptLocal(stream, peer)),
+      );
+      made.#carrier = await options.carrier?.start({
+        nodeId: options.nodeId,
+        dataDir: options.dataDir,
+        addressesOf: options.addressesOf,
+        servers: {
+          replica: (stream, nodeId) => made.#acceptReplica(stream, nodeId),
+          store: (stream, peer) => made.#server.accept(stream, peer),
+        },
+      });
+      made.#running = made.#run();
+    } catch (error) {
+      await made[Symbol.asyncDispose]();
+      throw error;
+    }
+    return made;
+  }
+
+  /** What messages call the store. */
+  get location(): string {
+    return `dqlite:${this.#options.directory}`;
+  }
+
+  /** Who holds copies, as far as this host knows. */
+  get copies(): readonly CopyInfo[] {
+    return copiesOf(this.#members, this.#options.hostName);
+  }
+
+  /** The way of this host's agent: to the host that leads, if it is known, else to any that has a copy. */
+  get way(): RemoteWay {
+    return {
+      location: this.location,
+      servers: () => this.#servers(),
+      dial: (host) => this.#dial(host),
+    };
+  }
+
+  /**
+   * Waits until the replica runs.
+   *
+   * @throws why it does not.
+   */
+  async started(patience: number): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.#running, sleep(patience, late.signal)]);
+    late.abort();
+    if (this.#replica === undefined) throw this.#trouble ?? new KnetError("no replica runs");
+  }
+
+  /**
+   * Takes this host out of those that hold the store, unless it is the last. Another one leads then.
+   *
+   * @returns whether it is out: what it holds is of no use any more.
+   */
+  async leave(): Promise<boolean> {
+    const replica = this.#replica;
+    if (replica === undefined) return false;
+    await removeMember(replica.way, replica.address, LEAVING);
+    return replica.cluster.members.length > 1;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    this.#server[Symbol.dispose]();
+    await this.#engine?.close();
+    await this.#replica?.stop();
+    await this.#carrier?.[Symbol.asyncDispose]();
+    await this.#stack.disposeAsync();
+  }
+
+  get #members(): Members {
+    const { members = [], leader } = this.#replica?.cluster ?? {};
+    const known = members.length > 0 ? members : wayByDoor(this.#options.directory).remembered();
+    return { members: known, ...(leader !== undefined && { leader }) };
+  }
+
+  /** Whether this host has a copy: it votes, stands by, or is the first. */
+  get #hasCopy(): boolean {
+    const { members } = this.#members;
+    if (members.length === 0) return this.#begins;
+    return holdsCopy(members, this.#options.nodeId);
+  }
+
+  #servers(): readonly string[] {
+    const { nodeId, carrier } = this.#options;
+    return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, carrier?.seeds ?? []);
+  }
+
+  async #dial(host: string): Promise<ByteStream> {
+    const { nodeId, stateDir } = this.#options;
+    if (host === nodeId) {
+      return await Deno.connect({ transport: "unix", path: storeSockets(stateDir).all });
+    }
+    return await this.#outside(host, "store");
+  }
+
+  async #outside(host: string, purpose: "replica" | "store"): Promise<ByteStream> {
+    if (this.#carrier === undefined) {
+      throw new StoreAwayError("this host has no way to other hosts");
+    }
+    return await this.#carrier.dial(host, purpose);
+  }
+
+  async #served(): Promise<Served> {
+    const replica = this.#replica, engine = this.#engine;
+    if (replica === undefined || engine === undefined) {
+      const error = this.#trouble;
+      if (error instanceof KnetError) throw error;
+      throw new StoreAwayError(
+        `Cannot use the store ${this.location}: this host's replica is just starting`,
+        { remedy: "Try again in a few seconds" },
+      );
+    }
+    if (!this.#hasCopy) {
+      throw new StoreAwayError(
+        `Cannot use the store ${this.location}: this host holds no copy of it`,
+      );
+    }
+    return await Promise.resolve({
+      engine,
+      repairing: () =>
+        Promise.resolve(dqliteEngine(this.#wayOf(replica), DEADLINE, false, undefined, true)),
+      replicas: {
+        members: () => this.#members,
+        nameOf: this.#options.hostName,
+        add: async ({ id, address }) => {
+          const seeds = this.#members.members.map((member) => member.address);
+          const members = await joinCluster(
+            replica.way,
+            { id, address, member: false },
+            seeds.length > 0 ? seeds : [replica.address],
+            JOINING,
+          );
+          return { ...this.#members, members };
+        },
+      },
+    });
+  }
+
+  /** The way to the nodes, in whose messages hosts have their names. */
+  #wayOf({ way }: Replica): Way {
+    return { ...way, hostOf: (address) => this.#options.hostName(nameOf(address)) };
+  }
+
+  /** Starts the replica, again and again until it runs. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let wait = SOON; !signal.aborted; wait = Math.min(wait * 2, LATE)) {
+      try {
+        this.#replica = await this.#start();
+        this.#engine = dqliteEngine(this.#wayOf(this.#replica), DEADLINE);
+        this.#trouble = undefined;
+        return;
+      } catch (error) {
+        const message = messageOf(error);
+        if (message !== messageOf(this.#trouble)) log.warn("{message}", { message });
+        this.#trouble = error;
+      }
+      await sleep(wait, signal);
+    }
+  }
+
+  async #start(): Promise<Replica> {
+    const { directory, nodeId, carrier } = this.#options;
+    const others = new Link({
+      location: this.location,
+      servers: () => this.#servers().filter((host) => host !== nodeId),
+      dial: (host) => this.#outside(host, "store"),
+    }, DEADLINE);
+    this.#stack.defer(() => others.close());
+    const joins = !this.#begins && (carrier?.seeds.length ?? 0) > 0;
+    return await Replica.start({
+      directory,
+      name: nodeId,
+      transport: { dial: (address) => this.#outside(nameOf(address), "replica") },
+      begin: this.#begins,
+      ...(joins && {
+        join: async ({ id }) => [...(await others.ask("joinReplica", { nodeId, id })).members],
+      }),
+      ask: async () => {
+        try {
+          return (await others.ask("members", {})).members;
+        } catch {
+          return [];
+        }
+      },
+      onProblem: (sentence) => log.debug("{sentence}", { sentence }),
+    });
+  }
+
+  /** Another host's replica. One without a copy gets none by this way either. */
+  async #acceptReplica(stream: ByteStream, nodeId: string): Promise<void> {
+    const member = this.#members.members.find(({ address }) => nameOf(address) === nodeId);
+    if (this.#replica === undefined || member === undefined) return closeQuietly(stream);
+    await this.#replica.accept(member.role === "spare" ? raftOnly(stream) : stream);
+  }
+
+  /** One of this host's programs; where this host has no copy, it is led to one that has. */
+  async #acceptLocal(stream: ByteStream, peer: Peer): Promise<void> {
+    const led = !this.#hasCopy && peer.role === "admin" && this.#carrier !== undefined;
+    if (!led) return await this.#server.accept(stream, peer);
+    for (const host of this.#servers()) {
+      try {
+        return await carry(stream, await this.#outside(host, "store"));
+      } catch {
+        // The next one may answer.
+      }
+    }
+    closeQuietly(stream);
+  }
+}

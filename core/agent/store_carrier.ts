@@ -1,0 +1,58 @@
+/**
+ * What carries the streams of the cluster's own store from host to host, and proves to each side who the other is.
+ *
+ * @module
+ */
+import type { ByteStream } from "../store/dqlite/stream.ts";
+import type { Peer } from "../store/remote/server.ts";
+
+/** What a stream is for: between replicas, or the store's own interface. */
+export type StorePurpose = "replica" | "store";
+
+/** What is done with streams that come. Each returns when its stream is over. */
+export interface StoreServers {
+  /** @param nodeId Who is there, proven. */
+  replica(stream: ByteStream, nodeId: string): Promise<void>;
+  /** @param peer Who is there, and what it may do, proven. */
+  store(stream: ByteStream, peer: Peer): Promise<void>;
+}
+
+/** A carrier, which serves until it is disposed of. */
+export interface StoreCarrier extends AsyncDisposable {
+  /**
+   * Makes a stream to another host.
+   *
+   * @param host Its node id, or one of the seeds.
+   * @throws {KnetError} if it cannot be reached, or is another one.
+   */
+  dial(host: string, purpose: StorePurpose): Promise<ByteStream>;
+}
+
+/** What a carrier is made for. */
+export interface CarrierRequest {
+  /** This host's. */
+  readonly nodeId: string;
+  readonly dataDir: string;
+  /** Where a host is by its lease; none if that is not known. */
+  readonly addressesOf: (nodeId: string) => readonly string[];
+  readonly servers: StoreServers;
+}
+
+/** How an agent gets to other hosts. */
+export interface CarrierMaker {
+  /** Hosts to join by, as `dial` takes them; none on the first host. */
+  readonly seeds: readonly string[];
+  start(request: CarrierRequest): Promise<StoreCarrier>;
+}
+
+let given: CarrierMaker | undefined;
+
+/** Lets agents of this program get to other hosts in a way of their own: tests do so. */
+export function giveCarrier(carrier: CarrierMaker): void {
+  given = carrier;
+}
+
+/** The way to other hosts that was given; undefined if none was. */
+export function givenCarrier(): CarrierMaker | undefined {
+  return given;
+}

@@ -1,0 +1,127 @@
+/**
+ * The store that the hosts hold themselves: the host that leads is killed, a minority, a host that leaves.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { StatusReport } from "../../core/inspect/status.ts";
+import { PingStream } from "../support/container.ts";
+import { startCluster } from "../support/cluster.ts";
+import type { Host } from "../support/host.ts";
+import type { Lab } from "../support/lab.ts";
+import { labSuite } from "../support/suite.ts";
+import { ms, report, until } from "../support/wait.ts";
+
+const test = labSuite({
+  hosts: 3,
+  store: "dqlite",
+  setUp: (lab) => startCluster(lab, { containers: 1 }),
+});
+
+type Copies = NonNullable<StatusReport["store"]["copies"]>;
+
+async function copiesOn(host: Host): Promise<Copies> {
+  return (await host.knetJson<StatusReport>("status")).store.copies ?? [];
+}
+
+/** Waits until so many hosts vote, and one leads, as a host sees it. */
+async function voting(host: Host, count: number): Promise<Copies> {
+  let seen: Copies = [];
+  await until(`${count} hosts vote`, async () => {
+    seen = await copiesOn(host);
+    return seen.filter(({ role }) => role === "voter").length === count &&
+      seen.some(({ leads }) => leads);
+  }, { deadline: 20_000 });
+  return seen;
+}
+
+const named = (lab: Lab, name: string) => lab.hosts.find((host) => host.name === name)!;
+
+test("the hosts hold the store: each sees who leads and who has copies, and any takes a change", async (lab) => {
+  const copies = await voting(lab.host(3), 3);
+  assert.deepEqual(copies.map(({ name }) => name).sort(), ["h1", "h2", "h3"]);
+  for (const [n, host] of lab.hosts.entries()) {
+    await host.knet(`svc add s${n} --vip 10.96.0.1${n} --port 80 --to 10.244.0.2:80`);
+  }
+  const { stdout } = await lab.host(2).knet("svc ls");
+  for (const name of ["s0", "s1", "s2"]) assert.ok(stdout.includes(name), stdout);
+  // Another user of the host gets nothing.
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+  const sockets = "store/root.sock store-read.sock store knet.sock";
+  const { stdout: rights } = await lab.host(1).sh(`cd /run/knet && stat -c '%a %n' ${sockets}`);
+  assert.deepEqual(rights.trim().split("\n"), [
+    "600 store/root.sock",
+    "660 store-read.sock",
+    "700 store",
+    "660 knet.sock",
+  ]);
+  const refused = await lab.host(1).knet("svc ls", { check: false, wrapper: nobody });
+  assert.match(refused.stderr, /this user may not/);
+  // Who belongs to the group reads.
+  await lab.host(1).sh("chgrp 4242 /run/knet/store-read.sock");
+  const member = [...nobody.slice(0, 2), "--groups=4242"];
+  const listed = await lab.host(1).knet("svc ls", { wrapper: member });
+  assert.ok(listed.stdout.includes("s1"), listed.stderr);
+  const written = await lab.host(1).knet("svc rm s1", { check: false, wrapper: member });
+  assert.equal(written.code, 4);
+  assert.match(written.stderr, /not allowed to/);
+  const info = (await lab.host(3).knet("store info")).stdout;
+  assert.match(info, /votes +h1, h2, h3/);
+});
+
+test("the host that leads is killed: no packet is lost, and the others write again within 5 s", async (lab) => {
+  const copies = await voting(lab.host(1), 3);
+  const leader = named(lab, copies.find(({ leads }) => leads)!.name);
+  const [first, second] = lab.hosts.filter((host) => host !== leader);
+  const stream = await PingStream.start(
+    first!.containers[0]!,
+    leader.containers[0]!.address,
+    0.02,
+  );
+  await using _end = stream;
+  await leader.stop("SIGKILL");
+  const killed = performance.now();
+  await until("the others write", async () => {
+    const line = "svc add after --vip 10.96.0.20 --port 80 --to 10.244.0.2:80";
+    return (await second!.knet(line, { check: false })).code === 0;
+  });
+  const took = performance.now() - killed;
+  report(`13: written ${ms(took)} after the host that leads was killed`);
+  assert.ok(took < 5000, ms(took));
+  assert.ok((await first!.knet("svc ls")).stdout.includes("after"));
+  await leader.join();
+  assert.ok((await leader.knet("svc ls")).stdout.includes("after"));
+  const { sent, lost } = await stream.stop();
+  assert.equal(lost, 0, `of ${sent} pings`);
+});
+
+test("one of three alone says what is missing, writes nothing, and its network goes on", async (lab) => {
+  await voting(lab.host(1), 3);
+  const [one, two, three] = lab.hosts;
+  await Promise.all([two!.stop("SIGKILL"), three!.stop("SIGKILL")]);
+  const { code, stderr } = await one!.knet(
+    "svc add never --vip 10.96.0.30 --port 80 --to 10.244.0.2:80",
+    { check: false },
+  );
+  assert.equal(code, 1);
+  assert.match(stderr, /no majority: of the 3 hosts that vote, 2 are needed and 1 answer/);
+  assert.match(stderr, /missing: h[23], h[23]/);
+  assert.ok(await one!.containers[0]!.ping(two!.containers[0]!.address, 2));
+  await Promise.all([two!.join(), three!.join()]);
+  await until("it writes again", async () => {
+    const line = "svc add again --vip 10.96.0.31 --port 80 --to 10.244.0.2:80";
+    return (await one!.knet(line, { check: false })).code === 0;
+  });
+  assert.ok(!(await one!.knet("svc ls")).stdout.includes("never"));
+});
+
+test("a host that leaves gives up its copy, and comes back as a new one", async (lab) => {
+  await voting(lab.host(1), 3);
+  const third = lab.host(3);
+  await third.leave();
+  const copies = await voting(lab.host(1), 2);
+  assert.deepEqual(copies.map(({ name }) => name).sort(), ["h1", "h2"]);
+  await third.run("ip netns delete c1");
+  await third.join();
+  await voting(lab.host(1), 3);
+});

@@ -1,0 +1,68 @@
+/**
+ * Carries the streams of the cluster's own store without any proof of who is there, by TCP: for tests of hosts in namespaces. Who comes
+ * says in a line what for, which host it is, and what it may do.
+ *
+ * @module
+ */
+import { KnetError, messageOf, StoreAwayError } from "../../core/base/error.ts";
+import type { CarrierMaker } from "../../core/agent/store_carrier.ts";
+import {
+  type ByteStream,
+  closeQuietly,
+  readAddress,
+  writeAddress,
+} from "../../core/store/dqlite/stream.ts";
+
+const PORT = 8473;
+const PATIENCE = 3000;
+
+/**
+ * @param seed Address of a host to join by; undefined on the first.
+ * @param role What this host may do elsewhere.
+ */
+export function plainCarrier(seed: string | undefined, role: "node" | "admin"): CarrierMaker {
+  return {
+    seeds: seed === undefined ? [] : [seed],
+    start({ nodeId, addressesOf, servers }) {
+      const listener = Deno.listen({ port: PORT });
+      const streams = new Set<ByteStream>();
+      const serve = async (stream: ByteStream) => {
+        streams.add(stream);
+        const line = await readAddress(stream, PATIENCE);
+        const [purpose, who, peerRole] = line?.split(" ") ?? [];
+        if (purpose === "replica" && who) await servers.replica(stream, who);
+        else if (purpose === "store" && who) {
+          await servers.store(
+            stream,
+            peerRole === "admin" ? { role: "admin" } : { role: "node", nodeId: who },
+          );
+        }
+        closeQuietly(stream);
+        streams.delete(stream);
+      };
+      void (async () => {
+        for await (const stream of listener) void serve(stream);
+      })();
+      return Promise.resolve({
+        async dial(host, purpose) {
+          const hostname = host === seed ? host : addressesOf(host)[0];
+          if (hostname === undefined) throw new StoreAwayError(`nobody knows where ${host} is`);
+          try {
+            const stream = await Deno.connect({ hostname, port: PORT });
+            stream.setNoDelay(true);
+            await writeAddress(stream, `${purpose} ${nodeId} ${role}`);
+            return stream;
+          } catch (error) {
+            if (error instanceof KnetError) throw error;
+            throw new StoreAwayError(messageOf(error));
+          }
+        },
+        [Symbol.asyncDispose]() {
+          listener.close();
+          for (const stream of streams) closeQuietly(stream);
+          return Promise.resolve();
+        },
+      });
+    },
+  };
+}
