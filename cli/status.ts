@@ -9,6 +9,7 @@ import { tunnelDrops } from "../core/overlay/udp/drops.ts";
 import { defineCommand } from "./command.ts";
 import { milliseconds, paint, pairs, print, printJson, relative, table } from "./output.ts";
 import type { Cell } from "./output.ts";
+import { copiesText } from "./copies.ts";
 import { storeUrlOf } from "./store.ts";
 
 /** The command. */
@@ -157,12 +158,4 @@ function containerLabel(
   if (runtime === undefined) return name ?? netns;
   const origin = `${runtime} ${containerId?.slice(0, 12) ?? ""}`.trim();
   return name === undefined ? origin : `${name} (${origin})`;
-}
-
-/** Who leads and who has copies of the cluster's own store. */
-function copiesText(copies: NonNullable<StatusReport["store"]["copies"]>): string {
-  const holders = copies.filter(({ role }) => role !== "spare").map(({ name, role, leads }) =>
-    `${name}${leads ? " (leads)" : role === "standby" ? " (stands by)" : ""}`
-  );
-  return holders.length === 0 ? "not known yet" : holders.join(", ");
 }

@@ -5,8 +5,9 @@
  */
 import { KnetError, messageOf } from "../core/base/error.ts";
 import type { KnownStore } from "../core/store/adoption.ts";
-import type { CopyInfo, StoreAdmin, StoreInfo } from "../core/store/admin.ts";
+import type { StoreAdmin, StoreInfo } from "../core/store/admin.ts";
 import type { StoreVerdict } from "../core/store/verdict_file.ts";
+import { copyLines } from "./copies.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup } from "./command.ts";
 import { flag } from "./option_table.ts";
@@ -73,19 +74,6 @@ async function document(found: StoreInfo, verdict: StoreVerdict | undefined) {
     identity: identityText(mark.identity),
     differs: verdict === undefined ? null : { what: verdict.what, since: verdict.since },
   };
-}
-
-/** Who leads, and who has copies. */
-function copyLines(copies: StoreInfo["copies"]): (readonly [string, string])[] {
-  if (copies === undefined) return [];
-  const named = (role: CopyInfo["role"]) =>
-    copies.filter((copy) => copy.role === role).map(({ name }) => name).join(", ") || "none";
-  return [
-    ["leads", copies.find(({ leads }) => leads)?.name ?? "not known"],
-    ["votes", named("voter")],
-    ["stand by", named("standby")],
-    ["no copy", named("spare")],
-  ];
 }
 
 const info = defineCommand({
