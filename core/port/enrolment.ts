@@ -13,15 +13,17 @@ import type { Certifier, StoreAuthority } from "../store/authority.ts";
 import { certify, makeKeys, peerOf, type Role, ROLES } from "./certificates.ts";
 import { dial, DialError, learnAuthority } from "./dial.ts";
 import { answer, ask, LONGEST_OF_STRANGERS, text } from "./frame.ts";
-import { HOSTS, type KnownHost } from "./hosts.ts";
+import { HOSTS, Hosts, type KnownHost } from "./hosts.ts";
 import { readAskingKeys, writeAskingKeys, writeCredentials } from "./node_files.ts";
 import type { Credentials } from "./port.ts";
+import type { TlsStream } from "./tls_stream.ts";
 import type { Token } from "./token.ts";
 
 /** The purpose of connections by which hosts join; open to everybody. */
 export const ENROL = "enrol";
 
-const REQUEST = v.object({
+/** A request as it comes from outside. */
+export const REQUEST = v.object({
   token: text(32),
   secret: text(64),
   nodeId: v.pipe(text(63), v.check(isNodeWord, "it is no node id")),
@@ -82,7 +84,7 @@ export function passOn(stream: ByteStream, request: EnrolRequest): Promise<Enrol
 export interface Enrolled {
   readonly credentials: Credentials;
   readonly role: Role;
-  /** Hosts of the cluster. */
+  /** Hosts of the cluster, which are kept in the data directory. */
   readonly hosts: readonly KnownHost[];
 }
 
@@ -109,7 +111,7 @@ export async function enrol(
   const failures: DialError[] = [];
   for (const address of token.addresses) {
     const where = { address, port: token.port, ...(patience !== undefined && { patience }) };
-    let stream: ByteStream | undefined;
+    let stream: TlsStream | undefined;
     try {
       const authority = await learnAuthority(where, token.authority);
       stream = await dial({ ...where, purpose: ENROL, credentials: { authority } });
@@ -121,9 +123,13 @@ export async function enrol(
       }, ANSWER);
       const credentials = { authority, certificate: unbase64(certificate), key: keys.key };
       const { role } = peerOf(credentials.certificate);
+      const { nodeId: server } = peerOf(stream.peerCertificate()!);
+      const known = new Hosts(dataDir);
+      known.told(hosts.filter((host) => host.nodeId !== nodeId));
+      known.met(server, address, token.port);
       writeCredentials(dataDir, credentials);
       writeAskingKeys(dataDir, undefined);
-      return { credentials, role, hosts };
+      return { credentials, role, hosts: known.all };
     } catch (error) {
       if (!(error instanceof DialError)) throw error;
       failures.push(error);

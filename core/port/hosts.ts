@@ -81,13 +81,15 @@ export class Hosts {
   met(nodeId: string, address: string, port: number): void {
     const before = this.#known.get(nodeId);
     if (before?.addresses[0] === address && before.port === port) return;
+    const isNew = !before?.addresses.includes(address) || before.port !== port;
     const others = (before?.addresses ?? []).filter((other) => other !== address);
     this.#known.set(nodeId, {
       nodeId,
       addresses: [address, ...others].slice(0, MOST_ADDRESSES),
       port,
     });
-    this.#write();
+    // Which of them was good last is worth no write.
+    if (isNew) this.#write();
   }
 
   /** Somebody says where hosts are: what is known already comes first. */

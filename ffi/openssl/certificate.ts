@@ -76,15 +76,30 @@ export function privateKey(der: Uint8Array<ArrayBuffer>): Deno.PointerObject {
 
 /** The bytes of a certificate of the library's. */
 export function derOf(certificate: Deno.PointerObject): Uint8Array<ArrayBuffer> {
-  const { i2d_X509 } = openssl();
-  const length = i2d_X509(certificate, null);
-  succeeded(length, "write a certificate");
-  const der = new Uint8Array(new ArrayBuffer(length));
-  i2d_X509(
-    certificate,
-    new BigUint64Array([Deno.UnsafePointer.value(Deno.UnsafePointer.of(der))]),
-  );
-  return der;
+  return written((into) => openssl().i2d_X509(certificate, into), "write a certificate");
+}
+
+/** The public key in a certificate: SubjectPublicKeyInfo, DER. @throws {OpensslError} if it is none. */
+export function publicKeyOf(der: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const certificate = x509(der);
+  try {
+    const key = present(openssl().X509_get0_pubkey(certificate), "read a certificate's key");
+    return written((into) => openssl().i2d_PUBKEY(key, into), "write a public key");
+  } finally {
+    openssl().X509_free(certificate);
+  }
+}
+
+/** What one of the library's `i2d` functions writes: without a place it says how much that is. */
+function written(
+  write: (into: BigUint64Array<ArrayBuffer> | null) => number,
+  operation: string,
+): Uint8Array<ArrayBuffer> {
+  const length = write(null);
+  succeeded(length, operation);
+  const bytes = new Uint8Array(new ArrayBuffer(length));
+  write(new BigUint64Array([Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes))]));
+  return bytes;
 }
 
 /**

@@ -49,6 +49,10 @@ const CRYPTO = {
   ASN1_STRING_free: { parameters: ["pointer"], result: "void" },
   // int X509_set_pubkey(X509 *x, EVP_PKEY *pkey)
   X509_set_pubkey: { parameters: ["pointer", "pointer"], result: "i32" },
+  // EVP_PKEY *X509_get0_pubkey(const X509 *x)
+  X509_get0_pubkey: { parameters: ["pointer"], result: "pointer" },
+  // int i2d_PUBKEY(const EVP_PKEY *a, unsigned char **pp)
+  i2d_PUBKEY: { parameters: ["pointer", "buffer"], result: "i32" },
   // X509_NAME *X509_get_subject_name(const X509 *x)
   X509_get_subject_name: { parameters: ["pointer"], result: "pointer" },
   // int X509_set_issuer_name(X509 *x, const X509_NAME *name)

@@ -1,0 +1,406 @@
+/**
+ * A host's part in the cluster's port: it opens its own, dials others', lets hosts in, renews its certificate, and hears who was revoked
+ * and where hosts are.
+ *
+ * Longer than others: all parts of the port meet here.
+ *
+ * The authority's key is in the store. Only hosts with a copy of it sign; the others pass on what they are asked.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import * as v from "valibot";
+import { after, random, sleep, wallClock } from "../base/clock.ts";
+import { KnetError, messageOf } from "../base/error.ts";
+import { canonicalAddress } from "../base/address.ts";
+import { type ByteStream, closeQuietly } from "../store/dqlite/stream.ts";
+import { NoStoreError } from "../store/location.ts";
+import { CERTIFICATE_LIFE, makeKeys, type Peer, peerOf } from "./certificates.ts";
+import { beginCluster, Desk, RENEWAL, RENEWED } from "./desk.ts";
+import { dial, DialError } from "./dial.ts";
+import {
+  ENROL,
+  type EnrolAnswer,
+  type EnrolRequest,
+  passOn,
+  REQUEST,
+  serveEnrolment,
+} from "./enrolment.ts";
+import { answer, ask } from "./frame.ts";
+import { HOSTS, Hosts, type KnownHost } from "./hosts.ts";
+import { HOSTS_PURPOSE } from "./joining.ts";
+import {
+  readCredentials,
+  readWaitingAuthority,
+  writeCredentials,
+  writeWaitingAuthority,
+} from "./node_files.ts";
+import { type Credentials, DEFAULT_PORT, Port } from "./port.ts";
+import { Revoked, REVOKED_LIST, type RevokedList } from "./revoked.ts";
+
+/** Purposes of connections between nodes, beside those of the store. */
+const RENEW = "renew";
+const REVOKED = "revoked";
+const ENROL_HERE = "enrol-here";
+
+/** See {@linkcode CarrierOptions.tick}. */
+const TICK = 15_000;
+/** Milliseconds until the first host asks again whether the store takes its authority. */
+const SOON = 500;
+/** Milliseconds that one question may take. */
+const PATIENCE = 10_000;
+/** Milliseconds until the next address of a host is tried. */
+const DIAL_PATIENCE = 2000;
+/** Hosts that are asked, one after the other, until one answers. */
+const ASKED = 8;
+
+/** What is done with streams that come. Each returns when its stream is over. */
+export interface CarrierServers {
+  /** @param nodeId Who is there, proven. */
+  replica(stream: ByteStream, nodeId: string): Promise<void>;
+  /** @param peer Who is there, and what it may do, proven. */
+  store(stream: ByteStream, peer: Peer): Promise<void>;
+}
+
+/** What a carrier is made for. */
+export interface CarrierNeeds {
+  /** This host's. */
+  readonly nodeId: string;
+  /** Where a host is by its lease; none if that is not known. */
+  readonly addressesOf: (nodeId: string) => readonly string[];
+  readonly servers: CarrierServers;
+}
+
+/** How a carrier is made. */
+export interface CarrierOptions {
+  readonly dataDir: string;
+  /** The store whose copy this host may hold: `dqlite:DIRECTORY`. */
+  readonly storeUrl: string;
+  /** TCP; the default is {@linkcode DEFAULT_PORT}. */
+  readonly port?: number;
+  /** Milliseconds between looks at what was revoked and where hosts are; the default is 15 s. */
+  readonly tick?: number;
+  readonly onProblem?: (sentence: string) => void;
+}
+
+/**
+ * The port as the agent's way to other hosts.
+ *
+ * `seeds` are the hosts that are known: none on the first, which begins the cluster.
+ */
+export function clusterCarrier(options: CarrierOptions): {
+  readonly seeds: readonly string[];
+  start(needs: CarrierNeeds): Promise<ClusterCarrier>;
+} {
+  const joined = readCredentials(options.dataDir);
+  const own = joined && peerOf(joined.certificate).nodeId;
+  const seeds = joined === undefined
+    ? []
+    : new Hosts(options.dataDir).all.map(({ nodeId }) => nodeId).filter((id) => id !== own);
+  return { seeds, start: (needs) => ClusterCarrier.start(options, needs) };
+}
+
+/** See the head of this file. */
+export class ClusterCarrier implements AsyncDisposable {
+  readonly #options: CarrierOptions;
+  readonly #needs: CarrierNeeds;
+  readonly #hosts: Hosts;
+  readonly #revoked: Revoked;
+  readonly #stop = new AbortController();
+  readonly #port: Port;
+  #credentials: Credentials;
+  readonly #desk: Desk;
+  #told = "";
+  #ticking: Promise<void> = Promise.resolve();
+
+  private constructor(
+    options: CarrierOptions,
+    needs: CarrierNeeds,
+    credentials: Credentials,
+    revoked: Revoked,
+  ) {
+    this.#options = options;
+    this.#needs = needs;
+    this.#credentials = credentials;
+    this.#revoked = revoked;
+    this.#desk = new Desk(options.storeUrl);
+    this.#hosts = new Hosts(options.dataDir, (sentence) => this.#tell(sentence));
+    const met = (peer: Peer, from: string) => {
+      if (peer.nodeId === needs.nodeId) return;
+      const { port = this.#number } = this.#hosts.get(peer.nodeId) ?? {};
+      this.#hosts.met(peer.nodeId, from, port);
+    };
+    this.#port = Port.open({
+      credentials,
+      port: this.#number,
+      servers: {
+        replica: (stream, peer, from) => {
+          met(peer, from);
+          return needs.servers.replica(stream, peer.nodeId);
+        },
+        store: (stream, peer, from) => {
+          met(peer, from);
+          return needs.servers.store(stream, peer);
+        },
+        [HOSTS_PURPOSE]: (stream, peer, from) => {
+          met(peer, from);
+          return within(stream, () => answer(stream, HOSTS, (told) => this.#exchange(told)));
+        },
+        [RENEW]: (stream, peer) =>
+          within(
+            stream,
+            () => answer(stream, RENEWAL, (asked) => this.#desk.renewFor(peer, asked)),
+          ),
+        [REVOKED]: (stream) =>
+          within(stream, () =>
+            answer(stream, v.object({}), async () => {
+              await this.#readRevoked();
+              return revoked.list;
+            })),
+        [ENROL_HERE]: (stream) =>
+          within(
+            stream,
+            () => answer(stream, REQUEST, (request) => this.#desk.letIn(request, this.#hosts.all)),
+          ),
+      },
+      open: {
+        [ENROL]: (stream) =>
+          within(stream, () => serveEnrolment(stream, (request) => this.#letInOrPass(request))),
+      },
+      isRevoked: (peer) => revoked.has(peer),
+      onProblem: (sentence) => this.#tell(sentence),
+    });
+  }
+
+  /**
+   * Opens the port. A host that belongs to no cluster begins one, and is its first administrator.
+   *
+   * @throws {KnetError} if the port is taken, or the certificate is another node's; exit code 3 without OpenSSL.
+   */
+  static async start(options: CarrierOptions, needs: CarrierNeeds): Promise<ClusterCarrier> {
+    const { dataDir } = options;
+    const credentials = readCredentials(dataDir) ?? await beginCluster(dataDir, needs.nodeId);
+    const own = peerOf(credentials.certificate);
+    if (own.nodeId !== needs.nodeId) {
+      throw new KnetError(
+        `Cannot take part in the cluster as the node ${needs.nodeId}: this host's certificate is of the node ${own.nodeId}`,
+        { exitCode: 4, remedy: `Give --node-id ${own.nodeId}, or join again with a token` },
+      );
+    }
+    const revoked = await Revoked.read(dataDir, credentials.authority);
+    const made = new ClusterCarrier(options, needs, credentials, revoked);
+    made.#ticking = made.#run();
+    return made;
+  }
+
+  /** The port's number, TCP. */
+  get #number(): number {
+    return this.#options.port ?? DEFAULT_PORT;
+  }
+
+  /** Hosts that are known. */
+  get hosts(): readonly KnownHost[] {
+    return this.#hosts.all;
+  }
+
+  /**
+   * Makes a stream to another host, wherever it is now.
+   *
+   * @param host Its node id.
+   * @throws {DialError} if it cannot be reached, or is another one.
+   */
+  async dial(host: string, purpose: string): Promise<ByteStream> {
+    const known = this.#hosts.get(host);
+    const port = known?.port ?? this.#number;
+    const addresses = new Set([
+      ...known?.addresses ?? [],
+      ...this.#needs.addressesOf(host).map(canonicalAddress),
+    ]);
+    let last: unknown = new KnetError(
+      `Cannot reach the node ${host}: it is not known where it is`,
+      {
+        remedy: "Run knet up or knet join there with a new token",
+      },
+    );
+    for (const address of addresses) {
+      if (this.#stop.signal.aborted) break;
+      try {
+        const stream = await dial({
+          ...{ address, port, purpose, nodeId: host, credentials: this.#credentials },
+          isRevoked: (peer) => this.#revoked.has(peer),
+          patience: DIAL_PATIENCE,
+        });
+        this.#hosts.met(host, address, port);
+        return stream;
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw last;
+  }
+
+  /** Closes the port. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#port.stop();
+    await this.#ticking;
+    await this.#desk[Symbol.asyncDispose]();
+  }
+
+  #tell(sentence: string): void {
+    if (sentence === this.#told) return;
+    this.#told = sentence;
+    this.#options.onProblem?.(sentence);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    await this.#attempt(() => this.#exchangeWithOne());
+    while (!signal.aborted) {
+      const waiting = readWaitingAuthority(this.#options.dataDir) !== undefined;
+      if (waiting) await this.#attempt(() => this.#handOver());
+      else {
+        await this.#attempt(() => this.#lookRevoked());
+        await this.#attempt(() => this.#renew());
+        await this.#attempt(() => this.#exchangeWithOne());
+      }
+      const { tick = TICK } = this.#options;
+      await sleep(waiting ? SOON : tick * (0.75 + random() / 2), signal);
+    }
+  }
+
+  async #attempt(act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      // The store is away, or nobody answers: those who need them say so.
+      if (error instanceof KnetError && error.exitCode === 4) this.#tell(messageOf(error));
+    }
+  }
+
+  async #useNew(
+    certified: (publicKey: Uint8Array<ArrayBuffer>) => Promise<
+      { readonly certificate: Uint8Array<ArrayBuffer> }
+    >,
+  ): Promise<void> {
+    const { key, publicKey } = await makeKeys();
+    const { certificate } = await certified(publicKey);
+    const credentials = { authority: this.#credentials.authority, certificate, key };
+    this.#port.renew(credentials);
+    writeCredentials(this.#options.dataDir, credentials);
+    this.#credentials = credentials;
+  }
+
+  async #renew(): Promise<void> {
+    const { nodeId, role, serial, notAfter } = peerOf(this.#credentials.certificate);
+    if (notAfter - wallClock() > CERTIFICATE_LIFE / 2) return;
+    await this.#useNew(async (publicKey) => {
+      try {
+        const node = { nodeId, role, publicKey, before: serial };
+        return await this.#desk.renew(node);
+      } catch (error) {
+        if (isFinal(error)) throw error;
+      }
+      const { certificate } = await this.#askAny(
+        RENEW,
+        (stream) => ask(stream, { publicKey: Buffer.from(publicKey).toString("base64") }, RENEWED),
+      );
+      return { certificate: new Uint8Array(Buffer.from(certificate, "base64")) };
+    });
+  }
+
+  async #letInOrPass(request: EnrolRequest): Promise<EnrolAnswer> {
+    try {
+      return await this.#desk.letIn(request, this.#hosts.all);
+    } catch (error) {
+      if (isFinal(error)) throw error;
+      return await this.#askAny(ENROL_HERE, (stream) => passOn(stream, request)).catch((other) => {
+        throw isFinal(other) ? other : error;
+      });
+    }
+  }
+
+  async #handOver(): Promise<void> {
+    const { dataDir } = this.#options;
+    const waiting = readWaitingAuthority(dataDir);
+    if (waiting === undefined) return;
+    await this.#desk.begin(waiting);
+    const { nodeId, role } = peerOf(this.#credentials.certificate);
+    await this.#useNew((publicKey) => this.#desk.renew({ nodeId, role, publicKey }));
+    writeWaitingAuthority(dataDir, undefined);
+  }
+
+  async #readRevoked(): Promise<void> {
+    const list = await this.#desk.revoked(this.#revoked);
+    if (list !== undefined && await this.#revoked.take(list)) this.#port.recheck();
+  }
+
+  async #lookRevoked(): Promise<void> {
+    try {
+      return await this.#readRevoked();
+    } catch {
+      // This host has no copy.
+    }
+    const list: RevokedList = await this.#askAny(
+      REVOKED,
+      (stream) => ask(stream, {}, REVOKED_LIST),
+    );
+    if (await this.#revoked.take(list)) this.#port.recheck();
+  }
+
+  #exchange(told: readonly KnownHost[]): Promise<readonly KnownHost[]> {
+    this.#hosts.told(told.filter(({ nodeId }) => nodeId !== this.#needs.nodeId));
+    return Promise.resolve(this.#hosts.all);
+  }
+
+  async #exchangeWithOne(): Promise<void> {
+    const hosts = await this.#askAny(
+      HOSTS_PURPOSE,
+      (stream) => ask(stream, this.#hosts.all, HOSTS),
+      3,
+    );
+    await this.#exchange(hosts);
+  }
+
+  /** Asks some hosts, in any order, until one answers. */
+  async #askAny<T>(
+    purpose: string,
+    question: (stream: ByteStream) => Promise<T>,
+    most = ASKED,
+  ): Promise<T> {
+    let last: unknown = new KnetError("Cannot ask another host: none is known");
+    const hosts = this.#hosts.all.map(({ nodeId }) => nodeId)
+      .map((nodeId) => [random(), nodeId] as const).sort(([a], [b]) => a - b).slice(0, most);
+    for (const [, nodeId] of hosts) {
+      if (this.#stop.signal.aborted) break;
+      try {
+        const stream = await this.dial(nodeId, purpose);
+        try {
+          return await within(stream, () => question(stream));
+        } finally {
+          closeQuietly(stream);
+        }
+      } catch (error) {
+        if (isFinal(error)) throw error;
+        last = error;
+      }
+    }
+    throw last;
+  }
+}
+
+/** Whether the answer would be the same from any host. */
+function isFinal(error: unknown): boolean {
+  return error instanceof KnetError && error.exitCode === 4 && !(error instanceof DialError) &&
+    !(error instanceof NoStoreError);
+}
+
+/** Does something over a stream, which ends if it takes too long. */
+async function within<T>(stream: ByteStream, act: () => Promise<T>): Promise<T> {
+  const timer = after(PATIENCE, () => closeQuietly(stream), { idle: true });
+  try {
+    return await act();
+  } finally {
+    timer.cancel();
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * What only hosts with a copy of the store can do: certify, renew, and say who was revoked.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import * as v from "valibot";
+import { KnetError } from "../base/error.ts";
+import type { Made, StoreAuthority } from "../store/authority.ts";
+import { openStoreAuthority } from "../store/open.ts";
+import {
+  type Authority,
+  certify,
+  fingerprint,
+  makeAuthority,
+  makeKeys,
+  type Peer,
+} from "./certificates.ts";
+import { certifier, type EnrolAnswer, type EnrolRequest, letIn } from "./enrolment.ts";
+import { text } from "./frame.ts";
+import type { KnownHost } from "./hosts.ts";
+import { readWaitingAuthority, writeCredentials, writeWaitingAuthority } from "./node_files.ts";
+import type { Credentials } from "./port.ts";
+import { type Revoked, type RevokedList, signRevoked } from "./revoked.ts";
+
+/** What a node asks that renews its certificate. */
+export const RENEWAL = v.object({ publicKey: text(256) });
+/** What it is answered. */
+export const RENEWED = v.object({ certificate: text(4096) });
+
+/** The store's authority, opened when it is first asked. */
+export class Desk implements AsyncDisposable {
+  readonly #storeUrl: string;
+  #authority: StoreAuthority | undefined;
+
+  /** @param storeUrl The store whose copy this host may hold. Each call rejects as long as it holds none. */
+  constructor(storeUrl: string) {
+    this.#storeUrl = storeUrl;
+  }
+
+  /** Certifies a host that has a token. */
+  async letIn(request: EnrolRequest, hosts: readonly KnownHost[]): Promise<EnrolAnswer> {
+    return await letIn(await this.#open(), request, hosts);
+  }
+
+  /** See {@linkcode StoreAuthority.renew}. */
+  async renew(node: Parameters<StoreAuthority["renew"]>[0]): Promise<Made> {
+    return await (await this.#open()).renew(node, certifier);
+  }
+
+  /** Renews the certificate of a node that asks. */
+  async renewFor(
+    { nodeId, role, serial }: Peer,
+    { publicKey }: v.InferOutput<typeof RENEWAL>,
+  ): Promise<v.InferOutput<typeof RENEWED>> {
+    const { certificate } = await this.renew({
+      ...{ nodeId, role, before: serial },
+      publicKey: new Uint8Array(Buffer.from(publicKey, "base64")),
+    });
+    return { certificate: Buffer.from(certificate).toString("base64") };
+  }
+
+  /**
+   * Puts the first host's authority into the store.
+   *
+   * @throws {KnetError} exit code 4 if it has another one.
+   */
+  async begin(waiting: Authority): Promise<void> {
+    const kept = await (await this.#open()).begin(waiting);
+    if (Buffer.compare(fingerprint(kept.certificate), fingerprint(waiting.certificate)) === 0) {
+      return;
+    }
+    throw new KnetError("Cannot use this store: it is of a cluster with another authority", {
+      exitCode: 4,
+      remedy: "Let this host join that cluster with a token",
+    });
+  }
+
+  /** A new list of who was revoked; undefined if there is nothing new. */
+  async revoked(known: Revoked): Promise<RevokedList | undefined> {
+    const authority = await this.#open();
+    const serials = await authority.revoked();
+    if (known.is(serials)) return undefined;
+    const record = await authority.authority();
+    return record && await signRevoked(record, serials);
+  }
+
+  /** Closes the store. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#authority?.[Symbol.asyncDispose]();
+  }
+
+  async #open(): Promise<StoreAuthority> {
+    return this.#authority ??= await openStoreAuthority(this.#storeUrl, { existing: true });
+  }
+}
+
+/** Makes the authority of a new cluster, which waits for the store, and this host its first node, an administrator. */
+export async function beginCluster(dataDir: string, nodeId: string): Promise<Credentials> {
+  const authority = readWaitingAuthority(dataDir) ?? await makeAuthority();
+  writeWaitingAuthority(dataDir, authority);
+  const { key, publicKey } = await makeKeys();
+  const certificate = certify(authority, { nodeId, role: "admin", publicKey });
+  const credentials = { authority: authority.certificate, certificate, key };
+  writeCredentials(dataDir, credentials);
+  return credentials;
+}
