@@ -8,6 +8,11 @@ import type { CommandEntry } from "./command.ts";
 /** All commands in the order of the help page. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: "up",
+    summary: "Begin a cluster on this host, or join one by its token, and keep it running",
+    load: async () => (await import("./up.ts")).up,
+  },
+  {
     name: "init",
     summary: "Write the cluster's configuration to the store",
     load: async () => (await import("./init.ts")).init,
@@ -16,6 +21,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "join",
     summary: "Make this host part of the cluster and keep it so (the agent)",
     load: async () => (await import("./join.ts")).join,
+  },
+  {
+    name: "token",
+    summary: "Make, list and revoke tokens by which hosts join",
+    load: async () => (await import("./token.ts")).token,
   },
   {
     name: "leave",

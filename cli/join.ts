@@ -38,8 +38,9 @@ export const join = defineCommand({
     "knet leave takes everything down.",
     "The first host to join writes the cluster's configuration from the options below, if knet init did not. Options that " +
     "contradict what the store holds are refused, with both values shown.",
+    "With a token, of knet token on another host, this host becomes part of that host's cluster first; once is enough.",
   ],
-  words: [],
+  words: [{ name: "TOKEN", help: "What lets this host into the cluster", optional: true }],
   options,
   examples: [
     { line: "knet join", about: "with the defaults, or what /etc/knet/knet.yaml says" },
@@ -54,6 +55,14 @@ export const join = defineCommand({
   ],
   run: async (first) => {
     const { runAgent } = await import("../core/agent/agent.ts");
+    const [token] = first.words;
+    const withToken = async ({ options, settings }: typeof first) =>
+      token === undefined ? settings : await (await import("./by_token.ts")).joinedByToken(
+        token,
+        options,
+        settings,
+        "knet join",
+      );
     let invocation = first;
     let round = new AbortController();
     let stopped = false;
@@ -75,7 +84,8 @@ export const join = defineCommand({
     for (const name of names) Deno.addSignalListener(name, listeners[name]);
     try {
       for (;;) {
-        const { options, settings } = invocation;
+        const { options } = invocation;
+        const settings = await withToken(invocation);
         await runAgent(agentOptions(options, settings, await storeOf(settings), round.signal));
         if (stopped || round.signal.reason !== RELOAD) return;
         round = new AbortController();

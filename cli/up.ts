@@ -1,0 +1,100 @@
+/**
+ * `knet up`: all that has to be typed on a host.
+ *
+ * @module
+ */
+import { KnetError } from "../core/base/error.ts";
+import { redactUrl } from "../core/store/location.ts";
+import { joinedByToken, ownStore } from "./by_token.ts";
+import { defineCommand } from "./command.ts";
+import { value } from "./option_table.ts";
+import { print, printJson } from "./output.ts";
+import { needSystemd, setStoreOfService, startService, storeOfService } from "./service_unit.ts";
+import type { Settings } from "./settings.ts";
+import { hostOptions } from "./shared_options.ts";
+import { makeToken } from "./token.ts";
+import { DEFAULT_DATA_DIR, ENVIRONMENT_FILE } from "./unit_settings.ts";
+import { span } from "./value_checks.ts";
+
+const CONTEXT = "knet up";
+/** Seconds that the agent has to get ready. */
+const PATIENCE = 60;
+/** Milliseconds that the token for the others is good for. */
+const DAY = 86_400_000;
+/** Milliseconds between tries to make the token, and how many: the authority goes into the store when the first copy runs. */
+const [BREATH, TRIES] = [500, 40];
+
+/** The command. */
+export const up = defineCommand({
+  name: "up",
+  summary: "Begin a cluster on this host, or join one by its token, and keep it running",
+  about: [
+    "Sets the service up, enables and starts it, and returns when this host is part of the cluster. Without a token it begins a cluster " +
+    "whose agents hold the store themselves, and prints what to type on each further host. It does no harm to repeat it.",
+    "With --store the cluster's store is that one, and no token is needed: type the same on each host.",
+    "What else there is to say of the cluster and of this host stands in the configuration file, which the service reads.",
+  ],
+  words: [{
+    name: "TOKEN",
+    help: "What knet up on the first host, or knet token, printed",
+    optional: true,
+  }],
+  options: {
+    node: hostOptions.node,
+    "node-id": hostOptions["node-id"],
+    timeout: value("SPAN", "How long to wait for the agent", span(1), { fallback: `${PATIENCE}s` }),
+  },
+  examples: [
+    { line: "knet up", about: "on the first host" },
+    { line: "knet up knet1.q83v…", about: "on each further host" },
+    { line: "knet up --store postgres://knet@db/knet", about: "on all hosts, with a database" },
+  ],
+  run: async ({ options, words: [word], settings }) => {
+    needSystemd();
+    if (settings.dataDir !== DEFAULT_DATA_DIR) {
+      throw new KnetError(
+        `Cannot set the service up with the data directory ${settings.dataDir}: it has ${DEFAULT_DATA_DIR}`,
+        { exitCode: 2, remedy: "Leave --data-dir out, or run knet join" },
+      );
+    }
+    const before = storeOfService();
+    const begins = word === undefined && settings.store === undefined && before === undefined;
+    const joined = word === undefined
+      ? settings
+      : await joinedByToken(word, options, settings, CONTEXT);
+    const url = joined.store?.url ?? before ?? ownStore(settings);
+    if (before !== undefined && before !== url) {
+      throw new KnetError(
+        `Cannot set the service up with the store ${redactUrl(url)}: it has ${
+          redactUrl(before)
+        } in ${ENVIRONMENT_FILE}`,
+        {
+          exitCode: 4,
+          remedy: "Run knet leave first if this host is to belong to another cluster",
+        },
+      );
+    }
+    if (before === undefined) setStoreOfService(url);
+    await startService(before === undefined, (options.timeout ?? PATIENCE) * 1000);
+    const line = begins ? `knet up ${await tokenForOthers(settings)}` : undefined;
+    if (settings.json) {
+      return printJson({ ready: true, store: redactUrl(url), ...(line && { others: line }) });
+    }
+    print("This host is part of the cluster; knet status shows it");
+    if (line !== undefined) print(`On each further host, within 24 hours:\n  ${line}`);
+    else if (url.startsWith("dqlite:")) print("knet token makes a token for further hosts");
+  },
+});
+
+/** A token, as soon as the store has the authority. */
+async function tokenForOthers(settings: Settings): Promise<string> {
+  for (let left = TRIES;; left--) {
+    try {
+      const wish = { life: DAY, role: "node", once: false, addresses: [] } as const;
+      return (await makeToken(settings, wish)).token;
+    } catch (error) {
+      if (left === 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, BREATH));
+    }
+  }
+}
