@@ -29,7 +29,7 @@ import { setDates, sourceDate } from "./source_date.ts";
 const ROOT = new URL("../", import.meta.url).pathname;
 
 /**
- * The narrowest permissions that work. Not granted: running programs, importing code, and the files
+ * The narrowest permissions that work. Not granted: running programs but systemctl, importing code, and the files
  * under /proc, /sys and /dev (which would take everything).
  *
  * Foreign functions cannot be granted for single libraries: Deno takes a bare name for a file in the
@@ -46,6 +46,8 @@ const PERMISSIONS = [
   "--allow-net",
   // The host's name is the default of --node; the Postgres client asks for the user's.
   "--allow-sys=hostname,uid,osRelease",
+  // knet up starts the service.
+  "--allow-run=/usr/bin/systemctl",
   "--no-prompt",
 ];
 

@@ -288,7 +288,8 @@ export class HeldStore implements AsyncDisposable {
     if (!led) return await this.#server.accept(stream, peer);
     for (const host of this.#servers()) {
       try {
-        return await carry(stream, await this.#outside(host, "store"));
+        await carry(stream, await this.#outside(host, "store"));
+        return;
       } catch {
         // The next one may answer.
       }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { getLogger } from "@logtape/logtape";
 import { KnetError } from "../base/error.ts";
 import { dqliteDirectory } from "../store/location.ts";
 import { openStore } from "../store/open.ts";
@@ -43,7 +44,7 @@ export async function openAgentsStore(request: OpenRequest): Promise<AgentsStore
   const { remoteStore } = await import("../store/remote/remote_store.ts");
   const held = await HeldStore.start({
     ...request,
-    carrier: request.carrier ?? givenCarrier(),
+    carrier: request.carrier ?? givenCarrier() ?? await portCarrier(request),
     directory,
     addressesOf: (nodeId) => hosts.addressesOf(nodeId),
     hostName: (nodeId) => hosts.nameOf(nodeId),
@@ -70,4 +71,15 @@ export function refuseOnce({ once, storeUrl }: { once: boolean; storeUrl: string
     `Cannot join with --once by the store ${storeUrl}: the agent holds that store, and has to run`,
     { exitCode: 2, remedy: "Leave --once out, or use a store that is elsewhere" },
   );
+}
+
+/** The agent's port, as the way to other hosts. */
+async function portCarrier({ dataDir, storeUrl }: OpenRequest): Promise<CarrierMaker> {
+  const { clusterCarrier } = await import("../port/carrier.ts");
+  const log = getLogger(["knet", "port"]);
+  return clusterCarrier({
+    dataDir,
+    storeUrl,
+    onProblem: (sentence) => log.warn("{sentence}", { sentence }),
+  });
 }
