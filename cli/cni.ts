@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { askContainers } from "../core/container/ask.ts";
+import { askPatiently } from "../core/container/ask.ts";
 import {
   answerVersion,
   CNI_VARIABLES,
@@ -16,9 +16,7 @@ import {
   errorDocument,
   versionDocument,
 } from "../core/container/cni/protocol.ts";
-
-/** Milliseconds that a container waits for an agent that is being started anew. */
-const PATIENCE = 3000;
+import { readInput, tell } from "./plugin_streams.ts";
 
 /** Answers the request in the environment and on standard input; resolves to the exit status. */
 export async function runPlugin(): Promise<number> {
@@ -64,13 +62,7 @@ async function ask(
   const body = JSON.stringify({ environment, config: text });
   const command = environment.CNI_COMMAND ?? "";
   const removes = command === "DEL" || command === "GC";
-  const until = performance.now() + (command === "ADD" ? PATIENCE : 0);
-  let answer = await askContainers(stateDir, "/cni", body);
-  // Only where there was an agent is it worth waiting for the next.
-  while (answer === undefined && performance.now() < until && exists(`${stateDir}/node.json`)) {
-    await new Promise((done) => setTimeout(done, 50));
-    answer = await askContainers(stateDir, "/cni", body);
-  }
+  const answer = await askPatiently(stateDir, "/cni", body, command === "ADD");
   if (answer !== undefined) {
     if (answer.status === 200) return tell(answer.body, 0);
     if (answer.status === 422) return tell(answer.body, 1);
@@ -91,28 +83,4 @@ async function ask(
 
 function folder(value: unknown, fallback: string): string {
   return typeof value === "string" && value.startsWith("/") ? value : fallback;
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function readInput(): Promise<string> {
-  if (Deno.stdin.isTerminal()) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  for await (const chunk of Deno.stdin.readable) text += decoder.decode(chunk, { stream: true });
-  return text;
-}
-
-function tell(document: string, status: number): number {
-  if (document === "") return status;
-  const bytes = new TextEncoder().encode(`${document}\n`);
-  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
-  return status;
 }

@@ -79,6 +79,44 @@ const docker = defineCommand({
   },
 });
 
+const podman = defineCommand({
+  name: "install podman",
+  summary: "Place the plugin of netavark and podman's network",
+  about: [
+    "For podman 4.5 and newer with netavark: places the plugin knet and a network of it, so that podman run --network knet reaches the " +
+    "containers of all hosts; further ones by podman network create -d knet. Older podmans take CNI: knet install cni. `knet leave` takes " +
+    "both away again.",
+  ],
+  words: [],
+  options: {
+    name: value("NAME", "Name of podman's network", networkName, { fallback: "knet" }),
+    "plugin-dir": value("DIR", "Where netavark looks for plugins", text, {
+      fallback: "/usr/local/libexec/netavark",
+      complete: "directory",
+    }),
+    "network-dir": value("DIR", "Where podman keeps its networks", text, {
+      fallback: "/etc/containers/networks",
+      complete: "directory",
+    }),
+  },
+  examples: [{ line: "knet install podman", about: "then: podman run --network knet …" }],
+  run: async ({ options, settings }) => {
+    const { installPodman, PODMAN_FOLDERS } = await import(
+      "../core/container/netavark/install.ts"
+    );
+    const result = await installPodman({
+      network: options.name ?? "knet",
+      pluginDir: options["plugin-dir"] ?? PODMAN_FOLDERS.plugins,
+      networkDir: options["network-dir"] ?? PODMAN_FOLDERS.networks,
+      stateDir: settings.stateDir,
+      dataDir: settings.dataDir,
+      program: programWords(),
+    });
+    if (settings.json) printJson(result);
+    else print(`Placed ${result.plugin} and ${result.network}`);
+  },
+});
+
 /** How this program is called: itself, the script that starts it (dist/runtime_folder.ts), or Deno with its sources. */
 function programWords(): string[] {
   if (Deno.build.standalone) return [Deno.execPath()];
@@ -104,5 +142,5 @@ export function installText({ plugin, config, before }: InstallResult): string {
 export const install: CommandGroup = {
   name: "install",
   summary: "Make knet known to container runtimes on this host",
-  commands: [cni, docker],
+  commands: [cni, docker, podman],
 };

@@ -12,6 +12,10 @@ if (import.meta.main) {
     const { runPlugin } = await import("./cni.ts");
     Deno.exit(await runPlugin());
   }
+  if (Deno.args[0] === "__netavark") {
+    const { runNetavark } = await import("./netavark.ts");
+    Deno.exit(await runNetavark(Deno.args.slice(1)));
+  }
   if (!(Deno.args.length === 1 && /^(?:--version|-V)$/.test(Deno.args[0]!) && printed())) {
     const { dispatch } = await import("./dispatch.ts");
     const status = await dispatch(Deno.args);

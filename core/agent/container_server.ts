@@ -14,6 +14,8 @@ import type { CniEnvironment } from "../container/cni/protocol.ts";
 import { answerIpam } from "../container/docker/ipam.ts";
 import { dockerSocket } from "../container/docker/network.ts";
 import { answerCni, type CniHost } from "../container/cni/serve.ts";
+import { NETAVARK_COMMANDS } from "../container/netavark/protocol.ts";
+import { answerNetavark } from "../container/netavark/serve.ts";
 import { type Asked, type HttpAnswer, HttpListener } from "./http_listener.ts";
 
 const log = getLogger(["knet", "containers"]);
@@ -26,6 +28,12 @@ const REQUEST: v.GenericSchema<unknown, { environment: CniEnvironment; config: s
     environment: v.record(v.string(), v.string()),
     config: v.string(),
   });
+
+const QUESTION = v.looseObject({
+  command: v.picklist(NETAVARK_COMMANDS),
+  netns: v.string(),
+  input: v.string(),
+});
 
 /**
  * Serves until disposed.
@@ -91,17 +99,29 @@ async function answerDocker(
 }
 
 async function answer(host: CniHost, { method, path, body = "" }: Asked): Promise<HttpAnswer> {
-  if (path !== "/cni") return { status: 404, body: "Not found\n" };
+  if (path !== "/cni" && path !== "/netavark") return { status: 404, body: "Not found\n" };
   if (method !== "POST") return { status: 405, body: "Method not allowed\n" };
-  let request;
   try {
-    request = parseShape(REQUEST, body);
+    return path === "/cni" ? await forCni(host, body) : await forNetavark(host, body);
   } catch (error) {
     return { status: 400, body: `${messageOf(error)}\n` };
   }
+}
+
+async function forCni(host: CniHost, body: string): Promise<HttpAnswer> {
+  const request = parseShape(REQUEST, body);
   const { ok, document } = await answerCni(host, request.environment, request.config);
   const { CNI_COMMAND: command, CNI_CONTAINERID: container } = request.environment;
   if (ok) log.debug("{command} {container}", { command, container });
   else log.warn("{command} {container}: {document}", { command, container, document });
+  return { status: ok ? 200 : 422, body: document, type: "application/json" };
+}
+
+async function forNetavark(host: CniHost, body: string): Promise<HttpAnswer> {
+  const question = parseShape(QUESTION, body);
+  const { ok, document } = await answerNetavark(host, question);
+  const { command, netns } = question;
+  if (ok) log.debug("{command} {netns}", { command, netns });
+  else log.warn("{command} {netns}: {document}", { command, netns, document });
   return { status: ok ? 200 : 422, body: document, type: "application/json" };
 }

@@ -23,6 +23,7 @@ import { serveContainers } from "./container_server.ts";
 import { removeDocker } from "../container/docker/install.ts";
 import { detachAll } from "../container/release.ts";
 import { removeCni } from "../container/install_cni.ts";
+import { removePodman } from "../container/netavark/install.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { deriveMac } from "../base/mac.ts";
 import { removeFirewall, removePasses } from "../kernel/firewall/firewall.ts";
@@ -151,7 +152,7 @@ async function leaveHeldStore<T>(
  * @param agent whether one runs: Docker asks for its network's going, and is patient for half a minute.
  */
 async function uninstall(options: LeaveOptions, agent: boolean): Promise<void> {
-  const gone = removeCni(options.dataDir);
+  const gone = [...removeCni(options.dataDir), ...removePodman(options.dataDir)];
   if (gone.length > 0) log.info("Removed {files}", { files: gone.join(", ") });
   await using _server = agent
     ? undefined

@@ -32,6 +32,35 @@ export function askContainers(
   return askOver(containerSocket(stateDir), "POST", path, body);
 }
 
+/** Milliseconds that a container waits for an agent that is being started anew. */
+const PATIENCE = 3000;
+
+/** Asks, and if nobody listens where there was an agent, waits for the next if that is asked for. */
+export async function askPatiently(
+  stateDir: string,
+  path: string,
+  body: string,
+  patient: boolean,
+): Promise<ContainerAnswer | undefined> {
+  const until = performance.now() + (patient ? PATIENCE : 0);
+  for (;;) {
+    const answer = await askContainers(stateDir, path, body);
+    if (answer !== undefined || performance.now() >= until || !exists(`${stateDir}/node.json`)) {
+      return answer;
+    }
+    await new Promise((done) => setTimeout(done, 50));
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Asks whoever listens on a Unix socket by HTTP.
  *

@@ -24,6 +24,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "containers" },
   { name: "cni", short: true },
   { name: "docker" },
+  { name: "podman" },
   { name: "ports" },
   { name: "crash" },
   { name: "links" },

@@ -44,7 +44,7 @@ mount -t cgroup2 room /sys/fs/cgroup
 echo ready
 while sleep 1000; do :; done`;
     const room = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
-    const holder = host.spawn([...room, "--propagation", "slave", "sh", "-c", script]);
+    const holder = host.spawn([...room, "--propagation", "unchanged", "sh", "-c", script]);
     await until(`${host.name} has a room for a runtime`, () => {
       if (holder.ended === undefined) return holder.stdout.includes("ready");
       return true;
