@@ -18,7 +18,19 @@ import { until } from "./wait.ts";
 /** The image's name. */
 export const IMAGE = "walk";
 
-const APPLETS = ["sh", "cat", "dd", "httpd", "ip", "nslookup", "ping", "sleep", "true", "wc", "wget"];
+const APPLETS = [
+  "sh",
+  "cat",
+  "dd",
+  "httpd",
+  "ip",
+  "nslookup",
+  "ping",
+  "sleep",
+  "true",
+  "wc",
+  "wget",
+];
 
 /** Folders that each room has for itself. */
 const OWN = ["/etc/docker", "/etc/cni", "/etc/containers", "/var/lib/cni", "/var/lib/containers"];
