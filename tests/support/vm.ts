@@ -60,7 +60,7 @@ function boot(folder: string, image: string, options: VmOptions): Promise<VmOutc
     ...[QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
     ...["-m", `${options.memory ?? 3072}`, "-display", "none", "-serial", "stdio"],
     ...["-no-reboot", "-nic", "none", "-kernel", image, "-initrd", `${folder}/initrd`],
-    ...["-append", "console=ttyS0 quiet panic=-1"],
+    ...["-append", "console=ttyS0 quiet panic=-1 no_timer_check"],
     ...["-virtfs", virtfs("/", "root", ",readonly=on")],
     ...["-virtfs", virtfs(`${folder}/share`, "share")],
   ];

@@ -9,7 +9,7 @@ import { listRoutes, type Route } from "../../../ffi/rtnl/route.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
 import { readSysctl } from "../../../ffi/sysctl.ts";
 import { backendOf } from "../../overlay/backend/backends.ts";
-import type { ClusterConfig } from "../../cluster/config.ts";
+import type { BackendConfig, ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
 import { onSameLink } from "../../overlay/same_link.ts";
@@ -88,7 +88,7 @@ export async function networkChecks(facts: NetworkFacts): Promise<DoctorCheck[]>
       const tables = readUnderlayFacts(rtnl, 4);
       underlay = findUnderlay(tables, facts.state);
       ways = new Set(waysOut(tables, 4).flatMap(({ devices }) => devices)).size;
-      return underlayFinding(tables, underlay);
+      return underlayFinding(tables, underlay, facts.config);
     }),
     await examine(
       "forwarding",
@@ -121,16 +121,18 @@ export function findUnderlay(facts: UnderlayFacts, state: NodeState | undefined)
   return chooseUnderlay(facts, { family: 4, iface, ...(!moved && { publicIp }) });
 }
 
-/** What there is to say of the underlay. Pure. */
-export function underlayFinding(facts: UnderlayFacts, underlay: Underlay): Finding {
+/** What there is to say of the underlay. Without a configuration it is taken for the one that `knet init` writes by itself. Pure. */
+export function underlayFinding(
+  facts: UnderlayFacts,
+  underlay: Underlay,
+  config?: Pick<ClusterConfig, "backend">,
+): Finding {
   const { ifindex, name, address, ways = [] } = underlay;
   const link = facts.links.find(({ index }) => index === ifindex);
   const vrf = facts.links.find(({ index, kind }) => index === link?.master && kind === "vrf");
-  if (vrf !== undefined) {
-    return warn(
-      `${address} on ${name}, which is in the VRF ${vrf.name}: the tunnel's packets take the main table, and what comes in by the VRF is not heard`,
-      "Name an interface outside of it with --iface, or lead the hosts' addresses into the VRF and set net.ipv4.udp_l3mdev_accept=1",
-    );
+  const apart = vrf && outsideVrf(config?.backend);
+  if (apart !== undefined) {
+    return warn(`${address} on ${name}, which is in the VRF ${vrf!.name}: ${apart.what}`, apart.do);
   }
   const dead = [link, ...ways.map((way) => facts.links.find((l) => l.index === way.ifindex))]
     .find((one) => one !== undefined && !isBare(one) && !(one.up && one.carrier));
@@ -140,12 +142,35 @@ export function underlayFinding(facts: UnderlayFacts, underlay: Underlay): Findi
       dead.up ? "Look at the cable" : `ip link set ${dead.name} up`,
     );
   }
+  const within = vrf === undefined ? "" : ` in the VRF ${vrf.name}, and the tunnel with it`;
   const by = ways.length === 0 ? "" : `, packets leave by ${ways.map((w) => w.name).join(" and ")}`;
   const other = otherWay(facts, underlay);
   const elsewhere = other === undefined
     ? ""
     : `; the way out leads by ${other} now, the tunnel stays where it is`;
-  return ok(`${address} on ${name}, MTU ${underlay.mtu}${by}${elsewhere}`);
+  return ok(`${address} on ${name}${within}, MTU ${underlay.mtu}${by}${elsewhere}`);
+}
+
+/**
+ * What of a backend stays outside of the VRF that the underlay is in. The kernel opens a VXLAN device's socket in the VRF of the
+ * device that it is linked to (since 4.20), and routes its packets there.
+ */
+function outsideVrf(
+  backend: BackendConfig = { type: "vxlan", vni: 1, port: 8472, directRouting: false },
+): { readonly what: string; readonly do: string } | undefined {
+  if (backend.type === "udp") {
+    return {
+      what: "the tunnel's packets take the main table, and what comes in by the VRF is not heard",
+      do:
+        "Name an interface outside of it with --iface, or lead the hosts' addresses into the VRF and set net.ipv4.udp_l3mdev_accept=1",
+    };
+  }
+  if (backend.type === "vxlan" && !backend.directRouting) return undefined;
+  return {
+    what: "packets to containers come in by the VRF, whose table has no route to them",
+    do:
+      "Name an interface outside of it with --iface, or use the backend vxlan without --direct-routing",
+  };
 }
 
 /** The interface that would be chosen today, if it is another one. */

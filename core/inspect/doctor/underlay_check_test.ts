@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Link } from "../../../ffi/rtnl/link.ts";
 import { sampleState } from "../../../tests/support/samples.ts";
 import { routeOf } from "../../../ffi/rtnl/route.ts";
-import { makeClusterConfig } from "../../cluster/config.ts";
+import { type BackendConfig, makeClusterConfig } from "../../cluster/config.ts";
 import {
   findUnderlay,
   overlappingRoutes,
@@ -75,7 +75,13 @@ Deno.test("underlayFinding() tells of a VRF, a link that is down, the ways of an
     ...{ family: 4 as const, ifindex, address: text, prefixLength },
     ...{ scope: 0, flags: 0x80, permanent: true },
   });
-  const finding = (links: Link[], iface: string, publicIp: string, ifindex = 1) => {
+  const finding = (
+    links: Link[],
+    iface: string,
+    publicIp: string,
+    ifindex = 1,
+    backend?: BackendConfig,
+  ) => {
     const facts = {
       links,
       addresses: [
@@ -86,7 +92,11 @@ Deno.test("underlayFinding() tells of a VRF, a link that is down, the ways of an
       routes: [routeOf({ dst: "0.0.0.0/0", gateway: "192.168.2.254", ifindex })],
     };
     const state = { ...sampleState(), iface, publicIp };
-    const { status, detail } = underlayFinding(facts, findUnderlay(facts, state));
+    const { status, detail } = underlayFinding(
+      facts,
+      findUnderlay(facts, state),
+      backend && { backend },
+    );
     return `${status}: ${detail}`;
   };
   const links = [link(1, "eth0"), link(2, "tun0"), link(3, "lo", { flags: 8, mtu: 65536 })];
@@ -101,5 +111,13 @@ Deno.test("underlayFinding() tells of a VRF, a link that is down, the ways of an
   const bare = [link(1, "eth0", { carrier: false }), ...links.slice(1)];
   assert.match(finding(bare, "lo", "10.255.0.1"), /^warn: .* eth0 has no carrier/);
   const vrf = [link(1, "eth0", { master: 9 }), link(9, "mgmt", { kind: "vrf" })];
-  assert.match(finding(vrf, "eth0", "192.168.2.1"), /^warn: .* VRF mgmt/);
+  const inVrf = (backend?: BackendConfig) => finding(vrf, "eth0", "192.168.2.1", 1, backend);
+  // The kernel puts a VXLAN device's socket there: pings through it were seen on Debian's 6.1.
+  const vxlan = { type: "vxlan", vni: 1, port: 8472, directRouting: false } as const;
+  for (const backend of [undefined, vxlan]) {
+    assert.match(inVrf(backend), /^ok: 192\.168\.2\.1 on eth0 in the VRF mgmt, .*MTU 1500$/);
+  }
+  assert.match(inVrf({ ...vxlan, directRouting: true }), /^warn: .* VRF mgmt: .* no route to them/);
+  assert.match(inVrf({ type: "host-gw" }), /^warn: .* VRF mgmt: .* no route to them/);
+  assert.match(inVrf({ type: "udp", port: 8285 }), /^warn: .* VRF mgmt: .* not heard/);
 });
