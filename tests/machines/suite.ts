@@ -6,7 +6,7 @@
  */
 import { type LabPostgres, startLabPostgres } from "../support/lab_postgres.ts";
 import { machineProblem } from "../support/machine.ts";
-import { whyNoLab } from "../support/skip.ts";
+import { skip, whyNoLab } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
 import { imageOf, type Release } from "./image.ts";
 import { Machine, type MachineOptions } from "./machine.ts";
@@ -153,6 +153,7 @@ export function machineSuite(
   const problem = whyNoMachines() ??
     (packages() === undefined ? "needs dist/packages/*.deb" : undefined);
   let machines: Promise<Machines> | undefined;
+  let broken = false;
   const start = async () => {
     const machines = await Machines.start(count, options);
     try {
@@ -173,8 +174,12 @@ export function machineSuite(
       sanitizeOps: false,
       sanitizeResources: false,
       fn: async () => {
+        if (broken) return skip(name, "its machines did not start, see the first test");
         machines ??= start();
-        const there = await machines;
+        const there = await machines.catch((error) => {
+          broken = true;
+          throw error;
+        });
         try {
           await fn(there);
         } catch (error) {
