@@ -10,7 +10,7 @@ import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import type { Owner } from "../kernel/owner.ts";
-import type { Underlay } from "../overlay/underlay.ts";
+import { type Underlay, waysOf } from "../overlay/underlay.ts";
 import type { AgentOptions } from "./agent_options.ts";
 import { gatewayOf } from "../overlay/own_devices.ts";
 
@@ -63,5 +63,6 @@ export function stateOf(
     ...(config.backend.type !== "host-gw" && { port: config.backend.port }),
     publicIp: underlay.publicIp,
     iface: underlay.name,
+    ...(underlay.ways !== undefined && { ways: waysOf(underlay) }),
   };
 }

@@ -8,7 +8,14 @@ import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { MissingLibraryError } from "../../ffi/load.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
-import { familyOf, networkOf, parsePrefix, prefixesOverlap } from "../base/address.ts";
+import { waysOf } from "../overlay/underlay.ts";
+import {
+  familyOf,
+  networkOf,
+  parsePrefix,
+  prefixContains,
+  prefixesOverlap,
+} from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Family } from "../cluster/lease.ts";
 import {
@@ -58,7 +65,7 @@ export function firewallDesired(
     network,
     subnet,
     address: underlay.address,
-    iface: underlay.name,
+    ifaces: waysOf(underlay),
     bridge,
     ipMasq,
     peersOnly:
@@ -86,12 +93,12 @@ export function firewallDesired(
  */
 export function passNeeds(
   { config: { backend } }: Pick<BackendContext, "config">,
-  { network, bridge, iface, services, serviceNetwork, serviceExcept = [] }: FirewallDesired,
+  { network, bridge, ifaces, services, serviceNetwork, serviceExcept = [] }: FirewallDesired,
   tunnels: { readonly tunnelsIn?: boolean; readonly tunnelsOut?: boolean } = {},
 ): PassNeeds {
   const whole = serviceExcept.length === 0 ? serviceNetwork : undefined;
   return {
-    ...{ network, bridge, iface, ...tunnels },
+    ...{ network, bridge, ifaces, ...tunnels },
     port: backend.type === "host-gw" ? undefined : backend.port,
     targets: services === undefined ? [] : serviceTargets(virtualIps(services), whole),
   };
@@ -136,6 +143,13 @@ export function refusedNetwork(
     if (!except.some((wider) => prefixesOverlap(wider, prefix))) except.push(prefix);
   }
   return { network, except: except.sort() };
+}
+
+/** Whether all that is sent to an address without a service is refused. */
+export function isRefused({ network, except }: RefusedNetwork, address: string): boolean {
+  const inside = (prefix: string) =>
+    familyOf(prefix) === familyOf(address) && prefixContains(prefix, address);
+  return network !== undefined && inside(network) && !except.some(inside);
 }
 
 /** Says what of the service network is not refused; undefined if all is. */

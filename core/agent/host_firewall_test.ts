@@ -36,7 +36,7 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
     network: "10.244.0.0/16",
     subnet: "10.244.3.0/24",
     address: "192.168.2.1",
-    iface: "eth0",
+    ifaces: ["eth0"],
     bridge: "knet0",
     ipMasq: false,
     peersOnly: { port: 8472, vni: 1, device: "knet.1", user: undefined, peers: peers.all },

@@ -25,7 +25,9 @@ import {
   firewallDesired,
   guardsTunnel,
   HostFirewall,
+  isRefused,
   passNeeds,
+  type RefusedNetwork,
   refusedNetwork,
   unrefused,
 } from "./host_firewall.ts";
@@ -102,6 +104,10 @@ export class HostNetwork implements AsyncDisposable {
     this.services = new HostServices({
       rtnl: this.rtnl,
       needs: () => this.#needs.addresses,
+      refuses: (address) => {
+        const [context] = this.overlays.contexts;
+        return context !== undefined && isRefused(this.#refused(context), address);
+      },
       nft: this.#firewall.nft,
       stateDir: options.stateDir,
       dataDir: options.dataDir,
@@ -324,14 +330,17 @@ export class HostNetwork implements AsyncDisposable {
     if (this.#ready && this.services.firewall !== this.#passed) this.reconcileFirewall();
   }
 
+  #refused({ config }: Pick<BackendContext, "config">): RefusedNetwork {
+    const { connected, routed } = this.#needs;
+    return refusedNetwork(config.serviceNetwork, connected, routed);
+  }
+
   #firewallDesired(): FirewallDesired | undefined {
     const [context] = this.overlays.contexts;
     if (context === undefined) return undefined;
     const { firewall, tunnelEnd } = this.services;
-    const { serviceNetwork } = context.config;
-    const { connected, routed } = this.#needs;
-    const refused = refusedNetwork(serviceNetwork, connected, routed);
-    const left = unrefused(serviceNetwork, refused);
+    const refused = this.#refused(context);
+    const left = unrefused(context.config.serviceNetwork, refused);
     this.noteProblems("refusal", left === undefined ? [] : [left]);
     this.#attempt("ports", () => this.#ports.read(context.subnet));
     const ports = this.#ports.maps;

@@ -43,6 +43,8 @@ export interface HostServicesOptions {
   readonly needs?: () => ReadonlyMap<string, string>;
   /** Whether virtual servers of others are taken over where a service has the same address. */
   readonly adopt: boolean;
+  /** Whether all that is sent to an address is refused once it is no virtual IP any more. */
+  readonly refuses?: (address: string) => boolean;
   /** Brings knet's nftables table up to date with {@linkcode HostServices.firewall}. */
   readonly writeFirewall: () => void;
   /** Called when the kernel has something to learn. Returns at once. */
@@ -72,6 +74,7 @@ export class HostServices implements Disposable {
     this.#kernel = options.kernel ?? new KernelServices(rtnl, nft, {
       ...{ dataDir, realServers: realServersOf, strictArp, adopt: adoptAll, writeFirewall },
       ...(options.needs !== undefined && { needs: options.needs }),
+      ...(options.refuses !== undefined && { refuses: options.refuses }),
     });
     this.#monitor = new ServiceMonitor({
       stateDir,

@@ -35,6 +35,8 @@ export interface NodeState {
   readonly publicIp: string;
   /** Name of the underlay interface. */
   readonly iface: string;
+  /** Those by which the other hosts are reached, where that one only holds the address: `lo` of a host that speaks BGP. */
+  readonly ways?: readonly string[];
 }
 
 const log = getLogger(["knet", "node"]);
@@ -54,6 +56,7 @@ const STATE_SHAPE: v.GenericSchema<unknown, NodeState> = v.looseObject({
   port: v.exactOptional(v.number()),
   publicIp: v.string(),
   iface: v.string(),
+  ways: v.exactOptional(v.array(v.string())),
 });
 
 const stateFile = (stateDir: string) => join(stateDir, "node.json");

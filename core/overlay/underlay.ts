@@ -109,6 +109,14 @@ export function isBare({ flags, kind }: Link): boolean {
   return (flags & IFF_LOOPBACK) !== 0 || kind === "dummy" || kind === "vrf";
 }
 
+/**
+ * Names of the interfaces by which the other hosts are reached; none where the underlay only holds the address and no way is known:
+ * nothing comes by the `lo` of a host that speaks BGP.
+ */
+export function waysOf({ name, ways }: Pick<Underlay, "name" | "ways">): string[] {
+  return ways === undefined ? (name === "lo" ? [] : [name]) : ways.map((way) => way.name);
+}
+
 /** What is left to say of a device that only holds addresses on a host without a known way: lo has 65536. */
 const ETHERNET_MTU = 1500;
 

@@ -86,6 +86,7 @@ export class World implements Disposable {
   #makeKernel(): KernelServices {
     const options = {
       realServers: realServersOf,
+      refuses: (vip: string) => vip.startsWith("10.96."),
       ...this.#options,
       dataDir: this.dataDir,
     };

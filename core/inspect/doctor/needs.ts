@@ -61,7 +61,7 @@ export function forwardNeeds(
   bridged = false,
 ): Need[] {
   const all = { family: familyOf(network), from: network, to: network, local: false };
-  const device = state?.device ?? state?.iface;
+  const device = state?.device ?? waysOf(state)[0];
   const hooks: Hook[] = ["prerouting", "forward", "postrouting"];
   const need = (what: string, iif: string | undefined, oif: string | undefined): Need => ({
     what,
@@ -73,6 +73,12 @@ export function forwardNeeds(
     need("from other hosts", device, state?.bridge),
     ...(bridged ? [need("from one to another on this host", state?.bridge, state?.bridge)] : []),
   ];
+}
+
+/** By which interfaces the other hosts are reached; none: it is not known. */
+function waysOf(state: NodeState | undefined): readonly string[] {
+  if (state === undefined) return [];
+  return state.ways ?? (state.iface === "lo" ? [] : [state.iface]);
 }
 
 /** The tunnel's packets, from each peer and to it. */
@@ -88,7 +94,11 @@ export function tunnelNeeds(
   const there = state === undefined ? {} : { from: state.publicIp };
   // Without peers: from anywhere.
   const addresses = peers.length === 0 ? [undefined] : peers.map(({ publicIp }) => publicIp);
-  return addresses.flatMap((address): Need[] => [
+  const ways = waysOf(state);
+  const pairs = addresses.flatMap((address) =>
+    (ways.length === 0 ? [undefined] : ways).map((way) => ({ address, way }))
+  );
+  return pairs.flatMap(({ address, way }): Need[] => [
     {
       what: address === undefined ? "from peers" : `from ${address}`,
       hooks: ["prerouting", "input"],
@@ -96,7 +106,7 @@ export function tunnelNeeds(
         ...udp,
         ...here,
         ...(address !== undefined && { from: address }),
-        ...named("iif", state?.iface),
+        ...named("iif", way),
         local: true,
       },
     },
@@ -107,7 +117,7 @@ export function tunnelNeeds(
         ...udp,
         ...there,
         ...(address !== undefined && { to: address }),
-        ...named("oif", state?.iface),
+        ...named("oif", way),
         local: false,
       },
     },

@@ -13,7 +13,7 @@ import { nthAddress } from "../../base/address.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
-import type { Underlay } from "../../overlay/underlay.ts";
+import { type Underlay, waysOf } from "../../overlay/underlay.ts";
 import { type Finding, ok, warn } from "./check.ts";
 
 /** What the check looks at. */
@@ -40,13 +40,6 @@ export interface Arrival {
 
 /** As many peers are asked for. */
 const ENOUGH = 200;
-
-/** Devices by which the underlay's packets come and go: its own has none where it is the loopback device. */
-function waysOf(underlay: Underlay | undefined): string[] {
-  if (underlay === undefined) return [];
-  const { ways = [], name } = underlay;
-  return ways.length > 0 ? ways.map((way) => way.name) : [name];
-}
 
 /** What comes in from other hosts of a cluster. Pure. */
 export function arrivals({ underlay, leases, state }: RpFilterFacts): Arrival[] {
@@ -90,7 +83,7 @@ export function effective(all: string | undefined, own: string | undefined): num
 export function rpFilter(facts: RpFilterFacts): Finding {
   const { underlay, ways, config, state } = facts;
   const value = (name: string) => readSysctl(["net", "ipv4", "conf", name, "rp_filter"]);
-  const names = waysOf(underlay);
+  const names = underlay === undefined ? [] : waysOf(underlay);
   const device = state === undefined
     ? config?.backend.type === "vxlan" ? `knet.${config.backend.vni}` : undefined
     : state.device;

@@ -33,6 +33,7 @@ export { changePorts, readPorts } from "./ports.ts";
 export { type FirewallAdvice, recognise } from "./firewall_managers.ts";
 export { ensurePasses, legacyTables, removePasses } from "./passes.ts";
 export type { TunnelEnd } from "./tunnel_rules.ts";
+export { FORMER_MINUTES } from "./former_vips.ts";
 export { type PassNeeds, serviceTargets } from "./local_hooks.ts";
 export { type FirewallDesired, firewallRules, type GuardedTunnel } from "./rules.ts";
 export {
@@ -57,7 +58,7 @@ const keyOf = ({ peersOnly, services, ports, ...rest }: FirewallDesired) =>
     rest.bridge,
     rest.address,
     rest.ipMasq,
-    rest.iface ?? null,
+    rest.ifaces ?? [],
     peersOnly === undefined ? null : { ...peersOnly, peers: null },
     services !== undefined,
     hasOtherVips(services),

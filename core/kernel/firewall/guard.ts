@@ -52,7 +52,7 @@ const ENTERED = "0x6b6e0000";
  * The set of peers and the chains, as part of a table.
  *
  * @param options.bridge Name of the bridge that containers are attached to.
- * @param options.iface The underlay's interface, to which the bridge may belong.
+ * @param options.ifaces By which the hosts are reached; the bridge may be among them. None: it is not known.
  * @param options.plain Without what older kernels or libraries do not know (the kind of an interface needs Linux 5.6): users of
  * this host, and forged addresses from other bridges than knet's, are not kept out then.
  * @throws {RangeError} if port or VNI is none.
@@ -61,7 +61,11 @@ const ENTERED = "0x6b6e0000";
 export function guardObjects(
   tunnel: GuardedTunnel,
   family: Family,
-  options: { readonly bridge: string; readonly iface?: string; readonly plain?: boolean },
+  options: {
+    readonly bridge: string;
+    readonly ifaces?: readonly string[];
+    readonly plain?: boolean;
+  },
 ): string[] {
   const word = familyWord(family);
   const { port, vni, peers } = tunnel;
@@ -79,9 +83,10 @@ export function guardObjects(
   const ours = vni === undefined ? `udp dport ${port}` : `udp dport ${port} @th,96,24 ${vni}`;
   const inner = `meta iifkind { ${INNER_KINDS.map((kind) => `"${kind}"`).join(", ")} }`;
   // By the underlay's own interface a peer may come by another way than leads to it.
-  const elsewhere = options.iface === undefined ? "" : `iifname != "${checkName(options.iface)}" `;
+  const ifaces = options.ifaces ?? [];
+  const elsewhere = notBy(ifaces);
   const forged = `${elsewhere}${inner} fib saddr . iif oif missing counter drop`;
-  const isUnderlay = options.iface === bridge;
+  const isUnderlay = ifaces.includes(bridge);
   const ownBridges = bridge.startsWith(TABLE) || isUnderlay ? ["knet*"] : ["knet*", bridge];
   const spoofed = isUnderlay ? [] : [`iifname "${bridge}" ${word} saddr @${PEER_SET} counter drop`];
   const chains = [
@@ -152,6 +157,13 @@ export function peerDeltaRules(
 /** A base chain that lets pass what its rules do not drop. */
 export function chain(name: string, hook: string, rules: readonly string[]): string {
   return `chain ${name} {\ntype ${hook}; policy accept;\n${rules.join("\n")}\n}`;
+}
+
+/** Matches what comes by none of these interfaces, everything if there are none. */
+export function notBy(ifaces: readonly string[]): string {
+  const names = ifaces.map((name) => `"${checkName(name)}"`);
+  if (names.length === 0) return "";
+  return `iifname != ${names.length === 1 ? names[0] : `{ ${names.join(", ")} }`} `;
 }
 
 function checkName(name: string): string {

@@ -33,8 +33,8 @@ export interface PassNeeds {
   readonly targets: readonly string[];
   /** Name of the bridge that containers are attached to. */
   readonly bridge?: string;
-  /** The underlay's interface. */
-  readonly iface?: string | undefined;
+  /** The interfaces by which the hosts are reached; none: by any. */
+  readonly ifaces?: readonly string[] | undefined;
   /** UDP port of the tunnel; undefined: there is none. */
   readonly port?: number | undefined;
   /** Whether this host is a real server behind an IPIP tunnel. */
@@ -78,16 +78,20 @@ export function localChains(chains: readonly Chain[], network: string): Chain[] 
   );
 }
 
-/** What has to get through a hook, each with the interface that it comes by. */
-function passesOf(hook: string, needs: PassNeeds): { pass: Pass; iif: string | undefined }[] {
-  const { network, targets, port, bridge, iface } = needs;
+/** What has to get through a hook, each with the interfaces that it comes by. */
+function passesOf(
+  hook: string,
+  needs: PassNeeds,
+): { pass: Pass; iifs: readonly (string | undefined)[] }[] {
+  const { network, targets, port, bridge, ifaces = [] } = needs;
+  const outside = ifaces.length === 0 ? [undefined] : ifaces;
   const own = targets.filter((target) => familyOf(target) === familyOf(network));
   const tunnels = (on: boolean | undefined) => on ? [{ protocol: IPIP }] : [];
   const outer: Pass[] = port === undefined ? [] : [{ udp: port }];
   if (hook === "input") {
     return [
-      ...own.map((daddr) => ({ pass: { saddr: network, daddr }, iif: bridge })),
-      ...[...outer, ...tunnels(needs.tunnelsIn)].map((pass) => ({ pass, iif: iface })),
+      ...own.map((daddr) => ({ pass: { saddr: network, daddr }, iifs: [bridge] })),
+      ...[...outer, ...tunnels(needs.tunnelsIn)].map((pass) => ({ pass, iifs: outside })),
     ];
   }
   return [
@@ -95,7 +99,7 @@ function passesOf(hook: string, needs: PassNeeds): { pass: Pass; iif: string | u
     ...(own.length > 0 ? [{ saddr: network }] : []),
     ...outer,
     ...tunnels(needs.tunnelsOut),
-  ].map((pass) => ({ pass, iif: "" }));
+  ].map((pass) => ({ pass, iifs: [""] }));
 }
 
 /**
@@ -116,10 +120,12 @@ export function planLocal(
   const wanted: [Chain, readonly Pass[]][] = [];
   for (const chain of localChains(chains, network)) {
     const input = chain.hook === "input";
-    const passes = passesOf(chain.hook!, needs).filter(({ pass, iif }) => {
-      const place = { local: input, ...(iif !== undefined && { iif }) };
-      return drops(chain, packetOf(pass, family, place), lookup);
-    });
+    const passes = passesOf(chain.hook!, needs).filter(({ pass, iifs }) =>
+      iifs.some((iif) => {
+        const place = { local: input, ...(iif !== undefined && { iif }) };
+        return drops(chain, packetOf(pass, family, place), lookup);
+      })
+    );
     if (passes.length > 0) wanted.push([chain, passes.map(({ pass }) => pass)]);
   }
   const out = wanted.some(([{ hook }]) => hook === "output");

@@ -11,7 +11,7 @@ const NEEDS: PassNeeds = {
   network: "10.244.0.0/16",
   targets: ["10.96.0.0/16", "192.0.2.7/32"],
   bridge: "knet0",
-  iface: "eth0",
+  ifaces: ["eth0"],
   port: 8472,
   tunnelsIn: true,
   tunnelsOut: true,
@@ -47,6 +47,24 @@ Deno.test("planLocal() lets in services and the tunnel where INPUT drops, and ou
   assert.deepEqual(planLocal(elsewhere, [], NEEDS).commands, []);
   const { network } = NEEDS;
   assert.deepEqual(planLocal([chain()], [], { network, targets: [] }).commands, []);
+});
+
+Deno.test("planLocal() lets the tunnel in where one of the hosts' ways is dropped", () => {
+  const accepts = (name: string): Rule => ({
+    ...{ family: "ip", table: "filter", chain: "INPUT", handle: 3 },
+    expr: [{ match: { op: "==", left: { meta: { key: "iifname" } }, right: name } }, {
+      accept: null,
+    }],
+  });
+  const plan = (ifaces: readonly string[], ...accepted: string[]) =>
+    planLocal([chain()], accepted.map(accepts), {
+      ...{ network: NEEDS.network, targets: [], port: 8472, ifaces },
+    }).commands.length;
+  // Many a firewall accepts the loopback first; a host that speaks BGP has its address there.
+  assert.equal(plan(["eth0"], "lo"), 1);
+  assert.equal(plan(["eth0", "eth1"], "lo", "eth0"), 1);
+  assert.equal(plan(["eth0", "eth1"], "eth1", "eth0"), 0);
+  assert.equal(plan([], "lo", "eth0"), 1, "nobody knows by which");
 });
 
 Deno.test("planLocal() adds only what is dropped, and takes its own away where nothing is", () => {

@@ -33,8 +33,8 @@ export interface FirewallDesired {
   readonly bridge: string;
   /** Rewrite the source of what leaves the cluster network. */
   readonly ipMasq: boolean;
-  /** The underlay's interface. */
-  readonly iface?: string;
+  /** The interfaces by which the hosts are reached: the underlay's, or those that lead there where it only holds the address. */
+  readonly ifaces?: readonly string[];
   /** The tunnel that only peers may send to; undefined: there is none, or everybody may. */
   readonly peersOnly: GuardedTunnel | undefined;
   /** Network whose addresses are services' or nobody's; absent: what is there is left alone. */
@@ -120,9 +120,9 @@ export function guardRules(desired: FirewallDesired, plain = false): string {
 }
 
 function guardOf(desired: FirewallDesired, plain: boolean): string[] {
-  const { network, peersOnly, bridge, iface } = desired;
+  const { network, peersOnly, bridge, ifaces } = desired;
   if (peersOnly === undefined) return [];
-  const options = { bridge, plain, ...(iface !== undefined && { iface }) };
+  const options = { bridge, plain, ...(ifaces !== undefined && { ifaces }) };
   return guardObjects(peersOnly, familyOf(network), options);
 }
 

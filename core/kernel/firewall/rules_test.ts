@@ -146,12 +146,27 @@ Deno.test("firewallRules() leaves others' VNIs alone, and knows none for the udp
 });
 
 Deno.test("firewallRules() does not take the underlay's bridge for the containers'", () => {
-  const shared = firewallRules({ ...desired, bridge: "br0", iface: "br0" });
+  const shared = firewallRules({ ...desired, bridge: "br0", ifaces: ["br0"] });
   assert.doesNotMatch(shared, /iifname "br0"/);
   assert.match(
-    firewallRules({ ...desired, bridge: "br0", iface: "eth0" }),
+    firewallRules({ ...desired, bridge: "br0", ifaces: ["eth0"] }),
     /iifname "br0" ip saddr @peers/,
   );
+});
+
+Deno.test("firewallRules() takes what comes by any of the hosts' ways for what comes from outside", () => {
+  const forged = (ifaces: readonly string[]) =>
+    firewallRules({ ...desired, ifaces }).split("\n").find((line) =>
+      line.includes("fib saddr . iif") && line.startsWith("udp")
+    );
+  assert.match(forged(["eth0", "br7"])!, /@th,96,24 1 iifname != \{ "eth0", "br7" \} meta iifkind/);
+  assert.match(forged(["br7"])!, /iifname != "br7" meta iifkind/);
+  assert.match(forged([])!, /@th,96,24 1 meta iifkind/);
+  assert.doesNotMatch(
+    firewallRules({ ...desired, bridge: "br0", ifaces: ["eth0", "br0"] }),
+    /iifname "br0"/,
+  );
+  assert.throws(() => firewallRules({ ...desired, ifaces: ["eth0", 'a" drop'] }), SyntaxError);
 });
 
 Deno.test("parseListing() parts rules from peers, whose order means nothing", () => {

@@ -14,6 +14,7 @@ import {
   PROTOCOLS,
 } from "../../services/service.ts";
 import { chain, usablePeers } from "./guard.ts";
+import { formerObjects, formerRule } from "./former_vips.ts";
 import { DIRECTORS } from "./tunnel_rules.ts";
 import { familyWord, TABLE } from "./table.ts";
 
@@ -36,6 +37,8 @@ const OPEN = "svc-open";
 const CHAIN = "svc-masquerade";
 /** The same of virtual IPs of the other family, in a table of that family. */
 const OTHER_VIPS = "svc-other-vips", OTHER_OPEN = "svc-other-open";
+/** Virtual IPs that were, of either family. */
+const FORMER = "svc-former", OTHER_FORMER = "svc-other-former";
 const TYPES: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
 const L4: Record<Protocol, number> = { tcp: 6, udp: 17, sctp: 132 };
 
@@ -44,10 +47,13 @@ const setName = (choice: "always" | "auto", protocol: Protocol) => `svc-${choice
 const NAMES = [
   VIPS,
   OPEN,
+  FORMER,
   DIRECTORS,
   ...PROTOCOLS.flatMap((one) => [setName("always", one), setName("auto", one)]),
 ];
-const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN];
+const OTHER_NAMES = [OTHER_VIPS, OTHER_OPEN, OTHER_FORMER];
+/** Sets of addresses without ports. */
+const ADDRESSES = [VIPS, OTHER_VIPS, FORMER, OTHER_FORMER, DIRECTORS];
 
 const otherOf = (family: Family): Family => family === 4 ? 6 : 4;
 
@@ -65,12 +71,14 @@ export type Endpoint = Pick<MasqueradedService, "family" | "address" | "protocol
  *
  * @param others What else answers at a virtual IP: virtual servers that are not knet's.
  * @param peers Public addresses of the other hosts.
+ * @param former Virtual IPs that were, and connections to which are to end.
  */
 export function serviceSets(
   services: Iterable<MasqueradedService>,
   family: Family,
   others: Iterable<Endpoint> = [],
   peers: Iterable<string> = [],
+  former: Iterable<string> = [],
 ): ServiceSets {
   const open = new Set<string>();
   const sets = new Map<string, string[]>([...NAMES, ...OTHER_NAMES].map((name) => [name, []]));
@@ -88,6 +96,7 @@ export function serviceSets(
   for (const one of others) if (vips.has(one.address)) open.add(endpointText(one));
   const own = (element: string) => familyOf(element) === family;
   for (const vip of vips) sets.get(own(vip) ? VIPS : OTHER_VIPS)!.push(vip);
+  for (const vip of former) sets.get(own(vip) ? FORMER : OTHER_FORMER)!.push(vip);
   for (const one of open) sets.get(own(one) ? OPEN : OTHER_OPEN)!.push(one);
   if (direct) sets.get(DIRECTORS)!.push(...usablePeers([...peers], family));
   return sets;
@@ -118,16 +127,16 @@ const endpointText = ({ address, protocol, port }: Endpoint) =>
 
 function setText(name: string, sets: ServiceSets, family: Family): string {
   const elements = (sets.get(name) ?? []).map((element) => checkElement(element, family));
-  const type = [VIPS, OTHER_VIPS, DIRECTORS].includes(name)
+  const type = ADDRESSES.includes(name)
     ? TYPES[family]
     : `${TYPES[family]} . ${isOpenSet(name) ? "inet_proto . " : ""}inet_service`;
   const list = elements.length === 0 ? "" : `elements = { ${elements.join(", ")} }\n`;
   return `set ${name} {\ntype ${type}\n${list}}`;
 }
 
-/** Whether there are virtual IPs of the other family, and so a table of it. */
+/** Whether there are virtual IPs of the other family, or were, and so a table of it. */
 export function hasOtherVips(sets: ServiceSets | undefined): boolean {
-  return (sets?.get(OTHER_VIPS)?.length ?? 0) > 0;
+  return [OTHER_VIPS, OTHER_FORMER].some((name) => (sets?.get(name)?.length ?? 0) > 0);
 }
 
 /** The table that refuses at virtual IPs of the other family what no service is at; undefined if there are none. */
@@ -136,13 +145,13 @@ export function otherTable(sets: ServiceSets, family: Family): string | undefine
   const other = otherOf(family);
   const objects = [
     ...OTHER_NAMES.map((name) => setText(name, sets, other)),
-    ...refusals(other, { vips: OTHER_VIPS, open: OTHER_OPEN }, undefined),
+    ...refusals(other, { vips: OTHER_VIPS, open: OTHER_OPEN, former: OTHER_FORMER }, undefined),
   ];
   return `table ${familyWord(other)} ${TABLE} {\n${objects.join("\n")}\n}`;
 }
 
-/** Names of the sets that tell what virtual IPs answer. */
-export const REFUSAL_SETS = { vips: VIPS, open: OPEN };
+/** Names of the sets that tell what virtual IPs answer, and which there were. */
+export const REFUSAL_SETS = { vips: VIPS, open: OPEN, former: FORMER };
 
 /** Sets and the chain that the rules jump to, as part of a table. */
 export function serviceObjects(sets: ServiceSets, network: string, subnet: string): string[] {
@@ -235,15 +244,20 @@ goto svc-nobody
   if (sets !== undefined || network !== undefined) {
     chains.unshift(`chain svc-nobody {\n${REFUSE[family].join("\n")}\n}`);
   }
+  const rules: string[] = [];
   if (network !== undefined) {
     const others = except.length === 0 ? "" : ` ${word} daddr != { ${except.join(", ")} }`;
     const unassigned = `${word} daddr ${network}${others}` +
       (sets === undefined ? "" : ` ${word} daddr != @${sets.vips}`);
-    for (const hook of ["forward", "output"]) {
-      chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, [
-        `${unassigned} jump svc-nobody`,
-      ]));
-    }
+    rules.push(`${unassigned} jump svc-nobody`);
+  }
+  if (sets !== undefined) {
+    chains.unshift(...formerObjects(family));
+    rules.push(formerRule(family, sets.former));
+  }
+  if (rules.length === 0) return chains;
+  for (const hook of ["forward", "output"]) {
+    chains.push(chain(`svc-${hook}`, `filter hook ${hook} priority -290`, rules));
   }
   return chains;
 }

@@ -98,7 +98,7 @@ Deno.test("firewallRules() takes IPIP from peers alone, and out of it what is fo
     [],
     "without such services nobody sends any",
   );
-  const base = { ...firewall([]), services, iface: "eth0" };
+  const base = { ...firewall([]), services, ifaces: ["eth0"] };
   const none = firewallRules(base);
   assert.match(
     none,

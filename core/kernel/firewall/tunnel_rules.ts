@@ -8,7 +8,7 @@
  * @module
  */
 import { familyOf, parsePrefix } from "../../base/address.ts";
-import { chain } from "./guard.ts";
+import { chain, notBy } from "./guard.ts";
 import { familyWord } from "./table.ts";
 
 /** Public addresses of the other hosts, if there are services by direct routing or tunnels. */
@@ -25,8 +25,8 @@ export interface TunnelFacts {
   readonly subnet: string;
   /** Name of the bridge that containers are attached to. */
   readonly bridge: string;
-  /** The underlay's interface. */
-  readonly iface?: string | undefined;
+  /** The interfaces by which the hosts are reached. */
+  readonly ifaces?: readonly string[];
   /** Undefined: this host takes no IPIP. */
   readonly tunnelEnd?: TunnelEnd | undefined;
 }
@@ -51,10 +51,10 @@ const IPIP = "meta l4proto 4";
  * @param sets services; undefined if there are none.
  */
 export function tunnelObjects(facts: TunnelFacts, sets: TunnelSets | undefined): string[] {
-  const { network, subnet, bridge, iface, tunnelEnd } = facts;
+  const { network, subnet, bridge, ifaces = [], tunnelEnd } = facts;
   if (sets === undefined || familyOf(network) !== 4) return [];
   const word = familyWord(4);
-  const elsewhere = iface === undefined ? "" : `iifname != "${iface}" `;
+  const elsewhere = notBy(ifaces);
   const overlaid = hostBits(subnet);
   const chains = [
     // A container's own would be masqueraded on the way, and come from a peer.

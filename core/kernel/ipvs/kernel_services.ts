@@ -19,6 +19,7 @@ import type { Endpoint, ServiceSets, TunnelEnd } from "../firewall/firewall.ts";
 import { bootId } from "../../cluster/node_identity.ts";
 import type { ParametersSet } from "../device_parameters.ts";
 import { applyServices } from "./apply_servers.ts";
+import { FormerVips } from "./former_vips.ts";
 import { KernelMirror } from "./kernel_mirror.ts";
 import { type KernelServer, kernelServer } from "./kernel_server.ts";
 import { MasqueradeKeeper } from "./masquerade.ts";
@@ -90,6 +91,7 @@ export class KernelServices implements Disposable {
   #lost = "";
   #tunnels: ServiceTunnels = { tunnelsIn: false, tunnelsOut: false };
   #tunnelEnd: TunnelEnd | undefined;
+  readonly #former = new FormerVips();
   #failures = 0;
   #patience = 0;
 
@@ -183,12 +185,16 @@ export class KernelServices implements Disposable {
     if (desired.partial) this.#keepVips(vips, mirror, host.mtu);
     // What comes, comes from the inside out: masquerading, virtual server, virtual IP. What goes, goes the other way.
     const sameVips = this.#vips.holds(vips, host.gateway);
-    if (!sameVips) this.#vips.release(host.nodeId, vips, this.#source(host, problems));
+    if (!sameVips) {
+      const gone = this.#vips.release(host.nodeId, vips, this.#source(host, problems));
+      this.#former.note(gone.filter((vip) => this.#options.refuses?.(vip) !== true));
+    }
     this.#masquerade.dirty = false;
     const end = this.#tunnels.tunnelsIn ? tunnelEndOf(this.#rtnl) : undefined;
     if (end !== this.#tunnelEnd) this.#masquerade.dirty = true;
     this.#tunnelEnd = end;
-    this.#masquerade.widen(servers, family, this.#others(desired, mirror), host.peers);
+    const former = this.#former.without(vips);
+    this.#masquerade.widen(servers, family, this.#others(desired, mirror), host.peers, former);
     this.#writeFirewall();
     const failures = applyServices(this.#ipvs!, operations);
     mirror.advance(operations, failures);
@@ -231,6 +237,8 @@ export class KernelServices implements Disposable {
       why = "a foreign virtual server is gone";
     } else if (this.#realServers.containersChanged()) {
       why = "containers that are real servers came, went or changed";
+    } else if (this.#former.areOver()) {
+      why = "former virtual IPs have been gone for long enough";
     } else if (this.#failures > 0 && --this.#patience <= 0) {
       this.#known = false;
       why = "the kernel refused something before";
@@ -267,6 +275,7 @@ export class KernelServices implements Disposable {
     this.#record.clear();
     this.#desired = NOTHING;
     this.#problems = [];
+    this.#former.clear();
     this.#mirror = undefined;
     return removed ? [VIP_DEVICE] : [];
   }

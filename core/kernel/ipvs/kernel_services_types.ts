@@ -92,6 +92,8 @@ export interface KernelServicesOptions {
   readonly adopt?: (server: VirtualServer) => boolean;
   /** Addresses that this host lives by beside its own, and what each is: "this host's gateway". */
   readonly needs?: () => ReadonlyMap<string, string>;
+  /** Whether all that is sent to an address is refused once it is no virtual IP any more. */
+  readonly refuses?: (address: string) => boolean;
   /**
    * Writes knet's nftables table anew, with `KernelServices.firewall` in it. Called before a service becomes reachable: a
    * connection that was made without being masqueraded would never be.

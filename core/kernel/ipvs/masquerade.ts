@@ -39,14 +39,17 @@ export class MasqueradeKeeper {
    *
    * @param others What answers at virtual IPs beside.
    * @param peers Public addresses of the other hosts.
+   * @param former Virtual IPs that were, and connections to which are to end.
    */
   widen(
     servers: readonly VirtualServer[],
     family: Family,
     others: Iterable<Endpoint> = [],
     peers: Iterable<string> = [],
+    former: readonly string[] = [],
   ): void {
-    const after = servers.length === 0 ? undefined : serviceSets(servers, family, others, peers);
+    const none = servers.length === 0 && former.length === 0;
+    const after = none ? undefined : serviceSets(servers, family, others, peers, former);
     const before = this.#sets;
     this.#wanted = after;
     if (before === undefined || after === undefined) this.#change(after ?? before, family);

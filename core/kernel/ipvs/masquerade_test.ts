@@ -25,6 +25,20 @@ Deno.test("widen() masquerades more before there is more, and lets less be answe
   assert.deepEqual(open(keeper), ["10.96.0.1 . 6 . 81", "10.96.0.1 . 6 . 82"]);
 });
 
+Deno.test("widen() keeps sets for former virtual IPs when there is no service any more, and none for nobody's", () => {
+  const keeper = new MasqueradeKeeper(undefined);
+  keeper.widen([server(80)], 4);
+  keeper.narrow(4);
+  keeper.widen([], 4, [], [], ["10.96.0.1", "fd00::1"]);
+  keeper.narrow(4);
+  assert.deepEqual(open(keeper, "svc-former"), ["10.96.0.1"]);
+  assert.deepEqual(open(keeper, "svc-other-former"), ["fd00::1"]);
+  assert.deepEqual(open(keeper, "svc-vips"), []);
+  keeper.widen([], 4);
+  keeper.narrow(4);
+  assert.equal(keeper.sets, undefined);
+});
+
 Deno.test("narrow() keeps closed where the kernel refused the virtual server, until it has it", () => {
   const keeper = new MasqueradeKeeper(undefined);
   const all = [server(22), server(80), server(22, "fd00::1")];

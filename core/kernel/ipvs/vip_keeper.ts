@@ -107,19 +107,21 @@ export class VipKeeper implements Disposable {
    *
    * @param mtus virtual IPs, and the MTU of each, see {@linkcode VipsDesired}.
    * @param source source of what this host sends to virtual IPs itself; undefined leaves that to the kernel.
+   * @returns virtual IPs that this host had.
    * @throws {NetlinkError}
    */
-  release(nodeId: string, mtus: ReadonlyMap<string, number>, source: string | undefined): void {
+  release(nodeId: string, mtus: ReadonlyMap<string, number>, source: string | undefined): string[] {
     this.#right = false;
     const mac = deriveMac("services", nodeId);
     this.#desired = { device: VIP_DEVICE, mac, vips: new Set(mtus.keys()), source, mtus };
     this.#noteEvents();
     const actual = this.#actual ?? this.#read();
     this.#actual = undefined;
-    if (actual.index === undefined) return;
+    if (actual.index === undefined) return [];
     const plan = planVips(this.#desired, actual);
     removeVips(this.#rtnl, actual.index, plan);
     if (this.#events !== undefined) this.#actual = without(actual, plan);
+    return plan.removeAddresses.map(({ address }) => address).filter((one) => !mtus.has(one));
   }
 
   /**
