@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { E2E, endToEndPath, FOLDERS } from "../support/groups.ts";
+import { E2E, endToEndPath, FOLDERS, TASKS } from "../support/groups.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 
@@ -24,7 +24,7 @@ const files = testFiles("");
 
 /** Those that no group has. */
 function unrun(paths: readonly string[]): string[] {
-  const folders: readonly string[] = Object.values(FOLDERS).flat();
+  const folders: readonly string[] = [...Object.values(FOLDERS), ...Object.values(TASKS)].flat();
   const endToEnd = new Set(E2E.map(({ name }) => endToEndPath(name)));
   return paths.filter((path) =>
     !endToEnd.has(path) && !folders.some((folder) => path.startsWith(`${folder}/`))
@@ -34,6 +34,11 @@ function unrun(paths: readonly string[]): string[] {
 Deno.test("every test file is in a group that runs", () => {
   assert.ok(files.length > 150, `${files.length} files were found`);
   assert.deepEqual(unrun(files), []);
+});
+
+Deno.test("what has a task of its own has it", () => {
+  const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}deno.json`));
+  for (const task of Object.keys(TASKS)) assert.ok(task in tasks, task);
 });
 
 Deno.test("a test file in a folder of no group is found, wherever it lies", () => {

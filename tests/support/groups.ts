@@ -68,3 +68,6 @@ export const FOLDERS = {
   package: ["tests/package"],
   docs: ["tests/docs"],
 } as const;
+
+/** Folders of tests that are too slow for a run of all: each has a task of its own in `deno.json`. */
+export const TASKS: Readonly<Record<string, string>> = { machines: "tests/machines" };
