@@ -8,12 +8,9 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { Dice } from "./chaos/dice.ts";
-import { DEEDS } from "./chaos/deeds.ts";
-import { World } from "./chaos/world.ts";
+import { runChaos } from "./chaos/run.ts";
 import { setUp } from "./setup.ts";
 import { type StoreKind, STORES } from "./support/lab.ts";
-import { sleep } from "./support/wait.ts";
 
 function usage(problem: string): never {
   console.error(
@@ -49,38 +46,15 @@ function choose(args: string[]) {
   return { hosts, minutes, seed, store: values.store as StoreKind };
 }
 
-const { hosts, minutes, seed, store } = choose(Deno.args);
+const chosen = choose(Deno.args);
 await setUp("test");
-console.log(`seed ${seed}, ${hosts} hosts, ${store}, ${minutes} minutes`);
-const dice = new Dice(seed);
-const counts = new Map<string, number>();
-const begin = performance.now();
-const end = begin + minutes * 60_000;
-let slowest = 0;
-let failed = false;
-await using world = await World.create(hosts, store);
-try {
-  while (performance.now() < end) {
-    for (let left = dice.whole(2, 8); left > 0; left--) {
-      const deed = dice.weighed(DEEDS.filter(({ fits }) => fits?.(world) ?? true));
-      const said = await deed.run(world, dice);
-      counts.set(deed.name, (counts.get(deed.name) ?? 0) + 1);
-      console.log(`${((performance.now() - begin) / 1000).toFixed(1)} s: ${said}`);
-      await sleep(dice.whole(0, 1500));
-    }
-    const milliseconds = await world.calm();
-    slowest = Math.max(slowest, milliseconds);
-    console.log(`calm after ${Math.round(milliseconds)} ms`);
-  }
-} catch (error) {
-  failed = true;
-  console.error(world.lab.logs(60));
-  console.error(error);
-}
-const deeds = [...counts].sort().map(([name, count]) => `${name} ${count}`).join(", ");
 console.log(
-  `${failed ? "FAILED" : "ok"}: seed ${seed}, ${world.calms} calms, the slowest after ${
-    Math.round(slowest)
-  } ms; ${deeds}`,
+  `seed ${chosen.seed}, ${chosen.hosts} hosts, ${chosen.store}, ${chosen.minutes} minutes`,
 );
-if (failed) Deno.exitCode = 1;
+try {
+  console.log(`ok: ${await runChaos(chosen, console.log)}`);
+} catch (error) {
+  console.error(error);
+  console.log(`FAILED: seed ${chosen.seed}`);
+  Deno.exitCode = 1;
+}

@@ -2,7 +2,7 @@
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--filter TEXT]`.
  *
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
- * distribution's kernel in a virtual machine where the running one has none), e2e, compile, package
+ * distribution's kernel in a virtual machine where the running one has none), e2e, chaos, compile, package
  * (what `deno task package` makes of `dist/knet`, installed and removed), binary
  * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
  * `dist/knet`). `--binary` lets the whole end-to-end suite run against
@@ -23,18 +23,19 @@ import { runVmTests } from "./support/vm_tests.ts";
 const root = new URL("..", import.meta.url).pathname;
 const binary = `${root}dist/knet`;
 
-// The binary first: what it carries is tried by unit tests, too.
+// The binary first: what it carries is tried by unit tests, too. What measures how soon something happens comes after the virtual machine.
 const GROUPS = [
   "compile",
   "unit",
   "doc",
   "store",
   "kernel",
+  "package",
+  "docs",
+  "chaos",
   "vm",
   "e2e",
-  "package",
   "binary",
-  "docs",
 ] as const;
 type Group = (typeof GROUPS)[number];
 
@@ -105,6 +106,8 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
       return await runTests(e2eFiles("sources", true), testOptions);
     case "compile":
       return await compileBinary(root);
+    case "chaos":
+      return await runTests(FOLDERS.chaos, testOptions, hasBinary() ? { KNET_BIN: binary } : {});
     case "binary":
       if (!hasBinary()) return couldNotStart("binary", "there is no dist/knet, see compile");
       return await runTests(e2eFiles("binary", choice.wholeBinary), testOptions, {

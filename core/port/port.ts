@@ -8,6 +8,8 @@
  * What strangers can cost is bounded: connections that are not yet known, of all and of each address, their time, and how many each
  * address may begin in a while. A port scan costs a socket for as long as it stays connected, ten seconds at most.
  *
+ * Longer than others: whoever is let in, and what it may cost meanwhile, is decided in one place.
+ *
  * @module
  */
 import { TlsContext } from "../../ffi/openssl/session.ts";

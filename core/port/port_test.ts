@@ -1,6 +1,8 @@
 /**
  * The port as nodes, strangers and attackers meet it.
  *
+ * Longer than others: one port is attacked in many ways.
+ *
  * @module
  */
 import assert from "node:assert/strict";

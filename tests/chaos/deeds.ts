@@ -57,10 +57,10 @@ export const DEEDS: readonly Deed[] = [
   {
     name: "leave",
     weight: 2,
-    // A host that leaves while the store is away cannot give its lease back, and says so.
-    fits: (world) => world.standing("in").length > 2 && !world.pending.has("store"),
+    // A host that leaves and does not reach the store cannot give its lease back, and says so.
+    fits: (world) => world.standing("in").length > 2 && world.leavers.length > 0,
     async run(world, dice) {
-      const member = dice.pick(world.standing("in"));
+      const member = dice.pick(world.leavers);
       await world.leave(member);
       return `${member.host.name} leaves`;
     },

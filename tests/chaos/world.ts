@@ -79,6 +79,13 @@ export class World implements AsyncDisposable {
     return this.members.filter(({ standing }) => standings.includes(standing));
   }
 
+  /** Members that reach the store. */
+  get leavers(): Member[] {
+    const { pending } = this;
+    if (pending.has("store") || pending.has("standby")) return [];
+    return this.standing("in").filter(({ host }) => !pending.has(`loss on ${host.name}`));
+  }
+
   /** Starts the agent of a host, member or not; its container is attached when it is ready. */
   async join(member: Member): Promise<void> {
     await member.host.join({ wait: false, env: faketimeBy(CLOCK) });
@@ -120,6 +127,12 @@ export class World implements AsyncDisposable {
     }
     for (const member of this.standing("frozen")) this.freeze(member, false);
     for (const member of this.standing("down")) await this.join(member);
+    for (const member of this.standing("in")) {
+      // One whose link was down when it joined first has nothing to go on with, and says so.
+      if (member.host.agent?.ended?.code === 3 && member.host.containers.length === 0) {
+        await this.join(member);
+      }
+    }
     const inside = this.standing("in").map(({ host }) => host);
     for (const host of inside) {
       assert.equal(host.agent?.ended, undefined, `the agent of ${host.name} ended by itself`);
@@ -141,6 +154,7 @@ export class World implements AsyncDisposable {
     }
     if (this.restored) {
       // Who left since the backup is in the store again, as an expired lease: only the administrator knows that it is gone.
+      await this.#renewed(inside);
       await inside[0]!.knet("lease prune");
       this.restored = false;
     }
@@ -148,6 +162,20 @@ export class World implements AsyncDisposable {
     await this.#assertInvariants(inside);
     this.calms++;
     return performance.now() - begin;
+  }
+
+  /** Whoever had a wrong clock has said since that its lease lives. */
+  async #renewed(inside: readonly Host[]): Promise<void> {
+    await this.#patiently("all members' leases live", async () => {
+      const { leases } = await inside[0]!.knetJson<{ leases: (Lease & { state: string })[] }>(
+        "lease ls",
+      );
+      const dead = leases.filter(({ state, publicIp }) =>
+        state === "expired" && inside.some(({ address }) => address === publicIp)
+      );
+      if (dead.length > 0) throw new Error(dead.map(({ nodeName }) => nodeName).join(", "));
+      return true;
+    });
   }
 
   /** What an administrator does where a fail-over lost the last writes. */

@@ -67,6 +67,7 @@ export const FOLDERS = {
   vm: ["tests/vm"],
   package: ["tests/package"],
   docs: ["tests/docs"],
+  chaos: ["tests/chaos"],
 } as const;
 
 /** Folders of tests that are too slow for a run of all: each has a task of its own in `deno.json`. */
