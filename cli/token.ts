@@ -16,6 +16,8 @@ import { choice, hostAddress, span } from "./value_checks.ts";
 const CONTEXT = "knet token";
 const DAY = 86_400_000;
 const ROLES = ["node", "admin"] as const;
+/** Milliseconds between looks at what a new cluster does not have yet, and how many. */
+const [BREATH, TRIES] = [250, 80];
 
 /** The command. */
 export const token = defineCommand({
@@ -94,23 +96,26 @@ export interface MadeToken {
 }
 
 /**
- * Makes a token on this host.
+ * Makes a token on this host. Of an agent that has only just begun the cluster, it waits a while for what a token needs.
  *
  * @throws {KnetError} exit code 4 where the store is a database elsewhere, or the authority is not there yet.
  */
 export async function makeToken(settings: Settings, wish: TokenWish): Promise<MadeToken> {
   await using authority = await openAuthority(settings);
-  const record = await authority.authority();
+  const { fingerprint } = await import("../core/port/certificates.ts");
+  const { formatToken, makeSecret } = await import("../core/port/token.ts");
+  const { DEFAULT_PORT } = await import("../core/port/port.ts");
+  const record = await soon(() => authority.authority());
   if (record === undefined) {
     throw new KnetError("Cannot make a token: the cluster's authority is not in the store yet", {
       exitCode: 4,
       remedy: "Wait until the agent of the first host is ready",
     });
   }
-  const { fingerprint } = await import("../core/port/certificates.ts");
-  const { formatToken, makeSecret } = await import("../core/port/token.ts");
-  const { DEFAULT_PORT } = await import("../core/port/port.ts");
-  const addresses = wish.addresses.length > 0 ? wish.addresses : await knownAddresses(settings);
+  const addresses = wish.addresses.length > 0 ? wish.addresses : await soon(async () => {
+    const known = await knownAddresses(settings);
+    return known.length > 0 ? known : undefined;
+  }) ?? [];
   if (addresses.length === 0) {
     throw new KnetError("Cannot make a token: it is not known where this host is reached", {
       remedy: "Wait until its agent is ready, or give --address",
@@ -128,6 +133,15 @@ export async function makeToken(settings: Settings, wish: TokenWish): Promise<Ma
     ...{ id, role, once },
     expires: new Date(expires).toISOString(),
   };
+}
+
+/** What is there within a while. */
+async function soon<T>(look: () => Promise<T | undefined>): Promise<T | undefined> {
+  for (let left = TRIES;; left--) {
+    const found = await look();
+    if (found !== undefined || left === 0) return found;
+    await new Promise((resolve) => setTimeout(resolve, BREATH));
+  }
 }
 
 /** Where this host is, and then others that new ones may ask. */

@@ -21,8 +21,6 @@ const CONTEXT = "knet up";
 const PATIENCE = 60;
 /** Milliseconds that the token for the others is good for. */
 const DAY = 86_400_000;
-/** Milliseconds between tries to make the token, and how many: the authority goes into the store when the first copy runs. */
-const [BREATH, TRIES] = [500, 40];
 
 /** The command. */
 export const up = defineCommand({
@@ -76,7 +74,8 @@ export const up = defineCommand({
     }
     if (before === undefined) setStoreOfService(url);
     await startService(before === undefined, (options.timeout ?? PATIENCE) * 1000);
-    const line = begins ? `knet up ${await tokenForOthers(settings)}` : undefined;
+    const wish = { life: DAY, role: "node", once: false, addresses: [] } as const;
+    const line = begins ? `knet up ${(await makeToken(settings, wish)).token}` : undefined;
     if (settings.json) {
       return printJson({ ready: true, store: redactUrl(url), ...(line && { others: line }) });
     }
@@ -85,16 +84,3 @@ export const up = defineCommand({
     else if (url.startsWith("dqlite:")) print("knet token makes a token for further hosts");
   },
 });
-
-/** A token, as soon as the store has the authority. */
-async function tokenForOthers(settings: Settings): Promise<string> {
-  for (let left = TRIES;; left--) {
-    try {
-      const wish = { life: DAY, role: "node", once: false, addresses: [] } as const;
-      return (await makeToken(settings, wish)).token;
-    } catch (error) {
-      if (left === 0) throw error;
-      await new Promise((resolve) => setTimeout(resolve, BREATH));
-    }
-  }
-}

@@ -1,15 +1,16 @@
 /**
  * A node of dqlite: a replica of databases, run by libdqlite in threads of its own.
  *
- * It listens on an abstract socket without a fixed name, where the library accepts nobody but its own process
- * (SO_PEERCRED): no other user of the host, not even root's other programs, and nobody on the network reaches it. To other nodes it
- * gets by a socket of the file system that this process listens on.
+ * It listens on a socket in its directory, where the library accepts nobody but its own process (SO_PEERCRED): no other user of the
+ * host, not even root's other programs, and nobody on the network reaches it. The library itself binds abstract sockets only, which
+ * Deno before 2.5 does not connect to: another one is put in its place. To other nodes it gets by a socket of the file system that this
+ * process listens on.
  *
  * @module
  */
 import { type DqliteLibrary, openDqlite } from "./deep_library.ts";
 import { cString } from "./libc.ts";
-import { connectUnix } from "./unix_socket.ts";
+import { abstractSocket, bindInstead, connectUnix } from "./unix_socket.ts";
 
 const node = { parameters: ["pointer"], result: "i32" } as const;
 /** For what waits for the library's threads, which in their turn wait for this one. */
@@ -121,6 +122,9 @@ const SNAPSHOT_KEEPS = 1024;
 /** Bytes that a file takes by which it is seen that the directory can be written. */
 const TRIAL = 65_536;
 
+/** The socket by which this process reaches its node, in the node's directory. */
+const SOCKET = "socket";
+
 let broken = false;
 
 /**
@@ -185,6 +189,7 @@ export class DqliteNode implements AsyncDisposable {
   static async start(options: DqliteOptions): Promise<DqliteNode> {
     const d = dqlite();
     const made = create(options);
+    const socket = `${options.directory}/${SOCKET}`;
     const callback = Deno.UnsafeCallback.threadSafe(CONNECT, (_, address, fd) => {
       const to = text(address);
       try {
@@ -201,6 +206,9 @@ export class DqliteNode implements AsyncDisposable {
     callback.unref();
     try {
       check(made, d.setBindAddress.call(made, cString("@")), "bind the node");
+      const bound = abstractSocket(text(d.getBindAddress.call(made)).slice(1));
+      if (bound === undefined) throw new DqliteError("bind the node", 1, "its socket is not found");
+      bindInstead(bound, socket);
       check(made, d.setConnectFunction.call(made, callback.pointer, null), "connect the node");
       check(made, d.setLatency.call(made, options.latency), "set the latency");
       check(made, d.setSnapshots.call(made, SNAPSHOT_AFTER, SNAPSHOT_KEEPS), "set the snapshots");
@@ -210,8 +218,7 @@ export class DqliteNode implements AsyncDisposable {
       callback.close();
       throw error;
     }
-    const address = text(d.getBindAddress.call(made));
-    return new DqliteNode(made, callback, `\0${address.slice(1)}`);
+    return new DqliteNode(made, callback, socket);
   }
 
   /** Stops it and frees it: clients are cut off, what is being written is finished. Doing it twice does no harm. */

@@ -27,6 +27,8 @@ const symbols = {
   fchmod: { parameters: ["i32", "u32"], result: "i32" },
   // int flock(int fd, int operation)
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  // int dup3(int oldfd, int newfd, int flags)
+  dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int dup(int oldfd)
   dup: { parameters: ["i32"], result: "i32" },
   // int unlink(const char *pathname)
@@ -64,6 +66,8 @@ const symbols = {
     result: "i32",
     nonblocking: true,
   },
+  // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen)
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   // int bind(int fd, const struct sockaddr *addr, socklen_t len)
   bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   // int connect(int fd, const struct sockaddr *addr, socklen_t len)

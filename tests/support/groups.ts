@@ -37,6 +37,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "store_change" },
   { name: "own_store" },
   { name: "fail_over" },
+  { name: "token", short: true },
   { name: "joiners" },
   { name: "crowd", short: true },
   { name: "clock" },
