@@ -10,7 +10,6 @@ import { defineCommand } from "./command.ts";
 import { value } from "./option_table.ts";
 import { print, printJson } from "./output.ts";
 import { needSystemd, setStoreOfService, startService, storeOfService } from "./service_unit.ts";
-import type { Settings } from "./settings.ts";
 import { hostOptions } from "./shared_options.ts";
 import { makeToken } from "./token.ts";
 import { DEFAULT_DATA_DIR, ENVIRONMENT_FILE } from "./unit_settings.ts";
