@@ -9,7 +9,7 @@ import type { CommandEntry } from "./command.ts";
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "up",
-    summary: "Begin a cluster on this host, or join one by its token, and keep it running",
+    summary: "Begin a cluster on this host, or join one by its token",
     load: async () => (await import("./up.ts")).up,
   },
   {
@@ -69,12 +69,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "ping",
-    summary: "Send packets to a peer, a container or a service, and tell what became of them",
+    summary: "Send packets to a peer, container or service, and tell how they fare",
     load: async () => (await import("./ping.ts")).ping,
   },
   {
     name: "netcheck",
-    summary: "Try the paths from each host to each, and tell what is wrong on the wire",
+    summary: "Try the paths between all hosts, and tell what is wrong",
     load: async () => (await import("./netcheck.ts")).netcheck,
   },
   {

@@ -16,7 +16,7 @@ const MOST_LOOKS = 20;
 /** The command. */
 export const netcheck = defineCommand({
   name: "netcheck",
-  summary: "Try the paths from each host to each, and tell what is wrong on the wire",
+  summary: "Try the paths between all hosts, and tell what is wrong",
   about: [
     "Asks the agents of all hosts what they know of their paths, and has this host's agent look closely at its own: round-trip and " +
     "loss, path MTU, whether the tunnel's port passes both ways, ways that differ there and back, rewritten sources, broken offloads. " +
@@ -68,7 +68,7 @@ export function netcheckText(
   const parts: string[] = [];
   const hosts = [
     ...new Set(told.flatMap(({ node, paths }) => [node, ...paths.map((p) => p.peer)])),
-  ];
+  ].toSorted();
   if (hosts.length <= MOST_COLUMNS) {
     parts.push(table(
       ["from / to", ...hosts],

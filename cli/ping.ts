@@ -12,7 +12,7 @@ import { milliseconds, paint, print, printJson } from "./output.ts";
 /** The command. */
 export const ping = defineCommand({
   name: "ping",
-  summary: "Send packets to a peer, a container or a service, and tell what became of them",
+  summary: "Send packets to a peer, container or service, and tell how they fare",
   about: [
     "Has this host's agent send packets through the overlay and beside it: round-trip and loss, the path's MTU with don't-fragment, " +
     "and a TCP connection with more than a few packets. A peer is named by its name, node id, subnet or address; a container by its " +

@@ -24,7 +24,7 @@ const DAY = 86_400_000;
 /** The command. */
 export const up = defineCommand({
   name: "up",
-  summary: "Begin a cluster on this host, or join one by its token, and keep it running",
+  summary: "Begin a cluster on this host, or join one by its token",
   about: [
     "Sets the service up, enables and starts it, and returns when this host is part of the cluster. Without a token it begins a cluster " +
     "whose agents hold the store themselves, and prints what to type on each further host. It does no harm to repeat it.",

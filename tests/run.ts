@@ -42,6 +42,8 @@ type Group = (typeof GROUPS)[number];
 interface Choice {
   readonly groups: readonly Group[];
   readonly wholeBinary: boolean;
+  /** The end-to-end files that take long in place of the others. */
+  readonly long: boolean;
   readonly filter: string[];
 }
 
@@ -59,6 +61,7 @@ function isGroup(word: string): word is Group {
 function parse(args: readonly string[]): Choice {
   let only: Group[] | undefined;
   let wholeBinary = false;
+  let long = false;
   let filter: string[] = [];
   for (let i = 0; i < args.length; i++) {
     const [flag = "", inline] = (args[i] ?? "").split("=", 2);
@@ -70,15 +73,16 @@ function parse(args: readonly string[]): Choice {
         only.push(word);
       }
     } else if (flag === "--binary") wholeBinary = true;
+    else if (flag === "--long") long = true;
     else if (flag === "--filter") filter = ["--filter", value()];
     else usage(`There is no option "${flag}"`);
   }
-  return { groups: only ?? GROUPS, wholeBinary, filter };
+  return { groups: only ?? GROUPS, wholeBinary, long, filter };
 }
 
-function e2eFiles(against: "sources" | "binary", whole: boolean): string[] {
+function e2eFiles(against: "sources" | "binary", whole: boolean, long = false): string[] {
   const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
-    against === "binary" ? whole || file.short : !file.binaryOnly
+    against === "binary" ? whole || file.short : !file.binaryOnly && (file.long ?? false) === long
   );
   return files.map(({ name }) => endToEndPath(name));
 }
@@ -103,7 +107,7 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "vm":
       return await (vmAhead ?? vmTests(write));
     case "e2e":
-      return await runTests(e2eFiles("sources", true), testOptions);
+      return await runTests(e2eFiles("sources", true, choice.long), testOptions);
     case "compile":
       return await compileBinary(root);
     case "chaos":

@@ -323,6 +323,8 @@ export class HostNetwork implements AsyncDisposable {
       () => this.#firewall.reconcile(desired, needs, this.overlays.keep),
     );
     for (const change of changes) log.info("{change}", { change });
+    // Whoever changed the book meanwhile has changed the maps before this wrote them.
+    if (this.#ports.outdated) this.reconcileFirewall();
   }
 
   /** What other programs' chains have to let through may be something else with other services. */

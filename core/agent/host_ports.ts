@@ -47,6 +47,11 @@ export class HostPorts {
     return this.#maps = hasPorts(maps) ? maps : undefined;
   }
 
+  /** Whether the book has changed since {@linkcode read}. */
+  get outdated(): boolean {
+    return this.#version !== undefined && bookVersion(this.#dataDir) !== this.#version;
+  }
+
   /** What {@linkcode read} found last. */
   get maps(): PortMaps | undefined {
     return this.#maps;

@@ -62,6 +62,9 @@ export function checkReader(
   );
 }
 
+/** A table that came with each version of the schema, the newest first. */
+const NEWEST_TABLES = ["knet_authority", "knet_services", "knet_leases"] as const;
+
 /**
  * Makes the tables, or adds what an older knet did not have.
  *
@@ -74,9 +77,13 @@ export function migrate(database: MigratedDatabase): Promise<void> {
 async function bringUp(database: MigratedDatabase): Promise<void> {
   const { query, name, existingAt, repair = false, hasTable, locked } = database;
   const db = databaseOver(query);
-  /** Which version the tables are of where their counters were emptied: the last that has a table of its own. */
-  const tablesVersion = async () =>
-    await hasTable("knet_services") ? 2 : await hasTable("knet_leases") ? 1 : 0;
+  /** Which version the tables are of, where their counters were emptied. */
+  const tablesVersion = async () => {
+    for (const [index, table] of NEWEST_TABLES.entries()) {
+      if (await hasTable(table)) return NEWEST_TABLES.length - index;
+    }
+    return 0;
+  };
   /** The version of the tables, and whether the counters know it. */
   const look = async () => {
     if (!await hasTable("knet_meta")) {

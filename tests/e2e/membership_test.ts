@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
-import { BACKENDS } from "../support/backend.ts";
+import { CASES } from "../support/cases.ts";
 import { Driver } from "../support/driver.ts";
-import { type Lab, STORES } from "../support/lab.ts";
+import type { Lab } from "../support/lab.ts";
 import { monitorPeers } from "../support/monitor.ts";
 import { labSuite } from "../support/suite.ts";
 import { median, ms, report } from "../support/wait.ts";
@@ -15,7 +15,7 @@ import { converged, fingerprint } from "../support/walk.ts";
 
 const TRIES = 10;
 
-for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] as const))) {
+for (const [backend, store] of CASES) {
   const setup = `${backend.name}, ${store}`;
   const test = labSuite({
     hosts: 4,

@@ -4,10 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { BACKENDS } from "../support/backend.ts";
+import { CASES } from "../support/cases.ts";
 import { Capture } from "../support/capture.ts";
 import { assertFullMesh, containersOf, NETWORK, startCluster } from "../support/cluster.ts";
-import { STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { payload, sha256 } from "../support/transfer.ts";
 import { report } from "../support/wait.ts";
@@ -16,7 +15,7 @@ import { converged, UNDERLAY_MTU } from "../support/walk.ts";
 const MEGABYTES = 20;
 const BYTES = MEGABYTES * 1_000_000;
 
-for (const [backend, store] of BACKENDS.flatMap((b) => STORES.map((s) => [b, s] as const))) {
+for (const [backend, store] of CASES) {
   const setup = `${backend.name}, ${store}`;
   const test = labSuite({
     hosts: 3,

@@ -12,6 +12,8 @@ export interface EndToEnd {
   /** It runs against the binary, too. */
   readonly short?: true;
   readonly binaryOnly?: true;
+  /** It runs by `deno task test:long` only: all together would take longer than half an hour. */
+  readonly long?: true;
   /** Why it does not run. */
   readonly skipped?: string;
 }
@@ -27,10 +29,10 @@ export const E2E: readonly EndToEnd[] = [
   { name: "podman" },
   { name: "ports" },
   { name: "crash" },
-  { name: "links" },
+  { name: "links", long: true },
   { name: "hosts" },
-  { name: "lone_host" },
-  { name: "underlay_again" },
+  { name: "lone_host", long: true },
+  { name: "underlay_again", long: true },
   { name: "backend_change" },
   { name: "udp" },
   { name: "store_away" },
@@ -38,7 +40,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "own_store" },
   { name: "fail_over" },
   { name: "token", short: true },
-  { name: "joiners" },
+  { name: "joiners", long: true },
   { name: "crowd", short: true },
   { name: "clock" },
   { name: "bad_input" },
@@ -46,7 +48,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "firewall" },
   { name: "guard" },
   { name: "services" },
-  { name: "policy_routing" },
+  { name: "policy_routing", long: true },
   { name: "trace", short: true },
   { name: "doctor", short: true },
   { name: "metrics" },

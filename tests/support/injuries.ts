@@ -146,7 +146,7 @@ const OF_VXLAN: readonly Injury[] = [
         ip link add knet.1 type vxlan id 1 dstport 4790 local ${
         lab.host(1).address
       } dev eth0 || true
-        ip link set knet.1 up`);
+        ip link set knet.1 up || true`);
     },
   },
   {
