@@ -82,7 +82,9 @@ function parse(args: readonly string[]): Choice {
 
 function e2eFiles(against: "sources" | "binary", whole: boolean, long = false): string[] {
   const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
-    against === "binary" ? whole || file.short : !file.binaryOnly && (file.long ?? false) === long
+    against === "binary"
+      ? whole || file.short
+      : !file.binaryOnly && (long ? file.long !== undefined : file.long !== "only")
   );
   return files.map(({ name }) => endToEndPath(name));
 }
@@ -107,7 +109,11 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "vm":
       return await (vmAhead ?? vmTests(write));
     case "e2e":
-      return await runTests(e2eFiles("sources", true, choice.long), testOptions);
+      return await runTests(
+        e2eFiles("sources", true, choice.long),
+        testOptions,
+        choice.long ? { KNET_TEST_LONG: "1" } : {},
+      );
     case "compile":
       return await compileBinary(root);
     case "chaos":

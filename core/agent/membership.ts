@@ -13,7 +13,7 @@ import { isClones, isQuestion } from "../cluster/allocate.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import { DifferentStoreError, SettlingStoreError } from "../store/identity.ts";
 import { NoStoreError } from "../store/location.ts";
-import { EmptiedStoreError } from "../store/revision.ts";
+import { EmptiedStoreError } from "../store/emptied.ts";
 import type { RememberedStore } from "../store/store_memory.ts";
 import type { Changes } from "../store/store.ts";
 import { StoreWatch } from "./store_watch.ts";

@@ -8,7 +8,8 @@
  */
 import { KnetError } from "../base/error.ts";
 import type { ServerHistory } from "./engine.ts";
-import { EmptiedStoreError, readCounters } from "./revision.ts";
+import { EmptiedStoreError } from "./emptied.ts";
+import { readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
 

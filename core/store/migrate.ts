@@ -10,7 +10,8 @@ import { KnetError } from "../base/error.ts";
 import type { Query } from "./engine.ts";
 import { NoStoreError } from "./location.ts";
 import { MIGRATIONS } from "./migrations/embedded.ts";
-import { EmptiedStoreError, readCounters } from "./revision.ts";
+import { EmptiedStoreError } from "./emptied.ts";
+import { readCounters } from "./revision.ts";
 import { metaTable } from "./schema.ts";
 import { databaseOver, unwrapped } from "./transaction.ts";
 
@@ -62,8 +63,16 @@ export function checkReader(
   );
 }
 
-/** A table that came with each version of the schema, the newest first. */
-const NEWEST_TABLES = ["knet_authority", "knet_services", "knet_leases"] as const;
+/** What a statement of a migration makes. */
+const MADE = /^CREATE (TABLE|INDEX|UNIQUE INDEX) "(\w+)"/;
+
+/** The tables that came with each version of the schema, the oldest first. */
+const TABLES = MIGRATIONS.map((statements) =>
+  statements.flatMap((text) => {
+    const [, kind, table] = MADE.exec(text) ?? [];
+    return kind === "TABLE" ? [table!] : [];
+  })
+);
 
 /**
  * Makes the tables, or adds what an older knet did not have.
@@ -77,36 +86,45 @@ export function migrate(database: MigratedDatabase): Promise<void> {
 async function bringUp(database: MigratedDatabase): Promise<void> {
   const { query, name, existingAt, repair = false, hasTable, locked } = database;
   const db = databaseOver(query);
-  /** Which version the tables are of, where their counters were emptied. */
+  /** The newest version of which there is a table beside that of the counters: what its counters would say, had nobody emptied them. */
   const tablesVersion = async () => {
-    for (const [index, table] of NEWEST_TABLES.entries()) {
-      if (await hasTable(table)) return NEWEST_TABLES.length - index;
+    for (let version = TABLES.length; version > 0; version--) {
+      for (const table of TABLES[version - 1]!) {
+        if (table !== "knet_meta" && await hasTable(table)) return version;
+      }
     }
     return 0;
   };
-  /** The version of the tables, and whether the counters know it. */
+  const isWhole = async () => {
+    for (const table of TABLES.flat()) if (!await hasTable(table)) return false;
+    return true;
+  };
+  /** The version of the tables, and whether nothing is to be done. */
   const look = async () => {
-    if (!await hasTable("knet_meta")) {
-      if (existingAt !== undefined) throw new NoStoreError(existingAt);
-      return { version: 0, counted: false };
-    }
-    const counter = await readCounters(db);
+    const hasCounters = await hasTable("knet_meta");
+    if (!hasCounters && existingAt !== undefined) throw new NoStoreError(existingAt);
+    const counter = hasCounters ? await readCounters(db) : () => 0;
     const counted = counter("schema") > 0;
-    checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
+    if (counted) {
+      checkReader({ oldestReader: counter("oldest_reader"), schema: counter("schema") }, name);
+    }
     const version = counted ? counter("schema") : await tablesVersion();
     // Tables without their counters were emptied by somebody, or are hidden from this user. Whoever came to it first would give it
     // another identity than its members know.
     if (!counted && version > 0 && !repair) throw new EmptiedStoreError(name);
-    return { version, counted };
+    return { version, done: counted && version >= SCHEMA_VERSION && (!repair || await isWhole()) };
   };
-  const isDone = ({ version, counted }: Awaited<ReturnType<typeof look>>) =>
-    counted && version >= SCHEMA_VERSION;
-  if (isDone(await look())) return;
+  if ((await look()).done) return;
   await locked(async () => {
-    const before = await look();
-    if (isDone(before)) return;
-    for (const statements of MIGRATIONS.slice(before.version)) {
-      for (const text of statements) await query(text);
+    const { version, done } = await look();
+    if (done) return;
+    for (const [index, statements] of MIGRATIONS.entries()) {
+      for (const text of statements) {
+        // Of what somebody dropped, the rest is still there.
+        if (repair && MADE.test(text)) {
+          await query(text.replace(MADE, 'CREATE $1 IF NOT EXISTS "$2"'));
+        } else if (index >= version) await query(text);
+      }
     }
     await db.insert(metaTable).values(
       Object.entries({ ...COUNTERS, ...LATER_COUNTERS }).map(([name, value]) => ({ name, value })),

@@ -4,6 +4,7 @@
  * @module
  */
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { droppedTable } from "./emptied.ts";
 
 /**
  * - `again`: the transaction lost to another one and may simply be repeated;
@@ -82,6 +83,8 @@ export function postgresError(location: string, error: unknown): KnetError {
       remedy: REMEDIES[code ?? ""] ?? REACH,
     });
   }
+  const dropped = isUndefinedTable(error) && droppedTable(`database ${location}`, messageOf(error));
+  if (dropped) return dropped;
   const refusesUser = code === "28P01" || code === "28000";
   const state = refusesUser ? "the server refuses the user or password" : messageOf(error);
   const remedy = REMEDIES[code ?? ""];

@@ -4,25 +4,9 @@
  * @module
  */
 import { and, eq, gt, lt, max, sql } from "drizzle-orm";
-import { KnetError } from "../base/error.ts";
+import { EmptiedStoreError } from "./emptied.ts";
 import { leaseTable, metaTable, serviceTable } from "./schema.ts";
 import type { Database, Transaction } from "./transaction.ts";
-
-/** Somebody has emptied the counters, by which the store is known: whoever wrote first would make another store of it. Exit code 4. */
-export class EmptiedStoreError extends KnetError {
-  override readonly name = "EmptiedStoreError";
-
-  /** @param where What was emptied, for the message. */
-  constructor(where = "store") {
-    super(
-      `Cannot use the ${where}: its counters are gone: somebody has emptied knet_meta, or hidden it from this user`,
-      {
-        exitCode: 4,
-        remedy: "Run knet store adopt on a host that has joined, or restore a backup",
-      },
-    );
-  }
-}
 
 /** Milliseconds for which what was deleted stays as a tombstone, for agents that were away. */
 export const TOMBSTONE_LIFE = 7 * 86_400_000;

@@ -4,6 +4,7 @@
  * @module
  */
 import { type ExitCode, KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { droppedTable, EmptiedStoreError } from "./emptied.ts";
 import { NoStoreError } from "./location.ts";
 
 // Primary result codes of sqlite3.h.
@@ -69,13 +70,13 @@ export function sqliteError(path: string, error: unknown): KnetError {
         remedy: "Restore it from a copy, or move it away and run knet join on each host",
       });
     default:
-      return new KnetError(`${about}: ${message}`);
+      return droppedTable(`database "${path}"`, message) ?? new KnetError(`${about}: ${message}`);
   }
 }
 
 /** An error as a message between threads; a class would not survive the way. */
 export interface PostedError {
-  readonly kind: "busy" | "replaced" | "away" | "none" | "other";
+  readonly kind: "busy" | "replaced" | "away" | "none" | "emptied" | "other";
   readonly message: string;
   readonly remedy: string | undefined;
   readonly exitCode: ExitCode;
@@ -92,6 +93,8 @@ export function postError(error: KnetError): PostedError {
     ? "away"
     : error instanceof NoStoreError
     ? "none"
+    : error instanceof EmptiedStoreError
+    ? "emptied"
     : "other";
   return { kind, message, remedy, exitCode };
 }
@@ -102,6 +105,7 @@ export function receiveError(path: string, posted: PostedError): KnetError {
   if (kind === "busy") return new SqliteBusyError(path);
   if (kind === "replaced") return new ReplacedFileError(path);
   if (kind === "none") return new NoStoreError(path);
+  if (kind === "emptied") return Object.assign(new EmptiedStoreError(), { message });
   const options = { exitCode, ...(remedy !== undefined && { remedy }) };
   return kind === "away" ? new StoreAwayError(message, options) : new KnetError(message, options);
 }

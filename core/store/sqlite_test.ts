@@ -6,6 +6,7 @@ import { StoreAwayError } from "../base/error.ts";
 import { NoStoreError } from "./location.ts";
 import { sqliteEngine } from "./sqlite.ts";
 import { openSqlite, readAsArrays, withPositions } from "./sqlite_connection.ts";
+import { EmptiedStoreError } from "./emptied.ts";
 import { postError, receiveError, SqliteBusyError, sqliteError } from "./sqlite_error.ts";
 import { sqlStore } from "./sql_store.ts";
 
@@ -167,6 +168,15 @@ Deno.test("postError() and receiveError() keep kind, words and exit code", () =>
       [message, remedy, exitCode],
     );
   }
+});
+
+Deno.test("sqliteError() says that a table was dropped, also over a thread", () => {
+  const error = sqliteError("/a.db", new Error("no such table: knet_services"));
+  for (const each of [error, receiveError("/a.db", structuredClone(postError(error)))]) {
+    assert.ok(each instanceof EmptiedStoreError);
+    assert.match(each.message, /"\/a.db": somebody has dropped its table knet_services/);
+  }
+  assert.ok(!(sqliteError("/a.db", new Error("no such table: x")) instanceof EmptiedStoreError));
 });
 
 Deno.test("sqliteError() takes a lock for a lock where the runtime gives SQLite's words alone", () => {

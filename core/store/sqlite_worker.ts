@@ -27,6 +27,7 @@ const scope = globalThis as unknown as {
 };
 
 let connection: SqliteConnection | undefined;
+let path = "";
 
 /** A thread that waits collects nothing by itself, and every cluster-wide read is garbage as soon as it is posted. */
 const MANY_ROWS = 1000;
@@ -41,14 +42,15 @@ function serve(request: SqliteRequest): SqliteAnswer {
   const { id } = request;
   try {
     if ("open" in request) {
-      connection = openSqlite(request.open, request.existing);
+      path = request.open;
+      connection = openSqlite(path, request.existing);
       return { id };
     }
     const rows = connection!.run(request.sql, request.parameters);
     if (rows.length >= MANY_ROWS) collectSoon();
     return { id, rows };
   } catch (error) {
-    return { id, error: postError(sqliteError("", error)) };
+    return { id, error: postError(sqliteError(path, error)) };
   }
 }
 

@@ -4,7 +4,7 @@ import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { knownBy } from "../../core/store/adoption.ts";
 import { readBackup } from "../../core/store/backup.ts";
 import { DifferentStoreError } from "../../core/store/identity.ts";
-import { openStoreAdmin } from "../../core/store/open.ts";
+import { openEngine, openStoreAdmin } from "../../core/store/open.ts";
 import { addService } from "../../core/services/edit.ts";
 import { addressOfNode, requestOf } from "../support/lease_driver.ts";
 import { engines, refusal } from "../support/store_engines.ts";
@@ -135,5 +135,28 @@ for (const [name, start] of Object.entries(engines)) {
         assert.deepEqual(leases.map(({ nodeId }) => nodeId), ["one", "two"]);
         assert.ok(leases.every(({ expires }) => expires <= now));
       }));
+
+    if (name === "remote") return; // Its engine is another's.
+    for (const dropped of ["knet_services", "knet_tokens", "knet_meta"]) {
+      await test.step(`${name}: adoption makes anew what somebody dropped: ${dropped}`, () =>
+        engine.fresh({}, async (a, b, url) => {
+          const { lease } = await a.acquireLease(join("one"));
+          const { mark } = await a.changesSince(0);
+          const raw = await openEngine(url);
+          await using _raw = { [Symbol.asyncDispose]: () => raw.close() };
+          await raw.write((query) => query(`drop table ${dropped}`));
+          if (dropped !== "knet_tokens") {
+            await assert.rejects(b.listServices(), refusal(/counters|dropped|no knet store/));
+          }
+          await using admin = await openStoreAdmin(url, { repair: true });
+          await admin.adopt(knownBy({
+            ...{ version: 1, config: makeClusterConfig({}), own: lease, peers: [] },
+            store: { ...mark, rows: {} },
+          }));
+          await addService(b, "web", { vip: "10.96.0.9", port: 80 });
+          assert.deepEqual((await a.listServices()).services.map(({ name }) => name), ["web"]);
+          await raw.read((query) => query(`select * from ${dropped}`));
+        }));
+    }
   });
 }

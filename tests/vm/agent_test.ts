@@ -121,7 +121,7 @@ ipvsTest("a restart and a drain under load lose no connection", async () => {
     const ruleset = async () => (await host.run("nft list ruleset")).stdout.match(/10\.96\.\S+/g);
     const sets = await ruleset();
 
-    const connections = 30;
+    const connections = 12;
     const { process, held } = await hold(client!.enter, VIP, 80, connections);
     host.keep(process);
     for (const signal of ["SIGTERM", "SIGKILL"] as const) {
@@ -130,7 +130,7 @@ ipvsTest("a restart and a drain under load lose no connection", async () => {
       assert.equal(await table(host), right, signal);
       await host.join({ args: ["--ip-masq"] });
       const before = held().rounds;
-      await until("it has looked a few times", () => held().rounds > before + 20);
+      await until("it has looked a few times", () => held().rounds > before + 8);
       await sleep(3000);
       assert.equal(await metric(host, "knet_ipvs_messages_total"), 0, signal);
       assert.equal(await metric(host, "knet_services"), 1);
@@ -155,7 +155,7 @@ ipvsTest("a restart and a drain under load lose no connection", async () => {
         await host.join({ args: ["--ip-masq"] });
       }
       let { all } = connectionsOf(host, web2!.address)!;
-      for (let look = 0; look < 10; look++) {
+      for (let look = 0; look < 4; look++) {
         const { rounds } = held();
         await until("more is sent", () => held().rounds > rounds);
         const now = connectionsOf(host, web2!.address)!;
@@ -195,7 +195,7 @@ ipvsTest("a real server that dies gets nothing new within the check's time", asy
         .map(([, weight]) => Number(weight)).sort().join(" ");
     await until("both are in", () => weights() === "1 1");
     const times: number[] = [];
-    for (let round = 0; round < 5; round++) {
+    for (let round = 0; round < 3; round++) {
       // Checks come at any time within their interval.
       await sleep(1300 + 210 * round);
       await dies.stop("SIGKILL");

@@ -4,6 +4,7 @@
  * @module
  */
 import { KnetError, messageOf, StoreAwayError } from "../../base/error.ts";
+import { droppedTable } from "../emptied.ts";
 
 /** A node answered with an error. */
 export class DqliteFailure extends Error {
@@ -87,7 +88,8 @@ export function dqliteError(location: string, error: unknown): KnetError {
     }
   }
   if (troubleOf(error) === "refused") {
-    return new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
+    return droppedTable(`store ${location}`, messageOf(error)) ??
+      new KnetError(`${about}: ${messageOf(error)}`, { cause: error });
   }
   return new StoreAwayError(`${about}: ${messageOf(error)}`, {
     cause: error,

@@ -8,7 +8,7 @@ import { type ExitCode, KnetError, StoreAwayError } from "../../base/error.ts";
 import { UnusableConfigError } from "../config_row.ts";
 import { DifferentStoreError, SettlingStoreError } from "../identity.ts";
 import { NoStoreError } from "../location.ts";
-import { EmptiedStoreError } from "../revision.ts";
+import { EmptiedStoreError } from "../emptied.ts";
 
 /** Characters of a message and of a remedy. */
 const MOST = 4000;

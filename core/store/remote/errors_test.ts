@@ -4,7 +4,7 @@ import { checkShape } from "../../base/shape.ts";
 import { UnusableConfigError } from "../config_row.ts";
 import { DifferentStoreError, SettlingStoreError } from "../identity.ts";
 import { NoStoreError } from "../location.ts";
-import { EmptiedStoreError } from "../revision.ts";
+import { EmptiedStoreError } from "../emptied.ts";
 import { ERROR_SHAPE, receiveError, sendError } from "./errors.ts";
 
 const travel = (error: unknown) =>
