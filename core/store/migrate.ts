@@ -99,8 +99,8 @@ async function bringUp(database: MigratedDatabase): Promise<void> {
     for (const table of TABLES.flat()) if (!await hasTable(table)) return false;
     return true;
   };
-  /** The version of the tables, and whether nothing is to be done. */
-  const look = async () => {
+  /** The version of the tables, and whether nothing is to be done. `alone`: within the lock. */
+  const look = async (alone: boolean) => {
     const hasCounters = await hasTable("knet_meta");
     if (!hasCounters && existingAt !== undefined) throw new NoStoreError(existingAt);
     const counter = hasCounters ? await readCounters(db) : () => 0;
@@ -111,12 +111,14 @@ async function bringUp(database: MigratedDatabase): Promise<void> {
     const version = counted ? counter("schema") : await tablesVersion();
     // Tables without their counters were emptied by somebody, or are hidden from this user. Whoever came to it first would give it
     // another identity than its members know.
-    if (!counted && version > 0 && !repair) throw new EmptiedStoreError(name);
+    // Not alone, another host may have made them all between two looks.
+    const isSure = hasCounters || alone;
+    if (isSure && !counted && version > 0 && !repair) throw new EmptiedStoreError(name);
     return { version, done: counted && version >= SCHEMA_VERSION && (!repair || await isWhole()) };
   };
-  if ((await look()).done) return;
+  if ((await look(false)).done) return;
   await locked(async () => {
-    const { version, done } = await look();
+    const { version, done } = await look(true);
     if (done) return;
     for (const [index, statements] of MIGRATIONS.entries()) {
       for (const text of statements) {

@@ -142,7 +142,7 @@ const OF_VXLAN: readonly Injury[] = [
       // The kernel changes the first in place from 5.x on, and the second never.
       await lab.host(1).sh(`
         ip link set knet.1 type vxlan id 1 learning || true
-        ip link delete knet.1
+        ip link delete knet.1 || true
         ip link add knet.1 type vxlan id 1 dstport 4790 local ${
         lab.host(1).address
       } dev eth0 || true
