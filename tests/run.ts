@@ -1,12 +1,13 @@
 /**
- * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--filter TEXT]`.
+ * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--long] [--filter TEXT]`.
  *
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
  * distribution's kernel in a virtual machine where the running one has none), e2e, chaos, compile, package
  * (what `deno task package` makes of `dist/knet`, installed and removed), binary
  * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
  * `dist/knet`). `--binary` lets the whole end-to-end suite run against
- * `dist/knet`. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
+ * `dist/knet`; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
+ * the others. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
  *
  * @module
@@ -42,14 +43,16 @@ type Group = (typeof GROUPS)[number];
 interface Choice {
   readonly groups: readonly Group[];
   readonly wholeBinary: boolean;
-  /** The end-to-end files that take long in place of the others. */
+  /** The end-to-end files that take long, whole, in place of the others. */
   readonly long: boolean;
   readonly filter: string[];
 }
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\nusage: deno task test [--only ${GROUPS.join("|")}] [--binary] [--filter TEXT]`,
+    `${problem}\nusage: deno task test [--only ${
+      GROUPS.join("|")
+    }] [--binary] [--long] [--filter TEXT]`,
   );
   Deno.exit(2);
 }
