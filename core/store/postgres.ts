@@ -76,6 +76,8 @@ export function postgresEngine(
     idle?.cancel();
     for (;;) {
       const left = () => Math.max(until - monotonicClock(), 1);
+      // It may have outlived a cut in which the server was replaced: the listener has seen the new one.
+      if (connection !== undefined && servers.isOlder(connection)) drop();
       const old = connection !== undefined && !connection.dead ? connection : undefined;
       const held = old ?? await servers.connect(left());
       connection = held;

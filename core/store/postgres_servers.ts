@@ -58,6 +58,11 @@ export class PostgresServers {
     this.#doubt = true;
   }
 
+  /** Whether a connection is to a server that was replaced by one that was seen since. */
+  isOlder({ state }: PostgresConnection): boolean {
+    return wasReplaced(this.#history, state.history);
+  }
+
   /**
    * Connects to the server that serves.
    *
@@ -114,7 +119,7 @@ export class PostgresServers {
   async #newest(serving: PostgresConnection): Promise<PostgresConnection> {
     const { hosts } = this.#target;
     let best = serving;
-    if (hosts.length > 1 && (this.#doubt || this.#isOlder(serving))) {
+    if (hosts.length > 1 && (this.#doubt || this.isOlder(serving))) {
       this.#doubt = false;
       const others = hosts.map((_, number) => number).filter((number) => number !== this.#first);
       await Promise.all(others.map(async (number) => {
@@ -132,12 +137,8 @@ export class PostgresServers {
         }
       }));
     }
-    if (!this.#isOlder(best)) this.#history = best.state.history ?? this.#history;
+    if (!this.isOlder(best)) this.#history = best.state.history ?? this.#history;
     return best;
-  }
-
-  #isOlder({ state }: PostgresConnection): boolean {
-    return wasReplaced(this.#history, state.history);
   }
 
   /** Why a server is not the one. */

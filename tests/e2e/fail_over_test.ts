@@ -40,7 +40,8 @@ async function settled(lab: Lab, hosts: readonly Host[]): Promise<void> {
   await Promise.all(hosts.map((host) => storeIs(host, "ok")));
   await until("all agents listen at the new primary", async () => {
     const connected = await lab.postgres!.sql(
-      "select count(distinct client_addr) from pg_stat_activity where application_name = 'knet'",
+      "select count(distinct client_addr) from pg_stat_activity where application_name = 'knet' " +
+        "and query ~ '^(listen|select pg_notify|select pg_is_in_recovery)'",
     );
     const details = await Promise.all(
       hosts.map(async (host) => (await host.knetJson<StatusReport>("status")).store.detail),
@@ -97,6 +98,8 @@ onPair(
     );
     await lab.failOver("cut");
     await writesAgain(first!);
+    // Whoever saw the former one's later writes, and not the promotion, would rightly miss them.
+    await settled(lab, two);
     // Both take writes now, and the former one lacks somebody.
     const former = lab.standby!;
     await former.cut(false);

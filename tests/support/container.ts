@@ -98,16 +98,29 @@ export class PingStream implements AsyncDisposable {
     return new PingStream(process);
   }
 
-  /** Ends them. The last ping may still be under way: one unanswered at the very end is not counted. */
+  /** Numbers of the pings that were answered so far. */
+  get #answered(): number[] {
+    return [...this.#process.stdout.matchAll(/icmp_seq=(\d+) ttl/g)].map((match) =>
+      Number(match[1])
+    );
+  }
+
+  /**
+   * Ends them, after one more answer than there are now. Those under way at the very end are not counted: on a busy machine there may
+   * be several.
+   */
   async stop(): Promise<{ sent: number; received: number; lost: number }> {
+    const soFar = Math.max(...this.#answered);
+    const flows = await until(
+      "one more ping is answered",
+      () => Math.max(...this.#answered) > soFar,
+    )
+      .then(() => true, () => false);
     await this.#process.stop("SIGINT");
     const counts = /(\d+) packets transmitted, (\d+) received/.exec(this.#process.stdout);
-    const sent = Number(counts?.[1]);
     const received = Number(counts?.[2]);
-    const last = Math.max(
-      ...[...this.#process.stdout.matchAll(/icmp_seq=(\d+)/g)].map((match) => Number(match[1])),
-    );
-    return { sent, received, lost: (last === sent - 1 ? sent - 1 : sent) - received };
+    const sent = flows ? Math.max(...this.#answered) : Number(counts?.[1]);
+    return { sent, received, lost: sent - received };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
