@@ -93,22 +93,61 @@ export type Cell = string | { readonly text: string; readonly tone: Tone };
 
 const textOf = (cell: Cell) => visibleName(typeof cell === "string" ? cell : cell.text, 400);
 
-/** Lays out a table: headings in capitals, columns two spaces apart, no space at line ends. Empty cells show as "-". */
+/** The narrowest that a column is made, characters. */
+const NARROWEST = 8;
+
+/** Columns of the terminal that standard output is, characters; `undefined` where it is none: a file or a pipe gets everything. */
+function terminalWidth(): number | undefined {
+  if (!Deno.stdout.isTerminal()) return undefined;
+  const asked = Number(Deno.env.get("COLUMNS"));
+  if (Number.isInteger(asked) && asked > 0) return asked;
+  try {
+    return Deno.consoleSize().columns || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Takes of the widest columns what the table is too wide by. A table that does not fit with all columns narrow stays as it is. */
+function fitted(widths: readonly number[], most: number): readonly number[] {
+  const fit = [...widths];
+  let excess = widths.reduce((sum, width) => sum + width, 0) + 2 * (widths.length - 1) - most;
+  for (; excess > 0; excess--) {
+    const widest = fit.indexOf(Math.max(...fit));
+    if (fit[widest]! <= NARROWEST) return widths;
+    fit[widest]!--;
+  }
+  return fit;
+}
+
+const cut = (text: string, most: number) =>
+  text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+
+/**
+ * Lays out a table: headings in capitals, columns two spaces apart, no space at line ends. Empty cells show as "-". On a terminal that
+ * is narrower, the widest columns are cut, with "…" where something is missing.
+ *
+ * @param most Characters of a line; without it as many as the terminal has.
+ */
 export function table(
   headings: readonly string[],
   rows: readonly (readonly Cell[])[],
   colour: (tone: Tone, text: string) => string = paint,
+  most: number = terminalWidth() ?? Infinity,
 ): string {
   const all: (readonly Cell[])[] = [
     headings.map((text) => ({ text: text.toUpperCase(), tone: "bold" as const })),
     ...rows.map((row) => row.map((cell) => textOf(cell) === "" ? "-" : cell)),
   ];
-  const widths = headings.map((_, column) =>
-    all.reduce((width, row) => Math.max(width, textOf(row[column] ?? "").length), 0)
+  const widths = fitted(
+    headings.map((_, column) =>
+      all.reduce((width, row) => Math.max(width, textOf(row[column] ?? "").length), 0)
+    ),
+    most,
   );
   return all.map((row) =>
     row.map((cell, column) => {
-      const text = textOf(cell);
+      const text = cut(textOf(cell), widths[column] ?? 0);
       const space = column === row.length - 1
         ? ""
         : " ".repeat((widths[column] ?? 0) - text.length + 2);

@@ -14,6 +14,24 @@ Deno.test("table() aligns columns by their text, not by their colour codes", () 
   ]);
 });
 
+Deno.test("table() cuts the widest columns where a terminal is narrower, and says where something is missing", () => {
+  const rows = [["web", "10.96.0.10", "a health check that failed with a long sentence"]];
+  const plain = (_tone: unknown, text: string) => text;
+  const lines = table(["service", "vip", "detail"], rows, plain, 40).split("\n");
+  assert.deepEqual(lines, [
+    "SERVICE  VIP         DETAIL",
+    "web      10.96.0.10  a health check tha…",
+  ]);
+  const wide = rows.map((row) => [...row, ...row]);
+  for (const most of [75, 90, 120]) {
+    const cut = table(["a", "b", "c", "d", "e", "f"], wide, plain, most);
+    for (const line of cut.split("\n")) assert.ok(line.length <= most, line);
+    assert.match(cut, /web {2}10\.96\.0\.10/);
+  }
+  // With all columns narrow it would say nothing any more.
+  assert.doesNotMatch(table(["service", "vip", "detail"], rows, plain, 12), /…/);
+});
+
 Deno.test("duration() gives the two largest units", () => {
   assert.equal(duration(0), "0 s");
   assert.equal(duration(45_000), "45 s");
