@@ -4,14 +4,17 @@
  * @module
  */
 import type { AgentOptions } from "../core/agent/agent.ts";
+import type { JoinPlan } from "../core/agent/plan.ts";
 import { messageOf } from "../core/base/error.ts";
 import { redactUrl } from "../core/store/location.ts";
 import { clusterRequest } from "./cluster_request.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand, type Invocation } from "./command.ts";
 import { cliLogger } from "./log.ts";
 import { clusterOptions, hostOptions } from "./shared_options.ts";
 import { flag } from "./option_table.ts";
 import type { Parsed } from "./option_table.ts";
+import { UsageError } from "./errors.ts";
+import { pairs, print, printJson } from "./output.ts";
 import type { Settings } from "./settings.ts";
 import { chooseStore } from "./store.ts";
 
@@ -24,6 +27,7 @@ const RELOAD = "reload";
 const options = {
   ...hostOptions,
   once: flag("Program the kernel once and exit; nothing is kept up to date"),
+  "dry-run": flag("Say what joining would do, or be refused by, and do nothing"),
   ...clusterOptions,
   "plain-routes": flag("Do without next-hop objects", { hidden: true }),
 };
@@ -54,6 +58,7 @@ export const join = defineCommand({
     },
   ],
   run: async (first) => {
+    if (first.options["dry-run"]) return await tellPlan(first);
     const { runAgent } = await import("../core/agent/agent.ts");
     const [token] = first.words;
     const withToken = async ({ options, settings }: typeof first) =>
@@ -96,6 +101,47 @@ export const join = defineCommand({
     }
   },
 });
+
+/** Says what would be done. */
+async function tellPlan(
+  { options: given, settings, words }: Invocation<typeof options>,
+): Promise<void> {
+  if (words.length > 0) {
+    throw new UsageError(
+      "Cannot tell what joining with a token would do: a token is used by joining",
+      "knet join",
+    );
+  }
+  const { planJoin } = await import("../core/agent/plan.ts");
+  const never = new AbortController().signal;
+  const plan = await planJoin(agentOptions(given, settings, await storeOf(settings), never));
+  if (settings.json) printJson({ dryRun: true, ...plan });
+  else print(joinPlanText(plan));
+}
+
+const HOW: Readonly<Record<string, string>> = {
+  new: "the next that is free",
+  kept: "this host's already",
+  reserved: "reserved for it",
+  reassigned: "of a lease that has expired, as all others are taken",
+};
+
+/** What joining would do, in words. */
+export function joinPlanText(plan: JoinPlan): string {
+  const { config, makes, keeps, peers } = plan;
+  const { network, serviceNetwork, backend: { type } } = config;
+  return pairs([
+    ["Store", plan.store],
+    ["Cluster", `${network} by ${type}, services in ${serviceNetwork}`],
+    ["", plan.first ? "This host would write that, as the first one" : undefined],
+    ["Node", `${plan.nodeName} (${plan.nodeId})`],
+    ["Underlay", `${plan.publicIp} on ${plan.iface}, MTU ${plan.mtu} inside`],
+    ["Subnet", `${plan.subnet} (${HOW[plan.how] ?? plan.how}), gateway ${plan.gateway}`],
+    ["Peers", `${peers}`],
+    ["Would make", makes.join(", ")],
+    ["Are there", keeps.join(", ")],
+  ]) + "\nNothing was changed";
+}
 
 /** The store to join; the agent itself may move to another one, and what it leaves there is said. */
 async function storeOf(settings: Settings): Promise<string> {

@@ -4,6 +4,7 @@
  * @module
  */
 import type { LeaveResult } from "../core/agent/leave.ts";
+import type { LeavePlan } from "../core/agent/plan.ts";
 import { defineCommand } from "./command.ts";
 import { text } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
@@ -24,20 +25,30 @@ export const leave = defineCommand({
       complete: "lease",
     }),
     force: flag("Also if the lease is held by a host that lives"),
+    "dry-run": flag("Say what leaving would do, and do nothing"),
   },
   examples: [
     { line: "knet leave", about: "this host" },
+    { line: "knet leave --dry-run", about: "what would be removed" },
     { line: "knet leave --node host-4", about: "a host that will not come back" },
   ],
   run: async ({ options, settings }) => {
-    const { leave } = await import("../core/agent/leave.ts");
-    const result = await leave({
+    const request = {
       storeUrl: await storeUrlOf(settings),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,
       ...(options.node === undefined ? {} : { node: options.node }),
       force: options.force ?? false,
-    });
+    };
+    if (options["dry-run"]) {
+      const { planLeave } = await import("../core/agent/plan.ts");
+      const plan = await planLeave(request);
+      if (settings.json) printJson({ dryRun: true, ...plan });
+      else print(leavePlanText(plan, options.node));
+      return;
+    }
+    const { leave } = await import("../core/agent/leave.ts");
+    const result = await leave(request);
     if (settings.json) printJson(result);
     else print(leaveText(result, options.node));
   },
@@ -50,4 +61,22 @@ export function leaveText({ released, devices }: LeaveResult, node?: string): st
     : `Gave back the lease of ${released}`;
   if (node !== undefined) return `${lease}, held by ${node}`;
   return devices.length === 0 ? lease : `Removed ${devices.join(", ")}\n${lease}`;
+}
+
+/** What would be done, in words. */
+export function leavePlanText(
+  { agent, released, devices, containers }: LeavePlan,
+  node?: string,
+): string {
+  const lease = released === undefined
+    ? "There is no lease to give back"
+    : `Would give back the lease of ${released}`;
+  if (node !== undefined) return `${lease}, held by ${node}\nNothing was changed`;
+  return [
+    ...(agent ? ["Would stop the agent"] : []),
+    ...(containers.length > 0 ? [`Would take the network from ${containers.join(", ")}`] : []),
+    ...(devices.length > 0 ? [`Would remove ${devices.join(", ")}`] : []),
+    lease,
+    "Nothing was changed",
+  ].join("\n");
 }

@@ -107,6 +107,16 @@ export async function loadConfig(
   const checked = config ?? makeClusterConfig(wanted);
   if (!known) refuseOverlap(rtnl, family, checked, bridge);
   config ??= await store.initConfig(checked);
+  refuseDifferences(config, wanted);
+  return config;
+}
+
+/**
+ * Refuses to join a cluster by options that contradict it.
+ *
+ * @throws {KnetError} exit code 4 with what differs.
+ */
+export function refuseDifferences(config: ClusterConfig, wanted: ClusterRequest): void {
   const found = differences(config, wanted);
   if (found.length > 0) {
     throw new KnetError(`Cannot join: in this cluster, ${found.join("; ")}`, {
@@ -114,11 +124,14 @@ export async function loadConfig(
       remedy: "Leave out the options that contradict the cluster, or use another store",
     });
   }
-  return config;
 }
 
-/** Refuses what would take packets from the cluster, and warns of what only looks like it. */
-function refuseOverlap(
+/**
+ * Refuses what would take packets from the cluster, and warns of what only looks like it.
+ *
+ * @throws {KnetError} exit code 3 with the route.
+ */
+export function refuseOverlap(
   rtnl: NetlinkSocket,
   family: Family,
   config: ClusterConfig,

@@ -94,6 +94,27 @@ export function rivalFor(
   );
 }
 
+/**
+ * Refuses a public address that another living host has, unless the applicant has it already.
+ *
+ * @param leases All live rows of the family.
+ * @throws {KnetError} exit code 4 with the other host.
+ */
+export function refuseRival(leases: readonly Lease[], applicant: Applicant, now: number): void {
+  const { nodeId, nodeName, publicIp } = applicant;
+  if (leases.some((lease) => lease.nodeId === nodeId && lease.publicIp === publicIp)) return;
+  const rival = rivalFor(leases, nodeId, publicIp, now);
+  if (rival === undefined) return;
+  throw new KnetError(
+    `Cannot join as "${nodeName}" (${publicIp}): "${rival.nodeName}" (node id ${rival.nodeId}, ${rival.subnet}) has this public address`,
+    {
+      exitCode: 4,
+      remedy:
+        `Give each host an address that the others reach it by (--iface or --public-ip); if this is the same host, installed anew, run knet lease release ${rival.subnet} --force`,
+    },
+  );
+}
+
 /** Number of subnets that can be leased. */
 export function subnetCount(config: ClusterConfig): bigint {
   return ((addressToNumber(config.subnetMax) - addressToNumber(config.subnetMin)) >>

@@ -46,16 +46,22 @@ export function storedAgentId(dataDir: string): string | undefined {
   return readTextIfPresent(join(dataDir, "agent-id"))?.trim() || undefined;
 }
 
+/** What a node's identity is made of. */
+export interface IdentityRequest {
+  readonly nodeId?: string;
+  readonly nodeName?: string;
+  readonly dataDir: string;
+}
+
 /**
- * Finds out who this host is, and writes down what it decides for the first time.
+ * Finds out who this host is; before the first join it has no agent id.
  *
  * @throws {KnetError} if an id is malformed, or if the host has no machine-id and none was given.
  */
-export function nodeIdentity(
-  options: { readonly nodeId?: string; readonly nodeName?: string; readonly dataDir: string },
-): NodeIdentity {
-  const stored = storedNodeId(options.dataDir);
-  let nodeId = options.nodeId ?? stored;
+export function findIdentity(
+  options: IdentityRequest,
+): Omit<NodeIdentity, "agentId"> & { readonly agentId: string | undefined } {
+  let nodeId = options.nodeId ?? storedNodeId(options.dataDir);
   if (nodeId === undefined) {
     const machineId = readTextIfPresent("/etc/machine-id")?.trim();
     if (!machineId || machineId === "uninitialized") {
@@ -67,14 +73,23 @@ export function nodeIdentity(
     nodeId = nodeIdOfMachine(machineId);
   }
   checkNodeWord("node id", nodeId);
-  if (nodeId !== stored) {
-    writeFileAtomically(join(options.dataDir, "node-id"), `${nodeId}\n`, 0o600, 0o700);
-  }
-  let agentId = storedAgentId(options.dataDir);
-  if (agentId === undefined) {
-    agentId = randomId();
-    writeFileAtomically(join(options.dataDir, "agent-id"), `${agentId}\n`, 0o600, 0o700);
-  }
   const nodeName = checkNodeWord("node name", options.nodeName ?? Deno.hostname());
-  return { nodeId, nodeName, bootId: bootId(), agentId };
+  return { nodeId, nodeName, bootId: bootId(), agentId: storedAgentId(options.dataDir) };
+}
+
+/**
+ * Finds out who this host is, and writes down what it decides for the first time.
+ *
+ * @throws {KnetError} as {@linkcode findIdentity}.
+ */
+export function nodeIdentity(options: IdentityRequest): NodeIdentity {
+  const { dataDir } = options;
+  const found = findIdentity(options);
+  const keep = (name: string, id: string) =>
+    writeFileAtomically(join(dataDir, name), `${id}\n`, 0o600, 0o700);
+  if (found.nodeId !== storedNodeId(dataDir)) keep("node-id", found.nodeId);
+  if (found.agentId !== undefined) return { ...found, agentId: found.agentId };
+  const agentId = randomId();
+  keep("agent-id", agentId);
+  return { ...found, agentId };
 }

@@ -24,18 +24,17 @@ function shownLease(row: LeaseRow): Lease {
 }
 
 /**
- * See `Store.releaseLease`. What cannot be read can be released, too.
+ * The one lease that a node's id, its name or a subnet means, if it may be released.
  *
- * @param config What leases were given by, if that is known.
+ * @throws {KnetError} exit code 4: none or several, or its node lives and nothing is forced.
  */
-export async function releaseLease(
-  tx: Transaction,
-  config: ClusterConfig | undefined,
+export function releasable(
+  leases: readonly Lease[],
   selector: LeaseSelector,
+  now: number,
   options: { readonly force?: boolean; readonly agentId?: string } = {},
-): Promise<Lease> {
-  const { leases, unreadable } = await liveLeases(tx, config);
-  const matches = [...leases, ...unreadable.map(shownLease)].filter((lease) =>
+): Lease {
+  const matches = leases.filter((lease) =>
     [lease.nodeId, lease.nodeName, lease.subnet].includes(selector)
   );
   if (matches.length === 0) {
@@ -51,7 +50,7 @@ export async function releaseLease(
     );
   }
   const lease = matches[0]!;
-  const alive = !isUntaken(lease) && lease.expires > tx.now && lease.agentId !== options.agentId;
+  const alive = !isUntaken(lease) && lease.expires > now && lease.agentId !== options.agentId;
   if (alive && !options.force) {
     const name = visibleName(`${lease.nodeName}`);
     throw new KnetError(`Cannot release ${lease.subnet} of "${name}": the node lives`, {
@@ -59,6 +58,22 @@ export async function releaseLease(
       remedy: "Run knet leave on that host, or add --force",
     });
   }
+  return lease;
+}
+
+/**
+ * See `Store.releaseLease`. What cannot be read can be released, too.
+ *
+ * @param config What leases were given by, if that is known.
+ */
+export async function releaseLease(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  selector: LeaseSelector,
+  options: { readonly force?: boolean; readonly agentId?: string } = {},
+): Promise<Lease> {
+  const { leases, unreadable } = await liveLeases(tx, config);
+  const lease = releasable([...leases, ...unreadable.map(shownLease)], selector, tx.now, options);
   await buryLease(tx, lease, await raiseRevision(tx));
   return lease;
 }

@@ -11,6 +11,7 @@ import {
   isClones,
   isQuestion,
   questionOf,
+  refuseRival,
   rivalFor,
 } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
@@ -86,19 +87,7 @@ export async function acquireLease(
         "Give the host another address (--iface or --public-ip), or the service (knet svc set NAME --vip)",
     });
   }
-  const rival = own?.publicIp === request.publicIp
-    ? undefined
-    : rivalFor(leases, nodeId, request.publicIp, now);
-  if (rival !== undefined) {
-    throw new KnetError(
-      `Cannot join as "${request.nodeName}" (${request.publicIp}): "${rival.nodeName}" (node id ${rival.nodeId}, ${rival.subnet}) has this public address`,
-      {
-        exitCode: 4,
-        remedy:
-          `Give each host an address that the others reach it by (--iface or --public-ip); if this is the same host, installed anew, run knet lease release ${rival.subnet} --force`,
-      },
-    );
-  }
+  refuseRival(leases, request, now);
   if (
     request.asked !== undefined && own !== undefined && own.agentId === request.agentId &&
     own.expires > now &&

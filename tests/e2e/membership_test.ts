@@ -9,6 +9,7 @@ import { CASES } from "../support/cases.ts";
 import { Driver } from "../support/driver.ts";
 import type { Lab } from "../support/lab.ts";
 import { monitorPeers } from "../support/monitor.ts";
+import type { JoinPlan, LeavePlan } from "../../core/agent/plan.ts";
 import { labSuite } from "../support/suite.ts";
 import { median, ms, report } from "../support/wait.ts";
 import { converged, fingerprint } from "../support/walk.ts";
@@ -66,9 +67,21 @@ for (const [backend, store] of CASES) {
     const newcomer = lab.host(4);
     const before = await Promise.all(old.map(fingerprint));
     const pristine = await traces(newcomer);
+    const joining = await newcomer.knetJson<JoinPlan>(["join", ...newcomer.joinArgs, "--dry-run"]);
+    assert.equal(joining.peers, 3);
+    assert.equal(await traces(newcomer), pristine);
     await newcomer.join();
+    assert.equal(await newcomer.subnet(), joining.subnet);
     await newcomer.attach("c1");
     await converged(lab.hosts);
+    await assertFullMesh(containersOf(lab.hosts));
+    const leaving = await newcomer.knetJson<LeavePlan>("leave --dry-run");
+    assert.deepEqual([leaving.released, leaving.containers, leaving.agent], [
+      joining.subnet,
+      ["c1"],
+      true,
+    ]);
+    assert.deepEqual(leaving.devices.toSorted(), joining.makes.toSorted());
     await assertFullMesh(containersOf(lab.hosts));
     await newcomer.leave();
     await converged(old);
