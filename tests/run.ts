@@ -34,9 +34,9 @@ const GROUPS = [
   "package",
   "docs",
   "chaos",
+  "binary",
   "vm",
   "e2e",
-  "binary",
 ] as const;
 type Group = (typeof GROUPS)[number];
 
@@ -157,7 +157,8 @@ await setUp("test");
 const start = performance.now();
 /**
  * The virtual machine is busy for minutes on hardly more than one processor, and the groups before it leave the other one free
- * most of the time. End-to-end tests come after it: they measure how soon something happens.
+ * most of the time. The whole of the end-to-end tests comes after it: they measure how soon something happens, which those for the
+ * binary hardly do.
  */
 let vmAhead: Promise<Tally> | undefined;
 function startVmAhead(): void {
