@@ -9,11 +9,11 @@ import { messageOf } from "../core/base/error.ts";
 import { redactUrl } from "../core/store/location.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand, type Invocation } from "./command.ts";
+import { reportOf, UsageError } from "./errors.ts";
 import { cliLogger } from "./log.ts";
 import { clusterOptions, hostOptions } from "./shared_options.ts";
 import { flag } from "./option_table.ts";
 import type { Parsed } from "./option_table.ts";
-import { UsageError } from "./errors.ts";
 import { pairs, print, printJson } from "./output.ts";
 import type { Settings } from "./settings.ts";
 import { chooseStore } from "./store.ts";
@@ -60,6 +60,8 @@ export const join = defineCommand({
   run: async (first) => {
     if (first.options["dry-run"]) return await tellPlan(first);
     const { runAgent } = await import("../core/agent/agent.ts");
+    const { runPatiently } = await import("../core/agent/patience.ts");
+    const exitCodeOf = (error: unknown) => reportOf(error).exitCode;
     const [token] = first.words;
     const withToken = async ({ options, settings }: typeof first) =>
       token === undefined ? settings : await (await import("./by_token.ts")).joinedByToken(
@@ -89,9 +91,15 @@ export const join = defineCommand({
     for (const name of names) Deno.addSignalListener(name, listeners[name]);
     try {
       for (;;) {
-        const { options } = invocation;
-        const settings = await withToken(invocation);
-        await runAgent(agentOptions(options, settings, await storeOf(settings), round.signal));
+        const { options, settings: { dataDir } } = invocation;
+        const { signal } = round;
+        await runPatiently(
+          { dataDir, once: options.once ?? false, signal, exitCodeOf },
+          async () => {
+            const settings = await withToken(invocation);
+            await runAgent(agentOptions(options, settings, await storeOf(settings), signal));
+          },
+        );
         if (stopped || round.signal.reason !== RELOAD) return;
         round = new AbortController();
         cliLogger().info("Read the configuration again");

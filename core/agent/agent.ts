@@ -33,7 +33,7 @@ import { loadConfig, lockHost, refuseOtherDevices, refusePowerless } from "./pre
 import { reportStatus, sentenceOf } from "./status_report.ts";
 import { serveContainers } from "./container_server.ts";
 import { serveAgent } from "./server.ts";
-import { endingLine, endOfStart, statusLine } from "./service_manager.ts";
+import { endOfStart, statusLine } from "./service_manager.ts";
 import { readPaths } from "../inspect/probe/look.ts";
 import { lookClosely, pathsOfAll } from "./probe/close_look.ts";
 import { readSnapshot, type Snapshot, SnapshotKeeper } from "../store/snapshot.ts";
@@ -79,9 +79,7 @@ export async function runAgent(options: AgentOptions): Promise<void> {
   try {
     await agent.run();
   } catch (error) {
-    const end = options.once ? error : endOfStart(error, snapshot !== undefined);
-    sdNotify(endingLine(end));
-    throw end;
+    throw options.once ? error : endOfStart(error, snapshot !== undefined);
   }
 }
 

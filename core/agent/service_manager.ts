@@ -18,8 +18,17 @@ export function statusLine(sentence: string): string {
 
 /** What ended the agent, and what to do about it. */
 export function endingLine(error: unknown): string {
+  return statusLine(sentencesOf(error));
+}
+
+/** What the agent waits for, so many milliseconds, before it tries again. */
+export function waitingLine(error: unknown, pause: number): string {
+  return statusLine(`Tries again in ${pause / 1000} s: ${sentencesOf(error)}`);
+}
+
+function sentencesOf(error: unknown): string {
   const remedy = error instanceof KnetError ? error.remedy : undefined;
-  return statusLine(messageOf(error) + (remedy === undefined ? "" : `. ${remedy}`));
+  return messageOf(error) + (remedy === undefined ? "" : `. ${remedy}`);
 }
 
 /**
