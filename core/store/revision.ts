@@ -46,5 +46,7 @@ export async function purgeTombstones(
   const [purged] = await db.select({ revision: max(table.revision) }).from(table).where(old);
   if (purged?.revision == null) return;
   await db.delete(table).where(old);
-  await db.update(metaTable).set({ value: purged.revision }).where(eq(metaTable.name, counter));
+  const { revision: value } = purged;
+  await db.insert(metaTable).values({ name: counter, value })
+    .onConflictDoUpdate({ target: metaTable.name, set: { value } });
 }

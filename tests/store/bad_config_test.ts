@@ -1,6 +1,7 @@
 // A configuration that makes no sense: who has a good one goes on with it, everybody else is told what is wrong.
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
+import { whyOther } from "../../core/store/identity.ts";
 import { NO_TIMEOUTS } from "../../core/services/service.ts";
 import { byHand } from "../support/by_hand.ts";
 import { requestOf } from "../support/lease_driver.ts";
@@ -10,6 +11,14 @@ import { engines, refusal } from "../support/store_engines.ts";
 const good = makeClusterConfig({});
 const write = (document: unknown) =>
   `update knet_config set document = '${JSON.stringify(document)}'`;
+
+/** The table made anew by somebody who knows of no checks. */
+const loosely = (...rows: string[]) => [
+  "create table loose (id integer primary key, document text, revision bigint)",
+  ...rows.map((row) => `insert into loose ${row}`),
+  "drop table knet_config",
+  "alter table loose rename to knet_config",
+];
 
 /** What is done to the row, and what is said of it. */
 const INJURIES: Record<string, [statements: string[], state: RegExp]> = {
@@ -30,7 +39,36 @@ const INJURIES: Record<string, [statements: string[], state: RegExp]> = {
     [`update knet_config set document = '${" ".repeat(100_000)}'`],
     /longer than/,
   ],
+  "two rows": [
+    loosely("select * from knet_config", "select 2, document, revision from knet_config"),
+    /there are two rows of it/,
+  ],
+  "two rows, neither where it should be": [
+    loosely(...[2, 3].map((id) => `select ${id}, document, revision from knet_config`)),
+    /there are two rows of it/,
+  ],
+  "a revision of NULL": [
+    loosely("select id, document, null from knet_config"),
+    /its revision is no whole number/,
+  ],
+  "a revision below 0": [
+    ["update knet_config set revision = -7"],
+    /its revision is no whole number/,
+  ],
+  "a document of NULL": [loosely("select id, null, revision from knet_config"), /it is null/],
   "no row": [["delete from knet_config"], /there is none, though hosts hold leases/],
+};
+
+const EMPTIED = /its counters are gone/;
+
+/** What an agent says of a store from which somebody deleted one row of knet_meta. */
+const COUNTERS: Record<string, string | undefined> = {
+  schema: "emptied",
+  revision: "its revision went back from 3 to 0",
+  identity: "it has lost its identity",
+  epoch: "it is an older one (epoch 0, this host knows 1)",
+  oldest_reader: undefined,
+  purged: undefined,
 };
 
 // The worker runs the same statements.
@@ -103,6 +141,34 @@ for (const [name, start] of Object.entries({ sqlite: sqlite!, postgres: postgres
         const { leases } = await b.changesSince(0, "revision", good);
         assert.deepEqual(leases.map(({ nodeId }) => nodeId), ["two"]);
       }));
+
+    for (const [gone, other] of Object.entries(COUNTERS)) {
+      await test.step(`${name}: without the counter "${gone}" nothing is lost, and who knows the store is told`, () =>
+        engine.fresh({}, async (a, b, url) => {
+          const { lease } = await a.acquireLease(requestOf("one", "192.168.2.31"));
+          await a.editServices("all", () => ({ put: [service("web")], result: 0 }));
+          const { mark } = await a.changesSince(0);
+          await byHand(url, `delete from knet_meta where name = '${gone}'`);
+          if (other === "emptied") {
+            await assert.rejects(b.changesSince(0), refusal(EMPTIED));
+            await assert.rejects(
+              b.acquireLease(requestOf("two", "192.168.2.32")),
+              refusal(EMPTIED),
+            );
+            return;
+          }
+          const { mark: found, leases } = await b.changesSince(0);
+          assert.equal(whyOther(mark, found), other);
+          assert.deepEqual(leases.map(({ subnet }) => subnet), [lease.subnet]);
+          // A write without revision would be seen by nobody.
+          const write = b.editServices("all", () => ({ remove: ["web"], result: 0 }));
+          if (gone === "revision") await assert.rejects(write, refusal(EMPTIED));
+          else await write;
+          const { services } = await b.listServices();
+          assert.equal(services.length, gone === "revision" ? 1 : 0);
+          assert.equal((await a.listLeases()).leases.length, 1);
+        }));
+    }
 
     await test.step(`${name}: a store without anything is one that init may write`, () =>
       engine.fresh({}, async (a, b, url) => {
