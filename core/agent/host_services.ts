@@ -9,7 +9,7 @@ import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { monotonicClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import type { ServiceSets, TunnelEnd } from "../kernel/firewall/firewall.ts";
-import type { NodeState } from "../cluster/node_state.ts";
+import { type NodeState, overlayWays } from "../cluster/node_state.ts";
 import { type Service, type ServiceTimeouts, virtualServerKey } from "../services/service.ts";
 import { realServersOf } from "../container/real_servers.ts";
 import { ServiceMonitor } from "../health/monitor.ts";
@@ -128,7 +128,6 @@ export class HostServices implements Disposable {
    * @param peers public addresses of the other hosts, asked when it matters; {@linkcode notePeers} says that they changed.
    */
   configure(state: NodeState, peers: ServiceHost["peers"]): void {
-    const device = state.device ?? state.iface;
     const host: ServiceHost = {
       nodeId: state.nodeId,
       network: state.network,
@@ -137,7 +136,7 @@ export class HostServices implements Disposable {
       publicIp: state.publicIp,
       mtu: state.mtu,
       peers,
-      devices: [state.bridge, device],
+      devices: [state.bridge, ...overlayWays(state)],
     };
     const text = JSON.stringify({ ...host, peers: undefined });
     if (text === this.#host) return;

@@ -39,6 +39,18 @@ export interface NodeState {
   readonly ways?: readonly string[];
 }
 
+/** Names of the interfaces by which the other hosts are reached; none: it is not known. */
+export function hostWays({ iface, ways }: Pick<NodeState, "iface" | "ways">): readonly string[] {
+  return ways ?? (iface === "lo" ? [] : [iface]);
+}
+
+/** Names of the devices by which the other hosts' containers are reached: the backend's, or without one those of the hosts. */
+export function overlayWays(
+  state: Pick<NodeState, "device" | "iface" | "ways">,
+): readonly string[] {
+  return state.device === undefined ? hostWays(state) : [state.device];
+}
+
 const log = getLogger(["knet", "node"]);
 
 const STATE_SHAPE: v.GenericSchema<unknown, NodeState> = v.looseObject({

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { sampleState } from "../../tests/support/samples.ts";
-import { readNodeState, removeNodeState, subnetEnv, writeNodeState } from "./node_state.ts";
+import {
+  hostWays,
+  overlayWays,
+  readNodeState,
+  removeNodeState,
+  subnetEnv,
+  writeNodeState,
+} from "./node_state.ts";
 
 Deno.test("subnetEnv() has knet's four names and flannel's", () => {
   assert.equal(
@@ -36,4 +43,14 @@ Deno.test("writeNodeState() writes both files, and only when they have something
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
+});
+
+Deno.test("overlayWays() are the tunnel's device, or without one the hosts' ways, and never an lo that only has the address", () => {
+  const { device, ...direct } = sampleState({ iface: "lo", ways: ["eth0", "eth1"] });
+  assert.deepEqual(overlayWays({ ...direct, device: device! }), ["knet.1"]);
+  assert.deepEqual(overlayWays(direct), ["eth0", "eth1"]);
+  assert.deepEqual(hostWays({ ...direct, device: "knet.1" } as typeof direct), ["eth0", "eth1"]);
+  const { ways: _, ...unknown } = direct;
+  assert.deepEqual(overlayWays(unknown), []);
+  assert.deepEqual(overlayWays({ ...unknown, iface: "bond0" }), ["bond0"]);
 });

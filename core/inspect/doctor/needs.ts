@@ -5,7 +5,7 @@
  */
 import { familyOf } from "../../base/address.ts";
 import type { Lease } from "../../cluster/lease.ts";
-import type { NodeState } from "../../cluster/node_state.ts";
+import { hostWays, type NodeState, overlayWays } from "../../cluster/node_state.ts";
 import { type Chain, chainPath } from "../../kernel/firewall/ruleset.ts";
 import { type Filters, type Hook, type Packet, verdictOf } from "../../kernel/firewall/verdict.ts";
 import type { Service } from "../../services/service.ts";
@@ -61,7 +61,7 @@ export function forwardNeeds(
   bridged = false,
 ): Need[] {
   const all = { family: familyOf(network), from: network, to: network, local: false };
-  const device = state?.device ?? waysOf(state)[0];
+  const ways = state === undefined ? [] : overlayWays(state);
   const hooks: Hook[] = ["prerouting", "forward", "postrouting"];
   const need = (what: string, iif: string | undefined, oif: string | undefined): Need => ({
     what,
@@ -69,16 +69,12 @@ export function forwardNeeds(
     packet: { ...all, ...named("iif", iif), ...named("oif", oif) },
   });
   return [
-    need("to other hosts", state?.bridge, device),
-    need("from other hosts", device, state?.bridge),
+    ...(ways.length === 0 ? [undefined] : ways).flatMap((way) => [
+      need("to other hosts", state?.bridge, way),
+      need("from other hosts", way, state?.bridge),
+    ]),
     ...(bridged ? [need("from one to another on this host", state?.bridge, state?.bridge)] : []),
   ];
-}
-
-/** By which interfaces the other hosts are reached; none: it is not known. */
-function waysOf(state: NodeState | undefined): readonly string[] {
-  if (state === undefined) return [];
-  return state.ways ?? (state.iface === "lo" ? [] : [state.iface]);
 }
 
 /** The tunnel's packets, from each peer and to it. */
@@ -94,7 +90,7 @@ export function tunnelNeeds(
   const there = state === undefined ? {} : { from: state.publicIp };
   // Without peers: from anywhere.
   const addresses = peers.length === 0 ? [undefined] : peers.map(({ publicIp }) => publicIp);
-  const ways = waysOf(state);
+  const ways = state === undefined ? [] : hostWays(state);
   const pairs = addresses.flatMap((address) =>
     (ways.length === 0 ? [undefined] : ways).map((way) => ({ address, way }))
   );

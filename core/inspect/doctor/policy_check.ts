@@ -15,7 +15,7 @@ import { listRules, type Rule, ruleText } from "../../../ffi/rtnl/rule.ts";
 import { nthAddress } from "../../base/address.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
-import type { NodeState } from "../../cluster/node_state.ts";
+import { type NodeState, overlayWays } from "../../cluster/node_state.ts";
 import { KNET_PROTOCOL } from "../../kernel/kind.ts";
 import type { Service } from "../../services/service.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, warn } from "./check.ts";
@@ -97,8 +97,10 @@ function towardsPeers(host: HostFacts, leases: readonly Lease[]): Finding | unde
     const route = ask(host.rtnl, lookup);
     const what = `containers' packets to "${nodeName}" (${subnet})`;
     if (route === undefined) {
-      const apart = vrfsApart(host, device ?? links.find(({ name }) => name === state.iface), what);
-      if (apart !== undefined) return apart;
+      for (const way of waysOf(host)) {
+        const apart = vrfsApart(host, way, what);
+        if (apart !== undefined) return apart;
+      }
     }
     if (route === undefined || typeof route === "object" && leads(route, device)) continue;
     return taken(host, flow, route, what);
@@ -133,18 +135,26 @@ function leads(route: Route, device: Link | undefined): boolean {
 }
 
 function fromPeers(host: HostFacts, leases: readonly Lease[]): Finding | undefined {
-  const { state, bridge, links } = host;
-  const device = links.find(({ name }) => name === (state.device ?? state.iface));
+  const { state, bridge } = host;
   const [peer] = peersOf(host, leases);
-  if (device === undefined || peer === undefined) return undefined;
-  const flow = { from: state.network, to: state.subnet, iif: device.name };
-  const lookup = { src: sample(peer.subnet), dst: sample(state.subnet), iif: device.index };
-  const route = ask(host.rtnl, lookup);
-  if (
-    route === undefined || typeof route === "object" &&
-      (route.ifindex === bridge.index || route.table === RT_TABLE_MAIN)
-  ) return undefined;
-  return taken(host, flow, route, `packets of other hosts' containers to those of this host`);
+  if (peer === undefined) return undefined;
+  for (const device of waysOf(host)) {
+    const flow = { from: state.network, to: state.subnet, iif: device.name };
+    const lookup = { src: sample(peer.subnet), dst: sample(state.subnet), iif: device.index };
+    const route = ask(host.rtnl, lookup);
+    if (
+      route === undefined || typeof route === "object" &&
+        (route.ifindex === bridge.index || route.table === RT_TABLE_MAIN)
+    ) continue;
+    return taken(host, flow, route, `packets of other hosts' containers to those of this host`);
+  }
+  return undefined;
+}
+
+/** The devices by which packets of other hosts' containers come. */
+function waysOf({ state, links }: HostFacts): Link[] {
+  const names = overlayWays(state);
+  return links.filter(({ name }) => names.includes(name));
 }
 
 function towardsServices(host: HostFacts, services: readonly Service[]): Finding | undefined {

@@ -106,7 +106,7 @@ export function forwardingStep(state: NodeState): TraceStep {
 /**
  * Whether this host forwards a packet: as above, and by other programs' rules.
  *
- * @param oif Name of the device that it leaves by, as far as that is known before it is routed.
+ * @param oif Name of the device that the kernel would send it by, if there is one.
  */
 export function forwardStep(
   state: NodeState,

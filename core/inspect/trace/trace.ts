@@ -27,7 +27,7 @@ import {
   virtualIpStep,
 } from "./service.ts";
 import { broken, doubtful, fine, type TraceStep } from "./step.ts";
-import { routeStep } from "./way.ts";
+import { deviceOut, routeStep } from "./way.ts";
 
 export type { StepName, TraceStep } from "./step.ts";
 
@@ -156,8 +156,7 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
     return steps;
   }
   const inside = prefixContains(state.network, address);
-  const oif = inside ? state.device ?? state.iface : undefined;
-  if (!pass(forwardStep(state, { ...packet, oif }))) return steps;
+  if (!pass(forwardStep(state, { ...packet, oif: deviceOut(rtnl, packet) }))) return steps;
   if (inside && holder === undefined) {
     pass(broken(
       "peer",

@@ -26,6 +26,19 @@ export interface Routed {
   readonly link?: Link;
 }
 
+/** Name of the device that the kernel would send a packet by, before anything is judged; undefined: by none. */
+export function deviceOut(
+  rtnl: NetlinkSocket,
+  packet: { readonly src: string; readonly dst: string; readonly iif: number },
+): string | undefined {
+  try {
+    return getLink(rtnl, getRoute(rtnl, packet).ifindex ?? 0)?.name;
+  } catch (error) {
+    if (error instanceof NetlinkError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * The kernel's own decision about a packet that came in by a device.
  *
