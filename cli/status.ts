@@ -67,7 +67,7 @@ function summary({ node, agent, store, tunnel }: StatusReport, now: number): str
     ["node", [node.name, node.id].filter(Boolean).join(", ")],
     ["public ip", node.publicIp],
     ["subnet", node.subnet],
-    ["lease", leaseLine(node.lease, now)],
+    ["lease", leaseLine(node.lease, store.clock ?? now)],
     ["backend", node.backend],
     ["devices", devices],
     ["tunnel", tunnelLine(tunnel)],

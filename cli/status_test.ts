@@ -95,3 +95,9 @@ Deno.test("statusText() shows what the packet loop passed on and dropped", () =>
   );
   assert.doesNotMatch(statusText(report, NOW), /^tunnel/m);
 });
+
+Deno.test("statusText() tells the lease's times by the store's clock, where this host's is another", () => {
+  const store = { ...report.store, clock: NOW };
+  const text = statusText({ ...report, store }, NOW + 2 * 86_400_000);
+  assert.match(text, /^lease +renewed 1 h ago, expires in 23 h/m);
+});

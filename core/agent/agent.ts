@@ -152,6 +152,7 @@ class Agent implements AsyncDisposable {
     });
     network.noteProblems("underlay", this.#underlay.warnings);
     this.#membership = this.#makeMembership(family, snapshot);
+    this.#network.storeNow = () => this.#membership.storeNow;
     if (snapshot !== undefined) {
       // The network first: the store may be away for long.
       this.#config = snapshot.config;

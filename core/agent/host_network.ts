@@ -10,7 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { nthAddress } from "../base/address.ts";
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
 import { plural } from "../base/plural.ts";
@@ -71,6 +71,8 @@ export class HostNetwork implements AsyncDisposable {
   readonly metrics = new AgentMetrics();
   /** What tries the paths to peers. */
   readonly probes: PeerProbes;
+  /** The store's clock, which leases go by; as long as nobody follows a store, this host's. */
+  storeNow: () => number = wallClock;
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #owner: Owner;
@@ -129,6 +131,7 @@ export class HostNetwork implements AsyncDisposable {
     this.probes = new PeerProbes({
       node: identity.nodeName,
       viaOf: (lease) => this.overlays.pathTo(lease)?.via,
+      storeNow: () => this.storeNow(),
       isPublic: (address) => this.#addresses.has(address),
     });
     // Until the store has said who is there.

@@ -104,6 +104,10 @@ export class Membership {
   get revision(): number {
     return this.#watch.revision;
   }
+  /** The store's clock, which leases go by. */
+  get storeNow(): number {
+    return this.#watch.now;
+  }
   /** What a snapshot keeps of the store. */
   get store(): RememberedStore | undefined {
     return this.#watch.remembered;
@@ -362,6 +366,21 @@ export class Membership {
     if ((this.#options.publicIp() ?? told) !== told) this.#renewAt = 0;
   }
 
+  /**
+   * Renews at once where half of the lease's life is over by a clock that is nobody's of the hosts: the monotonic one stands still while
+   * a host is suspended.
+   *
+   * @param now The store's clock.
+   */
+  #noteStoreTime(now: number): void {
+    const own = this.#own;
+    const config = this.#config;
+    if (own === undefined || config === undefined) return;
+    if (this.#options.store.engine === "postgres" && now - own.renewed > config.leaseTtl * 500) {
+      this.#renewAt = 0;
+    }
+  }
+
   async #renew(): Promise<void> {
     const { store, identity, family, publicIp } = this.#options;
     const own = this.#own!;
@@ -460,6 +479,7 @@ export class Membership {
     }
     const { changes } = reading;
     this.#watch.take(changes);
+    this.#noteStoreTime(changes.now);
     if (again) events.again();
     const { config: wrong } = this.#leftOut;
     this.#leftOut.note(changes);

@@ -39,6 +39,7 @@ async function follow(
   memory: { lease: Lease; config: ClusterConfig } | undefined,
   prepare: (store: Store, url: string) => Promise<void>,
   run: (membership: Membership, known: Known, store: Store, url: string) => Promise<void>,
+  as: (store: Store) => Store = (store) => store,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "knet-membership-" });
   const url = `sqlite:${folder}/knet.db`;
@@ -57,7 +58,7 @@ async function follow(
     await store.initConfig(good);
     await prepare(admin, url);
     const membership = new Membership({
-      store,
+      store: as(store),
       identity: { nodeId: "own", nodeName: "own", bootId: "boot", agentId: "agent" },
       family: 4,
       loadConfig: async (store) => (await store.getConfig())!,
@@ -194,3 +195,30 @@ Deno.test("Membership names rows that are left out, and takes them when they are
     await write("192.168.2.2", "10.96.0.10");
     await until("both are back", () => known.peers.has("peer") && known.services.has("web"));
   }));
+
+Deno.test("Membership renews its lease when the store's clock says that half of its life is over, as after a suspension", () => {
+  let slept = 0;
+  const onServer = (store: Store) =>
+    new Proxy(store, {
+      get(target, name) {
+        if (name === "engine") return "postgres";
+        if (name === "changesSince") {
+          return async (...args: Parameters<Store["changesSince"]>) => {
+            const changes = await target.changesSince(...args);
+            return { ...changes, now: changes.now + slept };
+          };
+        }
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  return follow(undefined, nothing, async (membership) => {
+    await membership.joined;
+    const before = membership.renewals;
+    membership.refresh();
+    assert.equal(membership.renewals, before);
+    slept = good.leaseTtl * 600;
+    membership.refresh();
+    await until("it renews", () => membership.renewals > before);
+  }, onServer);
+});

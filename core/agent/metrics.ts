@@ -33,7 +33,7 @@ export type EventSource = "store" | "kernel";
 /** What the gauges are read from. */
 export interface MetricFacts {
   readonly ready: boolean;
-  readonly membership: Pick<Membership, "health" | "revision" | "renewals" | "own">;
+  readonly membership: Pick<Membership, "health" | "revision" | "renewals" | "own" | "storeNow">;
   /** Leases of the other hosts. */
   readonly peers: readonly Lease[];
   /** Entries of each kind in the kernel. */
@@ -226,19 +226,18 @@ export class AgentMetrics {
   /** All metrics as Prometheus reads them. */
   async text(facts: MetricFacts): Promise<string> {
     const { membership, entries, containers, services } = facts;
-    const now = wallClock();
     const set = (name: string, value: number, labels: Record<string, string> = {}) =>
       this.#gauges.get(`knet_${name}`)!.set(labels, value);
     set("build_info", 1, { version: VERSION });
     set("ready", facts.ready ? 1 : 0);
     set("peers", facts.peers.length);
-    set("peers_expired", facts.peers.filter((peer) => isExpired(peer, now)).length);
+    const { own, storeNow } = membership;
+    set("peers_expired", facts.peers.filter((peer) => isExpired(peer, storeNow)).length);
     this.#setPeers(facts);
     for (const { kind, present, wanted } of entries) {
       set("entries", present, { kind });
       set("entries_wanted", wanted, { kind });
     }
-    const { own } = membership;
     set("store_up", membership.health.state === "ok" ? 1 : 0);
     set("store_different", membership.health.state === "different" ? 1 : 0);
     set("store_revision", membership.revision);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { sampleLease } from "../../tests/support/samples.ts";
 import { giveClock } from "../base/clock.ts";
 import { makeCounters, readCounters } from "../overlay/udp/counters.ts";
 import { AgentMetrics, type MetricFacts } from "./metrics.ts";
@@ -19,6 +20,7 @@ const FACTS: MetricFacts = {
     revision: 0,
     renewals: 3,
     own: undefined,
+    storeNow: 5000,
   },
   peers: [],
   entries: [
@@ -135,4 +137,12 @@ Deno.test("AgentMetrics times from the first event to the kernel that follows it
     'knet_event_to_kernel_seconds_count{source="kernel"} 1',
     'knet_store_call_duration_seconds_bucket{le="0.005",call="renewLease"} 1',
   );
+});
+
+Deno.test("AgentMetrics.text() goes by the store's clock for which leases are expired, not by this host's", async () => {
+  const now = Date.now() + 2 * 86_400_000;
+  const membership = { ...FACTS.membership, storeNow: now };
+  const peers = [sampleLease({ expires: now + 1 }), sampleLease({ expires: now - 1 })];
+  const text = await new AgentMetrics().text({ ...FACTS, membership, peers });
+  holds(text, "knet_peers_expired 1");
 });

@@ -4,7 +4,6 @@
  * @module
  */
 import { plural } from "../base/plural.ts";
-import { wallClock } from "../base/clock.ts";
 import type { CopyInfo } from "../store/admin.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isStranded, listContainers, namesOfRecord } from "../container/container.ts";
@@ -33,7 +32,7 @@ export interface ReportFacts {
   readonly underlay: Underlay | undefined;
   readonly membership: Pick<
     Membership,
-    "health" | "revision" | "notifying" | "store" | "warnings"
+    "health" | "revision" | "notifying" | "store" | "storeNow" | "warnings"
   >;
   /** Without its password. */
   readonly storeUrl: string;
@@ -86,9 +85,8 @@ export function sentenceOf({ lease, membership, network, waiting }: SentenceFact
 export function reportStatus(facts: ReportFacts): StatusReport {
   const { identity, lease, network } = facts;
   const { state, overlays } = network;
-  const { health, revision, notifying, store: known } = facts.membership;
+  const { health, revision, notifying, store: known, storeNow } = facts.membership;
   const subnet = lease?.subnet ?? "";
-  const now = wallClock();
   const tunnel = overlays.companion?.status;
   return {
     node: {
@@ -119,6 +117,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       state: health.state,
       detail: health.state === "ok" ? notifying : health.detail,
       revision,
+      clock: storeNow,
       ...(known !== undefined && {
         ...{ identity: identityText(known.identity), epoch: known.epoch },
       }),
@@ -131,7 +130,7 @@ export function reportStatus(facts: ReportFacts): StatusReport {
         lease,
         path,
         (wish) => overlays.holds(wish, lease.family),
-        now,
+        storeNow,
         network.probes?.statusOf(lease),
       )
     ),
@@ -145,7 +144,10 @@ export function reportStatus(facts: ReportFacts): StatusReport {
     warnings: [
       ...network.warnings,
       ...facts.membership.warnings,
-      ...doubledLeases([...lease ? [lease] : [], ...overlays.paths.map((path) => path.lease)], now),
+      ...doubledLeases(
+        [...lease ? [lease] : [], ...overlays.paths.map((path) => path.lease)],
+        storeNow,
+      ),
     ],
   };
 }

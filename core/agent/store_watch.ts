@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { monotonicClock } from "../base/clock.ts";
+import { monotonicClock, wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { DifferentStoreError } from "../store/identity.ts";
 import { type RememberedStore, StoreMemory } from "../store/store_memory.ts";
@@ -31,6 +31,8 @@ export class StoreWatch {
   readonly #store: Store;
   readonly #lastGood: () => ClusterConfig | undefined;
   #memory: StoreMemory;
+  /** What the store's clock is ahead of the monotonic one; undefined before it was read. */
+  #ahead: number | undefined;
   #countAt = 0;
   #compareAt = 0;
   /** Half of what a lease lives, milliseconds. */
@@ -68,6 +70,13 @@ export class StoreWatch {
   /** The last revision that is known. */
   get revision(): number {
     return this.#memory.mark.revision;
+  }
+  /**
+   * The store's clock, milliseconds since the epoch: leases go by it. It goes on by the monotonic one between two readings, so that
+   * whoever sets this host's clock changes nothing of it; before the first reading it is this host's.
+   */
+  get now(): number {
+    return this.#ahead === undefined ? wallClock() : monotonicClock() + this.#ahead;
   }
   /** What a snapshot keeps. */
   get remembered(): RememberedStore | undefined {
@@ -123,6 +132,7 @@ export class StoreWatch {
   /** Takes what was read for what the store holds. */
   take(changes: Changes): void {
     this.#elsewhere = false;
+    this.#ahead = changes.now - monotonicClock();
     this.#memory.take(changes);
     this.#store.expect(this.#memory.mark);
     if (changes.config) this.#life = changes.config.leaseTtl * 500;

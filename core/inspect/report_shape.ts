@@ -55,6 +55,7 @@ const STATUS = v.looseObject({
     state: word<"ok" | "away" | "unknown">(),
     detail: v.string(),
     revision: v.number(),
+    clock: v.exactOptional(v.number()),
   }),
   peers: v.array(v.looseObject({
     name: v.string(),

@@ -52,6 +52,8 @@ export interface StatusReport {
     readonly state: "ok" | "away" | "different" | "unknown";
     readonly detail: string;
     readonly revision: number;
+    /** The store's clock, which leases go by, milliseconds since the epoch; absent as long as the store was not read. */
+    readonly clock?: number;
     /** Random, hexadecimal; absent as long as none is known. */
     readonly identity?: string;
     readonly epoch?: number;
@@ -191,7 +193,13 @@ export async function collectStatus(
     await using opened = await openStore(storeUrl, { existing: true, stateDir: options.stateDir });
     const all = await opened.listLeases();
     ({ leases, now } = all);
-    store = { url: opened.location, state: "ok", detail: opened.location, revision: all.revision };
+    store = {
+      url: opened.location,
+      state: "ok",
+      detail: opened.location,
+      revision: all.revision,
+      clock: now,
+    };
     try {
       config = await opened.getConfig();
     } catch (error) {

@@ -45,11 +45,18 @@ test("install does not enable or start an agent that was told nothing", async ({
   }
 });
 
-test("systemctl enable --now without a store fails at once and says what is missing", async ({ hosts: [host] }) => {
-  const { code } = await host!.sh("systemctl start knet", { check: false });
-  assert.notEqual(code, 0);
-  assert.match(await host!.read("journalctl -u knet --no-pager"), /KNET_STORE|--store/);
-  assert.equal(await host!.read("systemctl show -P NRestarts knet"), "0");
+test("systemctl start with settings that make no sense fails at once, says which, and tries nothing again", async ({ hosts: [host] }) => {
+  await configure(host!, "postgers://knet@db.internal/knet");
+  const { code, stderr } = await host!.sh("systemctl start knet", { check: false });
+  assert.notEqual(code, 0, stderr);
+  assert.match(
+    await host!.read("journalctl -u knet -o cat --no-pager"),
+    /postgers.*(KNET_STORE|postgres:)/s,
+  );
+  assert.equal(
+    await host!.read("sleep 5; systemctl show -P ActiveState -P NRestarts knet"),
+    "failed\n0",
+  );
 });
 
 test("systemctl enable --now returns when the host is part of the network", async ({ hosts, postgres }) => {

@@ -130,7 +130,7 @@ export class Machine implements AsyncDisposable {
    * @throws {Error} with its output if it fails.
    */
   async sh(script: string, options: { check?: boolean; timeout?: number } = {}): Promise<Outcome> {
-    const outcome = await this.#line.ask(script, options.timeout ?? 180_000);
+    const outcome = await this.#line.ask(script, options.timeout ?? 600_000);
     if (options.check !== false && outcome.code !== 0) {
       const { code, stdout, stderr } = outcome;
       throw new Error(`${this.name}: ${script}: exit status ${code}\n${stdout}${stderr}`);
@@ -199,7 +199,19 @@ function macOf({ number }: MachineOptions): string {
 function qemuLine(options: MachineOptions, folder: string, tap: string): string[] {
   const { image, number } = options;
   return [
-    ...["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    // Whoever else works on this computer goes first.
+    ...[
+      "nice",
+      "-n",
+      "10",
+      "qemu-system-x86_64",
+      "-M",
+      "q35",
+      "-accel",
+      "tcg,thread=multi",
+      "-cpu",
+      "max",
+    ],
     ...["-smp", "1", "-m", `${options.memory ?? 768}`, "-nodefaults", "-display", "none"],
     ...["-serial", `file:${folder}/console`, "-monitor", `unix:${folder}/monitor,server,nowait`],
     ...["-kernel", image.kernel, "-initrd", `${folder}/initrd`],

@@ -9,7 +9,7 @@ import { getLogger } from "@logtape/logtape";
 import { isExpired, isUntaken } from "../../cluster/allocate.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { familyOf, numberToAddress } from "../../base/address.ts";
-import { monotonicClock, random, wallClock } from "../../base/clock.ts";
+import { monotonicClock, random } from "../../base/clock.ts";
 import { Heap } from "../../health/due_queue.ts";
 import { MISSES, type ProbeStatus } from "../../inspect/probe/findings.ts";
 import type { PathsReport } from "../../inspect/probe/look.ts";
@@ -49,6 +49,8 @@ export interface ProbeHooks {
   readonly node: string;
   /** By what packets to a peer travel; undefined: it is not there. */
   viaOf(lease: Lease): Via | undefined;
+  /** The store's clock, which leases go by, milliseconds since the epoch. */
+  storeNow(): number;
   /** Whether an address is a peer's public one. */
   isPublic(address: string): boolean;
 }
@@ -221,7 +223,7 @@ export class PeerProbes implements AsyncDisposable {
   }
 
   #judge(trial: PeerTrial, via: Via, { port, mtu }: ProbePlace): void {
-    const expired = isExpired(trial.lease, wallClock());
+    const expired = isExpired(trial.lease, this.#hooks.storeNow());
     const tunnel = via === "direct" ? undefined : port;
     const finding = trial.judge(monotonicClock(), { via, port: tunnel, mtu, expired });
     const before = this.#said.get(trial.key);

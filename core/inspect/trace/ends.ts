@@ -17,6 +17,8 @@ import { openStore } from "../../store/open.ts";
 export interface Known {
   readonly leases: readonly Lease[];
   readonly services: readonly Service[];
+  /** The store's clock, which leases go by; undefined where it does not answer, and renewals are not known. */
+  readonly now: number | undefined;
   /** Why it may be old. */
   readonly note: string | undefined;
 }
@@ -34,14 +36,16 @@ export async function findLeases(
       existing: true,
       stateDir: options.stateDir,
     });
-    const { leases } = await store.listLeases();
-    return { leases, services: (await store.listServices()).services, note: undefined };
+    const { leases, now } = await store.listLeases();
+    const { services } = await store.listServices();
+    return { leases, services, now, note: undefined };
   } catch (error) {
     const snapshot = readSnapshot(options.dataDir, state.nodeId, () => {});
     if (snapshot === undefined) throw error;
     return {
       leases: [snapshot.own, ...snapshot.peers],
       services: snapshot.services ?? [],
+      now: undefined,
       note: `The store does not answer, this is what this host remembers: ${messageOf(error)}`,
     };
   }

@@ -11,7 +11,6 @@ import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
 import { isExpired } from "../../cluster/allocate.ts";
 import { familyOf, prefixContains, prefixesOverlap } from "../../base/address.ts";
-import { wallClock } from "../../base/clock.ts";
 import { type ContainerRecord, listContainers } from "../../container/container.ts";
 import { KnetError } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
@@ -82,7 +81,7 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
     });
   }
   const book = listContainers(options.dataDir);
-  const { leases, services, note } = await findLeases(options, state);
+  const { leases, services, now, note } = await findLeases(options, state);
   const from = containerOf(book, options.source);
   if (from === undefined) throw notHere(options.source, state, leases);
   const to = containerOf(book, options.destination);
@@ -90,7 +89,7 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
   const holder = leases.find((lease) => prefixContains(lease.subnet, address));
   const service = await serviceFacts(options.stateDir, services, address);
   using rtnl = openRtnl();
-  const steps = walk(rtnl, { state, from, to, address, leases, holder, note, service });
+  const steps = walk(rtnl, { state, from, to, address, leases, holder, now, note, service });
   const here = { node: state.nodeName, publicIp: state.publicIp };
   return {
     source: { address: from.address, container: from.netns, ...here },
@@ -114,6 +113,8 @@ interface Way {
   readonly holder: Lease | undefined;
   /** What is at the destination, if it is a virtual IP. */
   readonly service: ServiceFacts;
+  /** The store's clock, if it answers. */
+  readonly now: number | undefined;
   /** Why the leases may be old. */
   readonly note: string | undefined;
 }
@@ -246,11 +247,11 @@ function outsideStep({ state, leases, address }: Way, link: Link): TraceStep {
 }
 
 /** What the lease of the receiving host says; its tables are there, not here. */
-function peerStep(peer: Lease, { from, address, note }: Way): TraceStep {
+function peerStep(peer: Lease, { from, address, now, note }: Way): TraceStep {
   const there = `on ${peer.nodeName}, see it with knet trace ${address} ${from.address}`;
   const detail =
     `"${peer.nodeName}" (${peer.publicIp}) has ${peer.subnet}, and delivers it by its bridge`;
-  if (isExpired(peer, wallClock())) {
+  if (now !== undefined && isExpired(peer, now)) {
     return doubtful(
       "peer",
       `${detail}; but its lease is expired: its agent has not renewed it`,
