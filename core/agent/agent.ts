@@ -26,6 +26,7 @@ import type { ServiceChanges } from "./membership_options.ts";
 import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
 import { AgentStore, tellVerdict } from "./agent_store.ts";
+import { ContainerRows } from "./container_rows.ts";
 import { contextOf, ownerOf } from "./context.ts";
 import { HostBook } from "./host_book.ts";
 import { openAgentsStore, refuseOnce } from "./open_store.ts";
@@ -211,6 +212,7 @@ class Agent implements AsyncDisposable {
       stop: () => this.#end(),
     }, this.#options.listen);
     await using _containers = serveContainers(this.#options, network);
+    const telling = this.#containerRows().run(this.#stop.signal);
     this.#tell();
     try {
       await runLoop({
@@ -225,9 +227,25 @@ class Agent implements AsyncDisposable {
       });
     } finally {
       this.#end();
+      await telling;
       // On a reload knet join runs the next agent at once.
       if (this.#options.signal.reason !== "reload") sdNotify("STOPPING=1");
     }
+  }
+
+  /** Tells the store of containers, as long as this host holds its lease there. */
+  #containerRows(): ContainerRows {
+    const { dataDir } = this.#options;
+    const { bootId } = this.#identity;
+    return new ContainerRows({
+      store: this.#store,
+      identity: this.#identity,
+      place: { dataDir, bootId },
+      holds: () => {
+        const { own, health } = this.#membership;
+        return health.state === "ok" ? own : undefined;
+      },
+    });
   }
 
   #report(): StatusReport {

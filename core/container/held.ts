@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { KnetError, messageOf } from "../base/error.ts";
-import { readTextIfPresent, writeFileAtomically } from "../base/files.ts";
+import { fileVersion, readTextIfPresent, writeFileAtomically } from "../base/files.ts";
 import { parseShape } from "../base/shape.ts";
 import type { BookPlace } from "./addresses.ts";
 
@@ -25,6 +25,11 @@ const HELD: v.GenericSchema<unknown, { bootId: string; held: HeldAddress[] }> = 
 });
 
 const heldFile = (dataDir: string) => join(dataDir, "held.json");
+
+/** Another string after every change of what runtimes hold, at the cost of a stat. */
+export function heldVersion(dataDir: string): string {
+  return fileVersion(heldFile(dataDir));
+}
 
 /**
  * Reads what runtimes hold; nothing, if it is of an earlier boot.

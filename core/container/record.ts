@@ -107,11 +107,6 @@ export function shownName(record: Pick<ContainerRecord, "name" | "netns">): stri
   return record.name ?? record.netns;
 }
 
-/** Whether a text can be the name of a container: what runtimes allow, and a label of DNS could be made from. */
-export function isContainerName(text: string): boolean {
-  return /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}$/.test(text);
-}
-
 /** Whether a text is the MAC address of a single interface, in lower case: neither a group's nor all zeros. */
 export function isMac(text: string): boolean {
   return /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(text) && text !== "00:00:00:00:00:00";

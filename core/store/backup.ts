@@ -15,6 +15,7 @@ import { identityText, markOf, type StoreMark } from "./identity.ts";
 import { readCounters } from "./revision.ts";
 import {
   configTable,
+  containerTable,
   destinationTable,
   leaseTable,
   serviceTable,
@@ -22,7 +23,7 @@ import {
 } from "./schema.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** Rows as they stand in the tables; tombstones are left out. */
+/** Rows as they stand in the tables; tombstones are left out, and containers, of which their hosts tell. */
 export interface BackupTables {
   readonly config: readonly (typeof configTable.$inferSelect)[];
   readonly leases: readonly (typeof leaseTable.$inferSelect)[];
@@ -168,6 +169,8 @@ export async function restoreBackup(
   const identity = known?.mark.identity ||
     (leases.length > 0 ? found.identity : backup.mark.identity) || backup.mark.identity;
   for (const table of Object.values(TABLES)) await db.delete(table);
+  // Their hosts say again what they have.
+  await db.delete(containerTable);
   const mark = await accept(tx, identity, [found, backup.mark, known?.mark]);
   const { revision } = mark;
   const put = async <T extends (typeof TABLES)[keyof typeof TABLES]>(

@@ -10,6 +10,7 @@ import type { ClusterConfig } from "../cluster/config.ts";
 import type { Family, Lease } from "../cluster/lease.ts";
 import { type LeaseRules, leaseRules, withoutOverlaps } from "../cluster/lease_rules.ts";
 import { inParts, readMany } from "./bulk.ts";
+import { dropContainers } from "./container_rows.ts";
 import { LEASE_COLUMNS, leaseName, leaseOf, type LeaseRow, rowOfLease } from "./lease_rows.ts";
 import { purgeTombstones } from "./revision.ts";
 import { addProblem, type Checked, type RowProblem, usable, withinLimit } from "./row_check.ts";
@@ -126,11 +127,12 @@ export async function putLease({ db }: Pick<Transaction, "db">, lease: Lease): P
     .onConflictDoUpdate({ target: [leaseTable.nodeId, leaseTable.family], set: rest });
 }
 
-/** Deletes a lease, and leaves a tombstone. */
+/** Deletes a lease and leaves a tombstone; what its host said of its containers goes with it. */
 export async function buryLease(tx: Transaction, lease: Lease, revision: number): Promise<void> {
   await tx.db.update(leaseTable).set({ deleted: tx.now, revision }).where(
     and(eq(leaseTable.nodeId, lease.nodeId), eq(leaseTable.family, lease.family)),
   );
+  await dropContainers(tx);
   await purgeTombstones(tx, leaseTable, "purged");
 }
 

@@ -1,5 +1,6 @@
 /**
  * Marks of rows: what there is and when it changed, without what it says. By them a copy of the store is held against the store itself.
+ * Containers have none: each is its host's word, which it says again where it is missing.
  *
  * @module
  */

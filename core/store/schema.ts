@@ -144,3 +144,22 @@ export const certificateTable = pgTable("knet_certificates", {
   /** When it was revoked; 0 if it was not. */
   revoked: whole("revoked"),
 }, (table) => [index("knet_certificates_node").on(table.nodeId)]);
+
+/** Containers, each its host's own word. No revision counts them, and none that went leaves a tombstone: a change wakes nobody. */
+export const containerTable = pgTable("knet_containers", {
+  nodeId: text("node_id").notNull(),
+  key: text("key").notNull(),
+  name: text("name").notNull(),
+  address: text("address").notNull(),
+  ifname: text("ifname").notNull(),
+  netns: text("netns").notNull(),
+  runtime: text("runtime").notNull(),
+  containerId: text("container_id").notNull(),
+  /** JSON. */
+  labels: text("labels").notNull(),
+  /** JSON. */
+  ports: text("ports").notNull(),
+}, (table) => [
+  primaryKey({ name: "knet_containers_pkey", columns: [table.nodeId, table.key] }),
+  index("knet_containers_name").on(table.name),
+]);

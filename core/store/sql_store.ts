@@ -7,6 +7,7 @@
 import { changesSince } from "./changes.ts";
 import { initConfig, needConfig } from "./cluster_config.ts";
 import { knownConfig, readConfig } from "./config_row.ts";
+import { listContainers, putContainers } from "./container_rows.ts";
 import type { Engine } from "./engine.ts";
 import {
   DifferentStoreError,
@@ -84,6 +85,12 @@ export function sqlStore(
       write(async (tx) => await reserveLease(tx, await needConfig(tx), subnet, publicIp, options)),
     pruneLeases: (nodeIds) =>
       write(async (tx) => await pruneLeases(tx, await readConfig(tx), nodeIds, hostClock)),
+    listContainers: (selector) =>
+      told(read(async (tx) => {
+        const { leases } = await liveLeases(tx, (await knownConfig(tx)).config);
+        return await listContainers(tx, leases, selector);
+      })),
+    putContainers: (change) => write((tx) => putContainers(tx, change)),
     changesSince: (since, compare, lastGood) =>
       told(read((tx) => changesSince(tx, since, compare, lastGood))),
     announceLease: (own, lastGood) =>

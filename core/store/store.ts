@@ -14,6 +14,7 @@ import type { BackendType, ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Family, Lease } from "../cluster/lease.ts";
 import type { Service, ServiceTimeouts } from "../services/service.ts";
 import type { RowProblem, ServiceStore } from "../services/service_store.ts";
+import type { ContainerChange, ContainerList, ContainerSelector } from "./container_rows.ts";
 import type { StoreMark } from "./identity.ts";
 import type { RowMark } from "./row_marks.ts";
 
@@ -190,6 +191,17 @@ export interface Store extends ServiceStore, AsyncDisposable {
 
   /** Deletes expired, unreserved leases (`nodeIds`: only these) and returns them. */
   pruneLeases(nodeIds?: readonly string[]): Promise<Lease[]>;
+
+  /** Containers of all hosts that have a lease, or those of a selector, in the order of hosts. */
+  listContainers(selector?: ContainerSelector): Promise<ContainerList>;
+
+  /**
+   * Writes what a host says of its containers, in one transaction. No revision counts it: `subscribe` tells nobody, or of nothing.
+   *
+   * @throws {KnetError} exit code 4 if that agent does not hold the host's lease, if a container is none of its subnet, or if there are
+   * too many.
+   */
+  putContainers(change: ContainerChange): Promise<void>;
 
   /**
    * What changed above a revision; 0 reads everything.

@@ -79,14 +79,22 @@ for (const [name, start] of Object.entries(engines)) {
 
     await test.step(`${name}: a backup is whole, says when it is damaged, and restores another store`, () =>
       engine.fresh({ network: "172.26.0.0/16" }, async (a, _b, url) => {
-        await a.acquireLease(join("one"));
+        const { lease } = await a.acquireLease(join("one"));
+        const web = {
+          ...{ nodeId: "one", key: "kv2", name: "web", address: "172.26.0.2", ifname: "eth0" },
+          ...{ netns: "", runtime: "", containerId: "", labels: {}, ports: [] },
+        };
         await a.reserveLease("172.26.7.0/24", "192.168.2.107");
         await addService(a, "web", {
           ...{ vip: "10.96.0.10", port: 80 },
           destinations: [{ address: "172.26.0.9", port: 8080 }],
         });
         await using admin = await openStoreAdmin(url);
+        const without = JSON.stringify((await admin.backup()).tables);
+        await a.putContainers({ nodeId: "one", agentId: lease.agentId, put: [web], remove: [] });
         const backup = await admin.backup();
+        // Each host says again what it has.
+        assert.equal(JSON.stringify(backup.tables), without);
         const text = JSON.stringify(backup);
         await a.acquireLease(join("late"));
         const cut = text.slice(0, -40), changed = text.replace("172.26.7.0", "172.26.8.0");
@@ -102,6 +110,7 @@ for (const [name, start] of Object.entries(engines)) {
         const { leases } = await a.listLeases();
         assert.deepEqual(leases.map(({ subnet }) => subnet), ["172.26.0.0/24", "172.26.7.0/24"]);
         assert.equal((await a.listServices()).services[0]!.destinations.length, 1);
+        assert.deepEqual((await a.listContainers()).containers, []);
         const again = await admin.backup();
         const plain = ({ tables }: typeof backup) =>
           tables.services.map(({ revision: _, ...row }) => row);

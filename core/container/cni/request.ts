@@ -7,13 +7,8 @@ import * as v from "valibot";
 import { canonicalAddress } from "../../base/address.ts";
 import { messageOf } from "../../base/error.ts";
 import { checkShape } from "../../base/shape.ts";
-import {
-  type ContainerNames,
-  isContainerName,
-  isMac,
-  NAMESPACE_LABEL,
-  type PortMapping,
-} from "../record.ts";
+import { isContainerName } from "../../cluster/cluster_container.ts";
+import { type ContainerNames, isMac, NAMESPACE_LABEL, type PortMapping } from "../record.ts";
 import { CNI_VERSIONS, CniCode, type CniEnvironment, CniError } from "./protocol.ts";
 
 /** The commands that are about a network, with what they need of the environment. */

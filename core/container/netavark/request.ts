@@ -7,8 +7,9 @@ import * as v from "valibot";
 import { canonicalAddress, parsePrefix } from "../../base/address.ts";
 import { KnetError, messageOf } from "../../base/error.ts";
 import { parseShape } from "../../base/shape.ts";
+import { isContainerName } from "../../cluster/cluster_container.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
-import { isContainerName, isMac, type PortMapping } from "../record.ts";
+import { isMac, type PortMapping } from "../record.ts";
 
 /** A container that is to be attached or taken off. */
 export interface NetavarkRequest {

@@ -30,4 +30,9 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
     "CREATE TABLE \"knet_tokens\" (\n\t\"id\" text PRIMARY KEY NOT NULL,\n\t\"secret_hash\" text NOT NULL,\n\t\"role\" text NOT NULL,\n\t\"once\" integer NOT NULL,\n\t\"made\" bigint NOT NULL,\n\t\"expires\" bigint NOT NULL,\n\t\"used\" bigint NOT NULL,\n\t\"revoked\" bigint NOT NULL\n);",
     "CREATE INDEX \"knet_certificates_node\" ON \"knet_certificates\" (\"node_id\");",
   ],
+  // 0003_containers.sql
+  [
+    "CREATE TABLE \"knet_containers\" (\n\t\"node_id\" text NOT NULL,\n\t\"key\" text NOT NULL,\n\t\"name\" text NOT NULL,\n\t\"address\" text NOT NULL,\n\t\"ifname\" text NOT NULL,\n\t\"netns\" text NOT NULL,\n\t\"runtime\" text NOT NULL,\n\t\"container_id\" text NOT NULL,\n\t\"labels\" text NOT NULL,\n\t\"ports\" text NOT NULL,\n\tCONSTRAINT \"knet_containers_pkey\" PRIMARY KEY(\"node_id\",\"key\")\n);",
+    "CREATE INDEX \"knet_containers_name\" ON \"knet_containers\" (\"name\");",
+  ],
 ];

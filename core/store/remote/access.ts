@@ -31,6 +31,7 @@ const WHAT: Partial<Record<CallName, string>> = {
   renewLease: "renew the lease",
   announceLease: "announce the lease",
   releaseLease: "release the lease",
+  putContainers: "tell the store of containers",
   joinReplica: "hold a copy of the store",
   sweepDrained: "change services",
   initConfig: "set up the cluster",
@@ -61,6 +62,8 @@ function subject(call: CallName, given: unknown): string | undefined {
       return (given as ArgumentsOf<"renewLease">).holder.nodeId;
     case "announceLease":
       return (given as ArgumentsOf<"announceLease">).own.nodeId;
+    case "putContainers":
+      return (given as ArgumentsOf<"putContainers">).change.nodeId;
     case "joinReplica":
       return (given as ArgumentsOf<"joinReplica">).nodeId;
     case "releaseLease":

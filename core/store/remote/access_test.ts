@@ -8,6 +8,7 @@ const about = (nodeId: string) => ({
   request: { nodeId },
   holder: { nodeId },
   own: { nodeId },
+  change: { nodeId },
   selector: nodeId,
   nodeId,
 });
@@ -32,6 +33,7 @@ Deno.test("checkAccess() lets an administrator ask everything, and a reader what
     "changesSince",
     "listServices",
     "getService",
+    "listContainers",
     "info",
     "members",
     "follow",
@@ -45,6 +47,7 @@ Deno.test("checkAccess() lets a host change its own lease, and nothing else", ()
     "renewLease",
     "announceLease",
     "releaseLease",
+    "putContainers",
     "joinReplica",
     "sweepDrained",
   ]);

@@ -13,6 +13,8 @@ import {
   announcement,
   basis,
   changes,
+  containerChange,
+  containers,
   grant,
   holder,
   info,
@@ -87,6 +89,14 @@ export const CALLS = {
     v.object({ name: text }),
     v.object({ service: v.exactOptional(SERVICE_SHAPE), now: v.number() }),
   ),
+  listContainers: read(
+    v.object({
+      nodeId: v.exactOptional(text),
+      name: v.exactOptional(text),
+      address: v.exactOptional(text),
+    }),
+    containers,
+  ),
   info: read(nothing, info),
   /** Who holds copies of the store, where it is the cluster's own. */
   members: read(nothing, members),
@@ -105,6 +115,8 @@ export const CALLS = {
     }),
     shownLease,
   ),
+  /** What a host says of its containers; it says it in parts that fit a request. */
+  putContainers: write("own", v.object({ change: containerChange }), nothing),
   /** Makes the replica of the host that asks a member, with an id that it chose. */
   joinReplica: write("own", v.object({ nodeId: text, id: whole }), members),
   /** What it deletes is over by the store's clock, whoever asks. */
@@ -167,13 +179,16 @@ export interface Request {
   readonly expected?: StoreMark;
 }
 
-const names = Object.keys(CALLS) as [CallName, ...CallName[]];
+/** Whether there is a call of that name: a newer knet may know more. */
+export function isCall(name: string): name is CallName {
+  return Object.hasOwn(CALLS, name);
+}
 
 /** What a client sends after its greeting: a request, or a sign of life. */
 export const CLIENT_SHAPE = v.union([
   v.object({
     id: whole,
-    call: v.picklist(names),
+    call: text,
     arguments: v.unknown(),
     expected: v.exactOptional(MARK_SHAPE),
   }),

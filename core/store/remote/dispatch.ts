@@ -115,6 +115,11 @@ const HANDLERS: Handlers = {
     const { service, now } = await store.getService(name);
     return { now, ...(service !== undefined && { service }) };
   },
+  listContainers: (store, selector) => store.listContainers(selector),
+  async putContainers(store, { change }) {
+    await store.putContainers(change);
+    return {};
+  },
   async info(_store, _given, { engine, replicas }) {
     const found = await storeAdmin(engine).info();
     if (replicas === undefined) return found;

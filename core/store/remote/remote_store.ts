@@ -67,6 +67,10 @@ export function remoteStore(
       write("reserveLease", { subnet, publicIp, ...options }),
     pruneLeases: (nodeIds) =>
       write("pruneLeases", nodeIds === undefined ? {} : { nodeIds: [...nodeIds] }),
+    listContainers: (selector = {}) => told(link.ask("listContainers", selector)),
+    async putContainers(change) {
+      await write("putContainers", { change });
+    },
     changesSince: (revision, compare, lastGood) =>
       told(link.ask("changesSince", {
         revision,

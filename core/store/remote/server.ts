@@ -7,10 +7,11 @@ import { getLogger } from "@logtape/logtape";
 import { after, type Timer } from "../../base/clock.ts";
 import { KnetError, messageOf } from "../../base/error.ts";
 import { checkShape } from "../../base/shape.ts";
+import { visibleName } from "../../base/visible.ts";
 import { VERSION } from "../../base/version.ts";
 import { type ByteStream, closeQuietly } from "../dqlite/stream.ts";
 import { checkAccess, longestRequest, type Peer } from "./access.ts";
-import { CALLS, CLIENT_SHAPE } from "./calls.ts";
+import { CALLS, CLIENT_SHAPE, isCall } from "./calls.ts";
 import { dispatch, type Served } from "./dispatch.ts";
 import { sendError } from "./errors.ts";
 import { MessageWriter, PROTOCOL, readMessage } from "./messages.ts";
@@ -221,7 +222,7 @@ class Connection {
 
   #take(message: unknown): void {
     if ("beat" in (message as object)) return;
-    const request = message as { id: number; call: keyof typeof CALLS; arguments: unknown };
+    const request = message as { id: number; call: string; arguments: unknown };
     const work = this.#answer(request).finally(() => this.#working.delete(work));
     this.#working.add(work);
   }
@@ -229,12 +230,18 @@ class Connection {
   async #answer(
     request: {
       readonly id: number;
-      readonly call: keyof typeof CALLS;
+      readonly call: string;
       readonly arguments: unknown;
     },
   ): Promise<void> {
     const { id, call } = request;
     try {
+      if (!isCall(call)) {
+        throw new KnetError(
+          `Cannot answer the request "${visibleName(call)}": knet ${VERSION} does not know it`,
+          { remedy: "Install the same version on all hosts" },
+        );
+      }
       let given: unknown;
       try {
         given = checkShape<unknown>(CALLS[call].arguments, request.arguments);
@@ -246,7 +253,7 @@ class Connection {
       }
       checkAccess(this.peer, call, given);
       const asking = { peer: this.peer, present: () => this.#open };
-      const result = await dispatch(request, given, await this.#served(), asking);
+      const result = await dispatch({ ...request, call }, given, await this.#served(), asking);
       await this.#send({ id, result });
       if (call !== "follow" || this.follows) return;
       this.follows = true;

@@ -74,6 +74,9 @@ Deno.test("StoreServer lets a host change its own lease and no other, and nobody
   await using admin = remoteAdmin(host.way);
   await assert.rejects(admin.backup(), refused);
   await assert.rejects(admin.adopt(undefined), refused);
+  const change = { agentId: lease.agentId, put: [], remove: ["kv2"] };
+  await store.putContainers({ nodeId: "one", ...change });
+  await assert.rejects(store.putContainers({ nodeId: "two", ...change }), refused);
   // That its subnet is reserved is not its own word.
   const announced = await store.announceLease({ ...lease, reserved: true });
   assert.equal(announced.state === "held" && announced.lease.reserved, false);
@@ -110,6 +113,11 @@ Deno.test("StoreServer is not hurt by what makes no sense, and says so where it 
   }
   const [, wrong] = await send(host.path, HELLO, ask("changesSince", { revision: "all" }));
   assert.deepEqual((wrong as { error: { exitCode: number } }).error.exitCode, 2);
+  // What a newer knet asks is no reason to send it away.
+  for (const call of ["listSomething", "__proto__", "constructor"]) {
+    const [, unknown] = await send(host.path, HELLO, ask(call, {}));
+    assert.match(JSON.stringify(unknown), /knet [^ ]+ does not know it/);
+  }
   const long = { request: { ...join("one"), nodeName: "x".repeat(2000), backendData: [{}] } };
   const [, tooLong] = await send(host.path, HELLO, ask("acquireLease", long));
   assert.match(JSON.stringify(tooLong), /Cannot answer the request/);

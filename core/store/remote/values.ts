@@ -14,6 +14,7 @@ import type { ServiceScope, ServiceView, UnreadService } from "../../services/se
 import type { Adopted, KnownStore } from "../adoption.ts";
 import type { StoreInfo } from "../admin.ts";
 import type { Restored } from "../backup.ts";
+import type { ContainerChange, ContainerList } from "../container_rows.ts";
 import type { Member } from "../dqlite/wire.ts";
 import type { StoreMark } from "../identity.ts";
 import type { RowMark } from "../row_marks.ts";
@@ -129,6 +130,39 @@ export const changes: v.GenericSchema<unknown, Changes> = v.object({
   timeouts: v.exactOptional(TIMEOUTS_SHAPE),
   now: v.number(),
   problems,
+});
+
+const container = v.object({
+  nodeId: text,
+  key: text,
+  name: text,
+  address: text,
+  ifname: text,
+  netns: text,
+  runtime: text,
+  containerId: text,
+  labels: v.record(v.string(), v.string()),
+  ports: v.array(v.object({
+    hostPort: whole,
+    containerPort: whole,
+    protocol: text,
+    hostIp: v.exactOptional(text),
+  })),
+});
+
+/** A ContainerChange. */
+export const containerChange: v.GenericSchema<unknown, ContainerChange> = v.object({
+  nodeId: text,
+  agentId: text,
+  put: v.pipe(v.array(container), v.maxLength(1000)),
+  remove: v.pipe(v.array(text), v.maxLength(1000)),
+});
+
+/** A ContainerList. */
+export const containers: v.GenericSchema<unknown, ContainerList> = v.object({
+  containers: v.array(v.object({ ...container.entries, nodeName: v.string() })),
+  problems,
+  leftOut: v.array(v.string()),
 });
 
 /** A ServiceScope. */
