@@ -30,7 +30,7 @@ export interface WordSpec {
   readonly help: string;
   readonly optional?: boolean;
   /** For completion. */
-  readonly complete?: "netns" | "lease" | "service" | "server";
+  readonly complete?: "netns" | "lease" | "service" | "server" | "container";
   readonly choices?: readonly string[];
 }
 

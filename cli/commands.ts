@@ -63,6 +63,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./detach.ts")).detach,
   },
   {
+    name: "container",
+    summary: "List and show the containers of all hosts",
+    load: async () => (await import("./container.ts")).container,
+  },
+  {
     name: "install",
     summary: "Make knet known to container runtimes on this host",
     load: async () => (await import("./install.ts")).install,

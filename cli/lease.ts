@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { KnetError } from "../core/base/error.ts";
 import { loggingBegun } from "../core/base/late_logging.ts";
 import { isExpired } from "../core/cluster/allocate.ts";
 import type { Lease } from "../core/cluster/lease.ts";
@@ -11,7 +10,7 @@ import { doubledLeases } from "../core/cluster/lease_doubles.ts";
 import { defineCommand } from "./command.ts";
 import type { CommandGroup, WordSpec } from "./command.ts";
 import { UsageError } from "./errors.ts";
-import { leaseDocument, leasePairs, leaseTable } from "./lease_view.ts";
+import { leaseDocument, leasePairs, leaseTable, selectLease } from "./lease_view.ts";
 import { hostAddress, prefix } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
@@ -56,7 +55,7 @@ const show = defineCommand({
   run: ({ words, settings }) =>
     withStore(settings, async (store) => {
       const { leases, now } = await store.listLeases();
-      const lease = select(leases, words[0]!);
+      const lease = selectLease(`Cannot show the lease of "${words[0]!}"`, leases, words[0]!);
       if (settings.json) printJson(leaseDocument(lease, now));
       else print(leasePairs(lease, now));
     }),
@@ -168,26 +167,4 @@ function bySubnet(a: Lease, b: Lease): number {
 
 function holder(lease: Lease): string {
   return lease.nodeName === "" ? lease.publicIp : lease.nodeName;
-}
-
-function select(leases: readonly Lease[], selector: string): Lease {
-  const found = leases.filter(({ nodeId, subnet }) => nodeId === selector || subnet === selector);
-  const matches = found.length > 0 ? found : leases.filter(({ nodeName }) => nodeName === selector);
-  const [lease] = matches;
-  if (lease === undefined) {
-    throw new KnetError(`Cannot show the lease of "${selector}": there is none`, {
-      exitCode: 4,
-      remedy: 'Run "knet lease ls" to see all',
-    });
-  }
-  if (matches.length > 1) {
-    throw new KnetError(
-      `Cannot show the lease of "${selector}": ${matches.length} hosts have that name`,
-      {
-        exitCode: 4,
-        remedy: `Name it by its id: ${matches.map(({ nodeId }) => nodeId).join(", ")}`,
-      },
-    );
-  }
-  return lease;
 }

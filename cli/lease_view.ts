@@ -1,8 +1,9 @@
 /**
- * How leases look: as a table, one in full, and as JSON.
+ * How leases look: as a table, one in full, and as JSON; and which one is meant.
  *
  * @module
  */
+import { KnetError } from "../core/base/error.ts";
 import type { Lease } from "../core/cluster/lease.ts";
 import { pairs, relative, table, timestamp } from "./output.ts";
 import type { Cell } from "./output.ts";
@@ -85,4 +86,30 @@ export function leasePairs(lease: Lease, now: number): string {
     ["agent id", lease.agentId],
     ["revision", String(lease.revision)],
   ]);
+}
+
+/**
+ * The lease of a host.
+ *
+ * @param action For the message: `Cannot show the lease of "x"`.
+ * @param selector Node id, subnet or name.
+ * @throws {KnetError} exit code 4 if there is none, or if several hosts have that name.
+ */
+export function selectLease(action: string, leases: readonly Lease[], selector: string): Lease {
+  const found = leases.filter(({ nodeId, subnet }) => nodeId === selector || subnet === selector);
+  const matches = found.length > 0 ? found : leases.filter(({ nodeName }) => nodeName === selector);
+  const [lease] = matches;
+  if (lease === undefined) {
+    throw new KnetError(`${action}: there is none`, {
+      exitCode: 4,
+      remedy: 'Run "knet lease ls" to see all',
+    });
+  }
+  if (matches.length > 1) {
+    throw new KnetError(`${action}: ${matches.length} hosts have that name`, {
+      exitCode: 4,
+      remedy: `Name it by its id: ${matches.map(({ nodeId }) => nodeId).join(", ")}`,
+    });
+  }
+  return lease;
 }

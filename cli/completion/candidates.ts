@@ -12,9 +12,14 @@ import type { OptionTable } from "../option_table.ts";
 import { globalOptions } from "../shared_options.ts";
 
 /** What knet itself is asked for. */
-export type StoredKind = "lease" | "service" | "server";
+export type StoredKind = "lease" | "service" | "server" | "container";
 
-const STORED: ReadonlySet<string> = new Set<StoredKind>(["lease", "service", "server"]);
+const STORED: ReadonlySet<string> = new Set<StoredKind>([
+  "lease",
+  "service",
+  "server",
+  "container",
+]);
 
 /** Whether a kind of words is looked up in the store. */
 export function isStored(kind: string | undefined): kind is StoredKind {
@@ -85,6 +90,14 @@ async function lookUp(store: Store, { kind, operands }: Place): Promise<string[]
     // A name that several have is none to go by.
     const unique = names.filter((name) => names.indexOf(name) === names.lastIndexOf(name));
     return [...unique, ...leases.map(({ subnet }) => subnet)];
+  }
+  if (kind === "container") {
+    const { containers } = await store.listContainers();
+    const { containerTitle } = await import("../../core/cluster/cluster_container.ts");
+    const titles = Map.groupBy(containers, containerTitle);
+    return [...titles].flatMap(([title, several]) =>
+      several.length === 1 ? [title] : several.map(({ nodeName }) => `${nodeName}/${title}`)
+    );
   }
   if (kind === "service") return (await store.listServices()).services.map(({ name }) => name);
   const { service } = await store.getService(operands[0]!);

@@ -4,12 +4,14 @@
  * @module
  */
 import { familyOf, parsePrefix, prefixContains } from "../base/address.ts";
+import { KnetError } from "../base/error.ts";
+import { visibleName } from "../base/visible.ts";
 
-/** A port of a host that leads into a container. */
-export interface PublishedMapping {
+/** A port of the host that leads into a container. */
+export interface PortMapping {
   readonly hostPort: number;
   readonly containerPort: number;
-  readonly protocol: string;
+  readonly protocol: "tcp" | "udp" | "sctp";
   /** Address of the host that it is at; all of them if absent. */
   readonly hostIp?: string;
 }
@@ -33,7 +35,7 @@ export interface ClusterContainer {
   /** The runtime's own id of it; may be empty. */
   readonly containerId: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly ports: readonly PublishedMapping[];
+  readonly ports: readonly PortMapping[];
 }
 
 /** One of these by the store's word. */
@@ -54,6 +56,67 @@ export function containerTitle(
   { name, netns, address }: Pick<ClusterContainer, "name" | "netns" | "address">,
 ): string {
   return name || netns || address;
+}
+
+/** Where a container is, as messages name it: `node-2/web (10.244.1.2)`. */
+function placeText({ nodeName, ...container }: StoredContainer): string {
+  const title = containerTitle(container);
+  const where = `${visibleName(nodeName)}/${visibleName(title)}`;
+  return title === container.address ? where : `${where} (${container.address})`;
+}
+
+/** More candidates are not named in a message. */
+const MOST_CANDIDATES = 10;
+
+/**
+ * All that a word may mean: a name or a namespace; else an address, or the beginning of a runtime's id, of 6 characters at least.
+ *
+ * @param word `web`; `node-2/web` is the one of that host.
+ */
+export function containersCalled(
+  containers: readonly StoredContainer[],
+  word: string,
+): StoredContainer[] {
+  const ways: ((one: StoredContainer) => boolean)[] = [
+    (one) => containerTitle(one) === word,
+    ({ nodeName, nodeId, ...one }) =>
+      [nodeName, nodeId].some((node) => `${node}/${containerTitle(one)}` === word),
+    ({ netns, address, containerId }) =>
+      word !== "" && [netns, address, containerId].includes(word),
+    ({ containerId }) => word.length >= 6 && containerId.startsWith(word),
+  ];
+  for (const fits of ways) {
+    const found = containers.filter(fits);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+/**
+ * The one container that a word means.
+ *
+ * @param action For the message: `Cannot show the container "web"`.
+ * @throws {KnetError} exit code 4 if there is none, or if several may be meant; it names them.
+ */
+export function theContainer(
+  action: string,
+  containers: readonly StoredContainer[],
+  word: string,
+): StoredContainer {
+  const found = containersCalled(containers, word);
+  if (found.length === 1) return found[0]!;
+  if (found.length === 0) {
+    throw new KnetError(`${action}: the cluster has no such container`, {
+      exitCode: 4,
+      remedy: 'Run "knet container ls" to see all',
+    });
+  }
+  const shown = found.slice(0, MOST_CANDIDATES).map(placeText);
+  if (found.length > shown.length) shown.push(`${found.length - shown.length} more`);
+  throw new KnetError(
+    `${action}: ${found.length} containers may be meant: ${shown.join(", ")}`,
+    { exitCode: 4, remedy: "Name it as NODE/NAME, or by its address" },
+  );
 }
 
 /** Whether a text can be the name of a container: what runtimes allow, and a label of DNS could be made from. */

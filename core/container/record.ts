@@ -4,15 +4,9 @@
  * @module
  */
 import * as v from "valibot";
+import type { PortMapping } from "../cluster/cluster_container.ts";
 
-/** A port of the host that leads into a container. */
-export interface PortMapping {
-  readonly hostPort: number;
-  readonly containerPort: number;
-  readonly protocol: "tcp" | "udp" | "sctp";
-  /** Address of the host that it is at; all of them if absent. */
-  readonly hostIp?: string;
-}
+export type { PortMapping };
 
 /** Who asked for a container's interface, where that was a runtime: an identity that does not return. */
 export interface RuntimeIdentity {

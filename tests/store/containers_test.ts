@@ -9,7 +9,11 @@ import { byHand } from "../support/by_hand.ts";
 import { requestOf } from "../support/lease_driver.ts";
 import { engines, refusal } from "../support/store_engines.ts";
 
-const container = (nodeId: string, n: number, more: Partial<ClusterContainer> = {}) => ({
+const container = (
+  nodeId: string,
+  n: number,
+  more: Partial<ClusterContainer> = {},
+): ClusterContainer => ({
   nodeId,
   key: `kv${n}`,
   name: `c${n}`,

@@ -145,7 +145,7 @@ const container = v.object({
   ports: v.array(v.object({
     hostPort: whole,
     containerPort: whole,
-    protocol: text,
+    protocol: v.picklist(["tcp", "udp", "sctp"]),
     hostIp: v.exactOptional(text),
   })),
 });
