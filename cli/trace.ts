@@ -25,12 +25,21 @@ export const trace = defineCommand({
     "Where the way breaks it says at which step and what to do; the exit status is 1 then.",
   ],
   words: [
-    { name: "SOURCE", help: "A container of this host: name or address", complete: "netns" },
-    { name: "DESTINATION", help: "An address, or a container of this host", complete: "netns" },
+    {
+      name: "SOURCE",
+      help: "A container of this host: namespace, name or address",
+      complete: "netns",
+    },
+    {
+      name: "DESTINATION",
+      help: "An address, a container of this host, or the name of one of any host",
+      complete: "netns",
+    },
   ],
   options: {},
   examples: [
     { line: "knet trace web 10.244.3.2", about: "from the container web to one on another host" },
+    { line: "knet trace web db", about: "to the one that is called db, wherever it is" },
     { line: "knet trace 10.244.1.2 192.0.2.1 --json", about: "out of the cluster, as JSON" },
   ],
   run: async ({ words, settings }) => {
@@ -54,7 +63,9 @@ export function traceText(report: TraceReport): string {
   const place = ({ node, publicIp }: TraceReport["source"]) =>
     node === undefined ? "" : ` on ${node} (${publicIp})`;
   const name = (end: TraceReport["source"]) =>
-    end.container === undefined ? end.address : `${end.container} (${end.address})`;
+    end.name === undefined && end.container === undefined
+      ? end.address
+      : `${end.name ?? end.container} (${end.address})`;
   const lines = [
     `${name(source)}${place(source)} to ${name(destination)}${place(destination)}`,
     "",

@@ -15,13 +15,9 @@ import {
 } from "../cluster/cluster_container.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
-import {
-  type BookPlace,
-  bookVersion,
-  type ContainerRecord,
-  readBook,
-} from "../container/addresses.ts";
-import { type HeldAddress, heldVersion, readHeld } from "../container/held.ts";
+import { type BookPlace, bookVersion, readBook } from "../container/addresses.ts";
+import { heldVersion, readHeld } from "../container/held.ts";
+import { toldContainers } from "../container/told.ts";
 import type { ContainerChange, ContainerList } from "../store/container_rows.ts";
 import type { Store } from "../store/store.ts";
 import { backoff } from "./wake.ts";
@@ -39,41 +35,14 @@ const [MOST_AT_ONCE, MOST_BYTES] = [200, 48 * 1024];
 /** Longest pause after a failure, milliseconds. */
 const PATIENCE = 30_000;
 
-/** What is told of: containers, and addresses that a runtime holds for those that it attaches itself. */
-export function toldContainers(
-  { nodeId, subnet }: Pick<Lease, "nodeId" | "subnet">,
-  book: readonly ContainerRecord[],
-  held: readonly HeldAddress[],
+/** What the store has room for of what is told: of this host's subnet, so many, each so long. Pure. */
+export function keptContainers(
+  told: readonly ClusterContainer[],
+  subnet: string,
 ): ClusterContainer[] {
-  const told = book.map((record): ClusterContainer => ({
-    nodeId,
-    key: record.hostIfname,
-    name: record.name ?? "",
-    address: record.address,
-    ifname: record.ifname,
-    netns: record.netns,
-    runtime: record.runtime ?? "",
-    containerId: record.containerId ?? "",
-    labels: record.labels ?? {},
-    ports: record.ports ?? [],
-  }));
-  const others = held.map(({ address, runtime }): ClusterContainer => ({
-    nodeId,
-    key: `${runtime} ${address}`,
-    ...{
-      name: "",
-      address,
-      ifname: "",
-      netns: "",
-      runtime,
-      containerId: "",
-      labels: {},
-      ports: [],
-    },
-  }));
   const { family } = parsePrefix(subnet);
   // Those of a subnet that this host had before are stranded: nobody reaches them.
-  return [...told, ...others]
+  return told
     .filter(({ address }) => familyOf(address) === family && prefixContains(subnet, address))
     .slice(0, MOST_CONTAINERS_A_HOST)
     .map((one) => fittingContainer({ ...one, address: canonicalAddress(one.address) }));
@@ -194,7 +163,8 @@ export class ContainerRows {
     const isKnown = this.#lease === lease && monotonicClock() - this.#read < COMPARE;
     let present = isKnown ? this.#present : undefined;
     if (present !== undefined && version === this.#version) return false;
-    const wanted = toldContainers({ nodeId, subnet }, readBook(place), readHeld(place));
+    const told = toldContainers(nodeId, readBook(place), readHeld(place));
+    const wanted = keptContainers(told, subnet);
     // Until all is told, nothing is known.
     this.#present = undefined;
     if (present === undefined) {

@@ -3,7 +3,8 @@ import type { ClusterContainer, StoredContainer } from "../cluster/cluster_conta
 import { writeBook } from "../container/addresses.ts";
 import { writeHeld } from "../container/held.ts";
 import type { ContainerChange } from "../store/container_rows.ts";
-import { ContainerRows, partsOf, planRows, toldContainers } from "./container_rows.ts";
+import { toldContainers } from "../container/told.ts";
+import { ContainerRows, keptContainers, partsOf, planRows } from "./container_rows.ts";
 
 const record = (n: number, more = {}) => ({
   netns: `c${n}`,
@@ -16,7 +17,10 @@ const record = (n: number, more = {}) => ({
 });
 
 type Lease = { readonly subnet: string; readonly acquired: number };
-const OWN = { nodeId: "n1", subnet: "10.244.1.0/24" };
+
+/** What is kept of these. */
+const kept = (...book: Parameters<typeof toldContainers>[1]) =>
+  keptContainers(toldContainers("n1", book), "10.244.1.0/24");
 
 /** A store that keeps one host's rows, and may be away. */
 class Rows {
@@ -102,7 +106,7 @@ Deno.test("ContainerRows writes nothing without a lease, and all again with anot
 Deno.test("ContainerRows.run() goes on behind a store that is away, and takes rows of an earlier life away", async () => {
   using at = scene();
   at.store.rows.set("old", {
-    ...toldContainers(OWN, [record(7)], [])[0]!,
+    ...kept(record(7))[0]!,
     key: "old",
     nodeName: "one",
   });
@@ -123,7 +127,7 @@ Deno.test("ContainerRows.run() goes on behind a store that is away, and takes ro
 
 Deno.test("planRows() does not take the order of labels or a revision for a difference", () => {
   const ports = [{ hostPort: 80, containerPort: 8080, protocol: "tcp" as const }];
-  const [a] = toldContainers(OWN, [record(2, { labels: { a: "1", b: "2" }, ports })], []);
+  const [a] = kept(record(2, { labels: { a: "1", b: "2" }, ports }));
   const b = { ...a!, labels: { b: "2", a: "1" }, nodeName: "one" };
   assert.deepEqual(planRows([a!], { containers: [b], leftOut: [] }), { put: [], remove: [] });
   const moved = { ...a!, ports: [{ ...ports[0]!, hostIp: "127.0.0.1" }] };
@@ -143,14 +147,14 @@ Deno.test("ContainerRows takes away what cannot be read, and all of the subnet t
   assert.deepEqual(at.store.names, ["10.244.2.2"], "who could not be moved is not told of");
 });
 
-Deno.test("toldContainers() keeps each container's row small, and the same for the same labels", () => {
+Deno.test("keptContainers() keeps each container's row small, and the same for the same labels", () => {
   const labels = Object.fromEntries(
     Array.from({ length: 500 }, (_, n) => [`l${String(n).padStart(3, "0")}`, "é".repeat(20)]),
   );
   const reversed = Object.fromEntries(Object.entries(labels).reverse());
   const more = { netns: "/".repeat(1000), name: "a b", labels };
-  const [one] = toldContainers(OWN, [record(2, more)], []);
-  const [two] = toldContainers(OWN, [record(2, { ...more, labels: reversed })], []);
+  const [one] = kept(record(2, more));
+  const [two] = kept(record(2, { ...more, labels: reversed }));
   assert.deepEqual(planRows([one!], { containers: [two!], leftOut: [] }).put, []);
   assert.ok(JSON.stringify(one).length < 4000);
   assert.equal(one!.labels["l000"], "é".repeat(20));
@@ -161,15 +165,12 @@ Deno.test("partsOf() makes changes that fit a host's request, those that went fi
   const big = Object.fromEntries(
     Array.from({ length: 90 }, (_, n) => [`l${n}`, "\u20ac".repeat(15)]),
   );
-  const put = toldContainers(
-    { nodeId: "n1", subnet: "10.244.0.0/16" },
-    Array.from(
-      { length: 450 },
-      (_, n) =>
-        record(n, { address: `10.244.${n >> 8}.${n & 255}`, ...(n < 200 && { labels: big }) }),
-    ),
-    [],
+  const book = Array.from(
+    { length: 450 },
+    (_, n) =>
+      record(n, { address: `10.244.${n >> 8}.${n & 255}`, ...(n < 200 && { labels: big }) }),
   );
+  const put = keptContainers(toldContainers("n1", book), "10.244.0.0/16");
   const remove = Array.from({ length: 450 }, (_, n) => `gone${n}`);
   const parts = [...partsOf({ put, remove })];
   for (const part of parts) {

@@ -16,7 +16,7 @@ import { KnetError } from "../../base/error.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
 import { carriage } from "./carriage.ts";
-import { addressOf, containerOf, findLeases, notHere } from "./ends.ts";
+import { containerOf, destinationOf, findLeases, isName, notHere } from "./ends.ts";
 import { bridgeStep, containerStep, forwardingStep, forwardStep, hostStep } from "./origin.ts";
 import {
   inputStep,
@@ -35,6 +35,8 @@ export interface TraceEnd {
   readonly address: string;
   /** The container's namespace, if it is one of this host. */
   readonly container?: string;
+  /** What it is called, if it has a name and is of this host, or was found by it. */
+  readonly name?: string;
   /** Name of the host. */
   readonly node?: string;
   readonly publicIp?: string;
@@ -52,9 +54,9 @@ export interface TraceReport {
 
 /** What to trace. */
 export interface TraceOptions {
-  /** A container of this host: its namespace as it was attached, or its address. */
+  /** A container of this host: its namespace as it was attached, its address or its name. */
   readonly source: string;
-  /** A container of this host, or any address. */
+  /** A container of this host, the name of one of any host, or any address. */
   readonly destination: string;
   readonly storeUrl: string;
   readonly stateDir: string;
@@ -64,7 +66,7 @@ export interface TraceOptions {
 /**
  * Follows a packet.
  *
- * @throws {KnetError} exit code 2 if an end is neither a container of this host nor an address, 3 without the privilege to look.
+ * @throws {KnetError} exit code 2 if an end is neither a container nor an address, 4 if several may be meant, 3 without the privilege to look.
  */
 export async function trace(options: TraceOptions): Promise<TraceReport> {
   const missing = missingCapabilities(["netAdmin", "sysAdmin"]);
@@ -81,25 +83,38 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
     });
   }
   const book = listContainers(options.dataDir);
-  const { leases, services, now, note } = await findLeases(options, state);
-  const from = containerOf(book, options.source);
-  if (from === undefined) throw notHere(options.source, state, leases);
-  const to = containerOf(book, options.destination);
-  const address = to?.address ?? addressOf(options.destination);
+  const { source, destination } = options;
+  const known = await findLeases(options, state, isName(book, source) || isName(book, destination));
+  const { leases, services, now, note } = known;
+  const from = containerOf(book, source, state);
+  if (from === undefined) throw notHere(book, source, known, state);
+  const { address, record: to, name } = destinationOf(book, destination, known, state);
   const holder = leases.find((lease) => prefixContains(lease.subnet, address));
   const service = await serviceFacts(options.stateDir, services, address);
   using rtnl = openRtnl();
   const steps = walk(rtnl, { state, from, to, address, leases, holder, now, note, service });
   const here = { node: state.nodeName, publicIp: state.publicIp };
   return {
-    source: { address: from.address, container: from.netns, ...here },
+    source: { ...endOf(from.address, from), ...here },
     destination: {
-      address,
-      ...(to !== undefined && { container: to.netns }),
+      ...endOf(address, to, name),
       ...(holder !== undefined && { node: holder.nodeName, publicIp: holder.publicIp }),
     },
     steps,
     passes: steps.every(({ status }) => status !== "broken"),
+  };
+}
+
+function endOf(
+  address: string,
+  record: ContainerRecord | undefined,
+  found?: string,
+): Pick<TraceEnd, "address" | "container" | "name"> {
+  const name = record?.name ?? found;
+  return {
+    address,
+    ...(record !== undefined && { container: record.netns }),
+    ...(name !== undefined && { name }),
   };
 }
 
