@@ -92,6 +92,46 @@ test("trace says what is wrong with its words, status 2", async (lab) => {
   }
 });
 
+test("trace and container take the names of containers on any host, and name those that may be meant", async (lab) => {
+  const [near, far] = [lab.host(1), lab.host(2)];
+  const { address } = await far.attach("named", ["--name", "db", "--publish", "8081:81"]);
+  const listed = async () =>
+    (await near.knetJson<{ containers: { name: string; address: string; nodeName: string }[] }>(
+      "container ls",
+    )).containers.filter(({ name }) => name === "db").map((one) => [one.nodeName, one.address]);
+  await until("the store knows the name", async () => (await listed()).length === 1);
+  const report = await traced(lab, "c1", "db");
+  const { name, node } = report.destination;
+  assert.deepEqual([report.destination.address, name, node], [address, "db", "h2"]);
+  assert.match((await near.knet("trace c1 db")).stdout, new RegExp(`to db \\(${address}\\) on h2`));
+  const shown = (await near.knet("container show db")).stdout;
+  assert.match(shown, new RegExp(`address +${address}\nhost +h2\n`));
+  assert.match(shown, /ports +8081->81\/tcp/);
+
+  const other = await near.attach("named", ["--name", "db"]);
+  await until("the store knows both", async () => (await listed()).length === 2);
+  for (const line of ["trace c1 db", "container show db"]) {
+    const { code, stderr } = await near.knet(line, { check: false });
+    assert.equal(code, 4);
+    assert.ok(stderr.includes(`h1/db (${other.address}), h2/db (${address})`), stderr);
+  }
+  assert.equal((await traced(lab, "c1", "h2/db")).destination.address, address);
+  assert.match(
+    (await near.knet("trace db h2/db")).stdout,
+    /^db \(/,
+    "from here it can only be one",
+  );
+  const own = (await near.knet("container ls --node h2")).stdout;
+  assert.ok(own.includes(address) && !own.includes(other.address), own);
+
+  await Promise.all([near, far].map((host) => host.knet("detach named")));
+  await until("what went is not listed", async () => (await listed()).length === 0);
+  for (const host of [near, far]) {
+    host.containers.pop();
+    await host.run("ip netns delete named");
+  }
+});
+
 /** What is broken, how it is mended, and what trace says of it. */
 const BREAKS: readonly {
   readonly name: string;
