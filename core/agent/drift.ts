@@ -107,6 +107,9 @@ export function driftOf(event: RtnlEvent, watched: Watched, memory: LinkMemory):
       if (underlay !== undefined && concernsLink(underlay, route)) return "underlay";
       return watched.entries.contradicts(event) ? "overlay" : undefined;
     }
+    case "traffic":
+      // Limits of a container's bandwidth, perhaps; whose device it is, the look says.
+      return event.pid === watched.port ? undefined : "containers";
     case "netconf":
       return "sysctl";
     default:

@@ -50,6 +50,8 @@ Deno.test("driftOf() asks for the underlay where that changed", () => {
   const gateway = routeOf({ dst: "0.0.0.0/0", gateway: "192.168.2.254" });
   assert.equal(drift({ kind: "route", value: gateway }), "underlay");
   assert.equal(drift({ kind: "netconf" }), "sysctl");
+  assert.equal(drift({ kind: "traffic", deleted: true }), "containers");
+  assert.equal(drift({ kind: "traffic" }, OWN), undefined);
 });
 
 Deno.test("driftOf() asks for the underlay where it is known by another name or device, or not at all", () => {

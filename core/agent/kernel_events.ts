@@ -76,10 +76,11 @@ export interface KernelNews {
 
 /** Groups that tell of what knet programs, and of the underlay. */
 function groupsOf(family: Family): Set<number> {
-  const { LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE, IPV6_ROUTE, IPV4_NETCONF } = RTNLGRP;
+  const { LINK, IPV4_IFADDR, IPV6_IFADDR, IPV4_ROUTE, IPV6_ROUTE, IPV4_NETCONF, TC } = RTNLGRP;
   return new Set([
     LINK,
     IPV4_NETCONF,
+    TC,
     ...(family === 4 ? [IPV4_IFADDR, IPV4_ROUTE] : [IPV6_IFADDR, IPV6_ROUTE]),
     ...KINDS.flatMap((kind) => kind.groups?.(family) ?? []),
   ]);

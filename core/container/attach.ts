@@ -9,6 +9,7 @@ import { canonicalAddress, parsePrefix, prefixContains } from "../base/address.t
 import { KnetError } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../cluster/node_state.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
 import { expandPorts, portsOverlap } from "./port_request.ts";
@@ -55,6 +56,8 @@ export interface AttachOptions {
   readonly names?: ContainerNames;
   /** Ports of this host that lead into it; with what is attached already, instead of those it has. Absent: as they are. */
   readonly ports?: readonly PortMapping[];
+  /** What it may send and receive; absent: all that it can. */
+  readonly bandwidth?: Bandwidth;
   readonly stateDir: string;
   readonly dataDir: string;
   /** The default is this boot's. */
@@ -134,6 +137,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     hostIfname: hostIfname(namespace.id, ifname),
     ...(options.mac !== undefined && { mac: options.mac }),
     ...(ports !== undefined && ports.length > 0 && { ports }),
+    ...(options.bandwidth !== undefined && { bandwidth: options.bandwidth }),
   };
   // The book first: an attach that is killed half-way leaves an address taken, never one given twice.
   writeBook(place, [...rest, record]);

@@ -52,7 +52,7 @@ export function conflist(
     type: CNI_PLUGIN,
     ...(stateDir !== "/run/knet" && { stateDir }),
     ...(dataDir !== "/var/lib/knet" && { dataDir }),
-    capabilities: { ips: true, mac: true, aliases: true, portMappings: true },
+    capabilities: { ips: true, mac: true, aliases: true, portMappings: true, bandwidth: true },
   };
   const document = {
     cniVersion: "1.0.0",

@@ -24,7 +24,10 @@ Deno.test("conflist() says only what differs from the defaults, and needs no oth
   const places = { network: "knet", stateDir: "/run/knet", dataDir: "/var/lib/knet" };
   const plain = JSON.parse(conflist(places));
   assert.deepEqual(plain.plugins, [
-    { type: "knet-cni", capabilities: { ips: true, mac: true, aliases: true, portMappings: true } },
+    {
+      type: "knet-cni",
+      capabilities: { ips: true, mac: true, aliases: true, portMappings: true, bandwidth: true },
+    },
   ]);
   const other = JSON.parse(conflist({ ...places, stateDir: "/run/other" }));
   assert.equal(other.plugins[0].stateDir, "/run/other");

@@ -5,6 +5,7 @@
  */
 import * as v from "valibot";
 import type { PortMapping } from "../cluster/cluster_container.ts";
+import type { Bandwidth } from "./bandwidth.ts";
 
 export type { PortMapping };
 
@@ -43,6 +44,8 @@ export interface ContainerRecord extends Partial<RuntimeIdentity>, ContainerName
   /** Of the interface in the namespace, if it was asked for; else it is made from the address. */
   readonly mac?: string;
   readonly ports?: readonly PortMapping[];
+  /** What it may send and receive; absent: all that it can. */
+  readonly bandwidth?: Bandwidth;
 }
 
 /** The address that a runtime's container had before the reboot: it gets it again, if it comes back before others need it. */
@@ -56,6 +59,8 @@ const IDENTITY = {
   containerId: v.string(),
   network: v.exactOptional(v.string()),
 };
+
+const RATE_LIMIT = v.exactOptional(v.looseObject({ rate: v.number(), burst: v.number() }));
 
 /** Records as they stand in the book. Those of knet 0.1 lack all that may be absent. */
 export const RECORDS: v.GenericSchema<unknown, { containers: ContainerRecord[] }> = v.looseObject({
@@ -78,6 +83,7 @@ export const RECORDS: v.GenericSchema<unknown, { containers: ContainerRecord[] }
       protocol: v.picklist(["tcp", "udp", "sctp"]),
       hostIp: v.exactOptional(v.string()),
     }))),
+    bandwidth: v.exactOptional(v.looseObject({ ingress: RATE_LIMIT, egress: RATE_LIMIT })),
   })),
 });
 

@@ -6,6 +6,7 @@
  */
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { changeLink, getLink, type Link } from "../../ffi/rtnl/link.ts";
+import { listQueues } from "../../ffi/rtnl/traffic.ts";
 import { familyOf, parsePrefix, prefixContains } from "../base/address.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
@@ -22,6 +23,8 @@ import {
 } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
 import { movePorts } from "./publish.ts";
+import { shownName } from "./record.ts";
+import { keepShape } from "./shaping.ts";
 import {
   farEndIntact,
   linksByName,
@@ -161,12 +164,18 @@ export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): s
   if (book.length === 0) return [];
   const links = linksByName(rtnl);
   const bridge = needBridge(links.get(state.bridge), state.bridge);
+  const queues = book.some(({ bandwidth }) => bandwidth !== undefined) ? listQueues(rtnl) : [];
   const done: string[] = [];
   for (const record of book) {
     try {
       const host = links.get(record.hostIfname) ?? renamedBack(rtnl, links, record);
       const sentence = repairOne(rtnl, bridge, host, record, options);
       if (sentence !== undefined) done.push(sentence);
+      const { bandwidth } = record;
+      if (host === undefined || bandwidth === undefined) continue;
+      if (keepShape(rtnl, host, bandwidth, state.mtu, queues, shownName(record))) {
+        done.push(`limited the bandwidth of container "${shownName(record)}" again`);
+      }
     } catch (error) {
       done.push(`could not repair container "${record.netns}": ${messageOf(error)}`);
     }

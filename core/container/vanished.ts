@@ -9,7 +9,7 @@ import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
 import { reopen } from "./namespace.ts";
 import { movePorts } from "./publish.ts";
-import { linksByName } from "./wire.ts";
+import { linksByName, removeHostEnd } from "./wire.ts";
 
 /**
  * Whether a container is gone for good.
@@ -56,6 +56,8 @@ export async function reclaimVanished(
   const now = linksByName(rtnl);
   const vanished = book.filter((record) => isVanished(record, now));
   if (vanished.length > 0) {
+    // What its packets waited in does not go with the namespace.
+    for (const { hostIfname } of vanished) removeHostEnd(rtnl, hostIfname);
     movePorts(vanished, []);
     writeBook(place, book.filter((record) => !vanished.includes(record)));
   }

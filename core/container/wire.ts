@@ -31,7 +31,8 @@ import type { Family } from "../cluster/lease.ts";
 import type { NodeState } from "../cluster/node_state.ts";
 import { ipv6Off, type Parameter, setParameters } from "../kernel/device_parameters.ts";
 import type { ContainerRecord } from "./record.ts";
-import { hostMac, macOf } from "./wire_names.ts";
+import { shape } from "./shaping.ts";
+import { hostMac, macOf, shaperIfname } from "./wire_names.ts";
 
 export { hostIfname, macOf } from "./wire_names.ts";
 
@@ -117,6 +118,7 @@ export function makeWire(ends: WireEnds, record: ContainerRecord): void {
     changeLink(rtnl, host.index, { master: bridge.index, up: true });
     // A container may be its own real server: what comes back to it leaves by the port that it came in by.
     changeLink(rtnl, host.index, { hairpin: true });
+    shape(rtnl, record, state.mtu);
     loWasDown = withNetns(netnsFd, () => equip(record, state));
   } catch (error) {
     removeHostEnd(rtnl, record.hostIfname);
@@ -145,8 +147,13 @@ function farParameters({ address, ifname }: ContainerRecord): Parameter[] {
     : [{ name: ["net", "ipv6", "conf", ifname, "accept_dad"], value: "0" }];
 }
 
-/** Deletes the host's end, and with it the other one; one that is gone is no error. */
+/** Deletes the host's end, and with it the other one, and what its packets waited in; one that is gone is no error. */
 export function removeHostEnd(rtnl: NetlinkSocket, name: string): boolean {
+  removeLink(rtnl, shaperIfname(name));
+  return removeLink(rtnl, name);
+}
+
+function removeLink(rtnl: NetlinkSocket, name: string): boolean {
   const link = getLink(rtnl, name);
   if (link === undefined) return false;
   try {

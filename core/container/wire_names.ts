@@ -12,9 +12,14 @@ export function hostIfname(netnsId: string, ifname: string): string {
   return `kv${createHash("sha256").update(`${netnsId} ${ifname}`).digest("hex").slice(0, 13)}`;
 }
 
-/** Whether a device's name is one that {@linkcode hostIfname} makes. */
+/** Name of the device that what a container sends waits in, by that of its wire's end; none that {@linkcode hostIfname} makes. */
+export function shaperIfname(hostIfname: string): string {
+  return `${hostIfname.slice(0, 14)}i`;
+}
+
+/** Whether a device's name is one that {@linkcode hostIfname} or {@linkcode shaperIfname} makes. */
 export function isHostIfname(name: string): boolean {
-  return /^kv[0-9a-f]{13}$/.test(name);
+  return /^kv[0-9a-f]{12}[0-9a-fi]$/.test(name);
 }
 
 /** MAC address of the end on the host. */

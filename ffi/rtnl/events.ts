@@ -21,6 +21,8 @@ export type About =
   | { readonly kind: "neighbour"; readonly value: Neighbour }
   | { readonly kind: "fdb"; readonly value: FdbEntry }
   | { readonly kind: "netconf" }
+  /** A queue of a device, or what is done with packets before it. */
+  | { readonly kind: "traffic" }
   | { readonly kind: "other" };
 
 /** One notification: something is new, changed or (`deleted`) gone. */
@@ -59,6 +61,11 @@ function about(message: MessageView): About {
       const value = decodeNeighbour(message);
       return value ? { kind: "neighbour", value } : { kind: "other" };
     }
+    case RTM.NEWQDISC:
+    case RTM.DELQDISC:
+    case RTM.NEWTFILTER:
+    case RTM.DELTFILTER:
+      return { kind: "traffic" };
     case RTM.NEWNETCONF:
       return { kind: "netconf" };
     default:
@@ -72,6 +79,8 @@ const DELETIONS = new Set<number>([
   RTM.DELROUTE,
   RTM.DELNEXTHOP,
   RTM.DELNEIGH,
+  RTM.DELQDISC,
+  RTM.DELTFILTER,
 ]);
 
 /** Reads a notification. */

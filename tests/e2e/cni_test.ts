@@ -129,6 +129,62 @@ test("the CNI plugin does ADD, CHECK, DEL and GC as the specification has them",
   await host.sh("ip netns delete stays; ip netns delete goes");
 });
 
+test("the CNI plugin limits a container's bandwidth, both ways, and the agent keeps it so", async (lab) => {
+  const host = lab.host(1);
+  await host.run("ip netns add slow");
+  const call = { id: "slow", netns: "slow" };
+  const bandwidth = {
+    ...{ ingressRate: 8_000_000, ingressBurst: 800_000 },
+    ...{ egressRate: 4_000_000, egressBurst: 400_000 },
+  };
+  const half = { runtimeConfig: { bandwidth: { ...bandwidth, egressBurst: 0 } } };
+  const refused = await cni(host, { command: "ADD", ...call, config: half });
+  assert.equal(refused.document.code, 7);
+  assert.match(refused.document.msg, /egressRate needs egressBurst/);
+  const config = { runtimeConfig: { bandwidth } };
+  const added = await cni(host, { command: "ADD", ...call, config });
+  assert.equal(added.code, 0, JSON.stringify(added.document));
+  const wire = added.document.interfaces[1].name as string;
+  const shaper = `${wire.slice(0, 14)}i`;
+  interface Queue {
+    kind: string;
+    packets: number;
+    options: { rate?: number };
+  }
+  const queueOf = async (device: string) =>
+    (await host.json<Queue[]>(`tc -s -j qdisc show dev ${device}`)).find(({ kind }) =>
+      kind === "tbf"
+    );
+  const rates = async () => [
+    (await queueOf(wire))?.options.rate,
+    (await queueOf(shaper))?.options.rate,
+  ];
+  // Bytes a second.
+  assert.deepEqual(await rates(), [1_000_000, 500_000]);
+  await host.run("ip netns exec slow ping -n -c 3 -i 0.1 -W 2 10.244.0.1");
+  for (const device of [wire, shaper]) assert.ok((await queueOf(device))!.packets >= 3, device);
+  const check = { command: "CHECK", ...call, config: { prevResult: added.document } };
+  assert.equal((await cni(host, check)).code, 0);
+  await host.sh(`tc qdisc del dev ${wire} root; tc qdisc change dev ${shaper} root \\
+    tbf rate 8mbit burst 50kb limit 60kb`);
+  await until("the limits are as they were", async () => {
+    return (await rates()).join() === "1000000,500000";
+  });
+  await host.stop("SIGKILL");
+  await host.run(`ip link del ${shaper}`);
+  const unlimited = await cni(host, check);
+  assert.equal(unlimited.document.code, 11, "nobody is there who could look");
+  await host.join();
+  await until("they are so once the agent is back", async () => {
+    return (await cni(host, check)).code === 0;
+  });
+  // The namespace goes first, and takes but one of the two devices with it.
+  await host.run("ip netns delete slow");
+  assert.equal((await cni(host, { command: "DEL", id: "slow" })).code, 0);
+  const { stdout } = await host.run("ip -br link show type ifb");
+  assert.equal(stdout, "");
+});
+
 test("the CNI plugin tells errors by the specification's codes and with a remedy", async (lab) => {
   const host = lab.host(1);
   await host.run("ip netns add bad");

@@ -4,12 +4,10 @@
  * @module
  */
 import * as v from "valibot";
-import { canonicalAddress } from "../../base/address.ts";
 import { messageOf } from "../../base/error.ts";
 import { checkShape } from "../../base/shape.ts";
-import { isContainerName } from "../../cluster/cluster_container.ts";
-import { type ContainerNames, isMac, NAMESPACE_LABEL, type PortMapping } from "../record.ts";
 import { CNI_VERSIONS, CniCode, type CniEnvironment, CniError } from "./protocol.ts";
+import { type CniWishes, NO_WISHES, readWishes, WISHES } from "./wishes.ts";
 
 /** The commands that are about a network, with what they need of the environment. */
 const NEEDS = {
@@ -52,18 +50,16 @@ export interface CniRequest {
   readonly ifname: string;
   /** Path of the namespace; absent if it is gone. */
   readonly netns?: string;
-  readonly ip?: string;
-  readonly mac?: string;
-  readonly names: ContainerNames;
-  readonly ports: readonly PortMapping[];
+  /** Empty with all but ADD. */
+  readonly wishes: CniWishes;
   readonly previous?: PreviousResult;
   /** With GC: who is to stay. */
   readonly valid: readonly { readonly containerID: string; readonly ifname: string }[];
 }
 
-const TEXTS = v.array(v.string());
 const CONFIG = v.looseObject({
   cniVersion: v.exactOptional(v.string()),
+  ...WISHES,
   name: v.pipe(v.string(), v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, "no name of a network")),
   prevResult: v.optional(v.nullable(v.looseObject({
     interfaces: v.exactOptional(v.array(v.looseObject({}))),
@@ -71,24 +67,6 @@ const CONFIG = v.looseObject({
     routes: v.exactOptional(v.array(v.unknown())),
     dns: v.exactOptional(v.unknown()),
   }))),
-  runtimeConfig: v.optional(v.looseObject({
-    ips: v.optional(v.nullable(TEXTS)),
-    mac: v.optional(v.string()),
-    // The conventions say a list; podman tells it by network.
-    aliases: v.optional(v.nullable(v.union([TEXTS, v.record(v.string(), v.nullable(TEXTS))]))),
-    portMappings: v.optional(v.nullable(v.array(v.looseObject({
-      hostPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535)),
-      containerPort: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535)),
-      protocol: v.optional(v.string()),
-      hostIP: v.optional(v.string()),
-    })))),
-  })),
-  args: v.optional(v.looseObject({
-    cni: v.optional(v.looseObject({
-      ips: v.optional(TEXTS),
-      labels: v.optional(v.array(v.looseObject({ key: v.string(), value: v.string() }))),
-    })),
-  })),
   "cni.dev/valid-attachments": v.optional(
     v.nullable(v.array(v.looseObject({ containerID: v.string(), ifname: v.string() }))),
   ),
@@ -121,14 +99,7 @@ export function readRequest(environment: CniEnvironment, config: unknown): CniRe
   }
   const { CNI_CONTAINERID: containerId = "", CNI_IFNAME: ifname = "", CNI_NETNS: netns } =
     environment;
-  const { runtimeConfig, args, prevResult } = parsed;
-  const said = argsOf(environment.CNI_ARGS);
-  const ip = addressOf([
-    ...runtimeConfig?.ips ?? [],
-    ...args?.cni?.ips ?? [],
-    ...said.get("IP")?.split(",") ?? [],
-  ]);
-  const mac = macOf(runtimeConfig?.mac || said.get("MAC"));
+  const { prevResult } = parsed;
   return {
     command,
     cniVersion,
@@ -136,10 +107,8 @@ export function readRequest(environment: CniEnvironment, config: unknown): CniRe
     containerId,
     ifname,
     ...(netns ? { netns } : {}),
-    ...(ip !== undefined && { ip }),
-    ...(mac !== undefined && { mac }),
-    names: namesOf(said, aliasesOf(runtimeConfig?.aliases), args?.cni?.labels ?? []),
-    ports: (runtimeConfig?.portMappings ?? []).map(portOf),
+    // What was given to a container that goes is in the book; what makes no sense must not keep it from going.
+    wishes: command === "ADD" ? readWishes(parsed, environment.CNI_ARGS) : NO_WISHES,
     ...(prevResult && { previous: prevResult }),
     valid: parsed["cni.dev/valid-attachments"] ?? [],
   };
@@ -181,93 +150,4 @@ function configOf(config: unknown): v.InferOutput<typeof CONFIG> {
       `Cannot read the network's configuration: ${messageOf(error)}`,
     );
   }
-}
-
-/** CNI_ARGS: `KEY=VALUE;…`. */
-function argsOf(text = ""): Map<string, string> {
-  return new Map(
-    text.split(";").flatMap((pair) => {
-      const at = pair.indexOf("=");
-      return at < 1 ? [] : [[pair.slice(0, at), pair.slice(at + 1)] as const];
-    }),
-  );
-}
-
-/** The one address that is asked for; it may have a prefix length. */
-function addressOf(asked: readonly string[]): string | undefined {
-  const addresses = new Set(
-    asked.filter((text) => text !== "").map((text) => {
-      try {
-        return canonicalAddress(text.replace(/\/\d+$/, ""));
-      } catch (error) {
-        throw new CniError(CniCode.invalidConfig, messageOf(error));
-      }
-    }),
-  );
-  if (addresses.size > 1) {
-    throw new CniError(
-      CniCode.unsupportedField,
-      `Cannot give one interface ${addresses.size} addresses: ${[...addresses].join(", ")}`,
-      "Ask for one",
-    );
-  }
-  return [...addresses][0];
-}
-
-function macOf(text: string | undefined): string | undefined {
-  if (text === undefined || text === "") return undefined;
-  const mac = text.toLowerCase();
-  if (isMac(mac)) return mac;
-  throw new CniError(
-    CniCode.invalidConfig,
-    `Cannot give an interface the MAC address "${text}": it is none of a single interface`,
-  );
-}
-
-function aliasesOf(
-  aliases:
-    | readonly string[]
-    | Readonly<Record<string, readonly string[] | null>>
-    | null
-    | undefined,
-): readonly string[] {
-  if (!aliases) return [];
-  return Array.isArray(aliases)
-    ? aliases
-    : Object.values(aliases as Record<string, readonly string[] | null>).flatMap((one) =>
-      one ?? []
-    );
-}
-
-/** A name that cannot be one is not worth failing for. */
-function namesOf(
-  said: ReadonlyMap<string, string>,
-  aliases: readonly string[],
-  labels: readonly { readonly key: string; readonly value: string }[],
-): ContainerNames {
-  const name = [said.get("K8S_POD_NAME"), ...aliases].find((one) => one && isContainerName(one));
-  const space = said.get("K8S_POD_NAMESPACE");
-  const all = Object.fromEntries([
-    ...(space ? [[NAMESPACE_LABEL, space]] : []),
-    ...labels.map(({ key, value }) => [key, value]),
-  ]) as Record<string, string>;
-  return {
-    ...(name !== undefined && { name }),
-    ...(Object.keys(all).length > 0 && { labels: all }),
-  };
-}
-
-function portOf(
-  { hostPort, containerPort, protocol, hostIP }: {
-    hostPort: number;
-    containerPort: number;
-    protocol?: string | undefined;
-    hostIP?: string | undefined;
-  },
-): PortMapping {
-  const word = (protocol || "tcp").toLowerCase();
-  if (word !== "tcp" && word !== "udp" && word !== "sctp") {
-    throw new CniError(CniCode.invalidConfig, `Cannot publish a port of protocol "${protocol}"`);
-  }
-  return { hostPort, containerPort, protocol: word, ...(hostIP ? { hostIp: hostIP } : {}) };
 }

@@ -43,17 +43,19 @@ Deno.test("readRequest() reads what runtimes tell in their several ways", () => 
     containerId: "abc",
     ifname: "eth0",
     netns: "/run/netns/abc",
-    ip: "10.244.0.9",
-    mac: "02:00:00:00:00:0a",
-    names: { name: "web-0", labels: { "io.kubernetes.pod.namespace": "shop", app: "web" } },
-    ports: [{ hostPort: 80, containerPort: 8080, protocol: "tcp" }],
+    wishes: {
+      ip: "10.244.0.9",
+      mac: "02:00:00:00:00:0a",
+      names: { name: "web-0", labels: { "io.kubernetes.pod.namespace": "shop", app: "web" } },
+      ports: [{ hostPort: 80, containerPort: 8080, protocol: "tcp" }],
+    },
     valid: [],
   });
 });
 
 Deno.test("readRequest() takes a name from aliases, listed or by network, and passes over what is none", () => {
   const named = (aliases: unknown) =>
-    readRequest(environment, { ...config, runtimeConfig: { aliases } }).names;
+    readRequest(environment, { ...config, runtimeConfig: { aliases } }).wishes.names;
   assert.deepEqual(named(["web", "3f2a"]), { name: "web" });
   assert.deepEqual(named({ knet: ["db"] }), { name: "db" });
   assert.deepEqual(named(["\u001b[31m", "ok"]), { name: "ok" });
@@ -95,6 +97,37 @@ Deno.test("readRequest() refuses by the specification's codes", () => {
     of({ runtimeConfig: { portMappings: [{ hostPort: 1, containerPort: 1, protocol: "icmp" }] } }),
     7,
   );
+  const bandwidth = (asked: object) => of({ runtimeConfig: { bandwidth: asked } });
+  assert.equal(bandwidth({ ingressRate: 1000, ingressBurst: 1000 }), 0);
+  assert.equal(bandwidth({ ingressRate: 1000 }), 7);
+  assert.equal(bandwidth({ egressBurst: 1000, egressRate: 0 }), 7);
+  assert.equal(bandwidth({ egressRate: -1, egressBurst: 8 }), 7);
+  assert.equal(bandwidth({ egressRate: "1M", egressBurst: 8 }), 7);
+  assert.equal(of({ ingressRate: 1000 }), 7, "in the configuration itself");
   assert.equal(code(() => readRequest(environment, [])), 7);
   assert.equal(code(() => readRequest(environment, undefined)), 7);
+});
+
+Deno.test("readRequest() takes limits of the bandwidth from the runtime, else from the configuration", () => {
+  const of = (more: object) => readRequest(environment, { ...config, ...more }).wishes.bandwidth;
+  const fixed = { ingressRate: 8000, ingressBurst: 16000 };
+  assert.deepEqual(of(fixed), { ingress: { rate: 8000, burst: 16000 } });
+  const bandwidth = { ingressRate: 0, ingressBurst: 0, egressRate: 24000, egressBurst: 32000 };
+  assert.deepEqual(of({ ...fixed, runtimeConfig: { bandwidth } }), {
+    egress: { rate: 24000, burst: 32000 },
+  });
+  assert.equal(of({ runtimeConfig: { bandwidth: null } }), undefined);
+});
+
+Deno.test("readRequest() lets go what was asked for in a way that makes no sense", () => {
+  const runtimeConfig = {
+    ips: ["no address"],
+    mac: "no mac",
+    bandwidth: { ingressRate: 5 },
+    portMappings: [{ hostPort: 99999, containerPort: 1 }],
+  };
+  for (const CNI_COMMAND of ["DEL", "GC", "STATUS"]) {
+    const asked = readRequest({ ...environment, CNI_COMMAND }, { ...config, runtimeConfig });
+    assert.deepEqual(asked.wishes, { names: {}, ports: [] });
+  }
 });

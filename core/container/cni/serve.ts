@@ -17,6 +17,7 @@ import { attach } from "../attach.ts";
 import { openContainer } from "../namespace.ts";
 import { isRuntimes } from "../record.ts";
 import { release, releaseUnknown } from "../release.ts";
+import { NoShapingError, shapeFault } from "../shaping.ts";
 import { farEndIntact } from "../wire.ts";
 import {
   answerVersion,
@@ -77,6 +78,10 @@ function parse(text: string): unknown {
 /** Any error as CNI has them. */
 export function cniErrorOf(error: unknown): CniError {
   if (error instanceof CniError) return error;
+  // The specification has a code for what a plugin cannot do of a configuration.
+  if (error instanceof NoShapingError) {
+    return new CniError(CniCode.unsupportedField, error.message, error.remedy);
+  }
   if (!(error instanceof KnetError)) return new CniError(CniCode.failed, messageOf(error));
   const { failed, refused, lacking, conflict } = CniCode;
   const code = { 1: failed, 2: refused, 3: lacking, 4: conflict }[error.exitCode];
@@ -113,16 +118,13 @@ async function act(host: CniHost, request: CniRequest): Promise<string> {
 }
 
 async function add(host: CniHost, request: CniRequest): Promise<string> {
-  const { network, containerId, ifname, ip, mac, names, ports, previous } = request;
+  const { network, containerId, ifname, wishes, previous } = request;
   const sandbox = request.netns!;
   const attached = await attach({
     netns: sandbox,
     ifname,
-    ...(ip !== undefined && { ip }),
-    ...(mac !== undefined && { mac }),
+    ...wishes,
     identity: { runtime: RUNTIME, containerId, network },
-    names,
-    ports,
     stateDir: host.stateDir,
     dataDir: host.dataDir,
   });
@@ -190,6 +192,8 @@ function check(host: CniHost, request: CniRequest): void {
   if (wire === undefined || bridge === undefined || wire.master !== bridge.index || !wire.up) {
     throw fault(CniCode.failed, `"${hostIfname}" is not on the bridge`);
   }
+  const unlimited = record.bandwidth && shapeFault(rtnl, wire, record.bandwidth, state!.mtu);
+  if (unlimited !== undefined) throw fault(CniCode.failed, unlimited);
   using namespace = openContainer(request.netns!);
   if (!farEndIntact(namespace.fd, record)) {
     throw fault(CniCode.failed, `the interface is not there, not up or lacks ${address}`);
