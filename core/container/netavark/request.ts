@@ -9,13 +9,18 @@ import { KnetError, messageOf } from "../../base/error.ts";
 import { parseShape } from "../../base/shape.ts";
 import { isContainerName } from "../../cluster/cluster_container.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
+import { expandPorts } from "../port_request.ts";
 import { isMac, type PortMapping } from "../record.ts";
 
-/** A container that is to be attached or taken off. */
-export interface NetavarkRequest {
+/** An interface of a container. */
+export interface NetavarkInterface {
   readonly containerId: string;
   readonly network: string;
   readonly ifname: string;
+}
+
+/** A container that is to be attached. */
+export interface NetavarkRequest extends NetavarkInterface {
   readonly name?: string;
   readonly ip?: string;
   readonly mac?: string;
@@ -43,6 +48,11 @@ const REQUEST = v.looseObject({
     static_mac: v.optional(v.nullable(v.string())),
   }),
 });
+const INTERFACE = v.looseObject({
+  container_id: v.pipe(v.string(), v.minLength(1)),
+  network: v.looseObject({ name: v.string() }),
+  network_options: v.looseObject({ interface_name: v.string() }),
+});
 const NETWORK = v.looseObject({
   name: v.string(),
   ipv6_enabled: v.optional(v.boolean()),
@@ -67,7 +77,17 @@ function parse<T>(schema: v.GenericSchema<unknown, T>, text: string): T {
 }
 
 /**
- * Reads what `setup` and `teardown` are about.
+ * Reads what `teardown` is about. What the container was to have is not looked at: what makes no sense must not keep it from going.
+ *
+ * @throws {KnetError} if it is not netavark's.
+ */
+export function readTeardown(text: string): NetavarkInterface {
+  const { container_id: containerId, network, network_options: options } = parse(INTERFACE, text);
+  return { containerId, network: network.name, ifname: options.interface_name };
+}
+
+/**
+ * Reads what `setup` is about.
  *
  * @throws {KnetError} exit code 2 if it asks for what no container can have.
  */
@@ -90,7 +110,16 @@ export function readNetavark(text: string): NetavarkRequest {
     ...(name !== undefined && isContainerName(name) && { name }),
     ...(ip !== undefined && { ip }),
     ...(mac && { mac: macOf(mac) }),
-    ports: (asked.port_mappings ?? []).flatMap((one) => portsOf(one)),
+    ports: expandPorts((asked.port_mappings ?? []).flatMap((one) =>
+      // Several protocols stand in one word; a range of 0 is one port.
+      (one.protocol || "tcp").split(",").map((protocol) => ({
+        hostPort: one.host_port,
+        containerPort: one.container_port,
+        protocol,
+        hostIp: one.host_ip,
+        range: one.range || 1,
+      }))
+    )),
   };
 }
 
@@ -113,38 +142,6 @@ function macOf(text: string): string {
     `Cannot give an interface the MAC address "${text}": it is none of a single interface`,
     { exitCode: 2, remedy: "Leave --mac-address away, or choose another" },
   );
-}
-
-function portsOf(
-  { container_port: inside, host_port: outside, host_ip: hostIp, protocol, range }: {
-    readonly container_port: number;
-    readonly host_port: number;
-    readonly host_ip?: string | undefined;
-    readonly protocol?: string | undefined;
-    readonly range?: number | undefined;
-  },
-): PortMapping[] {
-  const count = Math.max(1, range ?? 1);
-  if (inside + count > 65536 || outside + count > 65536) {
-    throw new KnetError(`Cannot publish ${count} ports from ${outside} on: they end with 65535`, {
-      exitCode: 2,
-      remedy: "Publish fewer",
-    });
-  }
-  return (protocol || "tcp").toLowerCase().split(",").flatMap((word) => {
-    if (word !== "tcp" && word !== "udp" && word !== "sctp") {
-      throw new KnetError(`Cannot publish a port of protocol "${word}"`, {
-        exitCode: 2,
-        remedy: "Use tcp, udp or sctp",
-      });
-    }
-    return Array.from({ length: count }, (_, n) => ({
-      hostPort: outside + n,
-      containerPort: inside + n,
-      protocol: word,
-      ...(hostIp ? { hostIp } : {}),
-    }));
-  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { KnetError } from "../../base/error.ts";
-import { defineNetwork, readNetavark } from "./request.ts";
+import { defineNetwork, readNetavark, readTeardown } from "./request.ts";
 
 const asked = {
   container_id: "752947ff",
@@ -59,19 +59,39 @@ Deno.test("readNetavark() refuses what no container can have, and what is not ne
   const options = (more: object) =>
     JSON.stringify({ ...asked, network_options: { ...asked.network_options, ...more } });
   const ports = (more: object) =>
-    JSON.stringify({ ...asked, port_mappings: [{ ...asked.port_mappings[0], ...more }] });
+    JSON.stringify({
+      ...asked,
+      port_mappings: [{ ...asked.port_mappings[1], protocol: "tcp,udp" }, {
+        ...asked.port_mappings[0],
+        ...more,
+      }],
+    });
   const cases: [string, RegExp][] = [
     [options({ static_ips: ["10.244.0.5", "10.244.0.6"] }), /2 addresses/],
     [options({ static_ips: ["10.244.0"] }), /10\.244\.0/],
     [options({ static_mac: "01:00:00:00:00:00" }), /single interface/],
-    [ports({ protocol: "dccp" }), /protocol "dccp"/],
-    [ports({ host_port: 65535, range: 2 }), /end with 65535/],
+    [ports({ protocol: "dccp" }), /"dccp" is no protocol/],
+    [ports({ host_port: 65535, range: 2 }), /not between 1 and 65535/],
+    [ports({ host_ip: "localhost" }), /"localhost" is no address/],
+    [ports({ host_port: 5300, protocol: "udp", container_port: 1 }), /lead to port 53 as well/],
+    [ports({ range: 5000 }), /at most 4096/],
     [ports({ host_port: 0 }), /Cannot understand podman/],
     ["{}", /Cannot understand podman/],
     ["", /Cannot understand podman/],
     [JSON.stringify({ ...asked, container_id: "" }), /Cannot understand podman/],
   ];
   for (const [text, pattern] of cases) assert.match(refused(() => readNetavark(text)), pattern);
+});
+
+Deno.test("readTeardown() lets go what was asked for in a way that makes no sense", () => {
+  const odd = {
+    ...asked,
+    port_mappings: [{ container_port: 0, host_port: -1, protocol: "dccp" }],
+    network_options: { interface_name: "eth0", static_ips: ["none", "nor this"], static_mac: "x" },
+  };
+  const gone = { containerId: "752947ff", network: "knet", ifname: "eth0" };
+  assert.deepEqual(readTeardown(JSON.stringify(odd)), gone);
+  assert.match(refused(() => readTeardown("{}")), /Cannot understand podman/);
 });
 
 Deno.test("defineNetwork() leaves addresses to knet and refuses what knet's network has not", () => {

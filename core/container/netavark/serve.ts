@@ -8,7 +8,7 @@ import { readNodeState } from "../../cluster/node_state.ts";
 import { attach } from "../attach.ts";
 import { release } from "../release.ts";
 import { netavarkError, type NetavarkQuestion, PODMAN_RUNTIME } from "./protocol.ts";
-import { defineNetwork, readNetavark } from "./request.ts";
+import { defineNetwork, readNetavark, readTeardown } from "./request.ts";
 
 /** Where containers are attached. */
 export interface NetavarkHost {
@@ -49,12 +49,13 @@ async function act(
     }
     return JSON.stringify(defineNetwork(input, state));
   }
-  const { containerId, network, ifname, name, ip, mac, ports } = readNetavark(input);
-  const identity = { runtime: PODMAN_RUNTIME, containerId, network };
   if (command === "teardown") {
-    await release({ dataDir }, identity, ifname);
+    const { ifname, ...whose } = readTeardown(input);
+    await release({ dataDir }, { runtime: PODMAN_RUNTIME, ...whose }, ifname);
     return "";
   }
+  const { containerId, network, ifname, name, ip, mac, ports } = readNetavark(input);
+  const identity = { runtime: PODMAN_RUNTIME, containerId, network };
   const attached = await attach({
     netns,
     ifname,
