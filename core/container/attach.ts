@@ -13,7 +13,7 @@ import type { Bandwidth } from "./bandwidth.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
 import { expandPorts, portsOverlap } from "./port_request.ts";
-import { movePorts, refuseTakenPorts } from "./publish.ts";
+import { isPublishedBy, movePorts, refuseTakenPorts } from "./publish.ts";
 import { readHeld } from "./held.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
 import {
@@ -95,7 +95,7 @@ export interface AttachResult {
 export async function attach(options: AttachOptions): Promise<AttachResult> {
   const { netns, ifname = "eth0", stateDir, dataDir } = options;
   checkInterfaceName(ifname);
-  const ports = options.ports && expandPorts(options.ports);
+  const wanted = options.ports && expandPorts(options.ports);
   const state = stateOfHost(stateDir, netns, options.bridge);
   const place: BookPlace = { dataDir, bootId: options.bootId ?? currentBootId() };
   using namespace = openContainer(netns);
@@ -110,7 +110,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   const book = readBook(place);
   const present = book.find((record) => record.ifname === ifname && isOf(record, namespace));
   // A runtime that asks again is told that it has it already.
-  const asked = options.identity === undefined ? ports : undefined;
+  const asked = options.identity === undefined ? wanted : undefined;
   if (present !== undefined && prefixContains(state.subnet, present.address)) {
     return again(ends, publishAgain(ends, place, present, asked), options.ip);
   }
@@ -120,7 +120,8 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   movePorts(dead, []);
   const others = book.filter((record) => record !== present && !dead.includes(record));
   refuseNameInUse(others, options);
-  refuseTakenPorts(ends, ports ?? [], others, name);
+  const ports = wanted?.filter((port) => !isPublishedBy(port, others, options.identity));
+  refuseTakenPorts(ends, ports ?? [], others, name, options.identity?.runtime);
   const { address, rest } = findAddress({ ...ends, held: readHeld(place) }, others, name, {
     wanted: options.ip,
     preferred: formerAddress(options, dead, readFormer(place)),

@@ -111,15 +111,28 @@ function isTaken({ protocol, hostPort: port, hostIp: hostname = "0.0.0.0" }: Por
   }
 }
 
-/** The process that has a socket: `process 812 (nginx)`; undefined if it is not to be seen. */
-export function ownerOfSocket(inode: number): string | undefined {
+/** A process that has a socket. */
+export interface SocketOwner {
+  readonly pid: string;
+  /** What it is called; empty if that is not to be seen. */
+  readonly name: string;
+}
+
+/** In words: `process 812 (nginx)`. */
+export function ownerText(inode: number, owner: SocketOwner | undefined): string {
   if (inode === 0) return "the kernel";
+  if (owner === undefined) return "somebody on this host";
+  return `process ${owner.pid}${owner.name === "" ? "" : ` (${owner.name})`}`;
+}
+
+/** The process that has a socket; undefined if it is not to be seen, or the kernel's own. */
+export function ownerOfSocket(inode: number): SocketOwner | undefined {
+  if (inode === 0) return undefined;
   const link = `socket:[${inode}]`;
   try {
     for (const { name: pid } of Deno.readDirSync("/proc")) {
       if (!/^\d+$/.test(pid) || !hasOpen(pid, link)) continue;
-      const name = readSmallFile(`/proc/${pid}/comm`)?.trim();
-      return `process ${pid}${name ? ` (${name})` : ""}`;
+      return { pid, name: readSmallFile(`/proc/${pid}/comm`)?.trim() ?? "" };
     }
   } catch {
     // Without the right to look.

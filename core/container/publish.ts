@@ -23,9 +23,16 @@ import {
   type PublishedPort,
 } from "../kernel/firewall/firewall.ts";
 import { VIP_DEVICE } from "../kernel/ipvs/vips.ts";
-import { type Listener, listenerAt, ownerOfSocket, readListeners } from "./listeners.ts";
+import { type Listener, listenerAt, ownerOfSocket, ownerText, readListeners } from "./listeners.ts";
 import { type PortPlace, portsOverlap, portText } from "./port_request.ts";
-import { type ContainerRecord, type PortMapping, shownName } from "./record.ts";
+import {
+  CNI_RUNTIME,
+  type ContainerRecord,
+  PODMAN_RUNTIME,
+  type PortMapping,
+  type RuntimeIdentity,
+  shownName,
+} from "./record.ts";
 
 /** All published ports of a book. */
 export function publishedPorts(book: readonly ContainerRecord[]): PublishedPort[] {
@@ -42,6 +49,17 @@ export interface PortFacts {
   /** Addresses of this host that are no virtual IPs. */
   readonly own: ReadonlySet<string>;
   readonly vips: ReadonlySet<string>;
+  /** Names of processes that listen at a port to keep it for the very container that is to have it. */
+  readonly keepers?: ReadonlySet<string>;
+}
+
+/**
+ * Who keeps ports for a runtime's containers: podman listens at each itself before it asks for the network, and its monitor does for as
+ * long as the container runs. Of CNI's callers podman is but one, and what a monitor keeps may be for another container.
+ */
+export function keepersFor(runtime: string | undefined): ReadonlySet<string> {
+  if (runtime === PODMAN_RUNTIME) return new Set(["podman", "conmon"]);
+  return new Set(runtime === CNI_RUNTIME ? ["podman"] : []);
 }
 
 /** Why a port cannot be published, and what helps. */
@@ -53,10 +71,18 @@ export interface PortFault {
 
 const TAKEN = { exitCode: 4, remedy: "Free it, or publish at another port of the host" } as const;
 
-/** Says why a port cannot be published; undefined if it can. Pure but for whose a socket is. */
-export function portFault(port: PortPlace, facts: PortFacts): PortFault | undefined {
+/**
+ * Says why a port cannot be published; undefined if it can. Pure but for whose a socket is.
+ *
+ * @param ownerOf finds the process that has a socket.
+ */
+export function portFault(
+  port: PortPlace,
+  facts: PortFacts,
+  ownerOf = ownerOfSocket,
+): PortFault | undefined {
   const { hostIp, hostPort, protocol } = port;
-  const { book, listeners, tunnel, own, vips } = facts;
+  const { book, listeners, tunnel, own, vips, keepers } = facts;
   if (hostIp !== undefined && vips.has(hostIp)) {
     return {
       state: `${hostIp} is a virtual IP, which answers for services alone`,
@@ -86,8 +112,9 @@ export function portFault(port: PortPlace, facts: PortFacts): PortFault | undefi
   const elsewhere = listeners.filter((one) => one.hostIp === undefined || !vips.has(one.hostIp));
   const listener = listenerAt(port, elsewhere);
   if (listener === undefined) return undefined;
-  const who = ownerOfSocket(listener.inode) ?? "somebody on this host";
-  return { state: `${who} listens there`, ...TAKEN };
+  const owner = ownerOf(listener.inode);
+  if (owner !== undefined && keepers?.has(owner.name)) return undefined;
+  return { state: `${ownerText(listener.inode, owner)} listens there`, ...TAKEN };
 }
 
 /**
@@ -95,6 +122,7 @@ export function portFault(port: PortPlace, facts: PortFacts): PortFault | undefi
  *
  * @param others the other containers.
  * @param name of the one that is to have them.
+ * @param runtime that asks for them.
  * @throws {KnetError} exit code 4, naming who has it; 2 if it makes no sense here.
  */
 export function refuseTakenPorts(
@@ -102,6 +130,7 @@ export function refuseTakenPorts(
   ports: readonly PortMapping[],
   others: readonly ContainerRecord[],
   name: string,
+  runtime?: string,
 ): void {
   if (ports.length === 0) return;
   if (familyOf(state.subnet) !== 4) {
@@ -123,6 +152,7 @@ export function refuseTakenPorts(
     tunnel: state.port,
     own: of(false),
     vips: of(true),
+    keepers: keepersFor(runtime),
   };
   for (const port of ports) {
     const fault = portFault(port, facts);
@@ -130,6 +160,25 @@ export function refuseTakenPorts(
     const { state, ...rest } = fault;
     throw new KnetError(`Cannot publish port ${portText(port)} of "${name}": ${state}`, rest);
   }
+}
+
+/** Whether the same container has published a port by another of its interfaces: runtimes tell all ports with each network. */
+export function isPublishedBy(
+  port: PortMapping,
+  book: readonly ContainerRecord[],
+  identity: RuntimeIdentity | undefined,
+): boolean {
+  const own = identity === undefined
+    ? []
+    : book.filter((one) =>
+      one.runtime === identity.runtime && one.containerId === identity.containerId
+    );
+  return own.some(({ ports = [] }) =>
+    ports.some((one) =>
+      portsOverlap(one, port) && one.hostIp === port.hostIp &&
+      one.containerPort === port.containerPort
+    )
+  );
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type Listener, parseEndpoints, parseSockets } from "./listeners.ts";
-import { type PortFacts, portFault } from "./publish.ts";
+import { isPublishedBy, keepersFor, type PortFacts, portFault } from "./publish.ts";
 
 const facts: PortFacts = {
   book: [],
@@ -39,6 +39,38 @@ Deno.test("portFault() takes a listener at one address for one of a port at all 
   assert.equal(portFault(port, at("127.0.0.1"))?.state, "the kernel listens there");
   assert.equal(portFault({ ...port, hostIp: "192.168.2.1" }, at("127.0.0.1")), undefined);
   assert.equal(portFault(port, at("10.96.0.10")), undefined);
+});
+
+Deno.test("portFault() leaves a port to the container that its runtime keeps it for, and to no other's", () => {
+  const kept = (runtime: string | undefined, holder: string) =>
+    portFault(port, {
+      ...facts,
+      listeners: [{ ...port, six: false, inode: 7 }],
+      keepers: keepersFor(runtime),
+    }, () => ({ pid: "812", name: holder }))?.state;
+  assert.equal(kept("podman", "podman"), undefined);
+  assert.equal(kept("podman", "conmon"), undefined);
+  assert.equal(kept("cni", "podman"), undefined);
+  assert.equal(kept("cni", "conmon"), "process 812 (conmon) listens there");
+  assert.equal(kept("podman", "nginx"), "process 812 (nginx) listens there");
+  assert.equal(kept(undefined, "podman"), "process 812 (podman) listens there");
+  assert.equal(kept("docker", "podman"), "process 812 (podman) listens there");
+});
+
+Deno.test("isPublishedBy() knows a port that the same container has by another interface, and no other's", () => {
+  const whole = { ...port, containerPort: 80 };
+  const identity = { runtime: "podman", containerId: "aaa" };
+  const record = {
+    ...{ netns: "web", netnsId: "cookie:1", ifname: "eth0", hostIfname: "kv1" },
+    ...{ address: "10.244.1.2", prefixLength: 24, ports: [whole] },
+    ...identity,
+  };
+  assert.equal(isPublishedBy(whole, [record], identity), true);
+  assert.equal(isPublishedBy({ ...whole, containerPort: 81 }, [record], identity), false);
+  assert.equal(isPublishedBy({ ...whole, hostIp: "127.0.0.1" }, [record], identity), false);
+  assert.equal(isPublishedBy(whole, [record], { ...identity, containerId: "bbb" }), false);
+  assert.equal(isPublishedBy(whole, [record], { ...identity, runtime: "cni" }), false);
+  assert.equal(isPublishedBy(whole, [record], undefined), false);
 });
 
 Deno.test("portFault() refuses virtual IPs and addresses that this host does not have", () => {

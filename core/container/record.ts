@@ -19,6 +19,12 @@ export interface RuntimeIdentity {
   readonly network?: string;
 }
 
+/** By which the book knows whom CNI's runtimes asked for. */
+export const CNI_RUNTIME = "cni";
+
+/** By which the book knows whom podman asked for, by netavark's plugin. */
+export const PODMAN_RUNTIME = "podman";
+
 /** The label with the namespace that a container's name is of, as Kubernetes' runtimes tell it. */
 export const NAMESPACE_LABEL = "io.kubernetes.pod.namespace";
 

@@ -165,8 +165,10 @@ printf '[storage]\ndriver = "vfs"\ngraphroot = "/run/host/podman"\nrunroot = "/r
         "knet",
         "--stop-signal",
         "KILL",
+        "-p",
+        "8080:80",
       ];
-      return podman("run", ...options, IMAGE, "/bin/sleep", "3600");
+      return podman("run", ...options, IMAGE, "/bin/httpd", "-f", "-p", "80", "-h", "/www");
     };
     await run("web");
     const addressOf = async (name: string) => {
@@ -182,8 +184,11 @@ printf '[storage]\ndriver = "vfs"\ngraphroot = "/run/host/podman"\nrunroot = "/r
     await reached(web);
     await podman("exec", "web", "ping", "-c", "1", "-W", "2", other.containers[0]!.address);
     assert.deepEqual(bookOf(host).map(({ name, address }) => [name, address]), [["web", web]]);
+    const published = () => other.run(["busybox", "wget", "-qO-", `http://${host.address}:8080/`]);
+    assert.equal((await published()).stdout, "hello\n");
     await podman("restart", "web");
     await reached(await addressOf("web"));
+    assert.equal((await published()).stdout, "hello\n");
     assert.equal(bookOf(host).length, 1);
     await podman("rm", "-f", "web");
     assert.deepEqual(bookOf(host), []);

@@ -30,6 +30,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "cni", short: true },
   { name: "docker" },
   { name: "podman" },
+  { name: "netavark", long: "only" },
   { name: "ports" },
   { name: "crash", long: "too" },
   { name: "links", long: "only" },

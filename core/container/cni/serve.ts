@@ -15,7 +15,7 @@ import { readNodeState } from "../../cluster/node_state.ts";
 import { readBook } from "../addresses.ts";
 import { attach } from "../attach.ts";
 import { openContainer } from "../namespace.ts";
-import { isRuntimes } from "../record.ts";
+import { CNI_RUNTIME, isRuntimes } from "../record.ts";
 import { release, releaseUnknown } from "../release.ts";
 import { NoShapingError, shapeFault } from "../shaping.ts";
 import { farEndIntact } from "../wire.ts";
@@ -45,9 +45,6 @@ export interface CniAnswer {
   /** What the plugin prints; some commands have nothing to say. */
   readonly document: string;
 }
-
-/** By which the book knows whom CNI's runtimes asked for. */
-const RUNTIME = "cni";
 
 /** Answers one request, with a result or with the specification's error: it never throws. */
 export async function answerCni(
@@ -89,7 +86,11 @@ export function cniErrorOf(error: unknown): CniError {
 }
 
 async function act(host: CniHost, request: CniRequest): Promise<string> {
-  const identity = { runtime: RUNTIME, containerId: request.containerId, network: request.network };
+  const identity = {
+    runtime: CNI_RUNTIME,
+    containerId: request.containerId,
+    network: request.network,
+  };
   switch (request.command) {
     case "ADD":
       return await add(host, request);
@@ -124,7 +125,7 @@ async function add(host: CniHost, request: CniRequest): Promise<string> {
     netns: sandbox,
     ifname,
     ...wishes,
-    identity: { runtime: RUNTIME, containerId, network },
+    identity: { runtime: CNI_RUNTIME, containerId, network },
     stateDir: host.stateDir,
     dataDir: host.dataDir,
   });
@@ -174,7 +175,7 @@ function check(host: CniHost, request: CniRequest): void {
       "Remove the container and start it again",
     );
   const book = readBook({ dataDir: host.dataDir, bootId: bootId() });
-  const identity = { runtime: RUNTIME, containerId, network };
+  const identity = { runtime: CNI_RUNTIME, containerId, network };
   const record = book.find((one) => isRuntimes(one, identity, ifname));
   if (record === undefined) throw fault(CniCode.unknownContainer, "knet did not attach it");
   const { address, prefixLength, hostIfname } = record;

@@ -7,9 +7,6 @@
 /** Name of the driver, which is the name of the plugin's file. */
 export const PODMAN_DRIVER = "knet";
 
-/** By which the book knows whom podman asked for. */
-export const PODMAN_RUNTIME = "podman";
-
 /** What podman may ask of a plugin but `info`, which needs no agent. */
 export const NETAVARK_COMMANDS = ["create", "setup", "teardown"] as const;
 

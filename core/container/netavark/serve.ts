@@ -7,7 +7,8 @@ import { KnetError, messageOf } from "../../base/error.ts";
 import { readNodeState } from "../../cluster/node_state.ts";
 import { attach } from "../attach.ts";
 import { release } from "../release.ts";
-import { netavarkError, type NetavarkQuestion, PODMAN_RUNTIME } from "./protocol.ts";
+import { PODMAN_RUNTIME } from "../record.ts";
+import { netavarkError, type NetavarkQuestion } from "./protocol.ts";
 import { defineNetwork, readNetavark, readTeardown } from "./request.ts";
 
 /** Where containers are attached. */
