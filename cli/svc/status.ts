@@ -68,6 +68,9 @@ function rows(service: ServiceReport): Cell[][] {
 export function statusText(report: ServicesReport): string {
   const parts: string[] = [];
   if (report.problem !== undefined) parts.push(`${paint("bad", "Problem:")} ${report.problem}`);
+  for (const warning of report.warnings ?? []) {
+    parts.push(`${paint("warn", "Warning:")} ${warning}`);
+  }
   parts.push(
     report.services.length === 0 ? "No services" : table(
       ["service", "real server", "kernel", "weight", "health", "active", "inactive", "note"],

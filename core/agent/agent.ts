@@ -199,7 +199,7 @@ class Agent implements AsyncDisposable {
           probeOf: (lease) => network.probes.statusOf(lease),
           services: network.services.counts,
         }),
-      services: () => network.services.report(),
+      services: () => network.reportServices(),
       look: (word) =>
         lookClosely(network.probes, word, {
           network: this.#config?.network,

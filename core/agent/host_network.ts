@@ -45,6 +45,7 @@ import { ownerOf, stateOf } from "./context.ts";
 import { HostNeeds } from "./host_needs.ts";
 import { HostPorts } from "./host_ports.ts";
 import { HostServices } from "./host_services.ts";
+import type { ServicesReport } from "../inspect/service_report.ts";
 import { PeerProbes } from "./probe/peer_probes.ts";
 import { tidyAfter } from "./tidy.ts";
 
@@ -294,6 +295,13 @@ export class HostNetwork implements AsyncDisposable {
       this.#dirty = true;
     }
     this.reconcileServices();
+  }
+
+  /** What this host makes of the services, with what its firewall does to them. */
+  reportServices(): ServicesReport {
+    const report = this.services.report();
+    const { warnings } = this.#firewall;
+    return report.services.length === 0 || warnings.length === 0 ? report : { ...report, warnings };
   }
 
   /** Applies changes of services at once. */

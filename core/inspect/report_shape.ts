@@ -110,6 +110,7 @@ const TRAFFIC = v.custom<Traffic>(
 
 const SERVICES: v.GenericSchema<unknown, ServicesReport> = v.looseObject({
   problem: v.exactOptional(v.string()),
+  warnings: v.exactOptional(v.array(v.string())),
   services: v.array(v.looseObject({
     name: v.string(),
     programmed: v.boolean(),

@@ -75,6 +75,8 @@ export interface SysctlReport {
 export interface ServicesReport {
   /** Why no service works on this host, if so: `the kernel has no IPVS (module ip_vs)`. */
   readonly problem?: string;
+  /** What this host's firewall does to packets for services, and what to type; absent: nothing that knet knows of and cannot mend. */
+  readonly warnings?: readonly string[];
   readonly services: readonly ServiceReport[];
   /** Virtual servers in the kernel that are not knet's. */
   readonly foreign: readonly {
