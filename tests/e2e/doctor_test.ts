@@ -4,12 +4,14 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { ServicesReport } from "../../core/inspect/service_report.ts";
 import type { DoctorCheck, DoctorReport } from "../../core/inspect/doctor/doctor.ts";
 import { exec } from "../support/exec.ts";
 import type { Host } from "../support/host.ts";
 import { knetProgram } from "../support/host.ts";
 import { WITHOUT_NFNETLINK } from "../support/without_nfnetlink.ts";
 import { labSuite } from "../support/suite.ts";
+import { until } from "../support/wait.ts";
 import { fingerprint } from "../support/walk.ts";
 
 const test = labSuite({
@@ -195,6 +197,31 @@ for (const { name, script, cure, check, status, says, remedy } of ILLS) {
     }
   });
 }
+
+test("doctor and svc status say what ufw has to let through for services", async (lab) => {
+  const host = lab.host(2);
+  await host.knet("svc add web --vip 10.96.0.10 --port 80 --to 10.244.0.9:80");
+  await host.sh(
+    "nft 'table ip filter { chain ufw-before-input { }; chain INPUT { type filter hook input priority 0; policy drop; jump ufw-before-input; }; }'",
+  );
+  const says = /ufw allow from 10\.244\.0\.0\/16 to 10\.96\.0\.0\/16/;
+  try {
+    const found = (await doctor(host))("firewall: services");
+    assert.equal(found.status, "warn", found.detail);
+    assert.match(found.detail, /ip filter INPUT drops .*"web" \(10\.96\.0\.10, tcp port 80\)/);
+    assert.match(found.remedy ?? "", says);
+    await until(
+      "svc status says it",
+      async () => /^Warning: ufw manages/m.test((await host.knet("svc status")).stdout),
+    );
+    const { warnings } = await host.knetJson<ServicesReport>("svc status");
+    // Where the kernel has IPVS, what services need is in it, too: tests/vm/services_test.ts.
+    assert.match(warnings!.join(), /ufw allow 8472\/udp/);
+  } finally {
+    await host.sh("nft delete table ip filter");
+    await host.knet("svc rm web");
+  }
+});
 
 test("doctor finds a process on the tunnel's port", async (lab) => {
   const host = lab.host(1);

@@ -9,8 +9,8 @@ import { readSysctl } from "../../../ffi/sysctl.ts";
 import type { ClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
-import { legacyTables } from "../../kernel/firewall/firewall.ts";
-import { recognise } from "../../kernel/firewall/firewall_managers.ts";
+import { legacyTables, serviceTargets } from "../../kernel/firewall/firewall.ts";
+import { type Openings, recognise } from "../../kernel/firewall/firewall_managers.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
 import { readFilters } from "../../kernel/firewall/verdict.ts";
@@ -29,7 +29,7 @@ export interface FirewallFacts {
 
 /** FORWARD for containers, INPUT and OUTPUT for the tunnel and for services. */
 export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[]> {
-  const { config: { network, backend }, services } = facts;
+  const { config: { network, serviceNetwork, backend }, services } = facts;
   return [
     await examine("firewall: forwarding", () => seen((nft) => forward(nft, facts))),
     await examine(
@@ -39,7 +39,7 @@ export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[
           look(nft, facts, {
             needs: tunnelNeeds(backend.port, facts.leases, facts.state),
             what: `UDP port ${backend.port}`,
-            port: backend.port,
+            open: { port: backend.port },
             rule: () => `udp dport ${backend.port} accept`,
           })
         ),
@@ -51,6 +51,7 @@ export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[
           look(nft, facts, {
             needs: serviceNeeds(services, network, facts.state),
             what: "what containers send to services",
+            open: { services: serviceTargets(services.map(({ vip }) => vip), serviceNetwork) },
             rule: () => `ip saddr ${network} accept`,
           })
         ),
@@ -100,8 +101,8 @@ interface Look {
   readonly needs: readonly Need[];
   /** What is to pass, in words. */
   readonly what: string;
-  /** UDP port of the tunnel, if it is what has to be opened. */
-  readonly port?: number;
+  /** What has to be opened beside forwarding. */
+  readonly open?: Openings;
   /** What a rule has to say that lets it pass. */
   readonly rule: (chain: string) => string;
   /** Whether knet itself lets it pass there. */
@@ -111,12 +112,13 @@ interface Look {
 function look(
   nft: Nftables,
   { config: { network } }: FirewallFacts,
-  { needs, what, port, rule, mended = () => false }: Look,
+  { needs, what, open = {}, rule, mended = () => false }: Look,
 ): Finding {
   const filters = readFilters(nft);
   const { drops, unsure } = judge(filters, needs);
-  const managers = recognise(filters.chains, legacyTables(4), network, port);
   const [drop] = drops.filter((one) => !mended(one));
+  const out = drop?.chain.hook === "output";
+  const managers = recognise(filters.chains, legacyTables(4), network, { ...open, out });
   if (drop !== undefined) {
     const path = chainPath(drop.chain);
     const owner = managers.find((manager) => manager.owns(drop.chain))?.advice;

@@ -16,8 +16,9 @@ import type { ContainerRecord } from "../../container/addresses.ts";
 import { reopen } from "../../container/namespace.ts";
 import { messageOf } from "../../base/error.ts";
 import { familyOf } from "../../base/address.ts";
-import { recognise } from "../../kernel/firewall/firewall_managers.ts";
+import { type Openings, recognise } from "../../kernel/firewall/firewall_managers.ts";
 import { checkForward } from "../../kernel/firewall/forward.ts";
+import { single } from "../../kernel/firewall/passage.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
 import {
   type Filters,
@@ -118,7 +119,7 @@ export function forwardStep(
 ): TraceStep {
   const able = forwardingStep(state);
   if (able.status !== "ok") return able;
-  return judged("forwarding", "this host forwards", state, (nft, filters) => {
+  return judged("forwarding", "this host forwards", state, {}, (nft, filters) => {
     const plan = checkForward(nft, state.network, legacyTables(4));
     if (plan.chains.length > 0 && plan.commands.length > 0) {
       return broken(
@@ -145,7 +146,8 @@ export function hostStep(
   state: NodeState,
   { src, dst }: { readonly src: string; readonly dst: string },
 ): TraceStep {
-  return judged("delivery", `${dst} is an address of this host`, state, (_nft, filters) => {
+  const open = { services: [single(dst)] };
+  return judged("delivery", `${dst} is an address of this host`, state, open, (_nft, filters) => {
     const packet = { family: familyOf(dst), from: src, to: dst, iif: state.bridge, local: true };
     return { verdict: verdictOf(filters, ["prerouting", "input"], packet), through: "" };
   });
@@ -156,6 +158,7 @@ function judged(
   step: "forwarding" | "delivery",
   detail: string,
   state: NodeState,
+  open: Openings,
   look: (
     nft: Nftables,
     filters: Filters,
@@ -169,7 +172,9 @@ function judged(
     const { verdict: { fate, chain }, through } = seen;
     if (chain !== undefined) {
       const path = chainPath(chain);
-      const owner = recognise(filters.chains, "", state.network).find((one) => one.owns(chain));
+      const owner = recognise(filters.chains, "", state.network, open).find((one) =>
+        one.owns(chain)
+      );
       const remedy = owner?.advice.commands.join("; ") ??
         `nft insert rule ${path} ip saddr ${state.network} accept`;
       return fate === "dropped"
@@ -180,7 +185,7 @@ function judged(
           remedy,
         );
     }
-    const legacy = recognise([], legacyTables(4), state.network)[0]?.advice;
+    const legacy = recognise([], legacyTables(4), state.network, open)[0]?.advice;
     return legacy === undefined
       ? fine(step, detail + through)
       : doubtful(step, `${detail}; ${legacy.detail}`, legacy.commands.join("; "));

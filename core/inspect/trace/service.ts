@@ -11,8 +11,10 @@ import { MissingLibraryError } from "../../../ffi/load.ts";
 import { NetlinkError } from "../../../ffi/netlink/netlink_error.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { getRoute } from "../../../ffi/rtnl/route_lookup.ts";
-import { prefixContains } from "../../base/address.ts";
+import { familyOf, prefixContains } from "../../base/address.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
+import { legacyTables, serviceTargets } from "../../kernel/firewall/firewall.ts";
+import { recognise } from "../../kernel/firewall/firewall_managers.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
 import { readFilters, verdictOf } from "../../kernel/firewall/verdict.ts";
 import { procKey } from "../../kernel/ipvs/kernel_server.ts";
@@ -85,9 +87,18 @@ export function inputStep(
     });
     const dropped = verdicts.find(({ fate }) => fate === "dropped") ??
       verdicts.find(({ fate }) => fate === "unsure");
-    if (dropped?.chain === undefined) return fine("input", "nothing seen that drops it");
+    const out = dropped?.chain?.hook === "output";
+    const open = { services: serviceTargets([dst], state.serviceNetwork), out };
+    const managers = recognise(filters.chains, legacyTables(familyOf(dst)), state.network, open);
+    if (dropped?.chain === undefined) {
+      const unseen = managers.find((manager) => manager.unseen)?.advice;
+      return unseen === undefined
+        ? fine("input", "nothing seen that drops it")
+        : doubtful("input", unseen.detail, unseen.commands.join("; "));
+    }
     const path = chainPath(dropped.chain);
-    const remedy =
+    const owner = managers.find(({ owns }) => owns(dropped.chain!));
+    const remedy = owner?.advice.commands.join("; ") ??
       `Let containers pass: nft insert rule ${path} ip saddr ${state.network} accept; knet doctor says more`;
     const detail = `${path} drops what is for "${dropped.name}"`;
     if (dropped.fate === "unsure") {

@@ -105,6 +105,9 @@ export function recognise(
           `${program} -I FORWARD -d ${network} -j ACCEPT`,
           ...services.map((one) => `${program} -I INPUT -s ${network} -d ${one} -j ACCEPT`),
           ...(port === undefined ? [] : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
+          // Its policies do not show: where nothing drops, these change nothing.
+          ...(services.length === 0 ? [] : [`${program} -I OUTPUT -s ${network} -j ACCEPT`]),
+          ...(port === undefined ? [] : [`${program} -I OUTPUT -p udp --dport ${port} -j ACCEPT`]),
         ],
       },
     });

@@ -39,3 +39,17 @@ Deno.test("recognise() names the IPv6 program for an IPv6 network", () => {
   const [legacy] = recognise([], "filter\n", "fd00::/48");
   assert.ok(legacy!.advice.commands.every((command) => command.startsWith("ip6tables-legacy ")));
 });
+
+Deno.test("recognise() has the exact commands for iptables-legacy, whose rules do not show", () => {
+  const open = { port: 8472, services: ["10.96.0.0/16"] };
+  const [legacy] = recognise([], "raw\nfilter\n", "10.244.0.0/16", open);
+  assert.deepEqual(legacy!.advice.commands, [
+    "iptables-legacy -I FORWARD -s 10.244.0.0/16 -j ACCEPT",
+    "iptables-legacy -I FORWARD -d 10.244.0.0/16 -j ACCEPT",
+    "iptables-legacy -I INPUT -s 10.244.0.0/16 -d 10.96.0.0/16 -j ACCEPT",
+    "iptables-legacy -I INPUT -p udp --dport 8472 -j ACCEPT",
+    "iptables-legacy -I OUTPUT -s 10.244.0.0/16 -j ACCEPT",
+    "iptables-legacy -I OUTPUT -p udp --dport 8472 -j ACCEPT",
+  ]);
+  assert.deepEqual(recognise([], "security\nmangle\n", "10.244.0.0/16", open), []);
+});

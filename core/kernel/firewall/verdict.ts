@@ -8,18 +8,9 @@
  * @module
  */
 import { type Nftables, NftablesError } from "../../../ffi/libnftables.ts";
-import {
-  both,
-  keyMatches,
-  type Match,
-  matches,
-  type Packet,
-  type Sets,
-  statementMatch,
-} from "./packet_match.ts";
+import type { Packet, Sets } from "./packet_match.ts";
 import {
   type Chain,
-  type Expression,
   isMissing,
   listRuleset,
   parseRuleset,
@@ -27,6 +18,7 @@ import {
   runCommands,
 } from "./ruleset.ts";
 import { familyWord, TABLE } from "./table.ts";
+import { type Rules, walk } from "./walk.ts";
 
 export type { Packet } from "./packet_match.ts";
 
@@ -96,17 +88,23 @@ function isFilter(chain: Chain): boolean {
     chain.table !== TABLE && /^(ip6?|inet)$/.test(chain.family);
 }
 
+const NO_SETS: Sets = new Map();
+
 /** The worst that becomes of a packet on its way through hooks, in this order. Pure. */
 export function verdictOf(filters: Filters, hooks: readonly Hook[], packet: Packet): Verdict {
   const word = familyWord(packet.family);
+  const rules: Rules = {
+    rulesOf: (chain) => filters.rules.get(`${tableKey(chain)} ${chain.name}`) ?? [],
+    setsOf: (chain) => filters.sets.get(tableKey(chain)) ?? NO_SETS,
+  };
   let unsure: Chain | undefined;
   for (const hook of hooks) {
     for (const chain of filters.chains) {
       if (chain.hook !== hook || !isFilter(chain)) continue;
       if (chain.family !== word && chain.family !== "inet") continue;
-      const end = walk(filters, chain, seenAt(hook, packet), 0);
+      const end = walk(rules, chain, seenAt(hook, packet));
       const accepts = chain.policy !== "drop";
-      const drops = end.surely === "drop" || end.surely === undefined && !accepts;
+      const drops = end.surely === "drop" || end.surely !== "accept" && !accepts;
       if (!drops) continue;
       if (!end.accept && !(end.falls && accepts)) return { fate: "dropped", chain };
       unsure ??= chain;
@@ -119,127 +117,4 @@ export function verdictOf(filters: Filters, hooks: readonly Hook[], packet: Pack
 function seenAt(hook: Hook, packet: Packet): Packet {
   if (hook === "prerouting" || hook === "input") return { ...packet, oif: "" };
   return hook === "output" ? { ...packet, iif: "" } : packet;
-}
-
-/** What becomes of a packet in a chain. */
-interface End {
-  /** By rules that are known to mean it; undefined: it comes back from the chain. */
-  readonly surely: "accept" | "drop" | undefined;
-  /** Whether it may be accepted. */
-  readonly accept: boolean;
-  /** Whether it may come back. */
-  readonly falls: boolean;
-}
-
-const ACCEPTED: End = { surely: "accept", accept: true, falls: false };
-const DROPPED: End = { surely: "drop", accept: false, falls: false };
-const ENDS: End = { surely: undefined, accept: false, falls: true };
-/** Somebody else decides, as a program by a queue. */
-const OPEN: End = { surely: undefined, accept: true, falls: true };
-
-/** As deep as the kernel lets chains jump (NFT_JUMP_STACK_SIZE of net/netfilter/nf_tables.h). */
-const DEEPEST = 16;
-
-function walk(
-  filters: Filters,
-  chain: { readonly family: string; readonly table: string; readonly name: string },
-  packet: Packet,
-  depth: number,
-): End {
-  if (depth > DEEPEST) return OPEN;
-  const sets: Sets = filters.sets.get(tableKey(chain)) ?? new Map();
-  let surely: End["surely"];
-  let accept = false;
-  let falls = false;
-  for (const rule of filters.rules.get(`${tableKey(chain)} ${chain.name}`) ?? []) {
-    for (const { match, verdict } of verdicts(rule, packet, sets)) {
-      if (match === "none") continue;
-      const target = (verdict["jump"] ?? verdict["goto"]) as { target?: string } | undefined;
-      const end = target === undefined
-        ? endOf(verdict)
-        : walk(filters, { ...chain, name: target.target ?? "" }, packet, depth + 1);
-      const last = !("jump" in verdict);
-      accept ||= end.accept;
-      if (last && end.falls) falls = true;
-      if (match !== "all") continue;
-      surely ??= end.surely;
-      if (!last && end.falls) continue;
-      return { surely, accept, falls };
-    }
-  }
-  return { surely, accept, falls: true };
-}
-
-function endOf(verdict: Expression): End {
-  if ("accept" in verdict) return ACCEPTED;
-  if ("drop" in verdict || "reject" in verdict) return DROPPED;
-  if ("return" in verdict) return ENDS;
-  return OPEN;
-}
-
-interface Step {
-  readonly match: Match;
-  readonly verdict: Expression;
-}
-
-/** The verdicts of a rule, each with whether it means the packet: several only in a verdict map. */
-function verdicts(rule: Rule, packet: Packet, sets: Sets): Step[] {
-  let match: Match = "all";
-  for (const expression of rule.expr) {
-    if ("match" in expression) {
-      match = both(match, matches(expression["match"], packet, sets));
-    } else if ("vmap" in expression) {
-      return mapped(expression["vmap"], match, packet, sets);
-    } else if (isVerdict(expression)) {
-      return [{ match: match === "some" && onlyState(rule) ? "none" : match, verdict: expression }];
-    } else if (isTarget(expression, "REJECT")) {
-      return [{ match, verdict: { reject: null } }];
-    } else {
-      match = both(match, statementMatch(expression));
-    }
-    if (match === "none") return [];
-  }
-  return [];
-}
-
-function isVerdict(expression: Expression): boolean {
-  return ["accept", "drop", "reject", "return", "jump", "goto", "queue"].some((name) =>
-    name in expression
-  );
-}
-
-function isTarget(expression: Expression, name: string): boolean {
-  const { type, name: what } = (expression["xt"] ?? {}) as { type?: string; name?: string };
-  return type === "target" && what === name;
-}
-
-/**
- * Whether nothing but iptables' connection state is asked: that it is established, or invalid, as good as always. What is new is then
- * not meant.
- */
-function onlyState({ expr }: Rule): boolean {
-  return expr.every((expression) => {
-    if ("match" in expression) {
-      const { left } = expression["match"] as { left?: { meta?: { key?: string } } };
-      return /^[io]if(name)?$/.test(left?.meta?.key ?? "");
-    }
-    const { type, name = "" } = (expression["xt"] ?? {}) as { type?: string; name?: string };
-    return !("xt" in expression) || type === "match" && /^(conntrack|state|comment)$/.test(name);
-  }) && expr.some((expression) => {
-    const { name = "" } = (expression["xt"] ?? {}) as { name?: string };
-    return /^(conntrack|state)$/.test(name);
-  });
-}
-
-function mapped(vmap: unknown, before: Match, packet: Packet, sets: Sets): Step[] {
-  const { key, data } = vmap as { key?: unknown; data?: unknown };
-  const entries = typeof data === "string"
-    ? sets.get(data.slice(1))
-    : (data as { set?: readonly unknown[] } | undefined)?.set;
-  if (entries === undefined) return [{ match: "some", verdict: { queue: null } }];
-  return entries.flatMap((entry) => {
-    const [value, verdict] = entry as [unknown, Expression];
-    const match = both(before, keyMatches(key, value, packet, sets));
-    return match === "none" ? [] : [{ match, verdict }];
-  });
 }
