@@ -111,7 +111,7 @@ export function theContainer(
       remedy: 'Run "knet container ls" to see all',
     });
   }
-  const shown = found.slice(0, MOST_CANDIDATES).map(placeText);
+  const shown = found.map(placeText).sort().slice(0, MOST_CANDIDATES);
   if (found.length > shown.length) shown.push(`${found.length - shown.length} more`);
   throw new KnetError(
     `${action}: ${found.length} containers may be meant: ${shown.join(", ")}`,
