@@ -2,11 +2,14 @@
  * The cluster's own store as one host has it: its replica, the server of the store's own interface over it, and the way of this host's
  * agent and commands to whoever holds a copy.
  *
+ * Longer than others: when what is served, to whom, and by which replica is decided in one place.
+ *
  * @module
  */
 import { getLogger } from "@logtape/logtape";
 import { sleep } from "../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
+import { knownBy } from "../store/adoption.ts";
 import type { CopyInfo } from "../store/admin.ts";
 import { dqliteEngine } from "../store/dqlite/engine.ts";
 import { wayByDoor } from "../store/dqlite/door.ts";
@@ -16,12 +19,15 @@ import { joinCluster, removeMember } from "../store/dqlite/join.ts";
 import { Replica } from "../store/dqlite/replica.ts";
 import { type ByteStream, carry, closeQuietly } from "../store/dqlite/stream.ts";
 import type { Engine } from "../store/engine.ts";
+import { acceptRecovered } from "../store/recovery.ts";
+import { readSnapshot } from "../store/snapshot.ts";
 import { storeSockets } from "../store/remote/agent_way.ts";
 import { copiesOf } from "../store/remote/dispatch.ts";
 import { Link, type RemoteWay } from "../store/remote/link.ts";
 import { type Peer, type Served, StoreServer } from "../store/remote/server.ts";
 import type { Members } from "../store/remote/values.ts";
 import { raftOnly } from "./raft_only.ts";
+import { memberAsker } from "./members_by_others.ts";
 import { holdsCopy, serversOf } from "./held_servers.ts";
 import { serveStoreSockets } from "./store_sockets.ts";
 import type { CarrierMaker, StoreCarrier } from "./store_carrier.ts";
@@ -58,7 +64,8 @@ export class HeldStore implements AsyncDisposable {
   readonly #options: HeldStoreOptions;
   readonly #server: StoreServer;
   readonly #stop = new AbortController();
-  readonly #begins: boolean;
+  #begins: boolean;
+  #superseded = false;
   readonly #stack = new AsyncDisposableStack();
   #carrier: StoreCarrier | undefined;
   #replica: Replica | undefined;
@@ -158,7 +165,12 @@ export class HeldStore implements AsyncDisposable {
   get #members(): Members {
     const { members = [], leader } = this.#replica?.cluster ?? {};
     const known = members.length > 0 ? members : wayByDoor(this.#options.directory).remembered();
-    return { members: known, ...(leader !== undefined && { leader }) };
+    const generation = this.#replica?.generation;
+    return {
+      members: known,
+      ...(leader !== undefined && { leader }),
+      ...(generation !== undefined && { generation }),
+    };
   }
 
   /** Whether this host has a copy: it votes, stands by, or is the first. */
@@ -249,29 +261,63 @@ export class HeldStore implements AsyncDisposable {
 
   async #start(): Promise<Replica> {
     const { directory, nodeId, carrier } = this.#options;
-    const others = new Link({
+    const way: RemoteWay = {
       location: this.location,
       servers: () => this.#servers().filter((host) => host !== nodeId),
       dial: (host) => this.#outside(host, "store"),
-    }, DEADLINE);
+    };
+    const others = new Link(way, DEADLINE);
     this.#stack.defer(() => others.close());
-    const joins = !this.#begins && (carrier?.seeds.length ?? 0) > 0;
-    return await Replica.start({
+    const joins = !this.#begins && ((carrier?.seeds.length ?? 0) > 0 || this.#superseded);
+    const replica = await Replica.start({
       directory,
       name: nodeId,
       transport: { dial: (address) => this.#outside(nameOf(address), "replica") },
       begin: this.#begins,
       ...(joins && {
-        join: async ({ id }) => [...(await others.ask("joinReplica", { nodeId, id })).members],
+        join: ({ id }) => others.ask("joinReplica", { nodeId, id }),
       }),
-      ask: async () => {
-        try {
-          return (await others.ask("members", {})).members;
-        } catch {
-          return [];
-        }
-      },
+      ask: memberAsker(way, others, () => way.servers()),
+      onSuperseded: () => this.#again(),
       onProblem: (sentence) => log.debug("{sentence}", { sentence }),
+    });
+    try {
+      await this.#accept(replica);
+      return replica;
+    } catch (error) {
+      await replica.stop();
+      throw error;
+    }
+  }
+
+  /** What was recovered from this host's copy is the store from here on, and who was lost is let in no more, before anybody is served. */
+  async #accept(replica: Replica): Promise<void> {
+    const { recovery } = replica;
+    if (recovery === undefined) return;
+    const known = knownBy(readSnapshot(this.#options.dataDir, undefined, () => {}));
+    const engine = dqliteEngine(replica.way, LEAVING);
+    try {
+      await acceptRecovered(engine, known, recovery.dropped);
+    } finally {
+      await engine.close();
+    }
+    await this.#carrier?.heedRevoked?.();
+    replica.accepted();
+    log.warn("The store was recovered from this host's copy");
+  }
+
+  /** Gives this host's copy up: its cluster was recovered from another's. It joins that one. */
+  #again(): void {
+    this.#running = this.#running.then(async () => {
+      if (this.#stop.signal.aborted) return;
+      log.warn("The store was recovered from another host's copy: this host gets a new one");
+      const [engine, replica] = [this.#engine, this.#replica];
+      this.#engine = this.#replica = undefined;
+      this.#begins = false;
+      this.#superseded = true;
+      await engine?.close();
+      await replica?.stop();
+      await this.#run();
     });
   }
 

@@ -26,6 +26,12 @@ export interface StoreCarrier extends AsyncDisposable {
    * @throws {KnetError} if it cannot be reached, or is another one.
    */
   dial(host: string, purpose: StorePurpose): Promise<ByteStream>;
+  /**
+   * Lets nobody in from now on who is revoked by this host's copy of the store.
+   *
+   * @throws if the copy does not answer.
+   */
+  heedRevoked?(): Promise<void>;
 }
 
 /** What a carrier is made for. */

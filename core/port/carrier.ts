@@ -239,6 +239,15 @@ export class ClusterCarrier implements AsyncDisposable {
     throw last;
   }
 
+  /**
+   * Lets nobody in from now on who is revoked by this host's copy of the store.
+   *
+   * @throws if it holds none, or the copy does not answer.
+   */
+  async heedRevoked(): Promise<void> {
+    await this.#readRevoked();
+  }
+
   /** Closes the port. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();

@@ -319,6 +319,17 @@ async function keep(
   });
 }
 
+/** Revokes the certificates of nodes within a write; who has none is passed over. */
+export async function revokeNodes(
+  { db, now }: Transaction,
+  nodes: readonly string[],
+): Promise<void> {
+  for (const nodeId of nodes) {
+    await db.update(certificateTable).set({ revoked: now })
+      .where(and(eq(certificateTable.nodeId, nodeId), eq(certificateTable.revoked, 0)));
+  }
+}
+
 async function revoke(tx: Transaction, what: string): Promise<"token" | "node"> {
   const { db, now } = tx;
   const tokens = await db.update(tokenTable).set({ revoked: now })

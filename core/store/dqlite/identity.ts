@@ -18,6 +18,10 @@ export const filesIn = (directory: string) => ({
   members: join(directory, "members.json"),
   /** What the library writes. */
   data: join(directory, "data"),
+  /** A copy of `data` on which a recovery works. */
+  recovering: join(directory, "recovering"),
+  /** What `data` was before it was recovered, or given up for a cluster that was. */
+  before: join(directory, "before"),
   /** The socket by which this host's programs, and the library itself, reach nodes. */
   door: join(directory, "door"),
   /** Held by the agent that runs the node. */
@@ -31,10 +35,40 @@ export interface NodeIdentity {
   readonly address: string;
   /** Whether the node is, or was, a member of a cluster: it then has data, and never begins a cluster again. */
   readonly member: boolean;
+  /**
+   * Which of the clusters that were made one after the other of what was left of the one before: 0 (or absent) for one that was never
+   * recovered, then the time of its recovery, seconds since 1970.
+   */
+  readonly generation?: number;
+  /** A recovery that has begun. */
+  readonly recovery?: Recovery;
+}
+
+/** A recovery, until it is done. */
+export interface Recovery {
+  /**
+   * `copy`: the data is being made. `accept`: the node is to run, and the store to begin a new epoch, before anybody is served. `again`: it
+   * was another host's copy, and this one is given up: the node joins as a new one.
+   */
+  readonly stage: "copy" | "accept" | "again";
+  /** The node's id from then on: to whoever knows it by the one before, it is not there. */
+  readonly id: number;
+  readonly generation: number;
+  /** Hosts (node ids) that are believed no more. */
+  readonly dropped: readonly string[];
 }
 
 /** The id with which the library lets a node begin a cluster. */
 export const FIRST_ID = 1;
+
+/** Ids are numbers up to this. */
+const MOST_ID = 2 ** 48;
+
+/** An id for a node that begins no cluster, without a pattern that two hosts could have in common. */
+export function newNodeId(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return FIRST_ID + 1 + (high! * 2 ** 21 + (low! >>> 11)) % MOST_ID;
+}
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -65,6 +99,13 @@ const NODE: v.GenericSchema<unknown, NodeIdentity> = v.looseObject({
   id: ID,
   address: v.string(),
   member: v.boolean(),
+  generation: v.exactOptional(v.pipe(v.number(), v.safeInteger())),
+  recovery: v.exactOptional(v.object({
+    stage: v.picklist(["copy", "accept", "again"]),
+    id: ID,
+    generation: v.pipe(v.number(), v.safeInteger()),
+    dropped: v.array(v.string()),
+  })),
 });
 
 const MEMBERS: v.GenericSchema<unknown, Member[]> = v.array(v.looseObject({

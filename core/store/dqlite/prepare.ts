@@ -7,17 +7,16 @@ import { DqliteError } from "../../../ffi/dqlite.ts";
 import { MissingLibraryError } from "../../../ffi/load.ts";
 import { FileLock, holder } from "../../../ffi/file_lock.ts";
 import { KnetError, messageOf } from "../../base/error.ts";
+import { finishGivingUp } from "./recover.ts";
 import {
   addressOf,
   filesIn,
   FIRST_ID,
+  newNodeId,
   type NodeIdentity,
   readIdentity,
   writeIdentity,
 } from "./identity.ts";
-
-/** Ids are numbers up to this. */
-const MOST_ID = 2 ** 48;
 
 /** What is asked for. */
 interface Wishes {
@@ -66,7 +65,13 @@ export function prepareReplica(
   }
 
   function identify(): NodeIdentity {
-    const before = readIdentity(directory);
+    const before = finishGivingUp(directory, readIdentity(directory));
+    if (before?.recovery?.stage === "copy") {
+      throw new KnetError(`${about}: a recovery was begun in it and not finished`, {
+        exitCode: 4,
+        remedy: "Stop the agent and run knet store recover again: it finishes it",
+      });
+    }
     const isEmpty = [...Deno.readDirSync(files.data)].length === 0;
     if (before?.member && isEmpty) {
       throw new KnetError(`${about}: its data is gone`, {
@@ -96,17 +101,11 @@ export function prepareReplica(
         remedy: "Run knet up with a token of the cluster",
       });
     }
-    const id = begin ? FIRST_ID : FIRST_ID + 1 + randomNumber(MOST_ID);
+    const id = begin ? FIRST_ID : newNodeId();
     const identity = { id, address: addressOf(name, id), member: false };
     writeIdentity(directory, identity);
     return identity;
   }
-}
-
-/** Below a limit of at most 2^53, without a pattern that two hosts could have in common. */
-function randomNumber(limit: number): number {
-  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
-  return (high! * 2 ** 21 + (low! >>> 11)) % limit;
 }
 
 /** What kept a replica from starting, as people are told. */

@@ -1,6 +1,8 @@
 /**
  * This host's replica: a node of the library, its door, its place among the members, and, while it leads, who holds a vote.
  *
+ * Longer than others: all of the node's life is here, and each part of it looks at the others.
+ *
  * @module
  */
 import { FileLock } from "../../../ffi/file_lock.ts";
@@ -12,6 +14,7 @@ import {
   filesIn,
   type NodeIdentity,
   readMembersFile,
+  type Recovery,
   writeIdentity,
   writeMembersFile,
 } from "./identity.ts";
@@ -20,6 +23,7 @@ import { joinCluster, membersByOthers } from "./join.ts";
 import { MemberWatch, PATIENCE } from "./member_watch.ts";
 import { connectNode, serveNode } from "./node_socket.ts";
 import { explainStart, prepareReplica } from "./prepare.ts";
+import { giveUp } from "./recover.ts";
 import { ROLE_RULES, type RoleRules, roles } from "./roles.ts";
 import { RunningNode } from "./running_node.ts";
 import {
@@ -39,10 +43,19 @@ import type { Member } from "./wire.ts";
 const LATENCY = 60;
 /** Milliseconds between looks at the members. */
 const TICK = 3000;
+/** Looks between questions to others by a node that follows a leader. */
+const SELDOM = 10;
 /** Milliseconds after which an address that did not answer is tried again: less than the second after which the library asks again. */
 const REST = 500;
 /** Milliseconds that a new node has to become a member: fifty may come at once, and one is made at a time. */
 const JOINING = 60_000;
+
+/** What others say of the members. */
+export interface Told {
+  readonly members: readonly Member[];
+  /** See {@linkcode NodeIdentity}; absent is 0. */
+  readonly generation?: number;
+}
 
 /** How a replica is started. */
 export interface ReplicaOptions {
@@ -57,9 +70,11 @@ export interface ReplicaOptions {
   /** A replica that never was joins the cluster of these nodes (addresses). */
   readonly seeds?: readonly string[];
   /** Makes a replica that never was a member in another way; all members. */
-  readonly join?: (identity: NodeIdentity) => Promise<Member[]>;
+  readonly join?: (identity: NodeIdentity) => Promise<Told>;
   /** Asks in another way who is a member; none if nobody says. */
-  readonly ask?: () => Promise<readonly Member[]>;
+  readonly ask?: () => Promise<Told>;
+  /** Told once that the cluster was recovered from another host's copy: started again, the replica gives its own up and joins. */
+  readonly onSuperseded?: () => void;
   /** See `LATENCY`. */
   readonly latency?: number;
   readonly rules?: RoleRules;
@@ -72,7 +87,7 @@ export interface ReplicaOptions {
 /** A replica that runs. */
 export class Replica implements AsyncDisposable {
   readonly #options: ReplicaOptions;
-  readonly #identity: NodeIdentity;
+  #identity: NodeIdentity;
   readonly #lock: FileLock;
   readonly #streams = new Set<ByteStream>();
   /** Addresses that are left alone until then. */
@@ -85,6 +100,8 @@ export class Replica implements AsyncDisposable {
   #timer: Timer | undefined;
   #tick: Promise<void> = Promise.resolve();
   #stopped = false;
+  #looks = 0;
+  #superseded = false;
 
   private constructor(options: ReplicaOptions, identity: NodeIdentity, lock: FileLock) {
     this.#options = options;
@@ -114,6 +131,23 @@ export class Replica implements AsyncDisposable {
   /** The node's address. */
   get address(): string {
     return this.#identity.address;
+  }
+
+  /** See {@linkcode NodeIdentity}. */
+  get generation(): number {
+    return this.#identity.generation ?? 0;
+  }
+
+  /** The recovery that this replica came by and the store has not accepted yet. */
+  get recovery(): Recovery | undefined {
+    return this.#identity.recovery;
+  }
+
+  /** The store has accepted the recovery. */
+  accepted(): void {
+    const { recovery: _, ...identity } = this.#identity;
+    writeIdentity(this.#options.directory, identity);
+    this.#identity = identity;
   }
 
   /** The members when they were seen last, and the address of the one that leads, if it is known. */
@@ -201,10 +235,14 @@ export class Replica implements AsyncDisposable {
     }
     if (!member) {
       if (!begin) {
-        this.#members = await (join?.(this.#identity) ??
-          joinCluster(this.way, this.#identity, seeds, JOINING));
+        const told: Told = join === undefined
+          ? { members: await joinCluster(this.way, this.#identity, seeds, JOINING) }
+          : await join(this.#identity);
+        this.#members = told.members;
+        this.#identity = { ...this.#identity, generation: told.generation ?? 0 };
       }
-      writeIdentity(directory, { ...this.#identity, member: true });
+      this.#identity = { ...this.#identity, member: true };
+      writeIdentity(directory, this.#identity);
     }
     this.#next(0);
   }
@@ -221,6 +259,7 @@ export class Replica implements AsyncDisposable {
   /** Looks who is a member, and, while this node leads, gives them their roles. */
   async #look(): Promise<void> {
     const { directory, rules = ROLE_RULES } = this.#options;
+    if (this.#superseded) return;
     await this.#node?.look(() => this.handOver());
     using own = await DqliteConnection.begin(await this.#own(), undefined, PATIENCE);
     const [leader, members] = await own.within(
@@ -228,10 +267,13 @@ export class Replica implements AsyncDisposable {
       async () => [await own.leader(), await own.members()] as const,
     );
     this.#leader = leader?.address;
-    // A spare has no copy, not even of who is a member.
-    const known = members.length > 0
-      ? members
-      : await (this.#options.ask?.() ?? membersByOthers(this.way, this.address));
+    // A spare has no copy, not even of who is a member. Whoever follows nobody, or those that were lost, has to hear of the next cluster.
+    const seldom = leader?.id !== this.#identity.id && ++this.#looks % SELDOM === 0;
+    const asks = members.length === 0 ||
+      this.#options.ask !== undefined && (leader === undefined || seldom);
+    const told = asks ? await this.#ask() : undefined;
+    if (told !== undefined && this.#isSupersededBy(told)) return;
+    const known = members.length > 0 ? members : told?.members ?? [];
     if (known.length > 0 && JSON.stringify(known) !== JSON.stringify(this.#members)) {
       writeMembersFile(directory, known);
       this.#members = known;
@@ -243,6 +285,22 @@ export class Replica implements AsyncDisposable {
       if (this.#stopped) return;
       await own.assign(id, role);
     }
+  }
+
+  async #ask(): Promise<Told> {
+    return await this.#options.ask?.() ??
+      { members: await membersByOthers(this.way, this.address) };
+  }
+
+  /** Whether this node is none of a cluster that was recovered since; then it is given up. */
+  #isSupersededBy({ members, generation = 0 }: Told): boolean {
+    if (members.length === 0 || generation <= this.generation) return false;
+    if (members.some(({ id }) => id === this.#identity.id)) return false;
+    if (this.#stopped) return true;
+    this.#superseded = true;
+    giveUp(this.#options.directory, this.#identity, members);
+    this.#options.onSuperseded?.();
+    return true;
   }
 
   /** A stream to this host's own node. */

@@ -232,6 +232,8 @@ export const info: v.GenericSchema<unknown, StoreInfo> = v.object({
 export interface Members {
   readonly members: readonly Member[];
   readonly leader?: string;
+  /** Of the cluster, where it was made of what was left of another: the time of its recovery, seconds since 1970. */
+  readonly generation?: number;
 }
 
 /** {@linkcode Members}. */
@@ -242,6 +244,7 @@ export const members: v.GenericSchema<unknown, Members> = v.object({
     role: v.picklist(["voter", "standby", "spare"]),
   })),
   leader: v.exactOptional(text),
+  generation: v.exactOptional(whole),
 });
 
 /** A KnownStore. */
