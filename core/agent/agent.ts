@@ -26,6 +26,7 @@ import type { ServiceChanges } from "./membership_options.ts";
 import { runLoop } from "./agent_loop.ts";
 import type { AgentOptions, KnownAtStart } from "./agent_options.ts";
 import { AgentStore, tellVerdict } from "./agent_store.ts";
+import { DockerNames } from "../container/docker/names.ts";
 import { ContainerRows } from "./container_rows.ts";
 import { contextOf, ownerOf } from "./context.ts";
 import { HostBook } from "./host_book.ts";
@@ -241,6 +242,7 @@ class Agent implements AsyncDisposable {
       store: this.#store,
       identity: this.#identity,
       place: { dataDir, bootId },
+      docker: new DockerNames({ dataDir, bootId }),
       holds: () => {
         const { own, health } = this.#membership;
         return health.state === "ok" ? own : undefined;

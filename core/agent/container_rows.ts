@@ -16,6 +16,7 @@ import {
 import type { Lease } from "../cluster/lease.ts";
 import type { NodeIdentity } from "../cluster/node_identity.ts";
 import { type BookPlace, bookVersion, readBook } from "../container/addresses.ts";
+import type { DockerNames } from "../container/docker/names.ts";
 import { heldVersion, readHeld } from "../container/held.ts";
 import { toldContainers } from "../container/told.ts";
 import type { ContainerChange, ContainerList } from "../store/container_rows.ts";
@@ -100,6 +101,8 @@ export interface ContainerRowsOptions {
   readonly store: Pick<Store, "listContainers" | "putContainers">;
   readonly identity: Pick<NodeIdentity, "nodeId" | "agentId">;
   readonly place: BookPlace;
+  /** What Docker calls its containers. */
+  readonly docker: Pick<DockerNames, "look" | "named" | "version">;
   /** The lease that this host holds by the word of a store that is the right one. */
   readonly holds: () => Pick<Lease, "subnet" | "acquired"> | undefined;
 }
@@ -152,18 +155,21 @@ export class ContainerRows {
    * @throws {StoreAwayError} and what else a store throws.
    */
   async tell(): Promise<boolean> {
-    const { store, identity, place, holds } = this.#options;
+    const { store, identity, place, docker, holds } = this.#options;
     const { nodeId, agentId } = identity;
     const held = holds();
     if (held === undefined) return false;
     const { subnet, acquired } = held;
     const lease = `${subnet} ${acquired}`;
-    const version = `${bookVersion(place.dataDir)} ${heldVersion(place.dataDir)}`;
+    // What comes of it is told the next time.
+    void docker.look();
+    const { dataDir } = place;
+    const version = `${bookVersion(dataDir)} ${heldVersion(dataDir)} ${docker.version}`;
     // Released and taken again, the rows went with it.
     const isKnown = this.#lease === lease && monotonicClock() - this.#read < COMPARE;
     let present = isKnown ? this.#present : undefined;
     if (present !== undefined && version === this.#version) return false;
-    const told = toldContainers(nodeId, readBook(place), readHeld(place));
+    const told = toldContainers(nodeId, readBook(place), readHeld(place), docker.named);
     const wanted = keptContainers(told, subnet);
     // Until all is told, nothing is known.
     this.#present = undefined;

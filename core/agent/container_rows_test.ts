@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ClusterContainer, StoredContainer } from "../cluster/cluster_container.ts";
 import { writeBook } from "../container/addresses.ts";
+import type { DockerNamed } from "../container/docker/names.ts";
 import { writeHeld } from "../container/held.ts";
 import type { ContainerChange } from "../store/container_rows.ts";
 import { toldContainers } from "../container/told.ts";
@@ -58,15 +59,17 @@ class Rows {
 function scene() {
   const place = { dataDir: Deno.makeTempDirSync(), bootId: "a" };
   const store = new Rows();
+  const docker = { named: new Map<string, DockerNamed>(), version: "", look: async () => {} };
   const state = { lease: { subnet: "10.244.1.0/24", acquired: 1 } as Lease | undefined };
   const rows = new ContainerRows({
     store,
     identity: { nodeId: "n1", agentId: "a1" },
     place,
+    docker,
     holds: () => state.lease,
   });
   return {
-    ...{ place, store, state, rows },
+    ...{ place, store, docker, state, rows },
     [Symbol.dispose]: () => Deno.removeSync(place.dataDir, { recursive: true }),
   };
 }
@@ -183,4 +186,22 @@ Deno.test("partsOf() makes changes that fit a host's request, those that went fi
     part.put.length > 0
   );
   assert.ok(parts.slice(first).every((part) => part.remove.length === 0));
+});
+
+Deno.test("ContainerRows tells what Docker calls a container as soon as that is known, and no other runtime's", async () => {
+  using at = scene();
+  writeHeld(at.place, [
+    { address: "10.244.1.9", runtime: "docker" },
+    { address: "10.244.1.10", runtime: "other" },
+  ]);
+  await at.rows.tell();
+  const names = () => [...at.store.rows.values()].map(({ address, name }) => [address, name]);
+  assert.deepEqual(names(), [["10.244.1.9", ""], ["10.244.1.10", ""]]);
+  for (const address of ["10.244.1.9", "10.244.1.10"]) {
+    at.docker.named.set(address, { name: "db", containerId: "3f", labels: { a: "b" }, ports: [] });
+  }
+  at.docker.version = "1";
+  assert.equal(await at.rows.tell(), true);
+  assert.deepEqual(names(), [["10.244.1.9", "db"], ["10.244.1.10", ""]]);
+  assert.deepEqual(at.store.rows.get("docker 10.244.1.9")?.labels, { a: "b" });
 });

@@ -65,14 +65,16 @@ function exists(path: string): boolean {
  * Asks whoever listens on a Unix socket by HTTP.
  *
  * @param body JSON, or empty.
+ * @param bounds Milliseconds, and bytes, that the answer may take.
  * @returns undefined if nobody listens.
- * @throws {Error} if it hangs up without an answer, or this user may not ask.
+ * @throws {Error} if it hangs up without an answer, takes longer or answers more, or this user may not ask.
  */
 export async function askOver(
   path: string,
   method: string,
   target: string,
   body: string,
+  bounds: { readonly deadline?: number; readonly longest?: number } = {},
 ): Promise<ContainerAnswer | undefined> {
   let connection: Deno.UnixConn;
   try {
@@ -82,7 +84,30 @@ export async function askOver(
     if (error instanceof NotFound || error instanceof ConnectionRefused) return undefined;
     throw error;
   }
-  using socket = connection;
+  const socket = connection;
+  let late = false;
+  const timer = bounds.deadline === undefined ? undefined : setTimeout(() => {
+    late = true;
+    socket.close();
+  }, bounds.deadline);
+  try {
+    return await talk(socket, method, target, body, bounds.longest);
+  } catch (error) {
+    if (late) throw new Error(`it does not answer within ${bounds.deadline} ms`);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    if (!late) socket.close();
+  }
+}
+
+async function talk(
+  socket: Deno.UnixConn,
+  method: string,
+  target: string,
+  body: string,
+  longest = Infinity,
+): Promise<ContainerAnswer> {
   const bytes = new TextEncoder().encode(body);
   const head = new TextEncoder().encode(
     `${method} ${target} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: ${bytes.length}\r\n\r\n`,
@@ -96,6 +121,7 @@ export async function askOver(
     const count = await socket.read(buffer);
     if (count === null) break;
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
+    if (text.length > longest) throw new Error(`its answer is longer than ${longest} bytes`);
   }
   const [, status, rest] = /^HTTP\/1\.[01] ([0-9]{3})[^]*?\r\n\r\n([^]*)$/.exec(text) ?? [];
   if (status === undefined || rest === undefined) throw new Error("it hung up");

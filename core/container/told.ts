@@ -4,14 +4,21 @@
  * @module
  */
 import type { ClusterContainer } from "../cluster/cluster_container.ts";
+import type { DockerNamed } from "./docker/names.ts";
+import { DOCKER_RUNTIME } from "./docker/network.ts";
 import type { HeldAddress } from "./held.ts";
 import type { ContainerRecord } from "./record.ts";
 
-/** Containers of the book, and addresses that a runtime holds for those that it attaches itself. */
+/**
+ * Containers of the book, and those that a runtime attaches itself to an address that it holds.
+ *
+ * @param named What is known of these, by address.
+ */
 export function toldContainers(
   nodeId: string,
   book: readonly ContainerRecord[],
   held: readonly HeldAddress[] = [],
+  named: ReadonlyMap<string, DockerNamed> = new Map(),
 ): ClusterContainer[] {
   const told = book.map((record): ClusterContainer => ({
     nodeId,
@@ -30,6 +37,7 @@ export function toldContainers(
     key: `${runtime} ${address}`,
     ...{ name: "", address, ifname: "", netns: "" },
     ...{ runtime, containerId: "", labels: {}, ports: [] },
+    ...(runtime === DOCKER_RUNTIME && named.get(address)),
   }));
   return [...told, ...others];
 }
