@@ -31,6 +31,7 @@ const BOOK = [
 const KNOWN: Known = {
   leases: [lease("n1", "one", "10.244.1.0/24"), lease("n2", "two", "10.244.2.0/24")],
   services: [],
+  now: 0,
   containers: [
     // What the store says of this host's own is older than its book.
     stored("one", "gone", "10.244.1.77"),
