@@ -8,6 +8,8 @@ import { KnetError } from "../core/base/error.ts";
 import { askAgent } from "../core/inspect/ask_agent.ts";
 import { defineCommand } from "./command.ts";
 import { milliseconds, paint, print, printJson } from "./output.ts";
+import type { Settings } from "./settings.ts";
+import { withStore } from "./store.ts";
 
 /** The command. */
 export const ping = defineCommand({
@@ -16,7 +18,7 @@ export const ping = defineCommand({
   about: [
     "Has this host's agent send packets through the overlay and beside it: round-trip and loss, the path's MTU with don't-fragment, " +
     "and a TCP connection with more than a few packets. A peer is named by its name, node id, subnet or address; a container by its " +
-    "name (on this host) or address; of a service all real servers are tried. Without a word, all peers. The exit status is 1 if " +
+    "name or address; of a service all real servers are tried. Without a word, all peers. The exit status is 1 if " +
     "anything is wrong.",
   ],
   words: [{
@@ -35,7 +37,7 @@ export const ping = defineCommand({
   run: async ({ words, settings }) => {
     const { lookAt } = await import("../core/inspect/probe/look.ts");
     const reports: LookReport[] = [];
-    for (const target of await targetsOf(settings.stateDir, words[0])) {
+    for (const target of await targetsOf(settings, words[0])) {
       const report = await lookAt(settings.stateDir, target);
       reports.push(report);
       if (!settings.json) print(`${reports.length > 1 ? "\n" : ""}${lookText(report)}`);
@@ -46,8 +48,9 @@ export const ping = defineCommand({
   },
 });
 
-/** What a word names: all peers without one, a container's address, a service's real servers, else itself. */
-async function targetsOf(stateDir: string, word: string | undefined): Promise<string[]> {
+/** What a word names: all peers without one, a container's address, a service's real servers, a container of another host, else itself. */
+async function targetsOf(settings: Settings, word: string | undefined): Promise<string[]> {
+  const { stateDir } = settings;
   const { readServicesReport, readStatusReport } = await import("../core/inspect/report_shape.ts");
   const body = await askAgent(stateDir, "/status");
   if (body === undefined) return [word ?? "peer"];
@@ -63,12 +66,22 @@ async function targetsOf(stateDir: string, word: string | undefined): Promise<st
   const service = services === undefined
     ? undefined
     : readServicesReport(services).services.find(({ name }) => name === word);
-  if (service === undefined) return [word];
+  if (service === undefined) return [await onAnyHost(settings, word)];
   const addresses = new Set(service.realServers.map(({ address }) => address));
   if (addresses.size > 0) return [...addresses];
   throw new KnetError(`Cannot try the service "${word}": it has no real servers`, {
     remedy: `Add one: knet svc to ${word} ADDRESS:PORT`,
   });
+}
+
+/** The address of the container that any host calls so; the word itself if none does, or the store does not answer. */
+async function onAnyHost(settings: Settings, word: string): Promise<string> {
+  if (/^[\d.]+$|:/.test(word)) return word;
+  const { containersCalled, theContainer } = await import("../core/cluster/cluster_container.ts");
+  const { containers } = await withStore(settings, (store) => store.listContainers())
+    .catch(() => ({ containers: [] }));
+  if (containersCalled(containers, word).length === 0) return word;
+  return theContainer(`Cannot try the path to "${word}"`, containers, word).address;
 }
 
 function tallyText({ sent, received, rtt }: Tally): string {

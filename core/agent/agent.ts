@@ -93,6 +93,7 @@ class Agent implements AsyncDisposable {
   readonly #network: HostNetwork;
   readonly #known: KnownAtStart;
   readonly #snapshots: SnapshotKeeper;
+  readonly #docker: DockerNames;
   readonly #stop = new AbortController();
   readonly #since = wallClock();
   #underlay!: HostUnderlay;
@@ -110,6 +111,7 @@ class Agent implements AsyncDisposable {
     this.#known = known;
     this.#options = options;
     this.#identity = identity;
+    this.#docker = new DockerNames({ dataDir: options.dataDir, bootId: identity.bootId });
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
     known.hosts.follow(() => this.#leases());
     const { metrics } = this.#network;
@@ -236,13 +238,11 @@ class Agent implements AsyncDisposable {
 
   /** Tells the store of containers, as long as this host holds its lease there. */
   #containerRows(): ContainerRows {
-    const { dataDir } = this.#options;
-    const { bootId } = this.#identity;
     return new ContainerRows({
       store: this.#store,
       identity: this.#identity,
-      place: { dataDir, bootId },
-      docker: new DockerNames({ dataDir, bootId }),
+      place: this.#docker.place,
+      docker: this.#docker,
       holds: () => {
         const { own, health } = this.#membership;
         return health.state === "ok" ? own : undefined;
@@ -257,6 +257,7 @@ class Agent implements AsyncDisposable {
       sentence: this.#sentence(),
       bridge: this.#options.bridge,
       dataDir: this.#options.dataDir,
+      docker: this.#docker.containers(this.#identity.nodeId),
       config: this.#config,
       lease: this.#membership.own ?? this.#lease,
       underlay: this.#underlay.now,

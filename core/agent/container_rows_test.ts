@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import type { ClusterContainer, StoredContainer } from "../cluster/cluster_container.ts";
 import { writeBook } from "../container/addresses.ts";
-import type { DockerNamed } from "../container/docker/names.ts";
 import { writeHeld } from "../container/held.ts";
 import type { ContainerChange } from "../store/container_rows.ts";
-import { toldContainers } from "../container/told.ts";
+import { type RuntimesWord, toldContainers } from "../container/told.ts";
 import { ContainerRows, keptContainers, partsOf, planRows } from "./container_rows.ts";
 
 const record = (n: number, more = {}) => ({
@@ -59,7 +58,7 @@ class Rows {
 function scene() {
   const place = { dataDir: Deno.makeTempDirSync(), bootId: "a" };
   const store = new Rows();
-  const docker = { named: new Map<string, DockerNamed>(), version: "", look: async () => {} };
+  const docker = { named: new Map<string, RuntimesWord>(), version: "", look: async () => {} };
   const state = { lease: { subnet: "10.244.1.0/24", acquired: 1 } as Lease | undefined };
   const rows = new ContainerRows({
     store,

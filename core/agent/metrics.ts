@@ -247,7 +247,8 @@ export class AgentMetrics {
     );
     set("services", services.count);
     set("checks", services.checks);
-    set("containers", containers.length);
+    // Those that a runtime attaches itself have none of knet's.
+    set("containers", containers.filter(({ ifname }) => ifname !== "").length);
     set("containers_stranded", containers.filter(({ stranded }) => stranded).length);
     for (
       const [counter, total] of [

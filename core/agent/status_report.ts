@@ -5,6 +5,7 @@
  */
 import { plural } from "../base/plural.ts";
 import type { CopyInfo } from "../store/admin.ts";
+import type { ClusterContainer } from "../cluster/cluster_container.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { isStranded, listContainers, namesOfRecord } from "../container/container.ts";
 import type { Lease } from "../cluster/lease.ts";
@@ -27,6 +28,8 @@ export interface ReportFacts {
   readonly sentence: string;
   readonly bridge: string;
   readonly dataDir: string;
+  /** Containers that Docker attaches itself. */
+  readonly docker?: readonly ClusterContainer[];
   readonly config: ClusterConfig | undefined;
   readonly lease: Lease | undefined;
   readonly underlay: Underlay | undefined;
@@ -135,12 +138,22 @@ export function reportStatus(facts: ReportFacts): StatusReport {
       )
     ),
     ...(tunnel !== undefined && { tunnel }),
-    containers: listContainers(facts.dataDir).map((record) => ({
-      ...namesOfRecord(record),
-      ifname: record.ifname,
-      address: record.address,
-      stranded: subnet !== "" && isStranded(record, subnet),
-    })),
+    containers: [
+      ...listContainers(facts.dataDir).map((record) => ({
+        ...namesOfRecord(record),
+        ifname: record.ifname,
+        address: record.address,
+        stranded: subnet !== "" && isStranded(record, subnet),
+      })),
+      ...(facts.docker ?? []).map(({ name, containerId, ports, runtime, address }) => ({
+        ...{ netns: "", ifname: "", runtime, address },
+        ...(name !== "" && { name }),
+        ...(containerId !== "" && { containerId }),
+        ...(ports.length > 0 && { ports }),
+        // Docker makes its network anew where the subnet is another one.
+        stranded: false,
+      })),
+    ],
     warnings: [
       ...network.warnings,
       ...facts.membership.warnings,

@@ -4,10 +4,12 @@
  * @module
  */
 import type { ClusterContainer } from "../cluster/cluster_container.ts";
-import type { DockerNamed } from "./docker/names.ts";
 import { DOCKER_RUNTIME } from "./docker/network.ts";
 import type { HeldAddress } from "./held.ts";
 import type { ContainerRecord } from "./record.ts";
+
+/** What a runtime says of a container that it attaches itself. */
+export type RuntimesWord = Pick<ClusterContainer, "name" | "containerId" | "labels" | "ports">;
 
 /**
  * Containers of the book, and those that a runtime attaches itself to an address that it holds.
@@ -18,7 +20,7 @@ export function toldContainers(
   nodeId: string,
   book: readonly ContainerRecord[],
   held: readonly HeldAddress[] = [],
-  named: ReadonlyMap<string, DockerNamed> = new Map(),
+  named: ReadonlyMap<string, RuntimesWord> = new Map(),
 ): ClusterContainer[] {
   const told = book.map((record): ClusterContainer => ({
     nodeId,

@@ -66,6 +66,7 @@ export interface StatusReport {
   };
   readonly peers: readonly PeerStatus[];
   readonly containers: readonly {
+    /** Empty where its runtime attaches it itself, as Docker does; so is `ifname`. */
     readonly netns: string;
     /** What the runtime calls it. */
     readonly name?: string;

@@ -73,5 +73,6 @@ export function withoutWrites(store: Store, verdict: StoreVerdict): Store {
     editServices: refuse("change services"),
     sweepDrained: refuse("change services"),
     announceLease: refuse("announce the lease"),
+    putContainers: refuse("tell the store of containers"),
   };
 }

@@ -73,6 +73,17 @@ test(
     await reaches(two, "cli", web);
     const fetched = await two.exec("cli", ["sh", "-c", `wget -qO- http://${web}/big | wc -c`]);
     assert.equal(fetched.stdout.trim(), `${20 << 20}`);
+    // What Docker calls it, all hosts know, with the port that Docker publishes.
+    await until("the other host knows the name", async () => {
+      type Shown = { containers: { name: string; address: string; ports: unknown[] }[] };
+      const { containers } = await lab.host(2).knetJson<Shown>("container ls");
+      const named = containers.find(({ name }) => name === "web");
+      return named?.address === web && named.ports.length === 1;
+    });
+    assert.match(
+      (await lab.host(1).knet("status")).stdout,
+      /web \(docker [0-9a-f]{12}\) .*8080->80/,
+    );
     // Published: from a container of another host, from the host itself, and from beside.
     const page = `http://${one.host.address}:8080/`;
     assert.equal((await two.exec("cli", `wget -qO- ${page}`)).stdout, "hello\n");

@@ -7,12 +7,13 @@
 import { getLogger } from "@logtape/logtape";
 import * as v from "valibot";
 import { monotonicClock } from "../../base/clock.ts";
-import { messageOf } from "../../base/error.ts";
+import { KnetError, messageOf } from "../../base/error.ts";
 import { parseShape } from "../../base/shape.ts";
 import type { ClusterContainer, PortMapping } from "../../cluster/cluster_container.ts";
 import type { BookPlace } from "../addresses.ts";
 import { askOver } from "../ask.ts";
 import { heldVersion, readHeld } from "../held.ts";
+import { type RuntimesWord, toldContainers } from "../told.ts";
 import { readInstalledDocker } from "./install.ts";
 import { DOCKER_RUNTIME } from "./network.ts";
 
@@ -22,9 +23,6 @@ const log = getLogger(["knet", "containers"]);
 const BOUNDS = { deadline: 2000, longest: 16 * 1024 * 1024 };
 /** Milliseconds before Docker is asked again as long as it does not tell all names: at first, and at most. */
 const [SOON, LATE] = [1000, 60_000];
-
-/** What Docker says of a container. */
-export type DockerNamed = Pick<ClusterContainer, "name" | "containerId" | "labels" | "ports">;
 
 const LIST = v.array(v.looseObject({
   Id: v.string(),
@@ -48,7 +46,7 @@ const LIST = v.array(v.looseObject({
  *
  * @throws {SyntaxError | TypeError} if it is none.
  */
-export function readDockerList(text: string, network: string): Map<string, DockerNamed> {
+export function readDockerList(text: string, network: string): Map<string, RuntimesWord> {
   return new Map(
     parseShape(LIST, text).flatMap((one) => {
       const address = one.NetworkSettings?.Networks?.[network]?.IPAddress ?? "";
@@ -88,8 +86,8 @@ function portsOf(
 
 /** Asks again and again, the less often the less there is to learn. */
 export class DockerNames {
-  readonly #place: BookPlace;
-  #named: ReadonlyMap<string, DockerNamed> = new Map();
+  readonly place: BookPlace;
+  #named: ReadonlyMap<string, RuntimesWord> = new Map();
   #text = "";
   #held = "";
   #addresses: readonly string[] = [];
@@ -99,17 +97,28 @@ export class DockerNames {
   #problem = "";
 
   constructor(place: BookPlace) {
-    this.#place = place;
+    this.place = place;
   }
 
   /** What is known, by address. */
-  get named(): ReadonlyMap<string, DockerNamed> {
+  get named(): ReadonlyMap<string, RuntimesWord> {
     return this.#named;
   }
 
   /** Another text after every change of what is known. */
   get version(): string {
     return this.#text;
+  }
+
+  /** Docker's containers on knet's network, as far as they are known; none where that cannot be read. */
+  containers(nodeId: string): ClusterContainer[] {
+    try {
+      const held = readHeld(this.place).filter(({ runtime }) => runtime === DOCKER_RUNTIME);
+      return toldContainers(nodeId, [], held, this.#named);
+    } catch (error) {
+      if (error instanceof KnetError) return []; // Whoever gives out addresses says so.
+      throw error;
+    }
   }
 
   /** Asks if it is time to; nobody has to wait for it. */
@@ -132,9 +141,9 @@ export class DockerNames {
   }
 
   async #look(): Promise<void> {
-    const held = heldVersion(this.#place.dataDir);
+    const held = heldVersion(this.place.dataDir);
     if (held !== this.#held) {
-      this.#addresses = readHeld(this.#place).filter(({ runtime }) => runtime === DOCKER_RUNTIME)
+      this.#addresses = readHeld(this.place).filter(({ runtime }) => runtime === DOCKER_RUNTIME)
         .map(({ address }) => address);
       this.#held = held;
       this.#pause = SOON;
@@ -143,7 +152,7 @@ export class DockerNames {
     if (this.#addresses.length === 0 || now - this.#asked < this.#pause) return;
     this.#asked = now;
     this.#pause = Math.min(this.#pause * 2, LATE);
-    const installed = readInstalledDocker(this.#place.dataDir);
+    const installed = readInstalledDocker(this.place.dataDir);
     if (installed === undefined) return;
     const { socket, network } = installed;
     const filters = encodeURIComponent(JSON.stringify({ network: [network] }));
