@@ -33,7 +33,7 @@ export async function destination(input: string): Promise<DestinationRequest> {
 }
 
 async function check(input: string) {
-  const { parseCheck } = await import("../../core/services/destination.ts");
+  const { parseCheck } = await import("../../core/services/check_text.ts");
   return parseCheck(input);
 }
 
@@ -111,9 +111,12 @@ export const serviceOptions = {
     "WHEN",
     SERVICE_DEFAULTS.masquerade,
   ),
-  check: value("CHECK", "Health check by every host: tcp, http:PATH or none", check, {
-    fallback: "none",
-  }),
+  check: value(
+    "CHECK",
+    'Health check by every host: tcp, http:PATH, https:PATH, udp, dns:NAME or none, and what it shall look at, such as "https:/healthz host=web.example status=200"',
+    check,
+    { choices: ["tcp", "http", "https", "udp", "dns", "none"], fallback: "none" },
+  ),
   "check-interval": value("SPAN", "From one check to the next", milliseconds, {
     fallback: formatSpan(CHECK_DEFAULTS.interval),
   }),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatCheck } from "../../core/services/destination.ts";
+import { checkFault, describeCheck, formatCheck, isCheck } from "../../core/services/check.ts";
 import { type Destination, realServerKey, type Service } from "../../core/services/service.ts";
 import { endpointOf } from "../../core/services/conflicts.ts";
 import type {
@@ -21,6 +21,7 @@ export function serviceDocument(
 ): Record<string, unknown> {
   return {
     ...service,
+    check: describeCheck(service.check),
     destinations: service.destinations.map((one) => ({
       ...one,
       draining: one.draining ?? null,
@@ -101,11 +102,13 @@ export function standing(local: ServiceReport | undefined): Cell {
 }
 
 function checkText({ check }: Service): string {
-  if (check.type === "none") return "none";
+  if (!isCheck(check)) return "none";
   const { interval, timeout, rise, fall } = check;
+  const fault = checkFault(check);
+  const unknown = fault === undefined ? "" : ` (not done by this knet: ${fault})`;
   return `${formatCheck(check)} every ${formatSpan(interval)}, timeout ${
     formatSpan(timeout)
-  }, rise ${rise}, fall ${fall}`;
+  }, rise ${rise}, fall ${fall}${unknown}`;
 }
 
 function drainText(one: Destination, local: RealServerReport | undefined, now: number): string {
@@ -190,7 +193,7 @@ export function serviceText(
     ["one packet", service.onePacket ? "yes" : undefined],
     ["masquerade", service.masquerade],
     ["check", checkText(service)],
-    ["on empty", service.check.type === "none" ? undefined : service.onEmpty],
+    ["on empty", !isCheck(service.check) ? undefined : service.onEmpty],
     ["drain timeout", formatSpan(service.drainTimeout * 1000)],
     ["revision", String(service.revision)],
     ["on this host", local === undefined ? undefined : local.programmed ? "ok" : local.problem],

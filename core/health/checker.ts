@@ -4,21 +4,18 @@
  * @module
  */
 import { after, monotonicClock, random, type Timer } from "../base/clock.ts";
-import type { Check, CheckPace } from "../services/service.ts";
+import type { ActiveCheck } from "../services/check_kinds.ts";
+import { formatActive } from "../services/check_text.ts";
+import type { CheckPace } from "../services/service.ts";
 import { Heap } from "./due_queue.ts";
-import { httpProbe } from "./http_probe.ts";
+import { lookOf } from "./look.ts";
 import type { Probe, ProbeResult, ProbeTarget } from "./probe.ts";
 import { afterResult, type HealthState, nextDelay, sanePace, UNKNOWN } from "./state.ts";
-import { tcpProbe } from "./tcp_probe.ts";
-
-/** A check of one real server. */
-export type ActiveCheck = Exclude<Check, { type: "none" }>;
 
 /** Identity of a check: services that ask the same of the same real server share it. */
 export function checkKey(address: string, port: number, check: ActiveCheck): string {
   const { interval, timeout, rise, fall } = check;
-  const what = check.type === "http" ? `http:${check.path}` : "tcp";
-  return `${address} ${port} ${what} ${interval} ${timeout} ${rise} ${fall}`;
+  return `${address} ${port} ${formatActive(check)} ${interval} ${timeout} ${rise} ${fall}`;
 }
 
 /** What is known of one. */
@@ -32,6 +29,7 @@ export interface Health extends HealthState {
 interface Entry {
   readonly key: string;
   readonly target: ProbeTarget;
+  readonly probe: Probe;
   readonly check: CheckPace;
   health: Health;
   /** Time of the next check, on the monotonic clock. */
@@ -124,7 +122,8 @@ export class Checker implements Disposable {
     const sane = sanePace(check);
     const entry: Entry = {
       key,
-      target: { address, port, ...(check.type === "http" && { path: check.path }) },
+      target: { address, port: check.port ?? port },
+      probe: this.#options.probe ?? lookOf(check),
       check: sane,
       health: { ...UNKNOWN, up: !(down || wasDown), known: false, detail: "" },
       due: monotonicClock() + random() * sane.interval,
@@ -186,11 +185,10 @@ export class Checker implements Disposable {
   }
 
   #check(entry: Entry): void {
-    const { check, target } = entry;
+    const { check, target, probe } = entry;
     const began = monotonicClock();
     this.#inFlight++;
     this.#started++;
-    const probe = this.#options.probe ?? (target.path === undefined ? tcpProbe : httpProbe);
     const flight: Flight = { due: began + check.timeout, giveUp: undefined };
     this.#flights.push(flight);
     flight.giveUp = probe(target, (result) => {

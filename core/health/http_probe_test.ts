@@ -76,7 +76,7 @@ Deno.test("httpProbe() takes the status behind interim answers, and reads no mor
   for (const [path, [, result]] of answers) {
     const { port } = listener.addr;
     const got = await new Promise((resolve) => {
-      httpProbe({ address: "127.0.0.1", port, path }, resolve);
+      httpProbe({ address: "127.0.0.1", port }, { path }, undefined, resolve);
     });
     assert.deepEqual(got, result, path);
   }

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { after, monotonicClock, type Timer } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
+import { activeCheck } from "../services/check.ts";
 import { virtualServerOf } from "../services/virtual_server.ts";
 import { Drains } from "./drains.ts";
 import { Checker, checkKey, type Health } from "./checker.ts";
@@ -174,8 +175,8 @@ export class ServiceMonitor implements Disposable {
 
   #wantedChecks(service: Service, before: Service | undefined): Set<string> {
     const keys = new Set<string>();
-    const { check } = service;
-    if (check.type === "none") return keys;
+    const check = activeCheck(service.check);
+    if (check === undefined) return keys;
     for (const one of service.destinations) {
       if (one.draining !== undefined) continue;
       // A real server that failed does not count as up again because its check has another pace now.
@@ -272,6 +273,6 @@ export class ServiceMonitor implements Disposable {
 }
 
 function checkOf({ check }: Service, one: Destination): string | undefined {
-  if (check.type === "none" || one.draining !== undefined) return undefined;
-  return checkKey(one.address, one.port, check);
+  const active = one.draining === undefined ? activeCheck(check) : undefined;
+  return active && checkKey(one.address, one.port, active);
 }

@@ -4,12 +4,10 @@
  * @module
  */
 
-/** What is asked. */
+/** Who is asked. */
 export interface ProbeTarget {
   readonly address: string;
   readonly port: number;
-  /** Path to GET; absent, a connection is all that is wanted. */
-  readonly path?: string;
 }
 
 /** What came of it. */

@@ -6,7 +6,7 @@
 import { plural } from "../base/plural.ts";
 import { KnetError } from "../base/error.ts";
 import type { ServiceEdit, ServiceStore, ServiceView } from "./service_store.ts";
-import { formatCheck } from "./destination.ts";
+import { formatCheck } from "./check.ts";
 import { drained } from "./drain.ts";
 import { sameService } from "./edit.ts";
 import {

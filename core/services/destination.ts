@@ -1,10 +1,9 @@
 /**
- * Real servers and checks as they are written on a command line.
+ * Real servers as they are written on a command line.
  *
  * @module
  */
 import { canonicalAddress } from "../base/address.ts";
-import type { Check, CheckPace } from "./service.ts";
 
 /** What an administrator says of a destination; the rest takes defaults. */
 export interface DestinationRequest {
@@ -14,12 +13,6 @@ export interface DestinationRequest {
   readonly weight?: number;
   readonly upper?: number;
   readonly lower?: number;
-}
-
-/** What an administrator says of a check. */
-export interface CheckRequest extends Partial<CheckPace> {
-  readonly type?: Check["type"];
-  readonly path?: string;
 }
 
 const FORM = 'give ADDRESS:PORT[,weight=N], such as "10.244.1.5:8080,weight=3"';
@@ -99,38 +92,4 @@ export function parseDestination(text: string): DestinationRequest {
   } catch (error) {
     throw new SyntaxError(`"${text}" is not a real server: ${FORM}`, { cause: error });
   }
-}
-
-/**
- * Reads `tcp`, `http:PATH` or `none`.
- *
- * @throws {SyntaxError} if the text is none of them.
- */
-export function parseCheck(text: string): CheckRequest {
-  if (text === "tcp" || text === "none") return { type: text };
-  if (/^https:/i.test(text)) {
-    throw new SyntaxError(
-      `"${text}" is not a check: knet checks by HTTP alone; give http:PATH, or tcp for a port that speaks TLS`,
-    );
-  }
-  if (/^(http:)?[a-z]*:?\/\//i.test(text)) {
-    throw new SyntaxError(
-      `"${text}" is not a check: each real server is asked at its own address and port, so give the path alone: ${
-        pathAlone(text)
-      }`,
-    );
-  }
-  if (text.startsWith("http:")) return { type: "http", path: text.slice("http:".length) };
-  throw new SyntaxError(`"${text}" is not a check: give tcp, http:PATH or none`);
-}
-
-/** The check that a URL may have meant. */
-function pathAlone(url: string): string {
-  const [, path = ""] = /^[a-z:]*\/\/[^/?#]*([^#]*)/i.exec(url) ?? [];
-  return `http:${path.startsWith("/") ? path : `/${path}`}`;
-}
-
-/** What `parseCheck` reads. */
-export function formatCheck(check: Check): string {
-  return check.type === "http" ? `http:${check.path}` : check.type;
 }

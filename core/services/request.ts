@@ -4,7 +4,10 @@
  * @module
  */
 import { addressBits, canonicalAddress, familyOf } from "../base/address.ts";
-import type { CheckRequest, DestinationRequest } from "./destination.ts";
+import { activeCheck, checkFault, isCheck, storedCheck } from "./check.ts";
+import { type ActiveCheck, CHECK_DETAILS, type CheckRequest } from "./check_kinds.ts";
+import { checkActive } from "./check_rules.ts";
+import type { DestinationRequest } from "./destination.ts";
 import { type Field, ServiceError } from "./service_error.ts";
 import {
   type Check,
@@ -72,10 +75,32 @@ function need<T>(field: string, value: T | undefined): T {
   throw new ServiceError([], "the service", `it has no ${field}`, `Give it with --${field}`);
 }
 
+/** What a check does beside its pace: all of it anew where a kind was named, else what it did. */
+function actionOf(said: CheckRequest): Record<string, unknown> {
+  const { type = "none" } = said;
+  if (!Object.hasOwn(CHECK_DETAILS, type)) {
+    throw new ServiceError(
+      ["check"],
+      `check "${type}"`,
+      "there is no such check",
+      `Choose ${Object.keys(CHECK_DETAILS).join(", ")}`,
+    );
+  }
+  return {
+    type,
+    ...((type === "http" || type === "https") && { path: said.path ?? "/" }),
+    ...(type === "dns" && { name: said.name ?? "." }),
+    ...Object.fromEntries(
+      CHECK_DETAILS[type].flatMap((name) => said[name] === undefined ? [] : [[name, said[name]]]),
+    ),
+  };
+}
+
 /** A check out of what was said of it, over what it is. */
 function makeCheck(request: CheckRequest | undefined, base: Check | undefined): Check {
+  if (request === undefined && base !== undefined) return base;
   const said: Partial<CheckPace> = {};
-  const known: Partial<CheckPace> = base === undefined || base.type === "none" ? {} : base;
+  const known: Partial<CheckPace> = base === undefined || !isCheck(base) ? {} : base;
   const pace = { ...CHECK_DEFAULTS };
   for (const name of ["interval", "timeout", "rise", "fall"] as const) {
     if (request?.[name] !== undefined) Object.assign(said, { [name]: request[name] });
@@ -85,34 +110,24 @@ function makeCheck(request: CheckRequest | undefined, base: Check | undefined): 
   if (said.timeout === undefined && known.timeout === undefined) {
     pace.timeout = Math.min(pace.timeout, pace.interval);
   }
-  const type = request?.type ?? base?.type ?? "none";
-  switch (type) {
-    case "none":
-      if (Object.keys(said).length > 0) {
-        throw new ServiceError(
-          ["check"],
-          `a check's ${Object.keys(said).join(" and ")}`,
-          "the service has no check",
-          "Give --check tcp or --check http:PATH with it",
-        );
-      }
-      return { type };
-    case "tcp":
-      return { type, ...pace };
-    case "http":
-      return {
-        type,
-        path: request?.path ?? (base?.type === "http" ? base.path : "/"),
-        ...pace,
-      };
-    default:
-      throw new ServiceError(
-        ["check"],
-        `check "${type}"`,
-        "there is no such check",
-        "Choose tcp, http or none",
-      );
+  const before: CheckRequest | undefined = base && activeCheck(base);
+  // Of a check that only a newer knet understands, the pace can be changed.
+  if (request?.type === undefined && base !== undefined && checkFault(base) !== undefined) {
+    return { ...base, ...pace } as Check;
   }
+  const action = actionOf(request?.type === undefined ? { ...before, ...request } : request);
+  if (action.type !== "none") {
+    const active = { ...action, ...pace } as ActiveCheck;
+    checkActive(active);
+    return storedCheck(active);
+  }
+  if (Object.keys(said).length === 0) return { type: "none" };
+  throw new ServiceError(
+    ["check"],
+    `a check's ${Object.keys(said).join(" and ")}`,
+    "the service has no check",
+    "Give --check with it, such as tcp or http:PATH",
+  );
 }
 
 /** A destination out of what was said of it, over what it is; it does not drain any more. */

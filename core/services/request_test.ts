@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { anyService, service } from "../../tests/support/services.ts";
 import { KnetError } from "../base/error.ts";
-import { parseCheck, parseDestination, parseEndpoint } from "./destination.ts";
+import { parseCheck } from "./check_text.ts";
+import { parseDestination, parseEndpoint } from "./destination.ts";
 import { type Destination, realServerKey } from "./service.ts";
 import { makeService, type ServiceRequest } from "./request.ts";
 import { checkService } from "./validate.ts";
@@ -220,8 +221,7 @@ Deno.test("parseCheck() takes tcp, http and none", () => {
       ["http://[fd00::1]:80", /path alone: http:\/$/],
       ["//web.example/x", /path alone: http:\/x$/],
       ["http:http://web.example/x", /path alone: http:\/x$/],
-      ["https://web.example/healthz", /by HTTP alone/],
-      ["https:/healthz", /by HTTP alone/],
+      ["https://web.example/healthz", /path alone: https:\/healthz$/],
       ["HTTP:/healthz", /is not a check/],
     ] as const
   ) assert.throws(() => parseCheck(url), advice, url);

@@ -70,9 +70,19 @@ export interface CheckPace {
   readonly fall: number;
 }
 
+/**
+ * A check that says more than the first knet with checks could: as text (`check_text.ts`). Those that do not know it take it for none
+ * and keep it, where they do not edit the service itself.
+ */
+export interface WrittenCheck extends CheckPace {
+  readonly type: "none";
+  readonly text: string;
+}
+
 /** Health check of a service's real servers, done by each host for itself. */
 export type Check =
   | { readonly type: "none" }
+  | WrittenCheck
   /** Passes when a connection is accepted. */
   | { readonly type: "tcp" } & CheckPace
   /** Passes when `GET path` is answered by a status from 200 to 399. */

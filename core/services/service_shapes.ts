@@ -12,7 +12,7 @@ const pace = { interval: v.number(), timeout: v.number(), rise: v.number(), fall
 
 /** A {@linkcode Check}. */
 export const CHECK_SHAPE: v.GenericSchema<unknown, Check> = v.variant("type", [
-  v.looseObject({ type: v.literal("none") }),
+  v.looseObject({ type: v.literal("none"), text: v.exactOptional(v.string()) }),
   v.looseObject({ type: v.literal("tcp"), ...pace }),
   v.looseObject({ type: v.literal("http"), path: v.string(), ...pace }),
 ]);

@@ -6,6 +6,7 @@
 import { addressBits } from "../base/address.ts";
 import { whyNoHostAddress } from "../base/special_address.ts";
 import { visibleName } from "../base/visible.ts";
+import { checkCheck } from "./check_rules.ts";
 import { type Field, ServiceError } from "./service_error.ts";
 import {
   type Destination,
@@ -26,8 +27,6 @@ export const MOST_WEIGHT = 65_535;
 export const MOST_U32 = 2 ** 32 - 1;
 /** Seconds; ipvsadm's limit, 31 days. In jiffies the kernel keeps it unsigned, so that it may be above the limit of timeouts. */
 const MOST_PERSISTENT = 31 * 86_400;
-/** Characters; servers refuse request lines that are much longer. */
-const MOST_PATH = 2000;
 /** Seconds. */
 const MOST_DRAIN = 7 * 86_400;
 
@@ -175,33 +174,6 @@ function checkFlags({ scheduler, schedulerFlags }: Service): void {
   }
 }
 
-function checkCheck({ check }: Service): void {
-  if (check.type === "none") return;
-  const bounds = { interval: [100, 3_600_000], timeout: [10, 60_000], rise: [1, 100] } as const;
-  checkRange(["check", "interval"], "check interval in ms", check.interval, ...bounds.interval);
-  checkRange(["check", "timeout"], "check timeout in ms", check.timeout, ...bounds.timeout);
-  checkRange(["check", "rise"], "rise", check.rise, ...bounds.rise);
-  checkRange(["check", "fall"], "fall", check.fall, ...bounds.rise);
-  if (check.type !== "http") return;
-  if (check.path.length > MOST_PATH) {
-    throw new ServiceError(
-      ["check", "path"],
-      `a path of ${check.path.length} characters`,
-      `it is longer than ${MOST_PATH}`,
-      "Choose a shorter one",
-    );
-  }
-  // What goes into a request line as it is.
-  if (!/^\/[\x21-\x7e]*$/.test(check.path)) {
-    throw new ServiceError(
-      ["check", "path"],
-      `path "${visibleName(check.path)}"`,
-      'it does not begin with "/", or holds a space or what is not ASCII',
-      "Give a path such as http:/healthz, other characters in percent notation",
-    );
-  }
-}
-
 /** A word that a newer knet may have; IP_VS_SCHEDNAME_MAXLEN of linux/ip_vs.h is 16 with the end. */
 const WORD = /^[a-z][a-z0-9_-]{0,14}$/;
 
@@ -247,7 +219,7 @@ function checkItself(service: Service, checkScheduler: (service: Service) => voi
       "Leave it out, or use --forward nat",
     );
   }
-  checkCheck(service);
+  checkCheck(service.check);
 }
 
 /**

@@ -8,6 +8,7 @@ import { familyOf } from "../base/address.ts";
 import { word } from "../base/shape.ts";
 import { visibleName } from "../base/visible.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
+import { checkFault } from "../services/check.ts";
 import {
   compareDestinations,
   type Destination,
@@ -272,6 +273,13 @@ export function joinRows(
   for (const { row, state } of unread) addProblem(problems, () => ({ what: nameOf(row), state }));
   for (const service of read) {
     const rows = held.get(service.name);
+    const fault = checkFault(service.check);
+    if (fault !== undefined) {
+      addProblem(problems, () => ({
+        what: `the check of ${nameOf(service)}`,
+        state: `${fault}: this host does not do it`,
+      }));
+    }
     if (rows !== undefined) service.destinations = destinationsOf(service, rows, problems);
   }
   // Sorted here: the databases' collations differ.

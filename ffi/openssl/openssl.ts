@@ -127,6 +127,8 @@ const SSL = {
   SSL_new: { parameters: ["pointer"], result: "pointer" },
   // void SSL_free(SSL *ssl)
   SSL_free: { parameters: ["pointer"], result: "void" },
+  // long SSL_ctrl(SSL *ssl, int cmd, long larg, void *parg)
+  SSL_ctrl: { parameters: ["pointer", "i32", "i64", "buffer"], result: "i64" },
   // void SSL_set_bio(SSL *ssl, BIO *rbio, BIO *wbio)
   SSL_set_bio: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
   // void SSL_set_accept_state(SSL *ssl)

@@ -1,11 +1,12 @@
 /**
- * TLS 1.3 (RFC 8446) between memory and memory: what came from the other side is fed in, what is for it is taken out, and who carries
+ * TLS 1.3 (RFC 8446; 1.2 where it is asked for) between memory and memory: what came from the other side is fed in, what is for it is taken out, and who carries
  * both is not known here.
  *
  * Sessions are never resumed: a resumed one would not look at certificates again.
  *
  * @module
  */
+import { cString } from "../libc.ts";
 import { derOf, privateKey, x509 } from "./certificate.ts";
 import { openssl, OpensslError, present, succeeded, takeError } from "./openssl.ts";
 
@@ -24,7 +25,10 @@ const SSL_ERROR_SSL = 1;
 const SSL_ERROR_WANT_READ = 2;
 const SSL_ERROR_ZERO_RETURN = 6;
 /** openssl/tls1.h */
+const TLS1_2_VERSION = 0x0303;
 const TLS1_3_VERSION = 0x0304;
+const SSL_CTRL_SET_TLSEXT_HOSTNAME = 55;
+const TLSEXT_NAMETYPE_HOST_NAME = 0n;
 /** openssl/x509_vfy.h */
 const X509_V_OK = 0n;
 
@@ -37,6 +41,8 @@ export interface TlsIdentity {
     readonly certificate: Uint8Array<ArrayBuffer>;
     readonly key: Uint8Array<ArrayBuffer>;
   };
+  /** Whether TLS 1.2 will do. */
+  readonly older?: boolean;
 }
 
 /** What sessions of one kind share. */
@@ -44,7 +50,7 @@ export class TlsContext implements Disposable {
   #context: Deno.PointerObject | undefined;
 
   /** @throws {OpensslError} if a certificate or key is none, or they do not belong together. */
-  constructor({ authority, own }: TlsIdentity) {
+  constructor({ authority, own, older = false }: TlsIdentity) {
     const ssl = openssl();
     ssl.ERR_clear_error();
     const context = present(ssl.SSL_CTX_new(ssl.TLS_method()), "prepare TLS");
@@ -52,7 +58,12 @@ export class TlsContext implements Disposable {
     using held = new DisposableStack();
     try {
       succeeded(
-        ssl.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, BigInt(TLS1_3_VERSION), null),
+        ssl.SSL_CTX_ctrl(
+          context,
+          SSL_CTRL_SET_MIN_PROTO_VERSION,
+          BigInt(older ? TLS1_2_VERSION : TLS1_3_VERSION),
+          null,
+        ),
         "ask for TLS 1.3",
       );
       ssl.SSL_CTX_ctrl(
@@ -91,10 +102,16 @@ export class TlsContext implements Disposable {
     }
   }
 
-  /** Begins a session. What is begun goes on when the context is freed. */
-  session(side: "server" | "client"): TlsSession {
+  /**
+   * Begins a session. What is begun goes on when the context is freed.
+   *
+   * @param serverName What a client asks for (RFC 6066, section 3), of up to 255 characters; no address.
+   */
+  session(side: "server" | "client", serverName?: string): TlsSession {
     if (this.#context === undefined) throw new TypeError("Cannot begin TLS: its context is freed");
-    return new TlsSession(this.#context, side);
+    const session = new TlsSession(this.#context, side);
+    if (serverName !== undefined) session.askFor(serverName);
+    return session;
   }
 
   /** Frees the context. */
@@ -129,6 +146,17 @@ export class TlsSession implements Disposable {
     ssl.SSL_set_bio(this.#ssl, this.#incoming, this.#outgoing);
     if (side === "server") ssl.SSL_set_accept_state(this.#ssl);
     else ssl.SSL_set_connect_state(this.#ssl);
+  }
+
+  /** Asks the server for a name, before the handshake. */
+  askFor(name: string): void {
+    const asked = openssl().SSL_ctrl(
+      this.#alive(),
+      SSL_CTRL_SET_TLSEXT_HOSTNAME,
+      TLSEXT_NAMETYPE_HOST_NAME,
+      cString(name),
+    );
+    succeeded(asked, `ask for the server "${name}"`);
   }
 
   /** Gives what came from the other side. */

@@ -103,14 +103,19 @@ export const probe: FuzzTarget = {
       }
     })();
     const { port } = listener.addr as Deno.NetAddr;
-    const property = fc.asyncProperty(hurtText(ANSWERS), async (text) => {
+    const property = fc.asyncProperty(hurtText(ANSWERS), fc.boolean(), async (text, body) => {
       answer = text;
       const result = await new Promise<ProbeResult>((resolve, reject) => {
         let calls = 0;
-        httpProbe({ address: "127.0.0.1", port, path: "/" }, (one) => {
-          if (++calls > 1) reject(new Error("a check ended twice"));
-          resolve(one);
-        });
+        httpProbe(
+          { address: "127.0.0.1", port },
+          { path: "/", ...(body && { body: "k" }) },
+          undefined,
+          (one) => {
+            if (++calls > 1) reject(new Error("a check ended twice"));
+            resolve(one);
+          },
+        );
       });
       assert.equal(typeof result.passed, "boolean");
       if (result.passed) assert.match(text, /^HTTP\/1\.[01] [123][0-9]{2}/);

@@ -5,7 +5,7 @@
  */
 import { KnetError, messageOf } from "../../base/error.ts";
 import type { Wanted } from "../declare.ts";
-import type { CheckRequest } from "../destination.ts";
+import type { CheckRequest } from "../check_kinds.ts";
 import { checkTimeouts } from "../validate.ts";
 import { makeService, type ServiceRequest } from "../request.ts";
 import type { Service, ServiceTimeouts } from "../service.ts";

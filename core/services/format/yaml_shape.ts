@@ -6,7 +6,8 @@
  */
 import * as v from "valibot";
 import { parseSpan } from "../../base/span.ts";
-import { type DestinationRequest, parseCheck, parseDestination } from "../destination.ts";
+import { parseCheck } from "../check_text.ts";
+import { type DestinationRequest, parseDestination } from "../destination.ts";
 import type { Protocol, Scheduler, SchedulerFlag, Service } from "../service.ts";
 import type { Field } from "../service_error.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatSpan } from "../../base/span.ts";
-import { formatCheck } from "../destination.ts";
+import { formatCheck, isCheck } from "../check.ts";
 import {
   type Destination,
   realServerKey,
@@ -38,7 +38,7 @@ function describe(service: Service): Record<string, unknown> {
     ...unless("persistence-netmask", service.persistenceNetmask, family === 4 ? 32 : 128),
     ...unless("one-packet", service.onePacket, false),
     ...unless("masquerade", service.masquerade, SERVICE_DEFAULTS.masquerade),
-    ...(check.type !== "none" && {
+    ...(isCheck(check) && {
       check: formatCheck(check),
       "check-interval": formatSpan(check.interval),
       "check-timeout": formatSpan(check.timeout),
