@@ -50,6 +50,20 @@ export function guardsTunnel(
   return peersOnly && backend.type !== "host-gw";
 }
 
+/**
+ * Addresses of this host that peers send to; undefined where it is not known: behind a router that translates its public address, and
+ * while the store still has another one.
+ *
+ * @param former The one before: peers need a moment to hear of a change.
+ */
+function knownAt(
+  { underlay: { address, publicIp }, announced }: Pick<BackendContext, "underlay" | "announced">,
+  former: string | undefined,
+): readonly string[] | undefined {
+  if (!announced || address !== publicIp) return undefined;
+  return former === undefined ? [address] : [address, former];
+}
+
 /** What knet's table should do on a host with this place in the cluster. */
 export function firewallDesired(
   context: BackendContext,
@@ -58,6 +72,7 @@ export function firewallDesired(
   services: ServiceSets | undefined,
   refused: RefusedNetwork = { network: context.config.serviceNetwork, except: [] },
   tunnelEnd?: TunnelEnd,
+  former?: string,
 ): FirewallDesired {
   const { config: { network, backend }, subnet, underlay } = context;
   const device = backendOf(backend).device(context)?.name;
@@ -77,6 +92,8 @@ export function firewallDesired(
           // The packet loop sends as whoever the agent is.
           user: backend.type === "vxlan" ? undefined : Deno.uid() ?? undefined,
           peers: peers.all,
+          // The packet loop's socket is bound to its address.
+          ...(backend.type === "vxlan" && { own: knownAt(context, former) }),
         }
         : undefined,
     serviceNetwork: refused.network,

@@ -14,7 +14,11 @@ import {
 const request = { bridge: "knet0", ipMasq: false, peersOnly: true };
 const peers = { all: ["192.168.2.2", "192.168.2.3"] };
 
-const desired = (type: BackendType, asked: Partial<typeof request> = {}) =>
+const desired = (
+  type: BackendType,
+  asked: Partial<typeof request> = {},
+  host: { announced?: boolean; publicIp?: string; former?: string } = {},
+) =>
   firewallDesired(
     {
       config: sampleConfig({ backend: { type } }),
@@ -22,13 +26,19 @@ const desired = (type: BackendType, asked: Partial<typeof request> = {}) =>
       nodeId: "one",
       subnet: "10.244.3.0/24",
       backendData: { vtepMac: "02:00:00:00:00:01", vni: 1 } as BackendData,
-      underlay: sampleUnderlay({ address: "192.168.2.1" }),
-      announced: true,
+      underlay: sampleUnderlay({
+        address: "192.168.2.1",
+        publicIp: host.publicIp ?? "192.168.2.1",
+      }),
+      announced: host.announced ?? true,
       mtu: 1450,
     },
     { ...request, ...asked },
     peers,
     undefined,
+    undefined,
+    undefined,
+    host.former,
   );
 
 Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if that was asked for", () => {
@@ -39,13 +49,24 @@ Deno.test("firewallDesired() lets none but peers send to the tunnel's port, if t
     ifaces: ["eth0"],
     bridge: "knet0",
     ipMasq: false,
-    peersOnly: { port: 8472, vni: 1, device: "knet.1", user: undefined, peers: peers.all },
+    peersOnly: {
+      ...{ port: 8472, vni: 1, device: "knet.1", user: undefined },
+      ...{ peers: peers.all, own: ["192.168.2.1"] },
+    },
     serviceNetwork: "172.31.0.0/16",
     services: undefined,
   });
   const { port, vni, user } = desired("udp").peersOnly!;
   assert.deepEqual([port, vni, user], [8285, undefined, Deno.uid()]);
   assert.equal(desired("vxlan", { peersOnly: false }).peersOnly, undefined);
+});
+
+Deno.test("firewallDesired() knows at which addresses peers reach this host, and where it cannot know", () => {
+  const own = (host: Parameters<typeof desired>[2]) => desired("vxlan", {}, host).peersOnly!.own;
+  assert.deepEqual(own({ former: "192.168.2.9" }), ["192.168.2.1", "192.168.2.9"]);
+  assert.equal(own({ announced: false }), undefined, "peers have another one yet");
+  assert.equal(own({ publicIp: "203.0.113.7" }), undefined, "a router translates it");
+  assert.equal(desired("udp").peersOnly!.own, undefined, "its socket is at the address alone");
 });
 
 Deno.test("firewallDesired() guards no port where the backend has no tunnel", () => {

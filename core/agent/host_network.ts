@@ -84,6 +84,8 @@ export class HostNetwork implements AsyncDisposable {
   #state: NodeState | undefined;
   #dirty = false;
   #firewallDirty = false;
+  /** The address on the underlay before this one: peers may not have heard of the change. */
+  #former: string | undefined;
   #firewallSeen = false;
   /** The sets of services when other programs' chains were looked at last. */
   #passed: ServiceSets | undefined;
@@ -259,6 +261,8 @@ export class HostNetwork implements AsyncDisposable {
 
   /** Says what this host is by one of its leases; takes effect with the next reconcile. */
   configure(context: BackendContext): void {
+    const before = this.overlays.contexts[0]?.underlay.address;
+    if (before !== undefined && before !== context.underlay.address) this.#former = before;
     this.overlays.configure(context);
     this.#state = stateOf(context, this.#identity, this.#options);
   }
@@ -358,7 +362,15 @@ export class HostNetwork implements AsyncDisposable {
     this.#attempt("ports", () => this.#ports.read(context.subnet));
     const ports = this.#ports.maps;
     return {
-      ...firewallDesired(context, this.#options, this.#addresses, firewall, refused, tunnelEnd),
+      ...firewallDesired(
+        context,
+        this.#options,
+        this.#addresses,
+        firewall,
+        refused,
+        tunnelEnd,
+        this.#former,
+      ),
       ...(ports !== undefined && { ports }),
     };
   }

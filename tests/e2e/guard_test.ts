@@ -18,6 +18,10 @@ import { identityOf } from "../support/walk.ts";
 
 /** Nobody on any host, and no member of its groups. */
 const NOBODY = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+/** An address of the target's host that no peer knows. */
+const SECOND = "192.168.2.242";
+const BROADCAST =
+  `undef $/; socket(S, PF_INET, SOCK_DGRAM, 0); setsockopt(S, SOL_SOCKET, SO_BROADCAST, 1); send(S, <STDIN>, 0, sockaddr_in($ARGV[0], inet_aton("192.168.2.255"))) or die $!`;
 /** Of the inner packets; which one tells the attack that it comes from. */
 const FIRST_PORT = 9000;
 
@@ -67,6 +71,7 @@ async function attacksOf(lab: Lab, port: number): Promise<Attack[]> {
   const [near, far, third] = [lab.host(1), lab.host(2), lab.host(3)];
   const container = near.containers[0]!;
   const other = await otherNetwork(near, far.address, port);
+  await far.run(`ip addr add ${SECOND}/24 dev eth0`);
   // A container that may forge addresses.
   await container.run(`ip addr add ${third.address}/32 dev lo`);
   await exec([...other, "ip", "addr", "add", `${third.address}/32`, "dev", "lo"]);
@@ -112,6 +117,25 @@ async function attacksOf(lab: Lab, port: number): Promise<Attack[]> {
       run: send(other, "172.18.0.1", 7777),
     },
     { what: "a user of the host", target: far, run: asUser(far.address) },
+    // Where no guard of the sender's host looks: the kernel's tunnel takes what comes to any address.
+    {
+      what: "a container, masqueraded, to another address of the peer",
+      target: far,
+      run: send(container.enter, SECOND),
+    },
+    {
+      what: "a user of the host, to another address of the peer",
+      target: far,
+      run: asUser(SECOND),
+    },
+    {
+      what: "a user of the host, by broadcast",
+      target: far,
+      run: async (payload) => {
+        await Deno.writeFile(near.path("/run/payload"), payload, { mode: 0o644 });
+        await near.sh(`${NOBODY} perl -MSocket -e '${BROADCAST}' ${port} < /run/payload`);
+      },
+    },
     { what: "a user of the host, to its own address", target: near, run: asUser(near.address) },
     { what: "a user of the host, to the loopback", target: near, run: asUser("127.0.0.1") },
   ];

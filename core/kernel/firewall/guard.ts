@@ -5,7 +5,8 @@
  * is a drop at each way there is to the port:
  *
  * - in, from whom no peer has the address; and from a peer's address by a way that leads to no peer: a
- *   container of this host that forges it;
+ *   container of this host that forges it; and to another address of this host than peers know, which
+ *   their own guards do not keep (nor a broadcast);
  * - on, for what this host forwards (a container's own datagram that is masqueraded on the way would
  *   arrive with this host's address), whichever program's bridge it comes from;
  * - out, for users of this host, and for what IPVS sends on.
@@ -31,6 +32,11 @@ export interface GuardedTunnel {
   readonly user: number | undefined;
   /** Public addresses of the peers. */
   readonly peers: readonly string[];
+  /**
+   * Addresses of this host that peers send to; absent: it is not known. The kernel's tunnel takes what comes to any address, and at one
+   * that is no peer's the hosts of whoever sends there do not keep it.
+   */
+  readonly own?: readonly string[] | undefined;
 }
 
 const SET_TYPE: Record<Family, string> = { 4: "ipv4_addr", 6: "ipv6_addr" };
@@ -78,6 +84,8 @@ export function guardObjects(
   const bridge = checkName(options.bridge);
   const device = checkName(tunnel.device);
   const elements = usablePeers(peers, family).join(", ");
+  const own = usablePeers(tunnel.own ?? [], family);
+  const astray = own.length === 0 ? [] : [`${word} daddr != ${anyOf(own)} counter drop`];
   const set = elements === "" ? "" : `elements = { ${elements} }\n`;
   // RFC 7348: 8 bytes of UDP, 4 of flags, 3 of VNI. What is for this host is whole here, fragments are put together before.
   const ours = vni === undefined ? `udp dport ${port}` : `udp dport ${port} @th,96,24 ${vni}`;
@@ -96,6 +104,7 @@ export function guardObjects(
       `iifname "lo" ${ours} counter drop`,
       ...(options.plain ? [] : [`${ours} ${forged}`]),
       `${ours} ${word} saddr != @${PEER_SET} counter drop`,
+      ...astray.map((rule) => `${ours} ${rule}`),
     ]),
     // A fragment may hide the VNI: the port alone is enough to be refused here.
     chain("guard-forward", "filter hook forward priority -300", [
@@ -162,9 +171,11 @@ export function chain(name: string, hook: string, rules: readonly string[]): str
 /** Matches what comes by none of these interfaces, everything if there are none. */
 export function notBy(ifaces: readonly string[]): string {
   const names = ifaces.map((name) => `"${checkName(name)}"`);
-  if (names.length === 0) return "";
-  return `iifname != ${names.length === 1 ? names[0] : `{ ${names.join(", ")} }`} `;
+  return names.length === 0 ? "" : `iifname != ${anyOf(names)} `;
 }
+
+const anyOf = (values: readonly string[]) =>
+  values.length === 1 ? values[0] : `{ ${values.join(", ")} }`;
 
 function checkName(name: string): string {
   if (!/^[^\s"*/\\]{1,15}$/.test(name)) {

@@ -60,6 +60,18 @@ Deno.test("firewallRules() drops datagrams from no peer, and those out of the ov
   assert.ok(!nobody.includes("elements"), "nftables takes no empty list");
 });
 
+Deno.test("firewallRules() takes what comes to the tunnel at the address that peers know, not at any that the host has", () => {
+  const at = (own?: string[]) =>
+    firewallRules({ ...desired, peersOnly: { ...tunnel(["192.168.2.2"]), own } });
+  const astray = /\nudp dport 8472 @th,96,24 1 ip daddr != (.*) counter drop/;
+  assert.equal(astray.exec(at(["192.168.2.1"]))?.[1], "192.168.2.1");
+  assert.equal(
+    astray.exec(at(["192.168.2.1", "192.168.2.9", "fd00::1"]))?.[1],
+    "{ 192.168.2.1, 192.168.2.9 }",
+  );
+  assert.doesNotMatch(at(), astray);
+});
+
 Deno.test("firewallRules() only removes where nothing is wanted", () => {
   const nothing = { ...desired, ipMasq: false, peersOnly: undefined };
   assert.equal(firewallRules(nothing), removalRules(4).join("\n") + "\n");
