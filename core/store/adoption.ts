@@ -29,26 +29,36 @@ export function knownBy(snapshot: Snapshot | undefined): KnownStore | undefined 
 }
 
 /**
- * Begins a new epoch: agents announce what they hold, and for a while nobody else gets a subnet.
+ * The mark of a new epoch. Pure.
  *
  * @param identity 0: a new one.
  * @param before All that is known of the store and of what was in its place.
+ * @param now Store's clock, milliseconds since the epoch.
  */
+export function markAfter(
+  identity: number,
+  before: readonly (StoreMark | undefined)[],
+  now: number,
+): StoreMark {
+  const most = (field: "epoch" | "revision") =>
+    Math.max(...before.map((mark) => mark?.[field] ?? 0));
+  return {
+    identity: identity || newIdentity(),
+    // By the time: a host that was away for an adoption may make the next one, and must not come to the same number.
+    epoch: Math.max(most("epoch") + 1, Math.floor(now / 1000)),
+    // Above all that an agent may have seen, so that older ones read everything, too.
+    revision: most("revision") + 1,
+  };
+}
+
+/** Begins a new epoch: agents announce what they hold, and for a while nobody else gets a subnet. */
 export async function accept(
   tx: Transaction,
   identity: number,
   before: readonly (StoreMark | undefined)[],
 ): Promise<StoreMark> {
-  const most = (field: "epoch" | "revision") =>
-    Math.max(...before.map((mark) => mark?.[field] ?? 0));
   const { db } = tx;
-  const mark = {
-    identity: identity || newIdentity(),
-    // By the time: a host that was away for an adoption may make the next one, and must not come to the same number.
-    epoch: Math.max(most("epoch") + 1, Math.floor(tx.now / 1000)),
-    // Above all that an agent may have seen, so that older ones read everything, too.
-    revision: most("revision") + 1,
-  };
+  const mark = markAfter(identity, before, tx.now);
   await setCounter(db, "identity", mark.identity);
   await setCounter(db, "epoch", mark.epoch);
   await setCounter(db, "revision", mark.revision - 1);

@@ -27,7 +27,15 @@ export async function needConfig(
   tx: Pick<Transaction, "db">,
   lastGood?: ClusterConfig,
 ): Promise<ClusterConfig> {
-  const config = await readConfig(tx, lastGood);
+  return needsConfig(await readConfig(tx, lastGood));
+}
+
+/**
+ * The configuration, which has to be there.
+ *
+ * @throws {KnetError} exit code 4 if there is none.
+ */
+export function needsConfig(config: ClusterConfig | undefined): ClusterConfig {
   if (config !== undefined) return config;
   throw new KnetError("Cannot lease a subnet: the store holds no cluster configuration", {
     exitCode: 4,

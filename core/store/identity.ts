@@ -136,3 +136,18 @@ export function whyOther(known: StoreMark, found: StoreMark): string | undefined
   }
   return undefined;
 }
+
+/**
+ * Refuses to write to a store that is not the one that was expected, or of whose new epoch the writer does not know yet.
+ *
+ * @param location URL without its password, for messages.
+ * @throws {DifferentStoreError} if it is another one; SettlingStoreError if it was adopted.
+ */
+export function refuseOther(expected: StoreMark, found: StoreMark, location: string): void {
+  const what = whyOther(expected, found);
+  if (what !== undefined) throw new DifferentStoreError(location, what);
+  // Whoever announces nothing first must not write.
+  if (found.epoch > expected.epoch && expected.identity !== 0) {
+    throw new SettlingStoreError(`Cannot write to the store ${location}: it was adopted`);
+  }
+}

@@ -11,6 +11,7 @@ import type { ClusterConfig } from "../cluster/config.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { whyNoPublicIp } from "../cluster/lease_rules.ts";
 import type { LeaseRow } from "./lease_rows.ts";
+import type { Standing } from "./lease_decisions.ts";
 import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
 import { raiseRevision } from "./revision.ts";
 import { whyNoHost } from "./services.ts";
@@ -78,20 +79,27 @@ export async function releaseLease(
   return lease;
 }
 
+/** What is to be reserved. */
+export interface Reservation {
+  /** Canonical text. */
+  readonly subnet: string;
+  /** Canonical text. */
+  readonly publicIp: string;
+  /** Why no host can be at the address because of a service. */
+  readonly whyNoHost: string | undefined;
+  /** Also if it is reserved for another host, which loses it. */
+  readonly force: boolean;
+}
+
 /**
- * See `Store.reserveLease`.
+ * The lease that reserves a subnet; its revision is still to be given. Pure.
  *
- * @param options.force Also if it is reserved for another host, which loses it.
+ * @throws {KnetError} exit code 4 as `Store.reserveLease`.
  */
-export async function reserveLease(
-  tx: Transaction,
-  config: ClusterConfig,
-  subnet: string,
-  publicIp: string,
-  { force = false }: { readonly force?: boolean } = {},
-): Promise<Lease> {
-  const wanted = formatPrefix(parsePrefix(subnet));
-  const address = canonicalAddress(publicIp);
+export function decideReservation(
+  { config, leases, unreadable, now }: Standing,
+  { subnet: wanted, publicIp: address, whyNoHost: service, force }: Reservation,
+): Lease {
   const refuse = (state: string, remedy: string) =>
     new KnetError(`Cannot reserve ${wanted}: ${state}`, { exitCode: 4, remedy });
   if (!isLeasable(config, wanted)) {
@@ -102,9 +110,7 @@ export async function reserveLease(
   }
   const unfit = whyNoPublicIp(address, config);
   if (unfit !== undefined) throw refuse(`${address}: ${unfit}`, "Choose the address of a host");
-  const service = await whyNoHost(tx, address);
   if (service !== undefined) throw refuse(service, "Choose an address that no service has");
-  const { leases, unreadable } = await liveLeases(tx, config);
   if (unreadable.some((row) => row.subnet === wanted)) {
     throw refuse(
       "a lease that this knet cannot read holds it",
@@ -113,7 +119,7 @@ export async function reserveLease(
   }
   const holder = leases.find((lease) => lease.subnet === wanted);
   const other = leases.find((lease) =>
-    lease !== holder && lease.publicIp === address && !isExpired(lease, tx.now)
+    lease !== holder && lease.publicIp === address && !isExpired(lease, now)
   );
   if (other !== undefined) throw refuse(...whyNotFor(other));
   if (holder !== undefined && holder.publicIp !== address && !(force && isUntaken(holder))) {
@@ -133,15 +139,32 @@ export async function reserveLease(
     backendData: {},
     bootId: "",
     agentId: "",
-    acquired: tx.now,
-    renewed: tx.now,
-    expires: tx.now,
+    acquired: now,
+    renewed: now,
+    expires: now,
     ...holder,
     publicIp: address,
     reserved: true,
     revision: 0,
   };
   refuseUnfit(`Cannot reserve ${wanted}`, lease, config);
+  return lease;
+}
+
+/** See `Store.reserveLease`. */
+export async function reserveLease(
+  tx: Transaction,
+  config: ClusterConfig,
+  subnet: string,
+  publicIp: string,
+  { force = false }: { readonly force?: boolean } = {},
+): Promise<Lease> {
+  const address = canonicalAddress(publicIp);
+  const found = await liveLeases(tx, config);
+  const lease = decideReservation({ ...found, config, now: tx.now }, {
+    ...{ subnet: formatPrefix(parsePrefix(subnet)), publicIp: address, force },
+    whyNoHost: await whyNoHost(tx, address),
+  });
   const whole = { ...lease, revision: await raiseRevision(tx) };
   await putLease(tx, whole);
   return whole;
@@ -163,6 +186,36 @@ function whyNotFor(lease: Lease): [state: string, remedy: string] {
 }
 
 /**
+ * Which leases are pruned. Pure.
+ *
+ * @param config Undefined if the store holds none.
+ * @param nodeIds Only these; undefined: all.
+ * @param hostClock Whether `now` is this host's own clock.
+ * @throws {KnetError} exit code 4 if this host's clock cannot be trusted.
+ */
+export function decidePruning(
+  { config, leases, now }: Pick<Standing, "leases" | "now"> & {
+    readonly config: ClusterConfig | undefined;
+  },
+  nodeIds: readonly string[] | undefined,
+  hostClock: boolean,
+): Lease[] {
+  const gone = leases.filter((lease) =>
+    isExpired(lease, now) && (nodeIds === undefined || nodeIds.includes(lease.nodeId))
+  );
+  if (
+    gone.length > 0 && config !== undefined && hostClock &&
+    clockIsSuspect(config, leases, undefined, now)
+  ) {
+    throw new KnetError(
+      "Cannot prune: this host's clock differs too much from the newest renewal of another node",
+      { exitCode: 4, remedy: "Set the clock right, or release leases by name with --force" },
+    );
+  }
+  return gone;
+}
+
+/**
  * See `Store.pruneLeases`.
  *
  * @param config Undefined if the store holds none.
@@ -175,18 +228,8 @@ export async function pruneLeases(
   hostClock: boolean,
 ): Promise<Lease[]> {
   const { leases } = await liveLeases(tx, config);
-  const gone = leases.filter((lease) =>
-    isExpired(lease, tx.now) && (nodeIds === undefined || nodeIds.includes(lease.nodeId))
-  );
+  const gone = decidePruning({ config, leases, now: tx.now }, nodeIds, hostClock);
   if (gone.length === 0) return [];
-  if (
-    config !== undefined && hostClock && clockIsSuspect(config, leases, undefined, tx.now)
-  ) {
-    throw new KnetError(
-      "Cannot prune: this host's clock differs too much from the newest renewal of another node",
-      { exitCode: 4, remedy: "Set the clock right, or release leases by name with --force" },
-    );
-  }
   const revision = await raiseRevision(tx);
   for (const lease of gone) await buryLease(tx, lease, revision);
   return gone;

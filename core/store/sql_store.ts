@@ -9,13 +9,7 @@ import { initConfig, needConfig } from "./cluster_config.ts";
 import { knownConfig, readConfig } from "./config_row.ts";
 import { listContainers, putContainers } from "./container_rows.ts";
 import type { Engine } from "./engine.ts";
-import {
-  DifferentStoreError,
-  markOf,
-  SettlingStoreError,
-  type StoreMark,
-  whyOther,
-} from "./identity.ts";
+import { markOf, refuseOther, type StoreMark } from "./identity.ts";
 import { announceLease } from "./lease_announcing.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
@@ -45,15 +39,7 @@ export function sqlStore(
     writeTo(engine, async (tx) => {
       mayWrite();
       if (expected === undefined) return await work(tx);
-      const found = markOf(await readCounters(tx.db), tx.server);
-      const what = whyOther(expected, found);
-      if (what !== undefined) throw new DifferentStoreError(engine.location, what);
-      // Whoever announces nothing first must not write.
-      if (found.epoch > expected.epoch && expected.identity !== 0) {
-        throw new SettlingStoreError(
-          `Cannot write to the store ${engine.location}: it was adopted`,
-        );
-      }
+      refuseOther(expected, markOf(await readCounters(tx.db), tx.server), engine.location);
       return await work(tx);
     });
   const { hostClock } = engine;

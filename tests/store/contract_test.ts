@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
-import { engines, refusal } from "../support/store_engines.ts";
+import { enginesAndModel, refusal } from "../support/store_engines.ts";
 
 /** What the n-th node asks for. */
 function node(n: number, more: Partial<LeaseRequest> = {}): LeaseRequest {
@@ -30,7 +30,7 @@ const holder = (n: number, subnet: string, more: { agentId?: string; publicIp?: 
   ...more,
 });
 
-for (const [name, start] of Object.entries(engines)) {
+for (const [name, start] of Object.entries(enginesAndModel)) {
   Deno.test(`Store (${name})`, async (test) => {
     await using engine = await start();
     const check = (

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Membership } from "../../core/agent/membership.ts";
 import { backendOf } from "../../core/overlay/backend/backends.ts";
 import type { Store } from "../../core/store/store.ts";
-import { engines } from "../support/store_engines.ts";
+import { enginesAndModel } from "../support/store_engines.ts";
 import { until } from "../support/wait.ts";
 
 /** A store of which the first renewal is followed by something else before it is answered. */
@@ -24,7 +24,7 @@ function meddled(store: Store, meddle: () => void): Store {
   });
 }
 
-for (const [name, start] of Object.entries(engines)) {
+for (const [name, start] of Object.entries(enginesAndModel)) {
   Deno.test(`Membership tells the store of an address that changes while it tells of another (${name})`, async () => {
     await using engine = await start();
     await engine.fresh({}, async (a, b) => {

@@ -11,7 +11,7 @@ import {
   takeOutDestination,
 } from "../../core/services/edit.ts";
 import type { Store } from "../../core/store/store.ts";
-import { engines } from "../support/store_engines.ts";
+import { enginesAndModel } from "../support/store_engines.ts";
 
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = monotonicClock() + 30_000;
@@ -60,7 +60,7 @@ const request = {
   destinations: [{ address: "10.244.0.1" }, { address: "10.244.0.2" }],
 };
 
-for (const [name, start] of Object.entries(engines)) {
+for (const [name, start] of Object.entries(enginesAndModel)) {
   Deno.test(`Membership hands services over (${name})`, async (test) => {
     await using engine = await start();
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { Destination, Service } from "../../core/services/service.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
-import { engines, refusal } from "../support/store_engines.ts";
+import { enginesAndModel, refusal } from "../support/store_engines.ts";
 import { KnetError } from "../../core/base/error.ts";
 
 function destination(n: number, more: Partial<Destination> = {}): Destination {
@@ -58,7 +58,7 @@ const put = (store: Store, ...services: Service[]) =>
 /** Without what the store sets. */
 const plain = (services: readonly Service[]) => services.map((one) => ({ ...one, revision: 0 }));
 
-for (const [name, start] of Object.entries(engines)) {
+for (const [name, start] of Object.entries(enginesAndModel)) {
   Deno.test(`Store, services (${name})`, async (test) => {
     await using engine = await start();
     const check = (

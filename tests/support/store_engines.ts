@@ -9,8 +9,11 @@ import { KnetError } from "../../core/base/error.ts";
 import { monotonicClock } from "../../core/base/clock.ts";
 import { LeaderFinder, type Way } from "../../core/store/dqlite/leader.ts";
 import { openStore, type StoreOptions } from "../../core/store/open.ts";
+import type { StoreAdmin } from "../../core/store/admin.ts";
 import type { Store } from "../../core/store/store.ts";
 import { remoteStore } from "../../core/store/remote/remote_store.ts";
+import { adoptIn } from "./model_store/adoption.ts";
+import { ModelDatabase, modelStore, plainWay } from "./model_store/model_store.ts";
 import { startPostgres } from "./postgres.ts";
 import { serveStore } from "./remote_store.ts";
 
@@ -114,3 +117,24 @@ export const engines: Record<string, () => Promise<{ fresh: Fresh } & AsyncDispo
     };
   },
 };
+
+/** The model that stands for the engines in simulations; the administrator can but adopt it. */
+function model(): { fresh: Fresh; adopt: StoreAdmin["adopt"] } & AsyncDisposable {
+  let database = new ModelDatabase();
+  return {
+    async fresh(request, run) {
+      database = new ModelDatabase();
+      const [a, b] = [modelStore(plainWay(database)), modelStore(plainWay(database))];
+      await a.initConfig(makeClusterConfig(request));
+      await run(a, b, "model:");
+    },
+    adopt: async (known) => await database.write((tables, now) => adoptIn(tables, known, now)),
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** All engines, and the model of them: whatever needs no database of rows. */
+export const enginesAndModel: Record<
+  string,
+  () => Promise<{ fresh: Fresh; adopt?: StoreAdmin["adopt"] } & AsyncDisposable>
+> = { ...engines, model: () => Promise.resolve(model()) };

@@ -1,0 +1,278 @@
+/**
+ * A model of the store: the same decisions over values in memory, without a database. It passes the contract of the engines, containers apart, and is
+ * much quicker, so that simulations get through what would take a real store the day.
+ *
+ * @module
+ */
+import { canonicalAddress, formatPrefix, parsePrefix } from "../../../core/base/address.ts";
+import { prefixContains } from "../../../core/base/address.ts";
+import { wallClock } from "../../../core/base/clock.ts";
+import { KnetError } from "../../../core/base/error.ts";
+import { isUntaken } from "../../../core/cluster/allocate.ts";
+import { type ClusterConfig, differences } from "../../../core/cluster/config.ts";
+import type { Lease } from "../../../core/cluster/lease.ts";
+import { NO_TIMEOUTS } from "../../../core/services/service.ts";
+import { needsConfig } from "../../../core/store/cluster_config.ts";
+import { UnusableConfigError } from "../../../core/store/config_row.ts";
+import { EmptiedStoreError } from "../../../core/store/emptied.ts";
+import { refuseOther, type StoreMark } from "../../../core/store/identity.ts";
+import { markOf, settlingFor } from "../../../core/store/identity.ts";
+import {
+  decideAnnouncement,
+  decideGrant,
+  decideRenewal,
+} from "../../../core/store/lease_decisions.ts";
+import { decidePruning, decideReservation, releasable } from "../../../core/store/lease_admin.ts";
+import type {
+  Announcement,
+  LeaseGrant,
+  LeaseHolder,
+  LeaseRequest,
+} from "../../../core/store/store.ts";
+import type { Renewal, Store } from "../../../core/store/store.ts";
+import { changesIn } from "./changes.ts";
+import { editIn, sweepIn, whyNoHostIn } from "./services.ts";
+import { ModelTables } from "./tables.ts";
+
+/** Where the states of a model are kept. */
+export class ModelDatabase {
+  #tables = new ModelTables();
+  #opened = true;
+  readonly #listeners = new Set<() => void>();
+
+  /** The state now. Whoever keeps it has a copy: it is replaced, never changed. */
+  get tables(): ModelTables {
+    return this.#tables;
+  }
+
+  /** Puts another state in the place of this one, as whoever restores a file: what is open is opened anew, and nobody is told. */
+  replace(tables: ModelTables): void {
+    this.#tables = tables;
+    this.#opened = false;
+  }
+
+  /** Does something to the state by hand, and nobody is told. */
+  meddle(work: (tables: ModelTables) => void): void {
+    const draft = new ModelTables(this.#tables);
+    work(draft);
+    this.#tables = draft;
+  }
+
+  /** Looks at the state. */
+  read<T>(work: (tables: ModelTables, now: number) => T): T {
+    this.#open();
+    return work(this.#tables, wallClock());
+  }
+
+  /** Changes the state, or leaves it as it was if `work` throws. */
+  write<T>(work: (tables: ModelTables, now: number) => T): T {
+    this.#open();
+    const draft = new ModelTables(this.#tables);
+    const result = work(draft, wallClock());
+    this.#tables = draft;
+    return result;
+  }
+
+  /** Calls whoever subscribed. */
+  tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  /** A store that is opened has counters, or somebody has emptied it. */
+  #open(): void {
+    if (!this.#opened && this.#tables.isEmptied) throw new EmptiedStoreError("model");
+    this.#opened = true;
+  }
+}
+
+/** How calls get to a database: simulations put failures in between. */
+export interface ModelWay {
+  read<T>(work: (tables: ModelTables, now: number) => T): Promise<T>;
+  write<T>(work: (tables: ModelTables, now: number) => T): Promise<T>;
+  subscribe(onChange: () => void): Disposable;
+}
+
+/** The plain way: all are told of a write a moment later. */
+export function plainWay(database: ModelDatabase): ModelWay {
+  return {
+    read: async (work) => await database.read(work),
+    write: async (work) => {
+      const result = await database.write(work);
+      setTimeout(() => database.tell());
+      return result;
+    },
+    subscribe: (onChange) => database.subscribe(onChange),
+  };
+}
+
+/** The configuration; one that is gone while hosts hold leases is a problem. */
+function configOf(tables: ModelTables, lastGood?: ClusterConfig): ClusterConfig | undefined {
+  if (tables.config !== undefined) return tables.config.value;
+  if (tables.living().every(({ agentId }) => agentId === "")) return undefined;
+  if (lastGood !== undefined) return lastGood;
+  const state = "there is none, though hosts hold leases";
+  throw new UnusableConfigError({ what: "cluster configuration", state });
+}
+
+function initConfig(tables: ModelTables, config: ClusterConfig, replace: boolean): ClusterConfig {
+  const present = configOf(tables);
+  if (present !== undefined) {
+    const found = differences(present, config);
+    if (found.length === 0) return present;
+    const isHeld = tables.living().some((lease) => !isUntaken(lease));
+    if (!replace || isHeld) {
+      throw new KnetError(`Cannot set up the cluster: in the store, ${found.join("; ")}`, {
+        exitCode: 4,
+      });
+    }
+    const inside = tables.livingServices().filter(({ vip }) => prefixContains(config.network, vip));
+    if (inside.length > 0) {
+      const { name, vip } = inside[0]!;
+      throw new KnetError(
+        `Cannot set up the cluster with network ${config.network}: the virtual IP ${vip} of service "${name}" is in it, and ${
+          inside.length - 1
+        } more are`,
+        { exitCode: 4 },
+      );
+    }
+  }
+  tables.identify();
+  tables.config = { value: config, revision: tables.raise() };
+  return config;
+}
+
+function acquire(tables: ModelTables, request: LeaseRequest, now: number): LeaseGrant {
+  const config = needsConfig(configOf(tables, request.lastGood));
+  const settling = settlingFor(tables.counter, now);
+  tables.identify();
+  const leases = tables.living(request.family);
+  const own = tables.leaseOf(request);
+  const unfit = own?.publicIp === request.publicIp
+    ? undefined
+    : whyNoHostIn(tables, request.publicIp);
+  const standing = { config, leases, unreadable: [], now };
+  const granted = decideGrant(standing, request, settling, unfit, false);
+  const revision = granted.news ? tables.raise() : tables.counter("revision");
+  const lease = granted.news ? { ...granted.lease, revision } : granted.lease;
+  if (granted.replaces !== undefined) tables.bury(granted.replaces, revision, now);
+  tables.put(lease);
+  return { lease, how: granted.how, revision };
+}
+
+function renew(tables: ModelTables, holder: LeaseHolder, now: number): Renewal {
+  const config = needsConfig(configOf(tables, holder.lastGood));
+  const leases = tables.living(holder.family);
+  const decision = decideRenewal(tables.leaseOf(holder), leases, { config, now }, holder);
+  if (!("news" in decision)) return decision.renewal;
+  const { renewal, news } = decision;
+  const lease = news ? { ...renewal.lease, revision: tables.raise() } : renewal.lease;
+  tables.put(lease);
+  return { ...renewal, lease };
+}
+
+function announce(
+  tables: ModelTables,
+  own: Lease,
+  lastGood: ClusterConfig | undefined,
+  now: number,
+): Announcement {
+  const config = needsConfig(configOf(tables, lastGood));
+  const leases = tables.living(own.family);
+  const decision = decideAnnouncement({ config, leases, unreadable: [], now }, own);
+  if (decision.state === "lost") return decision;
+  const revision = tables.raise();
+  for (const lease of decision.buried) tables.bury(lease, revision, now);
+  const lease = { ...decision.lease, revision };
+  tables.put(lease);
+  return { state: "held", lease };
+}
+
+/** The store over a model. */
+export function modelStore(way: ModelWay): Store {
+  let expected: StoreMark | undefined;
+  const write = <T>(work: (tables: ModelTables, now: number) => T) =>
+    way.write((tables, now) => {
+      if (expected !== undefined) refuseOther(expected, markOf(tables.counter), "model");
+      return work(tables, now);
+    });
+  return {
+    engine: "sqlite",
+    location: "model",
+    getConfig: () => way.read((tables) => configOf(tables)),
+    initConfig: (config, { replace = false } = {}) =>
+      write((tables) => initConfig(tables, config, replace)),
+    listLeases: () =>
+      way.read((tables, now) => ({
+        ...{ leases: tables.living(), revision: tables.counter("revision"), now, problems: [] },
+      })),
+    acquireLease: (request) => write((tables, now) => acquire(tables, request, now)),
+    renewLease: (holder) => write((tables, now) => renew(tables, holder, now)),
+    releaseLease: (selector, options = {}) =>
+      write((tables, now) => {
+        const lease = releasable(tables.living(), selector, now, options);
+        tables.bury(lease, tables.raise(), now);
+        return lease;
+      }),
+    reserveLease: (subnet, publicIp, { force = false } = {}) =>
+      write((tables, now) => {
+        const config = needsConfig(configOf(tables));
+        const address = canonicalAddress(publicIp);
+        const standing = { config, leases: tables.living(), unreadable: [], now };
+        const made = decideReservation(standing, {
+          ...{ subnet: formatPrefix(parsePrefix(subnet)), publicIp: address, force },
+          whyNoHost: whyNoHostIn(tables, address),
+        });
+        const lease = { ...made, revision: tables.raise() };
+        tables.put(lease);
+        return lease;
+      }),
+    pruneLeases: (nodeIds) =>
+      write((tables, now) => {
+        const standing = { config: configOf(tables), leases: tables.living(), now };
+        const gone = decidePruning(standing, nodeIds, false);
+        if (gone.length === 0) return gone;
+        const revision = tables.raise();
+        for (const lease of gone) tables.bury(lease, revision, now);
+        return gone;
+      }),
+    // No simulation speaks of containers, which change nothing of what hosts agree upon.
+    listContainers: () => way.read(() => ({ containers: [], problems: [], leftOut: [] })),
+    putContainers: () => Promise.reject(new Error("The model of the store keeps no containers")),
+    changesSince: (since, compare = "revision", lastGood) =>
+      way.read((tables, now) => {
+        configOf(tables, lastGood);
+        return changesIn(tables, since, compare, now);
+      }),
+    announceLease: (own, lastGood) => write((tables, now) => announce(tables, own, lastGood, now)),
+    expect(mark) {
+      expected = mark;
+    },
+    listServices: () =>
+      way.read((tables, now) => ({
+        services: tables.livingServices(),
+        timeouts: tables.timeouts?.value ?? NO_TIMEOUTS,
+        revision: tables.counter("revision"),
+        ...{ now, problems: [] },
+      })),
+    getService: (name) =>
+      way.read((tables, now) => ({
+        service: tables.livingServices().find((one) => one.name === name),
+        now,
+      })),
+    editServices: (scope, edit) =>
+      write((tables, now) => editIn(tables, configOf(tables), scope, edit, now)),
+    sweepDrained: () => write(sweepIn),
+    subscribe(onChange, onState = () => {}) {
+      const subscription = way.subscribe(onChange);
+      onState("notify", "told by the model");
+      return subscription;
+    },
+    reset() {},
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
