@@ -1,18 +1,16 @@
 /**
- * The database of a simulation: the real store over the real SQLite, in memory's file system, reached by each host over a way of its
- * own that may break, also between a commit and its answer.
+ * The store of a simulation, reached by each host over a way of its own that may break, also between a commit and its answer: a model
+ * of it, or the real one over a real SQLite file.
  *
  * @module
  */
-import { DatabaseSync } from "node:sqlite";
-import { after, wallClock } from "../../core/base/clock.ts";
+import { after } from "../../core/base/clock.ts";
 import { StoreAwayError } from "../../core/base/error.ts";
-import type { Engine } from "../../core/store/engine.ts";
-import { type StoreAdmin, storeAdmin } from "../../core/store/admin.ts";
-import { sqliteEngine } from "../../core/store/sqlite.ts";
-import { sqlStore } from "../../core/store/sql_store.ts";
-import type { Changes, Store } from "../../core/store/store.ts";
+import type { KnownStore } from "../../core/store/adoption.ts";
+import type { Store } from "../../core/store/store.ts";
 import type { Dice } from "../chaos/dice.ts";
+import { ModelDatabase, modelStore } from "../support/model_store/model_store.ts";
+import type { ModelTables } from "../support/model_store/tables.ts";
 
 /** One host's way to the database. */
 export interface Way {
@@ -23,132 +21,115 @@ export interface Way {
   lossy: number;
 }
 
-/** The database. */
-export class SimStore implements AsyncDisposable {
-  readonly #file: string;
-  readonly #kept: string;
-  readonly #dice: Dice;
-  readonly #engine: Engine;
+/** Tables that somebody empties. */
+export type SimTable = "knet_leases" | "knet_meta";
+
+/** Whom of it a simulation asks. */
+export abstract class SimStore implements AsyncDisposable {
+  readonly dice: Dice;
   readonly #listeners = new Set<() => void>();
-  readonly #read = new Map<string, Changes>();
-  #version = 0;
-  #busy = 0;
   /** Whether nobody reaches it. */
   away = false;
   /** Whether there is a copy to go back to. */
   copied = false;
 
-  constructor(folder: string, dice: Dice) {
-    this.#file = `${folder}/knet.db`;
-    this.#kept = `${folder}/kept.db`;
-    this.#dice = dice;
-    this.#engine = sqliteEngine(this.#file, 5000, false);
+  constructor(dice: Dice) {
+    this.dice = dice;
   }
 
-  /** How many calls are under way. */
-  get busy(): number {
-    return this.#busy;
-  }
+  /** How many calls are under way that take real time. */
+  readonly busy: number = 0;
+  /** After how many turns of the event loop without such a call all that needs no time is done. */
+  readonly rounds: number = 1;
 
   /** A way for one host. */
-  way(): Way {
-    const state = { cut: false, lossy: 0 };
-    const through = async <T>(work: () => Promise<T>): Promise<T> => {
-      if (state.cut || this.away) throw new StoreAwayError("Cannot use the store: it is away");
-      this.#busy++;
-      try {
-        const result = await work();
-        if (this.#dice.next() < state.lossy) throw new StoreAwayError("The answer was lost");
-        return result;
-      } finally {
-        this.#busy--;
-      }
+  abstract way(): Way;
+
+  /** The administrator accepts it, whatever is away: a command of its own. */
+  abstract adopt(known: KnownStore | undefined): Promise<void>;
+
+  /** Keeps a copy. */
+  abstract keep(): void;
+
+  /** Puts the copy in its place: what came since is lost, and nobody is told. */
+  abstract goBack(): void;
+
+  /** Empties a table, and nobody is told. */
+  abstract empty(table: SimTable): void;
+
+  abstract [Symbol.asyncDispose](): Promise<void>;
+
+  /** @throws {StoreAwayError} if nothing passes on a way. */
+  protected refuse(way: Pick<Way, "cut">): void {
+    if (way.cut || this.away) throw new StoreAwayError("Cannot use the store: it is away");
+  }
+
+  /** What came of a call, if its answer arrives. */
+  protected answered<T>(way: Pick<Way, "lossy">, result: T): T {
+    if (this.dice.next() < way.lossy) throw new StoreAwayError("The answer was lost");
+    return result;
+  }
+
+  /** Hears of writes as far as a way lets it. */
+  protected listen(way: Pick<Way, "cut">, onChange: () => void): Disposable {
+    const listener = () => {
+      if (!way.cut && !this.away) onChange();
     };
-    const engine: Engine = {
-      ...this.#engine,
-      // One clock for all, as a server's is.
-      hostClock: false,
-      read: (work) => through(() => this.#engine.read(work)),
-      write: (work) =>
-        through(async () => {
-          const result = await this.#engine.write(work);
-          this.#changed();
-          this.#tell();
-          return result;
-        }),
-      subscribe: (onChange) => {
-        const listener = () => {
-          if (!state.cut && !this.away) onChange();
-        };
-        this.#listeners.add(listener);
-        return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
-      },
-      close: () => Promise.resolve(),
-    };
-    const store = sqlStore(engine, () => {});
-    // Most reads find what others have read: it is read once.
-    const changesSince: Store["changesSince"] = async (since, compare, lastGood) => {
-      const key = `${this.#version} ${since} ${compare}`;
-      const read = this.#read.get(key);
-      if (read !== undefined && !state.cut && !this.away && this.#dice.next() >= state.lossy) {
-        const now = wallClock();
-        return { ...read, now, settling: Math.max(read.settling - (now - read.now), 0) };
-      }
-      const changes = await store.changesSince(since, compare, lastGood);
-      if (changes.problems.length === 0) this.#read.set(key, changes);
-      return changes;
-    };
-    return Object.assign(state, { store: { ...store, changesSince } });
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
   /** Somebody's word is heard a moment later, each by itself. */
-  #tell(): void {
+  protected tell(): void {
     for (const listener of this.#listeners) {
-      after(this.#dice.whole(0, 50), () => this.#listeners.has(listener) && listener());
+      after(this.dice.whole(0, 50), () => this.#listeners.has(listener) && listener());
     }
   }
+}
 
-  #changed(): void {
-    this.#version++;
-    this.#read.clear();
-  }
+/** The model: no call takes real time. */
+export class ModelSimStore extends SimStore {
+  readonly #database = new ModelDatabase();
+  #kept: ModelTables | undefined;
 
-  /** The administrator's hands, whatever is away: a command of its own. */
-  admin(): StoreAdmin {
-    const engine = sqliteEngine(this.#file, 5000, false, false, true);
-    return storeAdmin({
-      ...engine,
-      write: async (work) => {
-        const result = await engine.write(work);
-        this.#changed();
-        this.#tell();
-        return result;
+  way(): Way {
+    const state = { cut: false, lossy: 0 };
+    const store = modelStore({
+      read: async (work) => {
+        this.refuse(state);
+        return await this.answered(state, this.#database.read(work));
       },
+      write: async (work) => {
+        this.refuse(state);
+        const result = this.#database.write(work);
+        this.tell();
+        return await this.answered(state, result);
+      },
+      subscribe: (onChange) => this.listen(state, onChange),
     });
+    return Object.assign(state, { store });
   }
 
-  /** Keeps a copy of the file. */
+  // deno-lint-ignore require-await
+  async adopt(known: KnownStore | undefined): Promise<void> {
+    this.#database.adopt(known);
+    this.tell();
+  }
+
   keep(): void {
-    Deno.copyFileSync(this.#file, this.#kept);
+    this.#kept = this.#database.tables;
     this.copied = true;
   }
 
-  /** Puts the copy in the place of the file: what came since is lost, and nobody is told. */
   goBack(): void {
-    const fresh = `${this.#file}.new`;
-    Deno.copyFileSync(this.#kept, fresh);
-    Deno.renameSync(fresh, this.#file);
-    this.#changed();
+    this.#database.replace(this.#kept!);
   }
 
-  /** Empties a table, and nobody is told. */
-  empty(table: string): void {
-    using database = new DatabaseSync(this.#file);
-    database.exec(`delete from ${table}`);
-    this.#changed();
+  empty(table: SimTable): void {
+    this.#database.meddle(({ leases, counters }) =>
+      table === "knet_leases" ? leases.clear() : counters.clear()
+    );
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#engine.close();
-  }
+  async [Symbol.asyncDispose](): Promise<void> {}
 }

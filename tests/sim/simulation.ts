@@ -9,7 +9,8 @@ import { isExpired } from "../../core/cluster/allocate.ts";
 import { Dice } from "../chaos/dice.ts";
 import { SimClock } from "./sim_clock.ts";
 import { SimHost } from "./sim_host.ts";
-import { SimStore } from "./sim_store.ts";
+import { ModelSimStore, type SimStore, type SimTable } from "./sim_store.ts";
+import { SqliteSimStore } from "./sqlite_store.ts";
 
 /** Seconds; short, so that leases expire within a simulation. */
 const TTL = 120;
@@ -134,7 +135,8 @@ const STEPS: readonly Step[] = [
     name: "empty",
     weight: 1,
     run: (world) => {
-      const table = world.dice.pick(["knet_leases", "knet_leases", "knet_meta"]);
+      const tables: SimTable[] = ["knet_leases", "knet_leases", "knet_meta"];
+      const table = world.dice.pick(tables);
       world.store.empty(table);
       world.harmed = true;
       return table;
@@ -163,10 +165,10 @@ export class Simulation {
   harmed = false;
   #address = 50;
 
-  private constructor(dice: Dice, clock: SimClock, folder: string, hosts: number) {
+  private constructor(dice: Dice, clock: SimClock, store: SimStore, hosts: number) {
     this.dice = dice;
     this.clock = clock;
-    this.store = new SimStore(folder, dice);
+    this.store = store;
     this.hosts = Array.from(
       { length: hosts },
       (_, n) => new SimHost(`h${n + 1}`, `192.168.2.${n + 1}`, this.store),
@@ -176,19 +178,21 @@ export class Simulation {
   /**
    * Runs one.
    *
-   * @param folder Where its database lies; in memory's file system, best.
+   * @param folder Where the database of a real store lies, in memory's file system, best; undefined: a model of the store.
    * @throws {Error} if something is not as it has to be, with what happened before.
    */
   static async run(
     seed: number,
     steps: number,
-    folder: string,
+    folder?: string,
     hosts = 6,
   ): Promise<readonly string[]> {
     const dice = new Dice(seed);
     using clock = new SimClock(dice);
-    const world = new Simulation(dice, clock, folder, hosts);
-    await using _store = world.store;
+    await using store = folder === undefined
+      ? new ModelSimStore(dice)
+      : new SqliteSimStore(folder, dice);
+    const world = new Simulation(dice, clock, store, hosts);
     try {
       await world.hosts[0]!.way.store.initConfig(
         makeClusterConfig({ network: "10.244.0.0/20", leaseTtl: TTL }),
@@ -233,8 +237,8 @@ export class Simulation {
   /** Lets time go on. */
   async wait(milliseconds: number): Promise<void> {
     await this.clock.advance(milliseconds, async () => {
-      // What goes on without time: a few rounds of promises, and calls of the store, which take real time.
-      for (let quiet = 0; quiet < 3; quiet++) {
+      // What goes on without time: rounds of promises, and calls of a real store, which take real time.
+      for (let quiet = 0; quiet < this.store.rounds; quiet++) {
         await new Promise<void>((resolve) => setImmediate(resolve));
         if (this.store.busy > 0) quiet = -1;
       }
@@ -257,8 +261,7 @@ export class Simulation {
       if (noticed.length > 0) {
         const member = this.dice.pick(noticed);
         this.log.push(`adopted by ${member.name}: ${member.health}`);
-        await using admin = this.store.admin();
-        await admin.adopt(member.known);
+        await this.store.adopt(member.known);
       }
     }
     await this.wait(CALM);

@@ -12,7 +12,6 @@ import { openStore, type StoreOptions } from "../../core/store/open.ts";
 import type { StoreAdmin } from "../../core/store/admin.ts";
 import type { Store } from "../../core/store/store.ts";
 import { remoteStore } from "../../core/store/remote/remote_store.ts";
-import { adoptIn } from "./model_store/adoption.ts";
 import { ModelDatabase, modelStore, plainWay } from "./model_store/model_store.ts";
 import { startPostgres } from "./postgres.ts";
 import { serveStore } from "./remote_store.ts";
@@ -128,7 +127,7 @@ function model(): { fresh: Fresh; adopt: StoreAdmin["adopt"] } & AsyncDisposable
       await a.initConfig(makeClusterConfig(request));
       await run(a, b, "model:");
     },
-    adopt: async (known) => await database.write((tables, now) => adoptIn(tables, known, now)),
+    adopt: async (known) => await database.adopt(known),
     async [Symbol.asyncDispose]() {},
   };
 }

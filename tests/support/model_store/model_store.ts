@@ -30,6 +30,8 @@ import type {
   LeaseRequest,
 } from "../../../core/store/store.ts";
 import type { Renewal, Store } from "../../../core/store/store.ts";
+import type { Adopted, KnownStore } from "../../../core/store/adoption.ts";
+import { adoptIn } from "./adoption.ts";
 import { changesIn } from "./changes.ts";
 import { editIn, sweepIn, whyNoHostIn } from "./services.ts";
 import { ModelTables } from "./tables.ts";
@@ -71,6 +73,12 @@ export class ModelDatabase {
     const result = work(draft, wallClock());
     this.#tables = draft;
     return result;
+  }
+
+  /** Changes it on the administrator's word, whatever somebody has emptied. */
+  adopt(known: KnownStore | undefined): Adopted {
+    this.#opened = true;
+    return this.write((tables, now) => adoptIn(tables, known, now));
   }
 
   /** Calls whoever subscribed. */
