@@ -6,7 +6,7 @@
 import type { AgentOptions } from "../core/agent/agent.ts";
 import type { JoinPlan } from "../core/agent/plan.ts";
 import { messageOf } from "../core/base/error.ts";
-import { redactUrl } from "../core/store/location.ts";
+import { redactUrl } from "../core/base/secrets.ts";
 import { clusterRequest } from "./cluster_request.ts";
 import { defineCommand, type Invocation } from "./command.ts";
 import { reportOf, UsageError } from "./errors.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
-import { DEFAULT_STORE, redactUrl } from "../core/store/location.ts";
+import { redactUrl } from "../core/base/secrets.ts";
+import { DEFAULT_STORE } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
 import { printError } from "./output.ts";

@@ -157,7 +157,8 @@ async function knownAddresses({ dataDir }: Settings): Promise<string[]> {
 }
 
 async function openAuthority(settings: Settings) {
-  const { dqliteDirectory, redactUrl } = await import("../core/store/location.ts");
+  const { redactUrl } = await import("../core/base/secrets.ts");
+  const { dqliteDirectory } = await import("../core/store/location.ts");
   const { openStoreAuthority } = await import("../core/store/open.ts");
   const url = await storeUrlOf(settings);
   if (dqliteDirectory(url) === undefined) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { KnetError } from "../core/base/error.ts";
-import { redactUrl } from "../core/store/location.ts";
+import { redactUrl } from "../core/base/secrets.ts";
 import { joinedByToken, ownStore } from "./by_token.ts";
 import { defineCommand } from "./command.ts";
 import { value } from "./option_table.ts";

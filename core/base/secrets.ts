@@ -21,6 +21,16 @@ function find(pattern: RegExp, text: string, from: number): number {
 
 /** Hides the passwords within a text: `postgres://knet:****@db/knet`. */
 export function hidePasswords(text: string): string {
+  return replacePasswords(text, ":****");
+}
+
+/** A store's URL without its password, as it may be given again where that comes from elsewhere: `postgres://knet@db/knet`. */
+export function redactUrl(url: string): string {
+  return replacePasswords(url, "");
+}
+
+/** @param mark What stands in the place of a password after a user, with the colon before it. */
+function replacePasswords(text: string, mark: string): string {
   let shown = "";
   let done = 0;
   const last = text.lastIndexOf("@");
@@ -28,7 +38,12 @@ export function hidePasswords(text: string): string {
   for (let match = START.exec(text); match !== null; match = START.exec(text)) {
     const from = match.index + match[0].length;
     const end = find(END_OF_WORD, text, from);
-    const word = text.slice(from, end);
+    let word = text.slice(from, end);
+    // A user that holds what ends a word, before an @ that there is.
+    if (!/[:@/?]/.test(word) && last > end) {
+      const colon = find(/[:@/?]/g, text, end);
+      if (text[colon] === ":") word = text.slice(from, colon + 1);
+    }
     // The colons of an IPv6 address in brackets end no user.
     const colon = word.indexOf(":", word.startsWith("[") ? Math.max(word.indexOf("]"), 0) : 0);
     const at = word.lastIndexOf("@");
@@ -38,7 +53,7 @@ export function hidePasswords(text: string): string {
     if (at < 0 && (last < from || word.startsWith("[")) && port) continue;
     // A password may hold what ends a word: it goes up to the last @ that there is.
     const stop = last >= from ? last : end;
-    shown += `${text.slice(done, from + colon + 1)}****`;
+    shown += text.slice(done, from + colon) + mark;
     done = stop;
     START.lastIndex = stop;
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { hidePasswords } from "./secrets.ts";
+import { hidePasswords, redactUrl } from "./secrets.ts";
 
 Deno.test("hidePasswords() hides them in URLs and parameters, and nothing else", () => {
   assert.equal(
@@ -41,13 +41,42 @@ Deno.test("hidePasswords() shows no three characters of any password, wherever i
   ) {
     const shown = hidePasswords(`postgres://us:${secret}@hh/dd`);
     assert.equal(shown, "postgres://us:****@hh/dd", secret);
+    const odd = hidePasswords(`postgres://a "user":${secret}@hh/dd`);
+    assert.equal(odd, 'postgres://a "user":****@hh/dd', secret);
   }
 });
 
 Deno.test("hidePasswords() takes a time that grows as the text does", () => {
-  for (const piece of ["a://a:", "a://", "password='", "postgres:", "a:@", "x:y@ ", ":////"]) {
+  for (
+    const piece of [
+      "a://a:",
+      "a://",
+      "password='",
+      "postgres:",
+      "a:@",
+      "x:y@ ",
+      ":////",
+      "://a a",
+      "a://b @",
+    ]
+  ) {
     const start = performance.now();
     hidePasswords(piece.repeat(100_000));
     assert.ok(performance.now() - start < 1000, piece);
   }
+});
+
+Deno.test("redactUrl() finds the passwords that hidePasswords() finds, and leaves a URL that can be given", () => {
+  assert.equal(redactUrl("postgres://knet:s3c@ret@db,db2/knet"), "postgres://knet@db,db2/knet");
+  assert.equal(redactUrl('postgres://kn"et:se cret@db/knet'), 'postgres://kn"et@db/knet');
+  assert.equal(
+    redactUrl("postgres://knet@db/knet?sslpassword=a&schema=k"),
+    "postgres://knet@db/knet?sslpassword=****&schema=k",
+  );
+  const [user, secret] = [fc.stringMatching(/^[a-z]{1,9}$/), fc.string({ minLength: 1 })];
+  fc.assert(fc.property(user, secret, (user, secret) => {
+    const url = `postgres://${user}:${secret}@hh:5432/dd`;
+    assert.equal(redactUrl(url), `postgres://${user}@hh:5432/dd`);
+    assert.equal(hidePasswords(url), `postgres://${user}:****@hh:5432/dd`);
+  }));
 });

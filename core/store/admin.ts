@@ -13,9 +13,9 @@ import type { Engine } from "./engine.ts";
 import { markOf, type StoreMark } from "./identity.ts";
 import { liveLeases } from "./leases.ts";
 import { readCounters } from "./revision.ts";
-import { describeProblem } from "./row_check.ts";
-import { destinationTable, leaseTable, serviceTable } from "./schema.ts";
-import { listServices } from "./services.ts";
+import { describeProblem, type RowProblem } from "./row_check.ts";
+import { leaseTable, serviceTable } from "./schema.ts";
+import { allServices, readTimeouts } from "./services.ts";
 import { readFrom, type Transaction, writeTo } from "./transaction.ts";
 
 /** What a store is and how much it holds. */
@@ -76,17 +76,13 @@ async function info(tx: Transaction, { engine, location }: Engine): Promise<Stor
     problems.push("It has no identity; the next host that joins, or adopt, gives it one");
   }
   const { leases, problems: ofLeases } = await liveLeases(tx, config);
-  const { services, problems: ofServices } = await listServices(tx, config);
+  const ofServices: RowProblem[] = [];
+  const { services, unread, held } = await allServices(tx, { config, problems: ofServices });
+  await readTimeouts(tx, ofServices);
   problems.push(...[...ofLeases, ...ofServices].map(describeProblem));
-  const destinations = await db.select({ service: destinationTable.service })
-    .from(destinationTable);
-  const named = await db.select({ name: serviceTable.name, deleted: serviceTable.deleted })
-    .from(serviceTable);
-  const names = new Set(named.filter(({ deleted }) => deleted === 0).map(({ name }) => name));
-  const orphans = new Set(
-    destinations.map(({ service }) => service).filter((name) => !names.has(name)),
-  );
-  for (const name of orphans) {
+  const names = new Set([...services, ...unread.map(({ row }) => row)].map(({ name }) => name));
+  for (const name of held.keys()) {
+    if (names.has(name)) continue;
     problems.push(`There are real servers of a service "${name}" that does not exist`);
   }
   for (const [what, table] of [["lease", leaseTable], ["service", serviceTable]] as const) {
@@ -97,8 +93,11 @@ async function info(tx: Transaction, { engine, location }: Engine): Promise<Stor
       );
     }
   }
-  const [buried] = await db.select({ rows: count() }).from(leaseTable)
-    .where(gt(leaseTable.deleted, 0));
+  let tombstones = 0;
+  for (const table of [leaseTable, serviceTable]) {
+    const [buried] = await db.select({ rows: count() }).from(table).where(gt(table.deleted, 0));
+    tombstones += Number(buried?.rows ?? 0);
+  }
   return {
     ...{ engine, location, mark, now, problems },
     schema: counter("schema"),
@@ -109,8 +108,8 @@ async function info(tx: Transaction, { engine, location }: Engine): Promise<Stor
       reserved: leases.filter((lease) => lease.reserved).length,
     },
     services: services.length,
-    realServers: destinations.length,
-    tombstones: Number(buried?.rows ?? 0) + named.length - names.size,
+    realServers: [...held.values()].reduce((sum, rows) => sum + rows.length, 0),
+    tombstones,
   };
 }
 

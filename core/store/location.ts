@@ -1,5 +1,5 @@
 /**
- * Where the store is, how its URL is shown, and that there is none.
+ * Where the store is, and that there is none.
  *
  * @module
  */
@@ -8,12 +8,6 @@ import { KnetError } from "../base/error.ts";
 
 /** Where the store is unless said otherwise. */
 export const DEFAULT_STORE = "sqlite:/var/lib/knet/knet.db";
-
-/** The URL without its password, for messages. */
-export function redactUrl(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:\/*[^/@:]*):.*@/i, "$1@")
-    .replace(/([?&](?:password|sslpassword)=)[^&]*/gi, "$1…");
-}
 
 /** The file that a `sqlite:` URL names; undefined for another store. */
 export function sqlitePath(url: string): string | undefined {

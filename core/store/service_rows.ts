@@ -227,6 +227,8 @@ export interface JoinedRows {
   /** In the order of their names. */
   readonly services: Service[];
   readonly unread: readonly UnreadService[];
+  /** Rows of destinations by their services' names, of services that are not there as well. */
+  readonly held: ReadonlyMap<string, readonly DestinationRow[]>;
 }
 
 /** Services of rows that can be used, without their destinations. */
@@ -283,5 +285,5 @@ export function joinRows(
     if (rows !== undefined) service.destinations = destinationsOf(service, rows, problems);
   }
   // Sorted here: the databases' collations differ.
-  return { services: read.sort((a, b) => a.name < b.name ? -1 : 1), unread };
+  return { services: read.sort((a, b) => a.name < b.name ? -1 : 1), unread, held };
 }
