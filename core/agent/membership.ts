@@ -506,7 +506,10 @@ export class Membership {
     }
 
     if (this.#takenOver === undefined) {
-      if (
+      if (row !== undefined && row.revision < this.#own!.revision) {
+        // What this host wrote last is lost, though the store is the one that it knows: a row of its own former boot is no copy's.
+        await this.#acquire();
+      } else if (
         row !== undefined && row.agentId !== "" &&
         (row.agentId !== identity.agentId ||
           isClones(row, { bootId: identity.bootId, publicIps: [...this.#addresses] }))
@@ -514,6 +517,9 @@ export class Membership {
         this.#noteTakeOver(row);
       } else if (row !== undefined && isQuestion(row) && row.subnet === this.#own!.subnet) {
         // A copy of this host, or somebody who takes it for one, asks whether it lives.
+        await this.#renew();
+      } else if (row !== undefined && row.expires < this.#own!.expires) {
+        // Renewals raise no revision: those that were lost are told by this alone, and the next may come too late.
         await this.#renew();
       } else if (
         row === undefined

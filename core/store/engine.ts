@@ -20,6 +20,9 @@ export interface ServerHistory {
   readonly timeline: number;
 }
 
+/** How a subscriber hears of changes. */
+export type SubscriptionState = "notify" | "poll" | "away";
+
 /** A database. Calls reject with StoreAwayError if it cannot be reached within its deadline. */
 export interface Engine {
   readonly engine: "sqlite" | "postgres" | "dqlite";
@@ -35,7 +38,7 @@ export interface Engine {
   announce(query: Query): Promise<void>;
   subscribe(
     onChange: () => void,
-    onState: (state: "notify" | "poll" | "away", detail: string) => void,
+    onState: (state: SubscriptionState, detail: string) => void,
   ): Disposable;
   /** Which history the server goes on with that the last call was served by; absent where there is no server. */
   history?(): ServerHistory | undefined;

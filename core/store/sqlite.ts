@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { watchDirectory } from "../../ffi/inotify.ts";
 import { monotonicClock, random, sleep, wallClock } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
-import type { Engine, Query, Row, SqlValue } from "./engine.ts";
+import type { Engine, Query, Row, SqlValue, SubscriptionState } from "./engine.ts";
 import { checkReader, migrate } from "./migrate.ts";
 import { liesOnNetwork } from "./network_file.ts";
 import { ReplacedFileError, SqliteBusyError } from "./sqlite_error.ts";
@@ -75,6 +75,9 @@ export function sqliteEngine(
   // What was there once is never made anew: it has been taken away, and may come back.
   let onlyExisting = existing;
   let queue: Promise<unknown> = Promise.resolve();
+  /** How subscribers hear of changes, for each of them. */
+  const subscribers = new Map<Parameters<Engine["subscribe"]>[1], [SubscriptionState, string]>();
+  let replaced = false;
   // Before the deadline of the call itself, so that a held lock is told from a dead file server.
   const patience = deadline * 0.8;
 
@@ -165,14 +168,20 @@ export function sqliteEngine(
           return await work(query(held), wallClock());
         });
       };
-      try {
-        return await attempt();
-      } catch (error) {
+      const result = await attempt().catch(async (error) => {
         if (!(error instanceof ReplacedFileError)) throw error;
         connection?.end();
         connection = undefined;
+        // Another file may hold other rows under the same numbers: whoever keeps a copy is to compare.
+        replaced = true;
+        for (const onState of subscribers.keys()) onState("away", `another file is at ${path}`);
         return await attempt();
+      });
+      if (replaced) {
+        replaced = false;
+        for (const [onState, state] of subscribers) onState(...state);
       }
+      return result;
     });
     queue = turn.catch(() => {});
     return turn;
@@ -188,15 +197,19 @@ export function sqliteEngine(
     subscribe(onChange, onState) {
       const timer = setInterval(onChange, SLOW_POLL);
       let watch: Disposable | undefined;
+      let state: [SubscriptionState, string];
       try {
         // A commit ends with the journal's removal; reading removes nothing.
         watch = watchDirectory(dirname(path), onChange);
-        onState("notify", `watching ${dirname(path)}`);
+        state = ["notify", `watching ${dirname(path)}`];
       } catch (error) {
-        onState("poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`);
+        state = ["poll", `looking every ${SLOW_POLL / 1000} s: ${messageOf(error)}`];
       }
+      subscribers.set(onState, state);
+      onState(...state);
       return {
         [Symbol.dispose]() {
+          subscribers.delete(onState);
           clearInterval(timer);
           watch?.[Symbol.dispose]();
         },

@@ -183,3 +183,32 @@ Deno.test("sqliteError() takes a lock for a lock where the runtime gives SQLite'
   assert.ok(sqliteError("/x/knet.db", new Error("database is locked")) instanceof SqliteBusyError);
   assert.ok(!(sqliteError("/x/knet.db", new Error("no such table")) instanceof SqliteBusyError));
 });
+
+Deno.test("subscribe() says when another file has come to the place, that what is known be compared", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "knet-sqlite-" });
+  try {
+    const path = `${folder}/knet.db`;
+    const engine = sqliteEngine(path, 5000, false);
+    const read = () => engine.read((query) => query("select name from knet_meta"));
+    await read();
+    const states: string[] = [];
+    using _subscription = engine.subscribe(() => {}, (state) => states.push(state));
+    const [usual] = states;
+    await Deno.copyFile(path, `${path}.new`);
+    await Deno.rename(`${path}.new`, path);
+    await read();
+    await read();
+    assert.deepEqual(states, [usual, "away", usual]);
+    // One that is gone stays away until it is there again.
+    await Deno.rename(path, `${path}.gone`);
+    await assert.rejects(read());
+    await assert.rejects(read());
+    assert.equal(states.at(-1), "away");
+    await Deno.rename(`${path}.gone`, path);
+    await read();
+    assert.equal(states.at(-1), usual);
+    await engine.close();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -7,6 +7,7 @@
 import { after } from "../../core/base/clock.ts";
 import { StoreAwayError } from "../../core/base/error.ts";
 import type { KnownStore } from "../../core/store/adoption.ts";
+import type { Engine } from "../../core/store/engine.ts";
 import type { Store } from "../../core/store/store.ts";
 import type { Dice } from "../chaos/dice.ts";
 import { ModelDatabase, modelStore } from "../support/model_store/model_store.ts";
@@ -21,6 +22,14 @@ export interface Way {
   lossy: number;
 }
 
+/** What a simulation keeps of a way. */
+export interface SimWay extends Omit<Way, "store"> {
+  /** Which copy was found in the store's place last. */
+  replaced: number;
+  /** Told of how changes are heard of. */
+  onState?: Parameters<Engine["subscribe"]>[1];
+}
+
 /** Tables that somebody empties. */
 export type SimTable = "knet_leases" | "knet_meta";
 
@@ -28,6 +37,8 @@ export type SimTable = "knet_leases" | "knet_meta";
 export abstract class SimStore implements AsyncDisposable {
   readonly dice: Dice;
   readonly #listeners = new Set<() => void>();
+  /** How often a copy was put in its place. */
+  #replaced = 0;
   /** Whether nobody reaches it. */
   away = false;
   /** Whether there is a copy to go back to. */
@@ -59,9 +70,27 @@ export abstract class SimStore implements AsyncDisposable {
 
   abstract [Symbol.asyncDispose](): Promise<void>;
 
-  /** @throws {StoreAwayError} if nothing passes on a way. */
-  protected refuse(way: Pick<Way, "cut">): void {
+  /**
+   * The beginning of a call. Whoever finds a copy in the store's place opens it anew, and says so, as engines do.
+   *
+   * @throws {StoreAwayError} if nothing passes on a way.
+   */
+  protected refuse(way: SimWay): void {
     if (way.cut || this.away) throw new StoreAwayError("Cannot use the store: it is away");
+    if (way.replaced === this.#replaced) return;
+    way.replaced = this.#replaced;
+    way.onState?.("away", "another file");
+    way.onState?.("notify", "told");
+  }
+
+  /** A way on which nothing has happened yet. */
+  protected newWay(): SimWay {
+    return { cut: false, lossy: 0, replaced: this.#replaced };
+  }
+
+  /** A copy is in its place now. */
+  protected replace(): void {
+    this.#replaced++;
   }
 
   /** What came of a call, if its answer arrives. */
@@ -71,7 +100,12 @@ export abstract class SimStore implements AsyncDisposable {
   }
 
   /** Hears of writes as far as a way lets it. */
-  protected listen(way: Pick<Way, "cut">, onChange: () => void): Disposable {
+  protected listen(
+    way: SimWay,
+    onChange: () => void,
+    onState: NonNullable<SimWay["onState"]>,
+  ): Disposable {
+    way.onState = onState;
     const listener = () => {
       if (!way.cut && !this.away) onChange();
     };
@@ -93,7 +127,7 @@ export class ModelSimStore extends SimStore {
   #kept: ModelTables | undefined;
 
   way(): Way {
-    const state = { cut: false, lossy: 0 };
+    const state = this.newWay();
     const store = modelStore({
       read: async (work) => {
         this.refuse(state);
@@ -105,7 +139,7 @@ export class ModelSimStore extends SimStore {
         this.tell();
         return await this.answered(state, result);
       },
-      subscribe: (onChange) => this.listen(state, onChange),
+      subscribe: (onChange, onState) => this.listen(state, onChange, onState),
     });
     return Object.assign(state, { store });
   }
@@ -123,6 +157,7 @@ export class ModelSimStore extends SimStore {
 
   goBack(): void {
     this.#database.replace(this.#kept!);
+    this.replace();
   }
 
   empty(table: SimTable): void {

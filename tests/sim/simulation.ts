@@ -14,8 +14,8 @@ import { SqliteSimStore } from "./sqlite_store.ts";
 
 /** Seconds; short, so that leases expire within a simulation. */
 const TTL = 120;
-/** Simulated milliseconds in which everything has to be well after the last harm. */
-const CALM = 40_000;
+/** Simulated milliseconds in which everything has to be well after the last harm: all rows are compared in half of a lease's life. */
+const CALM = TTL * 500 + 5000;
 
 interface Step {
   readonly name: string;

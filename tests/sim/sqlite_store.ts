@@ -33,7 +33,7 @@ export class SqliteSimStore extends SimStore {
   }
 
   way(): Way {
-    const state = { cut: false, lossy: 0 };
+    const state = this.newWay();
     const through = async <T>(work: () => Promise<T>): Promise<T> => {
       this.refuse(state);
       this.busy++;
@@ -55,7 +55,7 @@ export class SqliteSimStore extends SimStore {
           this.tell();
           return result;
         }),
-      subscribe: (onChange) => this.listen(state, onChange),
+      subscribe: (onChange, onState) => this.listen(state, onChange, onState),
       close: () => Promise.resolve(),
     };
     const store = sqlStore(engine, () => {});
@@ -95,6 +95,7 @@ export class SqliteSimStore extends SimStore {
     const fresh = `${this.#file}.new`;
     Deno.copyFileSync(this.#kept, fresh);
     Deno.renameSync(fresh, this.#file);
+    this.replace();
     this.#changed();
   }
 

@@ -6,7 +6,7 @@
  */
 import { canonicalAddress, formatPrefix, parsePrefix } from "../../../core/base/address.ts";
 import { prefixContains } from "../../../core/base/address.ts";
-import { wallClock } from "../../../core/base/clock.ts";
+import { after, wallClock } from "../../../core/base/clock.ts";
 import { KnetError } from "../../../core/base/error.ts";
 import { isUntaken } from "../../../core/cluster/allocate.ts";
 import { type ClusterConfig, differences } from "../../../core/cluster/config.ts";
@@ -14,6 +14,7 @@ import type { Lease } from "../../../core/cluster/lease.ts";
 import { NO_TIMEOUTS } from "../../../core/services/service.ts";
 import { needsConfig } from "../../../core/store/cluster_config.ts";
 import { UnusableConfigError } from "../../../core/store/config_row.ts";
+import type { Engine } from "../../../core/store/engine.ts";
 import { EmptiedStoreError } from "../../../core/store/emptied.ts";
 import { refuseOther, type StoreMark } from "../../../core/store/identity.ts";
 import { markOf, settlingFor } from "../../../core/store/identity.ts";
@@ -102,7 +103,7 @@ export class ModelDatabase {
 export interface ModelWay {
   read<T>(work: (tables: ModelTables, now: number) => T): Promise<T>;
   write<T>(work: (tables: ModelTables, now: number) => T): Promise<T>;
-  subscribe(onChange: () => void): Disposable;
+  subscribe: Engine["subscribe"];
 }
 
 /** The plain way: all are told of a write a moment later. */
@@ -111,10 +112,13 @@ export function plainWay(database: ModelDatabase): ModelWay {
     read: async (work) => await database.read(work),
     write: async (work) => {
       const result = await database.write(work);
-      setTimeout(() => database.tell());
+      after(0, () => database.tell());
       return result;
     },
-    subscribe: (onChange) => database.subscribe(onChange),
+    subscribe(onChange, onState) {
+      onState("notify", "told by the model");
+      return database.subscribe(onChange);
+    },
   };
 }
 
@@ -275,11 +279,7 @@ export function modelStore(way: ModelWay): Store {
     editServices: (scope, edit) =>
       write((tables, now) => editIn(tables, configOf(tables), scope, edit, now)),
     sweepDrained: () => write(sweepIn),
-    subscribe(onChange, onState = () => {}) {
-      const subscription = way.subscribe(onChange);
-      onState("notify", "told by the model");
-      return subscription;
-    },
+    subscribe: (onChange, onState = () => {}) => way.subscribe(onChange, onState),
     reset() {},
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
