@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { afterwards } from "../support/afterwards.ts";
+import { exec } from "../support/exec.ts";
 import { type LabPostgres, startLabPostgres } from "../support/lab_postgres.ts";
 import { machineProblem } from "../support/machine.ts";
 import { skip, whyNoLab } from "../support/skip.ts";
@@ -26,6 +28,24 @@ export function packages(): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * A folder with that .deb unpacked and packed again without compression: an emulated processor takes minutes for what xz did to it.
+ *
+ * @returns what removes it.
+ */
+async function plainPackages(): Promise<{ folder: string } & AsyncDisposable> {
+  const folder = await Deno.makeTempDir({ prefix: "knet-packages-" });
+  const end = afterwards(`rm -rf '${folder}'`);
+  const name = packages()!.replace("/packages/", "");
+  await exec(["dpkg-deb", "-R", `${FOLDER}/${name}`, `${folder}/tree`]);
+  await exec([
+    ...["dpkg-deb", "--root-owner-group", "-Znone", "-b"],
+    ...[`${folder}/tree`, `${folder}/${name}`],
+  ]);
+  await exec(["rm", "-r", `${folder}/tree`]);
+  return { folder, [Symbol.asyncDispose]: () => end[Symbol.asyncDispose]() };
 }
 
 /** Why no machines can be had here. */
@@ -71,9 +91,10 @@ export class Machines implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const segment = stack.use(await Segment.create());
     const postgres = stack.use(await startLabPostgres(segment.netns, segment.address, 5432));
+    const { folder } = stack.use(await plainPackages());
     const starting = Array.from(
       { length: count },
-      (_, i) => Machine.start({ ...options, image, segment, number: i + 1, packages: FOLDER }),
+      (_, i) => Machine.start({ ...options, image, segment, number: i + 1, packages: folder }),
     );
     const started = await Promise.allSettled(starting);
     const hosts: Machine[] = [];
