@@ -40,7 +40,6 @@ const KNOWN: Known = {
     stored("two", "db", "10.244.2.3"),
     stored("two", "ns3", "10.244.2.4"),
   ],
-  now: undefined,
   note: undefined,
 };
 
