@@ -14,6 +14,7 @@ import { flag } from "./option_table.ts";
 import { paint, pairs, print, printError, printJson, timestamp } from "./output.ts";
 import type { Settings } from "./settings.ts";
 import { storeUrlOf } from "./store.ts";
+import { recover } from "./store_recover.ts";
 
 /** Milliseconds: a whole store is read or written. */
 const DEADLINE = 60_000;
@@ -284,6 +285,6 @@ const adopt = defineCommand({
 /** The command. */
 export const store: CommandGroup = {
   name: "store",
-  summary: "Look at, check, back up, restore and adopt the store as a whole",
-  commands: [info, check, backup, restore, adopt],
+  summary: "Look at, check, back up, restore, adopt and recover the store as a whole",
+  commands: [info, check, backup, restore, adopt, recover],
 };

@@ -73,7 +73,7 @@ export function describeNoLeader(
     state: `no majority: of the ${voters.length} hosts that vote, ${needed} are needed and ` +
       `${there.length} answer (${names(there)}; missing: ${names(missing)})`,
     remedy:
-      "Bring the missing hosts back, with their data: no command goes on with the copies that are left. The network goes on meanwhile",
+      "Bring the missing hosts back, with their data. If they are lost for good, knet store recover makes a copy that is left the store. The network goes on meanwhile",
   };
 }
 

@@ -251,6 +251,7 @@ export class Replica implements AsyncDisposable {
     if (this.#stopped) return;
     this.#timer = after(milliseconds, () => {
       this.#tick = this.#look().catch((error) => {
+        this.#leader = undefined;
         if (!this.#stopped) this.#options.onProblem?.(messageOf(error));
       }).finally(() => this.#next(this.#options.tick ?? TICK));
     });
