@@ -59,5 +59,12 @@ export async function joinedByToken(
       why: joined.why,
     });
   }
+  const url = store?.url ?? ownStore(settings);
+  if (joined.state === "again") {
+    const { dqliteDirectory } = await import("../core/store/location.ts");
+    const { giveUpOld } = await import("../core/store/dqlite/recover.ts");
+    cliLogger().info("The cluster had let this host out: it gets a new copy of the store");
+    giveUpOld(dqliteDirectory(url)!);
+  }
   return { ...settings, store: store ?? { url: ownStore(settings), source: "the token" } };
 }

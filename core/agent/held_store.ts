@@ -30,7 +30,7 @@ import { raftOnly } from "./raft_only.ts";
 import { memberAsker } from "./members_by_others.ts";
 import { holdsCopy, serversOf } from "./held_servers.ts";
 import { serveStoreSockets } from "./store_sockets.ts";
-import type { CarrierMaker, StoreCarrier } from "./store_carrier.ts";
+import { awayBy, type CarrierMaker, type StoreCarrier } from "./store_carrier.ts";
 
 const log = getLogger(["knet", "store"]);
 
@@ -197,7 +197,11 @@ export class HeldStore implements AsyncDisposable {
     if (this.#carrier === undefined) {
       throw new StoreAwayError("this host has no way to other hosts");
     }
-    return await this.#carrier.dial(host, purpose);
+    try {
+      return await this.#carrier.dial(host, purpose);
+    } catch (error) {
+      throw awayBy(error);
+    }
   }
 
   async #served(): Promise<Served> {

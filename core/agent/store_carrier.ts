@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { KnetError, messageOf, StoreAwayError } from "../base/error.ts";
 import type { ByteStream } from "../store/dqlite/stream.ts";
 import type { Peer } from "../store/remote/server.ts";
 
@@ -49,6 +50,15 @@ export interface CarrierMaker {
   /** Hosts to join by, as `dial` takes them; none on the first host. */
   readonly seeds: readonly string[];
   start(request: CarrierRequest): Promise<StoreCarrier>;
+}
+
+/**
+ * What kept a stream from being made, as those take it who then try the next host: whatever one says, or does not say, another may answer.
+ */
+export function awayBy(error: unknown): StoreAwayError {
+  if (error instanceof StoreAwayError) return error;
+  const remedy = error instanceof KnetError ? error.remedy : undefined;
+  return new StoreAwayError(messageOf(error), { cause: error, ...(remedy && { remedy }) });
 }
 
 let given: CarrierMaker | undefined;

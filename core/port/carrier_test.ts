@@ -163,7 +163,7 @@ test("ClusterCarrier cuts a revoked node off, everywhere, and a token lets it in
   });
   await assert.rejects(second.carrier.dial("first", "replica"), /revoked/);
   stream.close();
-  assert.deepEqual(await joinByToken(token, host), { state: "joined" });
+  assert.deepEqual(await joinByToken(token, host), { state: "again" });
   const again = await cluster.start("second");
   await speak(await again.carrier.dial("first", "replica"));
 });

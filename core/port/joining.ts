@@ -20,6 +20,8 @@ export const HOSTS_PURPOSE = "hosts";
 /** What came of it. */
 export type Joined =
   | { readonly state: "joined" | "known" }
+  /** The cluster had let it out, and has taken it as a new host: what it has of the store is of no use any more. */
+  | { readonly state: "again" }
   /** It has joined before, and none of the token's hosts answers now. */
   | { readonly state: "unheard"; readonly why: string };
 
@@ -59,7 +61,7 @@ export async function joinByToken(token: Token, host: JoiningHost): Promise<Join
     // Its certificate was revoked, or its time is over: the token may give it another.
     if (error.reason !== "refused") return { state: "unheard", why: messageOf(error) };
     await enrol(token, host);
-    return { state: "joined" };
+    return { state: "again" };
   }
 }
 

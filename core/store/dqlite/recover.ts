@@ -18,6 +18,7 @@ import {
   newNodeId,
   type NodeIdentity,
   readIdentity,
+  readMembersFile,
   type Recovery,
   writeIdentity,
   writeMembersFile,
@@ -125,6 +126,12 @@ export function giveUp(
   writeMembersFile(directory, members);
   const again: Recovery = { stage: "again", id: newNodeId(), generation: 0, dropped: [] };
   writeIdentity(directory, { ...identity, recovery: again });
+}
+
+/** The same for a host that the cluster had let out and takes as a new one. Who has no copy has nothing to give up. */
+export function giveUpOld(directory: string): void {
+  const identity = readIdentity(directory);
+  if (identity?.member === true) giveUp(directory, identity, readMembersFile(directory));
 }
 
 /** Puts a copy that was given up aside, and makes the node a new one; one that was not stays. */
