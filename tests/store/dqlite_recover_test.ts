@@ -1,6 +1,7 @@
 // A majority of the copies is lost for good: one that is left is made the cluster's, whatever kills that in between, and those that come back
 // with what they had are another cluster, which neither it nor its agents believe.
 import assert from "node:assert/strict";
+import { type RecoverOptions, recoverStore } from "../../core/agent/recover_store.ts";
 import { KnetError } from "../../core/base/error.ts";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { wayByDoor } from "../../core/store/dqlite/door.ts";
@@ -14,7 +15,8 @@ import { whyOther } from "../../core/store/identity.ts";
 import { acceptRecovered } from "../../core/store/recovery.ts";
 import { sqlStore } from "../../core/store/sql_store.ts";
 import type { Engine } from "../../core/store/engine.ts";
-import { startHost } from "../support/dqlite.ts";
+import { FileLock } from "../../ffi/file_lock.ts";
+import { startHost, untilVoters } from "../support/dqlite.ts";
 import { HostProcesses } from "../support/dqlite_processes.ts";
 
 const STEPS = ["mark", "copy", "recover", "aside", "in place", "members", "identity"];
@@ -147,4 +149,54 @@ Deno.test("Replica gives its copy up for a cluster that was recovered without it
     ...{ member: true, generation: NOW },
   });
   assert.ok(logEnd(filesIn(directory).before) !== undefined, "what it had is kept aside");
+});
+
+Deno.test("recoverStore() asks for --force where hosts are silent, changes nothing before, and refuses where there is no copy or an agent", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "knet-dqlite-" });
+  try {
+    {
+      await using first = await startHost(folder, "a", { begin: true });
+      await using _second = await startHost(folder, "b", { seeds: [first.replica.address] });
+      await untilVoters(first.replica, 2);
+    }
+    const directory = `${folder}/a`;
+    const directories = { stateDir: `${folder}/run`, dataDir: `${folder}/data` };
+    const ask = (more: Partial<RecoverOptions> = {}) =>
+      recoverStore({
+        ...{ storeUrl: `dqlite:${directory}`, force: false, dryRun: false, ...directories },
+        ...more,
+      });
+    const refused = (pattern: RegExp, more: Partial<RecoverOptions> = {}) =>
+      assert.rejects(ask(more), (error) => {
+        assert.ok(error instanceof KnetError && error.exitCode === 4, `${error}`);
+        assert.match(`${error.message} ${error.remedy}`, pattern);
+        return true;
+      });
+    const before = Deno.readTextFileSync(filesIn(directory).node);
+    await refused(/a database of its own/, { storeUrl: "sqlite:/x.db", force: true });
+    await refused(/no knet store/, { storeUrl: `dqlite:${folder}/none`, force: true });
+    await refused(/b does not answer.*--force/);
+    {
+      // An agent whose replica does not start holds its own lock only.
+      Deno.mkdirSync(directories.dataDir, { recursive: true });
+      using _agent = FileLock.acquire(`${directories.dataDir}/agent.lock`)!;
+      await refused(/agent runs.*systemctl stop knet/, { force: true });
+    }
+    const planned = await ask({ dryRun: true });
+    assert.equal(planned.state, "planned");
+    assert.deepEqual(planned.dropped.map(({ nodeId }) => nodeId), ["b"]);
+    assert.ok(planned.log!.index > 0);
+    assert.equal(Deno.readTextFileSync(filesIn(directory).node), before);
+    assert.equal((await ask({ force: true })).state, "done");
+    // Asked again before the agent started, it is done still, and says who is dropped.
+    const again = await ask();
+    assert.deepEqual([again.state, again.dropped.map(({ nodeId }) => nodeId)], ["done", ["b"]]);
+    await using alone = await startHost(folder, "a");
+    await untilVoters(alone.replica, 1);
+    alone.replica.accepted();
+    await alone.replica.stop();
+    await refused(/no majority is lost/, { force: true });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
