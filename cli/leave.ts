@@ -8,6 +8,7 @@ import type { LeavePlan } from "../core/agent/plan.ts";
 import { defineCommand } from "./command.ts";
 import { text } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
+import { DEFAULT_DATA_DIR, DEFAULT_STATE_DIR } from "./unit_settings.ts";
 import { flag, value } from "./option_table.ts";
 import { storeUrlOf } from "./store.ts";
 
@@ -16,7 +17,7 @@ export const leave = defineCommand({
   name: "leave",
   summary: "Take this host out of the cluster",
   about: [
-    "Stops the agent, removes devices, routes, neighbours and firewall rules, and gives the lease back. With --node it gives back " +
+    "Stops the agent and its service for good, removes devices, routes, neighbours and firewall rules, and gives the lease back. With --node it gives back " +
     "another host's lease and touches nothing here; for a host that lives that needs --force.",
   ],
   words: [],
@@ -40,6 +41,8 @@ export const leave = defineCommand({
       ...(options.node === undefined ? {} : { node: options.node }),
       force: options.force ?? false,
     };
+    const ofService = options.node === undefined && settings.dataDir === DEFAULT_DATA_DIR &&
+      settings.stateDir === DEFAULT_STATE_DIR;
     if (options["dry-run"]) {
       const { planLeave } = await import("../core/agent/plan.ts");
       const plan = await planLeave(request);
@@ -48,7 +51,13 @@ export const leave = defineCommand({
       return;
     }
     const { leave } = await import("../core/agent/leave.ts");
-    const result = await leave(request);
+    const { endService, forgetOwnStore, isActive } = await import("./service_unit.ts");
+    // An agent that runs is needed until the end is near. One that is being started again and again is not.
+    if (ofService && !await isActive()) await endService();
+    const result = await leave({ ...request, ...(ofService && { endService }) });
+    if (ofService) {
+      forgetOwnStore();
+    }
     if (settings.json) printJson(result);
     else print(leaveText(result, options.node));
   },

@@ -10,8 +10,10 @@ import type { StoreAddress } from "../core/store/recorded_store.ts";
 export const ENVIRONMENT_FILE = "/etc/default/knet";
 /** Where what outlives a boot is, unless said otherwise. */
 export const DEFAULT_DATA_DIR = "/var/lib/knet";
+/** RuntimeDirectory= of the unit. */
+export const DEFAULT_STATE_DIR = "/run/knet";
 /** Where systemd looks for LoadCredential=knet.store. */
-const CREDENTIAL_FILE = "/etc/credstore/knet.store";
+export const CREDENTIAL_FILE = "/etc/credstore/knet.store";
 
 /** Reads a file; undefined if there is none. */
 export type ReadFile = (path: string) => string | undefined;
@@ -37,10 +39,22 @@ export function environmentOf(text: string): Map<string, string> {
   for (const line of text.split("\n")) {
     const [, name, value] = /^\s*([A-Za-z_][A-Za-z0-9_]*)=(.*?)\s*$/.exec(line) ?? [];
     if (name === undefined || value === undefined) continue;
-    const [, , quoted] = /^(["'])(.*)\1$/.exec(value) ?? [];
-    found.set(name, quoted ?? value);
+    const [, mark, quoted] = /^(["'])(.*)\1$/.exec(value) ?? [];
+    const plain = mark === '"' ? quoted?.replace(/\\(["\\`$])/g, "$1") : quoted;
+    found.set(name, plain ?? value);
   }
   return found;
+}
+
+/** What the service is set up with: its environment, and the URL of its store if there is one, which a credential may hold. */
+export function serviceSettings(
+  read: ReadFile = readFile,
+): { readonly environment: Map<string, string>; readonly url: string | undefined } {
+  const environment = environmentOf(read(ENVIRONMENT_FILE) ?? "");
+  return {
+    environment,
+    url: environment.get("KNET_STORE") || read(CREDENTIAL_FILE)?.trim() || undefined,
+  };
 }
 
 /**
@@ -53,9 +67,8 @@ export async function unitStore(
   dataDir: string,
   read: ReadFile = readFile,
 ): Promise<StoreAddress | undefined> {
-  const environment = environmentOf(read(ENVIRONMENT_FILE) ?? "");
+  const { environment, url } = serviceSettings(read);
   if (dataDir !== (environment.get("KNET_DATA_DIR") || DEFAULT_DATA_DIR)) return undefined;
-  const url = environment.get("KNET_STORE") || read(CREDENTIAL_FILE)?.trim();
   if (!url) return undefined;
   const { storeAddress } = await import("../core/store/recorded_store.ts");
   return storeAddress(url, (name) => environment.get(name));

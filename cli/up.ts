@@ -5,14 +5,20 @@
  */
 import { KnetError } from "../core/base/error.ts";
 import { redactUrl } from "../core/base/secrets.ts";
+import { readRecordedStore } from "../core/store/recorded_store.ts";
 import { joinedByToken, ownStore } from "./by_token.ts";
 import { defineCommand } from "./command.ts";
 import { value } from "./option_table.ts";
 import { print, printJson } from "./output.ts";
-import { needSystemd, setStoreOfService, startService, storeOfService } from "./service_unit.ts";
+import { needSystemd, setService, startService } from "./service_unit.ts";
 import { hostOptions } from "./shared_options.ts";
 import { makeToken } from "./token.ts";
-import { DEFAULT_DATA_DIR, ENVIRONMENT_FILE } from "./unit_settings.ts";
+import {
+  CREDENTIAL_FILE,
+  DEFAULT_DATA_DIR,
+  ENVIRONMENT_FILE,
+  serviceSettings,
+} from "./unit_settings.ts";
 import { span } from "./value_checks.ts";
 
 const CONTEXT = "knet up";
@@ -54,25 +60,41 @@ export const up = defineCommand({
         { exitCode: 2, remedy: "Leave --data-dir out, or run knet join" },
       );
     }
-    const before = storeOfService();
+    const { environment, url: before } = serviceSettings();
+    const elsewhere = environment.get("KNET_DATA_DIR") || DEFAULT_DATA_DIR;
+    if (elsewhere !== DEFAULT_DATA_DIR) {
+      throw new KnetError(
+        `Cannot set the service up: ${ENVIRONMENT_FILE} gives it the data directory ${elsewhere}`,
+        {
+          exitCode: 2,
+          remedy: `Take KNET_DATA_DIR out of it; ${DEFAULT_DATA_DIR} may be a mount or a link`,
+        },
+      );
+    }
     const begins = word === undefined && settings.store === undefined && before === undefined;
-    const joined = word === undefined
-      ? settings
-      : await joinedByToken(word, options, settings, CONTEXT);
-    const url = joined.store?.url ?? before ?? ownStore(settings);
-    if (before !== undefined && before !== url) {
+    const url = settings.store?.url ?? (word === undefined ? before : undefined) ??
+      ownStore(settings);
+    const member = readRecordedStore(DEFAULT_DATA_DIR).state !== "none";
+    if (member && before !== undefined && before !== url) {
       throw new KnetError(
         `Cannot set the service up with the store ${redactUrl(url)}: it has ${
           redactUrl(before)
-        } in ${ENVIRONMENT_FILE}`,
+        } in ${environment.has("KNET_STORE") ? ENVIRONMENT_FILE : CREDENTIAL_FILE}`,
         {
           exitCode: 4,
           remedy: "Run knet leave first if this host is to belong to another cluster",
         },
       );
     }
-    if (before === undefined) setStoreOfService(url);
-    await startService(before === undefined, (options.timeout ?? PATIENCE) * 1000);
+    if (word !== undefined) await joinedByToken(word, options, settings, CONTEXT);
+    const wanted = {
+      ...(before !== url && { KNET_STORE: url }),
+      ...(options.node !== undefined && { KNET_NODE: options.node }),
+      ...(options["node-id"] !== undefined && { KNET_NODE_ID: options["node-id"] }),
+    };
+    const changed = Object.entries(wanted).some(([name, value]) => environment.get(name) !== value);
+    if (changed) setService(wanted);
+    await startService(changed, (options.timeout ?? PATIENCE) * 1000);
     const wish = { life: DAY, role: "node", once: false, addresses: [] } as const;
     const line = begins ? `knet up ${(await makeToken(settings, wish)).token}` : undefined;
     if (settings.json) {

@@ -53,6 +53,8 @@ export interface LeaveOptions {
   /** Another host: only its lease is given back. */
   readonly node?: string;
   readonly force: boolean;
+  /** Ends this host's agent for good, if that is up to a service manager; false if it is not. Asked before the agent itself is. */
+  readonly endService?: () => Promise<boolean>;
 }
 
 /** What was done. */
@@ -89,7 +91,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;
   using _idleData = idle && lockData(options.dataDir) || null;
   await uninstall(options, idle === null);
-  using _lock = idle === null ? await stopAgent(options.stateDir) : null;
+  using _lock = idle === null ? await stopAgent(options) : null;
   using _data = idle === null ? lockData(options.dataDir) ?? null : null;
   const nodeId = storedNodeId(options.dataDir);
   const agentId = storedAgentId(options.dataDir);
@@ -174,7 +176,7 @@ function lockData(dataDir: string): FileLock | undefined {
   );
 }
 
-async function stopAgent(stateDir: string): Promise<FileLock> {
+async function stopAgent({ stateDir, endService }: LeaveOptions): Promise<FileLock> {
   const path = stateLock(stateDir);
   const until = monotonicClock() + STOP_PATIENCE;
   for (let asked = false;;) {
@@ -183,7 +185,7 @@ async function stopAgent(stateDir: string): Promise<FileLock> {
     if (!asked) {
       asked = true;
       try {
-        await askAgent(stateDir, "/stop", "POST");
+        if (!await endService?.()) await askAgent(stateDir, "/stop", "POST");
       } catch (error) {
         // One that is busy may have heard it, and stops when it comes to it.
         if (!(error instanceof SilentAgentError)) throw error;

@@ -21,7 +21,8 @@ import {
 import { logEnd, type LogPosition } from "../store/dqlite/log_end.ts";
 import { recoverReplica } from "../store/dqlite/recover.ts";
 import type { ByteStream } from "../store/dqlite/stream.ts";
-import { dqliteDirectory, NoStoreError, redactUrl } from "../store/location.ts";
+import { redactUrl } from "../base/secrets.ts";
+import { dqliteDirectory, NoStoreError } from "../store/location.ts";
 import { readSnapshot } from "../store/snapshot.ts";
 import { membersBy } from "./members_by_others.ts";
 import { dataLock, stateLock } from "./preflight.ts";
