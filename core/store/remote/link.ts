@@ -31,7 +31,7 @@ export interface RemoteWay {
   /**
    * A stream to a server, who is there proven.
    *
-   * @throws {KnetError} that is no StoreAwayError if it is of no use to try again, or another.
+   * @throws {KnetError} that is no StoreAwayError if it is of no use to try it again: it is thrown if no other server answers.
    */
   dial(server: string): Promise<ByteStream>;
 }
@@ -202,6 +202,7 @@ export class Link {
     const servers = this.#way.servers();
     const first = Math.max(servers.indexOf(this.#server ?? ""), 0);
     const failed: string[] = [];
+    let refused: KnetError | undefined;
     for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
       const patience = Math.min(until - monotonicClock(), GREETING);
       if (patience <= 0) break;
@@ -212,10 +213,12 @@ export class Link {
         if (this.#closed) talk.close("this program closed it");
         return talk;
       } catch (error) {
-        if (error instanceof KnetError && !(error instanceof StoreAwayError)) throw error;
+        // What one server refuses another may grant: whether this host is revoked, say, they hear one after the other.
+        if (error instanceof KnetError && !(error instanceof StoreAwayError)) refused ??= error;
         failed.push(servers.length === 1 ? messageOf(error) : `${server}: ${messageOf(error)}`);
       }
     }
+    if (refused !== undefined) throw refused;
     throw new StoreAwayError(
       `Cannot use the store ${location}: ${
         failed.join("; ") || "no host that holds a copy is known"
