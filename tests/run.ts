@@ -7,7 +7,7 @@
  * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
  * `dist/knet`). `--binary` lets the whole end-to-end suite run against
  * `dist/knet`; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
- * the others. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
+ * the others. `deno task test:dqlite` runs those of them that any store will do for with the one that hosts hold themselves. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
  *
  * @module
@@ -16,6 +16,7 @@ import { setUp } from "./setup.ts";
 import { checkTypes, compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
 import { E2E, endToEndPath, FOLDERS } from "./support/groups.ts";
+import { STORES } from "./support/lab.ts";
 import { whyNoLab } from "./support/skip.ts";
 import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
 import { ipvsHere } from "./support/vm_initrd.ts";
@@ -85,6 +86,8 @@ function parse(args: readonly string[]): Choice {
 
 function e2eFiles(against: "sources" | "binary", whole: boolean, long = false): string[] {
   const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
+    !(file.elsewhere && STORES[0] === "dqlite")
+  ).filter((file) =>
     against === "binary"
       ? whole || file.short
       : !file.binaryOnly && (long ? file.long !== undefined : file.long !== "only")

@@ -17,7 +17,8 @@ import { Segment } from "./segment.ts";
 /** The release that the machines of this process run. */
 export const RELEASE = (Deno.env.get("KNET_RELEASE") ?? "12") as Release;
 
-const FOLDER = new URL("../../dist/packages", import.meta.url).pathname;
+/** The packages that are tried. */
+export const FOLDER = new URL("../../dist/packages", import.meta.url).pathname;
 
 /** The .deb that is tried, as the machines see it; undefined if there is none yet. */
 export function packages(): string | undefined {

@@ -17,6 +17,8 @@ export interface EndToEnd {
    * half an hour.
    */
   readonly long?: "only" | "too";
+  /** It is about a store that stands elsewhere: it does not run by `deno task test:dqlite`. */
+  readonly elsewhere?: true;
   /** Why it does not run. */
   readonly skipped?: string;
 }
@@ -39,15 +41,15 @@ export const E2E: readonly EndToEnd[] = [
   { name: "underlay_again", long: "only" },
   { name: "backend_change" },
   { name: "udp" },
-  { name: "store_away" },
-  { name: "store_change" },
+  { name: "store_away", elsewhere: true },
+  { name: "store_change", elsewhere: true },
   { name: "own_store" },
-  { name: "fail_over" },
+  { name: "fail_over", elsewhere: true },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },
   { name: "clock" },
-  { name: "bad_input" },
+  { name: "bad_input", elsewhere: true },
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },
   { name: "guard" },
