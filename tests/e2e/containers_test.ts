@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import { labSuite } from "../support/suite.ts";
+import { until } from "../support/wait.ts";
 
 interface Book {
   bootId: string;
@@ -85,4 +86,22 @@ ping -n -c 1 -w 5 10.244.0.2`);
   assert.match(stderr, /10\.244\.0\.2: it is held by somebody on "knet0" who is not knet's/);
   await host.knet("detach knets");
   await host.sh("ip netns delete alien; ip netns delete knets");
+});
+
+test("attach waits for no store, which is told when it is back, and what went without an agent is told no more", async (lab) => {
+  const host = lab.host(1);
+  const listed = async () =>
+    (await host.knetJson<{ containers: { name: string; address: string }[] }>("container ls"))
+      .containers.filter(({ name }) => name === "told").map(({ address }) => address);
+  await host.sh("mv /run/shared/knet.db /run/shared/knet.db.kept");
+  const { address } = await host.attach("away", ["--name", "told"]);
+  await host.sh("mv /run/shared/knet.db.kept /run/shared/knet.db");
+  await until("the store is told", async () => (await listed()).join() === address);
+  await host.stop("SIGKILL");
+  await host.knet("detach away");
+  assert.deepEqual(await listed(), [address], "what its agent said last");
+  await host.join();
+  await until("the store is told that it went", async () => (await listed()).length === 0);
+  host.containers.pop();
+  await host.run("ip netns delete away");
 });
