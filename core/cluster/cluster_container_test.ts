@@ -64,7 +64,7 @@ Deno.test("theContainer() names all that may be meant, and says how to name one"
   const many = Array.from({ length: 40 }, (_, n) => one({ address: `10.244.1.${n + 2}` }));
   assert.match(
     refused("web", many),
-    /^Cannot show "web": 40 containers .*\(10\.244\.1\.11\), 30 more;/,
+    /^Cannot show "web": 40 containers .*, 30 more;/,
   );
 });
 
