@@ -25,7 +25,7 @@ export async function runPlugin(): Promise<number> {
     const value = Deno.env.get(name);
     if (value !== undefined) environment[name] = value;
   }
-  const text = await readInput();
+  const text = readInput();
   if (environment["CNI_COMMAND"] === "VERSION") return tell(versionDocument(), 0);
   let config: Config | undefined;
   try {

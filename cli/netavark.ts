@@ -24,7 +24,7 @@ export async function runNetavark(words: readonly string[]): Promise<number> {
     return tell(netavarkError(`Cannot do "${command}": netavark's plugins do not`), 1);
   }
   try {
-    return await ask({ stateDir, dataDir }, { command, netns, input: await readInput() });
+    return await ask({ stateDir, dataDir }, { command, netns, input: readInput() });
   } catch (error) {
     const message = error instanceof Error ? error.message : `${error}`;
     return tell(
