@@ -10,7 +10,12 @@ import { assertFullMesh, containersOf, startCluster } from "../support/cluster.t
 import type { Container } from "../support/container.ts";
 import { exec } from "../support/exec.ts";
 import { forgedDatagram, forgeLine } from "../support/forge.ts";
-import { DOCKER_RULES } from "../support/foreigners.ts";
+import {
+  docker28Rules,
+  docker29Rules,
+  DOCKER_RULES,
+  NO_DOCKER_RULES,
+} from "../support/foreigners.ts";
 import { OUTSIDE } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { sleep, until } from "../support/wait.ts";
@@ -160,6 +165,36 @@ test("11: a container reaches itself behind a translated address where bridges c
   } finally {
     await host.sh("nft delete table ip reflected; sysctl -qw net.bridge.bridge-nf-call-iptables=0");
   }
+});
+
+test("11: containers of all hosts reach each other beside the rules of Docker 28 and 29, and published ports lead in", async (lab) => {
+  const [host, other] = [lab.host(2), lab.host(1)];
+  const [container] = host.containers;
+  const server = container!.spawn(["busybox", "nc", "-ll", "-p", "80", "-e", "echo", "hello"]);
+  await using _end = server;
+  const fetch = async (address: string, port: number) => {
+    await until(`${address}:${port} answers`, async () => {
+      const line = ["busybox", "nc", "-w", "1", address, `${port}`];
+      return (await other.run(line, { check: false })).stdout === "hello\n";
+    });
+  };
+  const flows = async () => {
+    await assertFullMesh(containersOf(lab.hosts));
+    await fetch(container!.address, 80);
+    await fetch(host.address, 8088);
+  };
+  await host.sh(docker28Rules(container!.address));
+  await flows();
+  await host.sh(NO_DOCKER_RULES);
+  await host.sh(docker29Rules(container!.address));
+  await flows();
+  // knet's table comes back beside Docker's, which is left alone.
+  await host.run("nft delete table ip knet");
+  await until("knet's table is back", async () => {
+    return (await host.run("nft list tables")).stdout.includes("table ip knet");
+  });
+  await flows();
+  await host.run("nft delete table ip docker-bridges");
 });
 
 test("11: FORWARD that begins to drop later gets the rules, and leave takes them away", async (lab) => {
