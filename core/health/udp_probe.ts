@@ -6,7 +6,7 @@
 import { SystemError } from "../../ffi/libc.ts";
 import { socketAddress } from "../../ffi/tcp.ts";
 import { UdpClient } from "../../ffi/udp_client.ts";
-import { after, random, type Timer } from "../base/clock.ts";
+import { after, monotonicClock, random, type Timer } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
 import type { DnsCheck, UdpCheck } from "../services/check_kinds.ts";
 import { bytesOf, textOf } from "./bytes.ts";
@@ -27,7 +27,11 @@ const FLOODED: ProbeResult = {
 /** What a datagram that came means; undefined: it is none of ours. */
 type Judge = (bytes: Uint8Array) => ProbeResult | undefined;
 
+/** The port is refused. */
+const REFUSED = failed("ECONNREFUSED", "");
+
 function judgeError(error: unknown): ProbeResult {
+  if (error instanceof SystemError && error.code === "ECONNREFUSED") return REFUSED;
   return error instanceof SystemError
     ? failed(error.code, error.message.replace(/^Cannot /, ""))
     : failed(undefined, messageOf(error));
@@ -42,7 +46,7 @@ function exchange(
   { address, port }: ProbeTarget,
   bytes: Uint8Array<ArrayBuffer>,
   judge: Judge,
-  silence: ProbeResult,
+  silence: () => ProbeResult,
   done: (result: ProbeResult) => void,
 ): () => void {
   let client: UdpClient | undefined;
@@ -87,7 +91,30 @@ function exchange(
       else end(result);
     });
   }
-  return () => end(silence);
+  return () => {
+    if (client !== undefined) end(silence());
+  };
+}
+
+/**
+ * Milliseconds for which silence says nothing after a refusal: of what a host refuses, Linux tells each other one once a second only
+ * (net.ipv4.icmp_ratelimit), for all of its ports together.
+ */
+const WARY = 10_000;
+/** When ports refused last, on the monotonic clock. */
+const refusals = new Map<string, number>();
+
+/** What silence means where no answer is expected. */
+function judgeSilence(key: string): ProbeResult {
+  const refused = refusals.get(key);
+  if (refused === undefined || monotonicClock() - refused >= WARY) return PASSED;
+  return { passed: undefined, detail: REFUSED.detail };
+}
+
+function noteRefusal(key: string): void {
+  const now = monotonicClock();
+  for (const [other, then] of refusals) if (now - then >= WARY) refusals.delete(other);
+  refusals.set(key, now);
 }
 
 /** Looks by a datagram: refused is failed; with `expect`, an answer without it, or none, is, too. */
@@ -96,11 +123,20 @@ export function udpProbe(
   { send = "", expect }: Pick<UdpCheck, "send" | "expect">,
   done: (result: ProbeResult) => void,
 ): () => void {
-  const judge = (bytes: Uint8Array): ProbeResult =>
-    expect === undefined || textOf(bytes).includes(expect)
+  let answered = false;
+  const judge = (bytes: Uint8Array): ProbeResult => {
+    answered = true;
+    return expect === undefined || textOf(bytes).includes(expect)
       ? PASSED
       : { passed: false, detail: "the answer is not what is expected" };
-  return exchange(target, bytesOf(send), judge, expect === undefined ? PASSED : LATE, done);
+  };
+  if (expect !== undefined) return exchange(target, bytesOf(send), judge, () => LATE, done);
+  const key = `${target.address} ${target.port}`;
+  return exchange(target, bytesOf(send), judge, () => judgeSilence(key), (result) => {
+    if (result === REFUSED) noteRefusal(key);
+    else if (result === PASSED && answered) refusals.delete(key);
+    done(result);
+  });
 }
 
 /** Looks by a DNS query: an answer without an error is good, whatever it says. */
@@ -110,5 +146,5 @@ export function dnsProbe(
   done: (result: ProbeResult) => void,
 ): () => void {
   const query = dnsQuery(Math.floor(random() * 65_536), name, type);
-  return exchange(target, query, (bytes) => judgeDns(query, bytes), LATE, done);
+  return exchange(target, query, (bytes) => judgeDns(query, bytes), () => LATE, done);
 }

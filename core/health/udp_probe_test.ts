@@ -8,6 +8,12 @@ import {
 } from "../../tests/support/checked_servers.ts";
 import { PASSED } from "./probe.ts";
 
+/** A port where nobody is. */
+async function refused(): Promise<{ port: number }> {
+  await using closed = await datagrams(() => []);
+  return { port: closed.port };
+}
+
 Deno.test("udpProbe() fails where the port is refused, and by silence only where something is expected", async () => {
   let answers: readonly string[] = [];
   let request: Uint8Array | undefined;
@@ -28,14 +34,22 @@ Deno.test("udpProbe() fails where the port is refused, and by silence only where
     await look("udp send=a expect=other", port),
     failed("the answer is not what is expected"),
   );
-  let nobody: number;
-  {
-    await using closed = await datagrams(() => []);
-    nobody = closed.port;
-  }
+  const { port: nobody } = await refused();
   for (const text of ["udp", "udp send=a", "udp send=a expect=b", "dns:a.example"]) {
     assert.deepEqual(await look(text, nobody), failed("connection refused"), text);
   }
+});
+
+Deno.test("udpProbe() takes silence for nothing where the port was refused a moment ago: refusals are rationed", async () => {
+  const { port } = await refused();
+  assert.deepEqual(await look("udp", port), failed("connection refused"));
+  const silent = { passed: undefined, detail: "connection refused" };
+  await using server = await datagrams((request) => request.length > 0 ? [request] : [], port);
+  assert.deepEqual(await look("udp", port, 30), silent);
+  assert.deepEqual(await look("udp", server.port, 30), silent);
+  // Who answers is there.
+  assert.deepEqual(await look("udp send=a", port), PASSED);
+  assert.deepEqual(await look("udp", port, 30), PASSED);
 });
 
 Deno.test("dnsProbe() takes a answer without an error for good, if it answers the question", async () => {

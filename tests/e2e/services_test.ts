@@ -4,11 +4,80 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import type { ServicesReport } from "../../core/inspect/service_report.ts";
+import type { Container } from "../support/container.ts";
+import type { Host } from "../support/host.ts";
 import { labSuite } from "../support/suite.ts";
 import { skip } from "../support/skip.ts";
 import { ipvsHere } from "../support/vm_initrd.ts";
 import { until } from "../support/wait.ts";
+
+/** Checks need no IPVS: of a TLS server on another host, and of ports where nobody is. */
+async function checksGoOn(host: Host, container: Container): Promise<void> {
+  const made = await container.run([
+    ...[
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+    ],
+    ...["-subj", "/CN=web.example", "-addext", "subjectAltName=DNS:web.example", "-days", "2"],
+    ...["-keyout", "-"],
+  ]);
+  const folder = await Deno.makeTempDir();
+  const pem = join(folder, "both.pem");
+  await Deno.writeTextFile(pem, made.stdout);
+  await using server = container.spawn([
+    ...["openssl", "s_server", "-accept", "8443", "-www", "-cert", pem, "-key", pem],
+  ]);
+  try {
+    const at = `--check-interval 200ms --fall 1 --to ${container.address}`;
+    const checks = {
+      any: ["8443", "https:/ host=web.example verify=no body=TLSv1"],
+      proven: ["8443", "https:/ sni=web.example"],
+      silent: ["8444", "tcp tls verify=no"],
+      words: ["8443", "tcp tls verify=no"],
+      refused: ["8445", "udp"],
+      names: ["8446", "dns:web.example"],
+    };
+    let number = 20;
+    for (const [name, [port, check]] of Object.entries(checks)) {
+      const line = `svc add ${name} --vip 10.96.0.${number++} --port ${port} ${at}`;
+      await host.knet([...line.split(" "), "--check", check!]);
+    }
+    await until("each check has its verdict", async () => {
+      const { services } = JSON.parse((await host.get("/services")).body) as ServicesReport;
+      const seen = services.filter(({ name }) => name !== "web").map(({ name, realServers }) => [
+        name,
+        // What is wrong with a certificate, rustls says.
+        `${realServers[0]?.health} ${realServers[0]?.detail}`.trim().replace(
+          /(certificate):.*/,
+          "$1",
+        ),
+      ]);
+      assert.deepEqual(Object.fromEntries(seen), {
+        any: "up",
+        proven: "down invalid peer certificate",
+        silent: "down connection refused",
+        words: "up",
+        refused: "down connection refused",
+        names: "down connection refused",
+      });
+      return true;
+    });
+    assert.match(
+      (await host.knet("svc show any")).stdout,
+      /https:\/ host=web\.example .*verify=no/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
 
 const test = labSuite({ hosts: 2 });
 
@@ -30,5 +99,6 @@ test("a kernel without IPVS is named, and the overlay goes on", async (lab) => {
     assert.match((await host.knet("status")).stdout, /no IPVS/);
   }
   await until("containers reach each other", () => one!.ping(two!.address));
+  await checksGoOn(lab.host(1), two!);
   for (const host of lab.hosts) await host.leave();
 });

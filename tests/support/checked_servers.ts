@@ -106,12 +106,12 @@ export async function authority(folder: string): Promise<void> {
 export type Datagrams = (request: Uint8Array) => readonly Uint8Array[];
 
 /** A server that answers each datagram by others. */
-export async function datagrams(answer: Datagrams) {
+export async function datagrams(answer: Datagrams, port = 0) {
   const socket = createSocket("udp4");
   socket.on("message", (request, { port }) => {
     for (const one of answer(new Uint8Array(request))) socket.send(one, port, "127.0.0.1");
   });
-  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+  await new Promise<void>((resolve) => socket.bind(port, "127.0.0.1", resolve));
   return {
     port: socket.address().port,
     [Symbol.asyncDispose]: () => new Promise<void>((resolve) => socket.close(() => resolve())),
