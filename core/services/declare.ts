@@ -17,7 +17,7 @@ import {
   type ServiceTimeouts,
   virtualServerKey,
 } from "./service.ts";
-import { type Imported, importedName } from "./format/ipvsadm_read.ts";
+import { type Imported, importedName } from "./format/imported.ts";
 import { checkClashes, checkFamilies, checkPlaces, checkUnread, endpointOf } from "./conflicts.ts";
 import { fits } from "./validate.ts";
 

@@ -5,19 +5,16 @@
  */
 import { addressBits, addressToNumber, canonicalAddress, familyOf } from "../../base/address.ts";
 import { KnetError } from "../../base/error.ts";
-import type { DestinationRequest } from "../destination.ts";
 import { checkTimeouts } from "../validate.ts";
 import { ServiceError } from "../service_error.ts";
 import {
-  type Forward,
   type Protocol,
-  realServerKey,
   type Scheduler,
   type SchedulerFlag,
-  type Service,
   type ServiceTimeouts,
 } from "../service.ts";
-import { makeService, type ServiceRequest } from "../request.ts";
+import type { ServiceRequest } from "../request.ts";
+import { type Imported, importedService, type ServiceDraft } from "./imported.ts";
 import { type IpvsadmLine, type LineOptions, parseIpvsadmLine } from "./ipvsadm_line.ts";
 
 /** Looks names up as ipvsadm does; undefined if there is no such name. */
@@ -25,38 +22,6 @@ export interface NameResolver {
   host(name: string): Promise<string | undefined>;
   /** /etc/services. */
   port(name: string, protocol: Protocol): number | undefined;
-}
-
-/** A service of the rules. It has no name yet: the store may hold it under one. */
-export interface ImportedService {
-  readonly vip: string;
-  readonly port: number;
-  readonly protocol: Protocol;
-  /**
-   * Makes the whole service.
-   *
-   * @param base The service that has this address, port and protocol already: what rules do not say stays as it is there.
-   * @throws {KnetError} exit code 2, naming the line.
-   */
-  make(name: string, base?: Service): Service;
-}
-
-/** What was read. */
-export interface Imported {
-  readonly services: readonly ImportedService[];
-  readonly timeouts?: ServiceTimeouts;
-  /** Sentences about rules that were left out. */
-  readonly warnings: readonly string[];
-}
-
-interface Draft {
-  readonly line: number;
-  readonly vip: string;
-  readonly port: number;
-  readonly protocol: Protocol;
-  readonly request: ServiceRequest;
-  readonly servers: { readonly line: number; readonly request: DestinationRequest }[];
-  forward?: Forward;
 }
 
 /** Seconds; what ipvsadm takes for `-p` alone. */
@@ -128,7 +93,7 @@ function namedFlags(request: ServiceRequest): ServiceRequest {
 }
 
 class Reader {
-  readonly #drafts = new Map<string, Draft>();
+  readonly #drafts = new Map<string, ServiceDraft>();
   readonly #resolver: NameResolver;
   /** Lines by the firewall marks that they are about. */
   readonly #marks = new Map<number, number[]>();
@@ -172,7 +137,7 @@ class Reader {
     await this.#takeServer(known, parsed.options, line);
   }
 
-  async #takeServer(draft: Draft, options: LineOptions, line: number): Promise<void> {
+  async #takeServer(draft: ServiceDraft, options: LineOptions, line: number): Promise<void> {
     const { address, port } = await endpoint(options.server!, draft.protocol, this.#resolver);
     const forward = options.forward ?? "dr";
     if (draft.forward !== undefined && draft.forward !== forward) {
@@ -195,38 +160,7 @@ class Reader {
   }
 
   finish(refuse: (line: number, state: string) => KnetError): Imported {
-    const services = [...this.#drafts.values()].map((draft): ImportedService => {
-      const { vip, port, protocol, request, servers, line } = draft;
-      const forward = draft.forward ?? "nat";
-      const whole: ServiceRequest = {
-        ...request,
-        vip,
-        port,
-        protocol,
-        forward,
-      };
-      const make = (name: string, base?: Service) => {
-        const known = new Map(base?.destinations.map((one) => [realServerKey(one), one]));
-        const request = {
-          ...whole,
-          ...(base !== undefined && servers.length === 0 && { forward: base.forward }),
-          destinations: servers.map(({ request }): DestinationRequest => {
-            const old = known.get(realServerKey({ ...request, port: request.port! }));
-            return { ...(old && { upper: old.upper, lower: old.lower }), ...request };
-          }),
-        };
-        try {
-          return makeService(name, request, base);
-        } catch (error) {
-          if (!(error instanceof ServiceError)) throw error;
-          const [field, n] = error.field;
-          const at = field === "destinations" ? servers[n as number]?.line : undefined;
-          throw refuse(at ?? line, error.message.charAt(0).toLowerCase() + error.message.slice(1));
-        }
-      };
-      make("check"); // Mistakes are found before the store is asked.
-      return { vip, port, protocol, make };
-    });
+    const services = [...this.#drafts.values()].map((draft) => importedService(draft, refuse));
     const warnings = [...this.#marks].map(([mark, lines]) =>
       `Left out the rules of firewall mark ${mark} in ${lines.length === 1 ? "line" : "lines"} ${
         lines.join(", ")
@@ -263,9 +197,4 @@ export async function readIpvsadm(
     }
   }
   return reader.finish(refuse);
-}
-
-/** A name for a service that has none: `vs-10.96.0.10-80-tcp`. */
-export function importedName({ vip, port, protocol }: ImportedService): string {
-  return `vs-${vip.replaceAll(":", "-")}-${port}-${protocol}`;
 }

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { anyServices, service } from "../../../tests/support/services.ts";
 import { KnetError } from "../../base/error.ts";
 import { writeIpvsadm } from "./ipvsadm.ts";
-import { importedName, type NameResolver, prefixLengthOf, readIpvsadm } from "./ipvsadm_read.ts";
+import { importedName } from "./imported.ts";
+import { type NameResolver, prefixLengthOf, readIpvsadm } from "./ipvsadm_read.ts";
 import { parseHosts, parseServices } from "./names.ts";
 
 const names: NameResolver = {
