@@ -130,23 +130,49 @@ export const exportServices = defineCommand({
     }),
 });
 
+/** Services of another program's file. */
+async function readRules(format: "ipvsadm" | "keepalived", text: string, source: string) {
+  if (format === "keepalived") {
+    const { readKeepalived } = await import("../../core/services/format/keepalived_read.ts");
+    return readKeepalived(text, source);
+  }
+  const { readIpvsadm } = await import("../../core/services/format/ipvsadm_read.ts");
+  const { systemNames } = await import("../../core/services/format/names.ts");
+  return await readIpvsadm(text, source, systemNames());
+}
+
+const IMPORTED = ["ipvsadm", "keepalived", "yaml"] as const;
+
 /** `knet svc import`. */
 export const importRules = defineCommand({
   name: "svc import",
-  summary: "Add the services of an ipvsadm file",
+  summary: "Add the services of an ipvsadm or keepalived file",
   about: [
     'Reads what "ipvsadm -S" or ipvsadm-save writes, with names or numbers. A service of the same address, port and protocol is changed to what ' +
     "the rules say; a new one is named by them, such as vs-10.96.0.10-80-tcp. Rules of firewall marks are left out, with a warning.",
+    "With --format keepalived, the virtual servers of a keepalived.conf, with their checks. What knet has not is left out, with a warning and its " +
+    "lines, and a file that cannot be understood changes nothing.",
   ],
   words: [{ name: "FILE", help: 'The file; "-" is standard input' }],
   options: {
-    format: value("FORMAT", "ipvsadm, or yaml as svc apply", choice("a format", FORMATS), {
-      choices: FORMATS,
-      fallback: "ipvsadm",
-    }),
+    format: value(
+      "FORMAT",
+      "ipvsadm, keepalived, or yaml as svc apply",
+      choice("a format", IMPORTED),
+      {
+        choices: IMPORTED,
+        fallback: "ipvsadm",
+      },
+    ),
     "dry-run": dryRun,
   },
-  examples: [{ line: "ipvsadm -S -n | knet svc import -", about: "what this host balances now" }],
+  examples: [
+    { line: "ipvsadm -S -n | knet svc import -", about: "what this host balances now" },
+    {
+      line: "knet svc import --format keepalived /etc/keepalived/keepalived.conf --dry-run",
+      about: "what keepalived's virtual servers would become",
+    },
+  ],
   run: async ({ options, words, settings }) => {
     const file = words[0]!;
     const input = await readInput(file, "knet svc import");
@@ -162,9 +188,7 @@ export const importRules = defineCommand({
         { large: true },
       );
     } else {
-      const { readIpvsadm } = await import("../../core/services/format/ipvsadm_read.ts");
-      const { systemNames } = await import("../../core/services/format/names.ts");
-      const imported = await readIpvsadm(input, nameOfInput(file), systemNames());
+      const imported = await readRules(options.format ?? "ipvsadm", input, nameOfInput(file));
       plan = await withStore(
         settings,
         (store) => importServices(store, imported, { dryRun: dry }),

@@ -215,7 +215,7 @@ export function planLines(plan: ApplyPlan): string[] {
 }
 
 /**
- * Adds and changes services as rules of ipvsadm say; a rule for the address, port and protocol of a service that there is changes
+ * Adds and changes services as another program's file says; a rule for the address, port and protocol of a service that there is changes
  * that one.
  *
  * @throws {KnetError} exit code 4 as `planApply`; the store is as it was then.

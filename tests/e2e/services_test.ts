@@ -32,7 +32,7 @@ async function checksGoOn(host: Host, container: Container): Promise<void> {
   const folder = await Deno.makeTempDir();
   const pem = join(folder, "both.pem");
   await Deno.writeTextFile(pem, made.stdout);
-  await using server = container.spawn([
+  await using _server = container.spawn([
     ...["openssl", "s_server", "-accept", "8443", "-www", "-cert", pem, "-key", pem],
   ]);
   try {
