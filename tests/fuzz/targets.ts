@@ -7,7 +7,7 @@ import { probe, server } from "./http.ts";
 import { ipvsProc, netlink } from "./netlink.ts";
 import { config, rows, snapshot } from "./rows.ts";
 import type { FuzzTarget } from "./target.ts";
-import { ipvsadm, listings, netConf, storeUrl, yaml } from "./texts.ts";
+import { checkText, ipvsadm, keepalived, listings, netConf, storeUrl, yaml } from "./texts.ts";
 import { udpIn, udpOut } from "./udp.ts";
 
 /** Everything that reads what comes from outside. */
@@ -19,6 +19,8 @@ export const TARGETS: readonly FuzzTarget[] = [
   snapshot,
   yaml,
   ipvsadm,
+  keepalived,
+  checkText,
   netConf,
   storeUrl,
   listings,

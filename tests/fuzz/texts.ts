@@ -9,9 +9,16 @@ import { hidePasswords } from "../../core/base/secrets.ts";
 import { KnetError } from "../../core/base/error.ts";
 import { configFromFlannel } from "../../core/cluster/config.ts";
 import { parseRuleset } from "../../core/kernel/firewall/ruleset.ts";
+import { activeCheck, storedCheck } from "../../core/services/check.ts";
+import type { ActiveCheck } from "../../core/services/check_kinds.ts";
+import { checkActive } from "../../core/services/check_rules.ts";
+import { parseCheck } from "../../core/services/check_text.ts";
 import { readIpvsadm } from "../../core/services/format/ipvsadm_read.ts";
+import { readKeepalived } from "../../core/services/format/keepalived_read.ts";
 import { parseHosts, parseServices } from "../../core/services/format/names.ts";
 import { readServicesYaml } from "../../core/services/format/yaml.ts";
+import { CHECK_DEFAULTS } from "../../core/services/service.ts";
+import { ServiceError } from "../../core/services/service_error.ts";
 import { findPassword } from "../../core/store/pgpass.ts";
 import { parsePostgresUrl } from "../../core/store/postgres_url.ts";
 import { hurtText, plainTarget, refusesOnlyBy } from "./target.ts";
@@ -66,6 +73,58 @@ export const ipvsadm = plainTarget(
     hurtText([RULES]),
     (text) => refusesOnlyBy([KnetError], () => readIpvsadm(text, "fuzz", RESOLVER)),
   ),
+);
+
+const KEEPALIVED = `$VIP=10.96.0.10
+virtual_server_group g {
+  10.96.0.11-13 80
+}
+virtual_server $VIP 80 { # comment
+  lb_algo wrr
+  lb_kind NAT
+  delay_loop 6
+  real_server 10.244.0.2 8080 {
+    weight 3
+    SSL_GET {
+      url { path /x
+        status_code 200-299 401 }
+      retry 3
+    }
+  }
+}
+virtual_server group g { real_server 10.244.0.2 { UDP_CHECK { payload 00ff } } }
+`;
+
+/** `knet svc import --format keepalived`. */
+export const keepalived = plainTarget(
+  "keepalived",
+  "keepalived's virtual servers",
+  1000,
+  fc.asyncProperty(
+    hurtText([KEEPALIVED]),
+    (text) => refusesOnlyBy([KnetError], () => readKeepalived(text, "fuzz")),
+  ),
+);
+
+const CHECKS = [
+  'tcp port=1 tls sni=a.example send=\\x00 expect="a b"',
+  "https:/a?b host=c.example status=200-299,401 body=ok ca=/etc/x verify=no",
+  "dns:a.example. query=AAAA",
+];
+
+/** `--check`: what is read is written so that it is read again as the same. */
+export const checkText = plainTarget(
+  "check",
+  "checks as they are written",
+  2000,
+  fc.asyncProperty(hurtText(CHECKS), (text) =>
+    refusesOnlyBy([SyntaxError, ServiceError], () => {
+      const { type = "none", ...said } = parseCheck(text);
+      if (type === "none") return;
+      const active = { type, ...said, ...CHECK_DEFAULTS } as ActiveCheck;
+      checkActive(active);
+      assert.deepEqual(activeCheck(storedCheck(active)), active);
+    })),
 );
 
 const NET_CONF = JSON.stringify({
