@@ -31,7 +31,7 @@ export interface Asked {
 
 /** What a listener bears. */
 export interface ListenerBounds {
-  /** Connections at once; more are closed at once. */
+  /** Connections at once; for one more, the oldest that has asked nothing yet is closed, else that one. */
   readonly connections: number;
   /** Bytes of a body. The default is 0: bodies are not read. */
   readonly body?: number;
@@ -78,6 +78,8 @@ export class HttpListener implements AsyncDisposable {
   readonly #bounds: ListenerBounds;
   readonly #answer: (asked: Asked) => Promise<HttpAnswer>;
   readonly #open = new Set<Deno.Conn>();
+  /** Those of which no whole request has come yet, the oldest first. */
+  readonly #silent = new Set<Deno.Conn>();
   readonly #accepting: Promise<void>;
   #closed = false;
 
@@ -108,8 +110,8 @@ export class HttpListener implements AsyncDisposable {
     while (!this.#closed) {
       try {
         const connection = await this.#listener.accept();
-        if (this.#open.size >= this.#bounds.connections) shut(connection);
-        else void this.#serve(connection);
+        if (this.#hasRoom()) void this.#serve(connection);
+        else shut(connection);
       } catch {
         // Out of descriptors, or whoever connected hung up again.
         if (!this.#closed) await sleep(BREATH);
@@ -117,11 +119,28 @@ export class HttpListener implements AsyncDisposable {
     }
   }
 
+  /** Whoever holds connections and says nothing keeps nobody out who does. */
+  #hasRoom(): boolean {
+    if (this.#open.size < this.#bounds.connections) return true;
+    const [oldest] = this.#silent;
+    if (oldest === undefined) return false;
+    this.#forget(oldest);
+    return true;
+  }
+
+  #forget(connection: Deno.Conn): void {
+    this.#open.delete(connection);
+    this.#silent.delete(connection);
+    shut(connection);
+  }
+
   async #serve(connection: Deno.Conn): Promise<void> {
     this.#open.add(connection);
+    this.#silent.add(connection);
     const timer = after(this.#bounds.patience ?? PATIENCE, () => shut(connection), { idle: true });
     try {
       const head = await readHead(connection);
+      this.#silent.delete(connection);
       if (head === undefined) return;
       const asked = head.text === "" ? { refused: 431 } as const : parseRequest(head.text);
       const refuse = (status: number) => ({ status, body: `${REASONS[status]}\n` });
@@ -146,8 +165,7 @@ export class HttpListener implements AsyncDisposable {
       // It hung up, or took too long.
     } finally {
       timer.cancel();
-      this.#open.delete(connection);
-      shut(connection);
+      this.#forget(connection);
     }
   }
 }

@@ -1,6 +1,6 @@
 // The agent's server within its bounds, over TCP and its socket.
 import assert from "node:assert/strict";
-import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
+import { agentSocket, askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import { serveAgent } from "./server.ts";
 
 /** Serves while `run` runs; `port` is one of loopback. */
@@ -56,8 +56,17 @@ Deno.test("serveAgent() goes on under connections that say nothing, and ends wit
     for (let n = 0; n < 100; n++) {
       idle.push(await Deno.connect({ port, hostname: "127.0.0.1" }));
     }
-    // Over TCP all places are taken; the socket has its own.
+    // The socket has places of its own, and over TCP whoever asks something has one of those that do not.
     assert.equal(await askAgent(folder, "/healthz"), "ok\n");
+    for (let n = 0; n < 3; n++) {
+      assert.match(await say(port, "GET /healthz HTTP/1.0\r\n\r\n"), /^HTTP\/1\.1 200 OK\r\n/);
+    }
+    for (let n = 0; n < 100; n++) {
+      const connection = await Deno.connect({ transport: "unix", path: agentSocket(folder) });
+      await connection.write(new TextEncoder().encode("GET /hea"));
+      idle.push(connection);
+    }
+    assert.equal(await askAgent(folder, "/healthz"), "ok\n", "half a request is none");
   });
   for (const connection of idle) connection.close();
 });
