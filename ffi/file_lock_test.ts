@@ -64,3 +64,19 @@ Deno.test("FileLock of a process that was killed is free, though its file names 
 Deno.test("FileLock.acquire() throws where it cannot write", () => {
   assert.throws(() => FileLock.acquire("/nonexistent/agent.lock"), { code: "ENOENT" });
 });
+
+Deno.test("FileLock.acquire() lets nobody else open the file, nor one that an older knet left open to all", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    for (const left of [false, true]) {
+      const path = `${folder}/${left}.lock`;
+      if (left) Deno.writeTextFileSync(path, "1\n");
+      if (left) Deno.chmodSync(path, 0o666);
+      using lock = FileLock.acquire(path);
+      assert.ok(lock);
+      assert.equal(Deno.statSync(path).mode! & 0o777, 0o600);
+    }
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
