@@ -1,7 +1,12 @@
 // Three hosts, one service: everybody reaches all real servers, whoever asks, by whichever protocol and forwarding.
 // Longer than others: building three hosts takes half a minute on an emulated processor, and all tests of a file share them.
 import assert from "node:assert/strict";
-import { applyFirewall } from "../../core/kernel/firewall/firewall.ts";
+import {
+  applyFirewall,
+  ensurePasses,
+  removePasses,
+  serviceTargets,
+} from "../../core/kernel/firewall/firewall.ts";
 import type { Forward, Protocol, RealServer, VirtualServer } from "../../core/services/service.ts";
 import { Background, exec } from "../support/exec.ts";
 import { ipvsTest } from "../support/ipvs.ts";
@@ -233,6 +238,65 @@ ipvsTest(
   },
 );
 
+/** What ufw keeps, less its many chains; other programs' are called otherwise. */
+const dropping = (prefix: string) =>
+  `table ip filter {
+  chain ${prefix}before-input { ct state established,related accept; iifname "lo" accept; }
+  chain ${prefix}user-input { }
+  chain INPUT { type filter hook input priority 0; policy drop; jump ${prefix}before-input; jump ${prefix}user-input; }
+  chain OUTPUT { type filter hook output priority 0; policy accept; }
+}`;
+
+ipvsTest(
+  "a service is reached where INPUT drops, by knet's rules or, under ufw, by those that are advised",
+  async () => {
+    const trio = await hosts();
+    const [h1] = trio.hosts;
+    const { namespace, nft } = h1!;
+    const web = service("nat", "tcp");
+    assert.deepEqual(trio.reconcile(web), []);
+    const rules = (text: string) =>
+      exec(["ip", "netns", "exec", namespace.name, "nft", "-f", "-"], { stdin: text });
+    const targets = serviceTargets([web.address], "10.96.0.0/16");
+    const passes = () =>
+      namespace.within(() =>
+        ensurePasses(nft, {
+          ...{ network: "10.244.0.0/16", targets, bridge: "knet0", ifaces: ["eth0"], port: 8472 },
+        })
+      );
+    const reached = async () => {
+      for (const client of ["b1", "h1"]) {
+        assertAll(await ask(inside(trio.name(client)), "tcp", web.address, web.port, 6), client);
+      }
+    };
+    try {
+      await rules(dropping("site-"));
+      const { chains, advice } = passes();
+      assert.deepEqual([chains, advice], [["ip filter INPUT"], []]);
+      await reached();
+      await rules("delete table ip filter");
+      await rules(dropping("ufw-"));
+      const left = passes();
+      assert.deepEqual(left.chains, []);
+      const { commands } = left.advice.find(({ manager }) => manager === "ufw")!;
+      assert.ok(commands.includes("ufw allow from 10.244.0.0/16 to 10.96.0.0/16"), `${commands}`);
+      assert.ok(commands.includes("ufw allow 8472/udp"), `${commands}`);
+      const [answer] = await ask(inside(trio.name("b1")), "tcp", web.address, web.port, 1);
+      assert.equal(answer?.by, "error", "it is the firewall that is in the way");
+      // What those two commands make.
+      await rules(
+        `add rule ip filter ufw-user-input ip saddr 10.244.0.0/16 ip daddr 10.96.0.0/16 accept
+        add rule ip filter ufw-user-input udp dport 8472 accept`,
+      );
+      assert.deepEqual(passes().advice, [], "nothing is left to do");
+      await reached();
+    } finally {
+      await rules("delete table ip filter").catch(() => {});
+      namespace.within(() => removePasses(nft));
+    }
+  },
+);
+
 /** Accepts, and keeps what it accepted. */
 const HOLDER = `use IO::Socket::INET; $| = 1;
 my $s = IO::Socket::INET->new(Listen => 5, LocalPort => $ARGV[0], ReuseAddr => 1) or die $!;
@@ -245,33 +309,89 @@ print "open\n"; <STDIN>;
 for (1..50) { unless (syswrite($s, "x")) { print "$!\n"; exit } select(undef, undef, undef, 0.1) }
 print "nothing\n";`;
 
-ipvsTest("a service that is removed ends the connections to it", async () => {
-  const trio = await hosts();
-  const held = virtual("held 10.96.0.40:7000", [real("10.244.2.2:7000")]);
-  await using holder = new Background([
-    ...inside(trio.name("a2")),
-    ...["perl", "-e", HOLDER, "7000"],
-  ]);
-  await until("it listens", () => holder.stdout.includes("ready"));
-  assert.deepEqual(trio.reconcile(held), []);
-  const clients = ["b1", "h1"].map((client) =>
-    new Background([...inside(trio.name(client)), "perl", "-e", WRITER, "10.96.0.40", "7000"])
-  );
-  try {
-    for (const client of clients) {
-      await until(`connected: ${client.stderr}`, () => client.stdout.includes("open"));
-    }
+/** In the service network, where nobody's addresses are refused, and outside of it. */
+const HELD = ["10.96.0.40", "203.0.113.40"];
+
+ipvsTest(
+  "a service that is removed, or loses a real server, ends the connections to it",
+  async () => {
+    const trio = await hosts();
+    const [h1] = trio.hosts;
+    const held = (vip: string, realServer: string, forward: Forward = "nat") =>
+      virtual(`held-${vip} ${vip}:7000`, [real(`${realServer}:7000`, { forward })]);
+    const holders = ["a2", "a3"].map((name) =>
+      new Background([...inside(trio.name(name)), "perl", "-e", HOLDER, "7000"])
+    );
+    const clients: Background[] = [];
+    const connect = async (...pairs: readonly [client: string, vip: string][]) => {
+      const some = pairs.map(([client, vip]) =>
+        new Background([...inside(trio.name(client)), "perl", "-e", WRITER, vip, "7000"])
+      );
+      clients.push(...some);
+      for (const client of some) {
+        await until(`connected: ${client.stderr}`, () => client.stdout.includes("open"));
+      }
+      return some;
+    };
+    const assertTold = async (...some: readonly Background[]) => {
+      for (const client of some) await client.write("\n");
+      for (const client of some) {
+        await until("it is told", () => client.ended !== undefined);
+        assert.match(client.stdout, /reset by peer|Broken pipe|refused/);
+      }
+    };
+    const out = (...lines: string[]) =>
+      exec(`ip -n ${trio.name("out")} -b -`, { stdin: lines.join("\n") });
     await exec(`ip -n ${trio.name("h1")} route add default via 192.168.9.100`);
-    assert.deepEqual(trio.reconcile(), []);
-    for (const client of clients) {
-      await client.write("\n");
-      await until("it is told", () => client.ended !== undefined);
-      assert.match(client.stdout, /reset by peer|Broken pipe|refused/);
+    try {
+      for (const holder of holders) {
+        await until("it listens", () => holder.stdout.includes("ready"));
+      }
+      assert.deepEqual(trio.reconcile(...HELD.map((vip) => held(vip, "10.244.2.2"))), []);
+      const [near, far] = HELD as [string, string];
+      const left = await connect(["b1", near], ["h1", far]);
+      // The one real server goes, another comes, and the virtual IP stays.
+      assert.deepEqual(trio.reconcile(...HELD.map((vip) => held(vip, "10.244.3.2"))), []);
+      await assertTold(...left);
+      const ended = await connect(["b1", far], ["h1", near]);
+      assert.deepEqual(trio.reconcile(), []);
+      await assertTold(...ended);
+      // By tunnels, too; and whoever has the address afterwards is reached by it.
+      assert.deepEqual(trio.reconcile(held(far, "10.244.2.2", "tunnel")), []);
+      const direct = await connect(["b1", far]);
+      assert.deepEqual(trio.reconcile(), []);
+      await assertTold(...direct);
+      await out(`addr add ${HELD[1]}/32 dev lo`, "route add 10.244.1.0/24 via 192.168.9.1");
+      await using _other = await serve(inside(trio.name("out")), "other", 7000, [HELD[1]!]);
+      const [answer] = await ask(inside(trio.name("b1")), "tcp", far, 7000, 1);
+      assert.equal(answer?.by, "other", answer?.from);
+      assert.equal(h1!.check(), undefined);
+    } finally {
+      for (const one of [...clients, ...holders]) await one[Symbol.asyncDispose]();
+      await exec(`ip -n ${trio.name("h1")} route del default`);
+      await out(`addr del ${HELD[1]}/32 dev lo`, "route del 10.244.1.0/24").catch(() => {});
     }
-  } finally {
-    for (const client of clients) await client[Symbol.asyncDispose]();
-    await exec(`ip -n ${trio.name("h1")} route del default`);
-  }
+  },
+);
+
+ipvsTest("a flow of datagrams moves at once when its real server is dropped", async () => {
+  const trio = await hosts();
+  const web = (...addresses: string[]) =>
+    virtual("flow 10.96.0.41:8080", addresses.map((one) => `${one}:${PORT}`), { protocol: "udp" });
+  const [a1, a2] = SERVING.map(({ address }) => address) as [string, string];
+  assert.deepEqual(trio.reconcile(web(a1)), []);
+  // One source port: the flow stays one to IPVS.
+  const flow = () =>
+    ask(inside(trio.name("b2")), "udp", "10.96.0.41", PORT, 1, { firstPort: 21_000 });
+  assert.deepEqual(tally(await flow()), { a1: 1 });
+  assert.deepEqual(trio.reconcile(web(a2)), []);
+  const answers: string[] = [];
+  await until("the flow has moved", async () => {
+    answers.push((await flow())[0]!.by);
+    return answers.at(-1) === "a2";
+  });
+  // The one that finds out that the real server is gone is lost.
+  assert.ok(answers.length <= 2, answers.join());
 });
 
 ipvsTest(
