@@ -9,7 +9,7 @@ import { defineCommand } from "./command.ts";
 import { KnetError } from "../core/base/error.ts";
 import { UsageError, whyUnreadable } from "./errors.ts";
 import { logWarnings } from "./log.ts";
-import { asAgentSees, storeUrlOf } from "./store.ts";
+import { asAgentSees, patiently, storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
 import { pairs, print, printJson } from "./output.ts";
@@ -61,7 +61,7 @@ export const init = defineCommand({
     await using opened = await openStore(await storeUrlOf(settings), {
       stateDir: settings.stateDir,
     });
-    const store = await asAgentSees(settings, opened);
+    const store = await patiently(await asAgentSees(settings, opened));
     // What makes no sense can be replaced, too.
     const before = await store.getConfig().catch((error) => {
       if (error instanceof KnetError && error.exitCode === 4 && options.replace) return null;

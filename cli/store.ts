@@ -104,7 +104,13 @@ export async function withStore<T>(
     stateDir: settings.stateDir,
     ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
-  return await work(await asAgentSees(settings, store));
+  return await work(await patiently(await asAgentSees(settings, store)));
+}
+
+/** The store, whose writes wait while hosts announce what they hold; that is said. */
+export async function patiently(store: Store): Promise<Store> {
+  const { patientStore } = await import("../core/store/patient_store.ts");
+  return patientStore(store, (sentence) => printError(`knet: ${sentence}`));
 }
 
 /** The store, without writes while this host's agent finds that it is another one than it was; that is said. */

@@ -102,6 +102,7 @@ export interface MadeToken {
  */
 export async function makeToken(settings: Settings, wish: TokenWish): Promise<MadeToken> {
   await using authority = await openAuthority(settings);
+  await refuseOther(settings);
   const { fingerprint } = await import("../core/port/certificates.ts");
   const { formatToken, makeSecret } = await import("../core/port/token.ts");
   const { DEFAULT_PORT } = await import("../core/port/port.ts");
@@ -154,6 +155,24 @@ async function knownAddresses({ dataDir }: Settings): Promise<string[]> {
   const others = new Hosts(dataDir).all.filter((host) => host.nodeId !== nodeId)
     .flatMap(({ addresses }) => addresses.slice(0, 1));
   return [...new Set([...own === undefined ? [] : [own.publicIp], ...others])].slice(0, 4);
+}
+
+/**
+ * A host that joined by a token would believe the store that the token stands in. To revoke is always well.
+ *
+ * @throws {KnetError} exit code 4 while this host's agent finds that the store is another one than it was.
+ */
+async function refuseOther(settings: Settings): Promise<void> {
+  const { dqliteDirectory } = await import("../core/store/location.ts");
+  const { readVerdict, verdictText } = await import("../core/store/verdict_file.ts");
+  const { DIFFERENT_REMEDY } = await import("../core/store/identity.ts");
+  const verdict = readVerdict(settings.stateDir);
+  const here = dqliteDirectory(await storeUrlOf(settings));
+  if (verdict === undefined || dqliteDirectory(verdict.location) !== here) return;
+  throw new KnetError(`Cannot make a token: ${verdictText(verdict)}`, {
+    exitCode: 4,
+    remedy: DIFFERENT_REMEDY,
+  });
 }
 
 async function openAuthority(settings: Settings) {

@@ -35,6 +35,8 @@ import { carriesOthers, removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
+import { patientStore } from "../store/patient_store.ts";
+import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { HostBook } from "./host_book.ts";
@@ -77,7 +79,10 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const { stateDir } = options;
   await using store = await openStore(options.storeUrl, { existing: true, stateDir });
   if (options.node !== undefined) {
-    const { subnet } = await store.releaseLease(options.node, { force: options.force });
+    const verdict = readVerdict(stateDir);
+    const careful = verdict?.location === store.location ? withoutWrites(store, verdict) : store;
+    const { subnet } = await patientStore(careful, () => {})
+      .releaseLease(options.node, { force: options.force });
     return { released: subnet, devices: [] };
   }
   const missing = missingCapabilities(["netAdmin"]);

@@ -45,6 +45,8 @@ export interface ServiceView {
   readonly storeHosts: readonly string[];
   /** Store's clock, milliseconds since the epoch. */
   readonly now: number;
+  /** For how long hosts announce what they hold, because the store was adopted just now, milliseconds; absent: they do not. */
+  readonly settling?: number;
 }
 
 /** What an edit wants done. */

@@ -85,6 +85,23 @@ export class SettlingStoreError extends KnetError {
   override readonly name = "SettlingStoreError";
 }
 
+/**
+ * Refuses what takes something of a host that has not announced yet what it holds.
+ *
+ * @param action `Cannot lease a subnet`.
+ * @param now Store's clock, milliseconds since the epoch.
+ * @throws {SettlingStoreError} while they announce it.
+ */
+export function refuseUnsettled(action: string, counter: Counters, now: number): void {
+  const settling = settlingFor(counter, now);
+  if (settling === 0) return;
+  const seconds = Math.ceil(settling / 1000);
+  throw new SettlingStoreError(
+    `${action}: the store was adopted, and hosts have ${seconds} s more to announce what they hold`,
+    { exitCode: 4, remedy: "Try it again when they have" },
+  );
+}
+
 /** What the administrator can do about a store that is another one. */
 export const DIFFERENT_REMEDY =
   "Bring back the store that this cluster had; or accept this one with knet store adopt, on one host that has joined. A host that joined only since: knet leave, then knet join";

@@ -12,7 +12,8 @@ import { type Destination, NO_TIMEOUTS, type ServiceTimeouts } from "../services
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { ServiceEdit, ServiceScope, ServiceView } from "../services/service_store.ts";
 import { inParts, readMany } from "./bulk.ts";
-import { purgeTombstones, raiseRevision, readRevision } from "./revision.ts";
+import { settlingFor } from "./identity.ts";
+import { purgeTombstones, raiseRevision, readCounters, readRevision } from "./revision.ts";
 import { bounded, type RowProblem, withinLimit } from "./row_check.ts";
 import { destinationTable, leaseTable, serviceTable, timeoutsTable } from "./schema.ts";
 import {
@@ -196,6 +197,7 @@ async function view(
     ),
     storeHosts,
     now,
+    settling: settlingFor(await readCounters(db), now),
   };
 }
 

@@ -9,7 +9,7 @@ import { initConfig, needConfig } from "./cluster_config.ts";
 import { knownConfig, readConfig } from "./config_row.ts";
 import { listContainers, putContainers } from "./container_rows.ts";
 import type { Engine } from "./engine.ts";
-import { markOf, refuseOther, type StoreMark } from "./identity.ts";
+import { markOf, refuseOther, refuseUnsettled, type StoreMark } from "./identity.ts";
 import { announceLease } from "./lease_announcing.ts";
 import { acquireLease, renewLease } from "./lease_holding.ts";
 import { storeHosts } from "./location.ts";
@@ -42,6 +42,12 @@ export function sqlStore(
       refuseOther(expected, markOf(await readCounters(tx.db), tx.server), engine.location);
       return await work(tx);
     });
+  /** What is not a host's own: not before hosts have announced what they hold. */
+  const administer = <T>(action: string, work: (tx: Transaction) => Promise<T>) =>
+    write(async (tx) => {
+      refuseUnsettled(action, await readCounters(tx.db), tx.now);
+      return await work(tx);
+    });
   const { hostClock } = engine;
 
   return {
@@ -49,7 +55,10 @@ export function sqlStore(
     location: engine.location,
 
     getConfig: () => read((tx) => readConfig(tx)),
-    initConfig: (config, options) => write((tx) => initConfig(tx, config, options)),
+    initConfig: (config, options) => {
+      const work = (tx: Transaction) => initConfig(tx, config, options);
+      return options?.replace ? administer("Cannot set up the cluster", work) : write(work);
+    },
     listLeases: () =>
       told(read(async (tx) => {
         const { config, problems: wrong } = await knownConfig(tx);
@@ -63,14 +72,23 @@ export function sqlStore(
       ),
     renewLease: (holder) =>
       write(async (tx) => await renewLease(tx, await needConfig(tx, holder.lastGood), holder)),
-    releaseLease: (selector, options) =>
-      write(async (tx) =>
-        await releaseLease(tx, (await knownConfig(tx)).config, selector, options)
-      ),
+    releaseLease: (selector, options) => {
+      const work = async (tx: Transaction) =>
+        await releaseLease(tx, (await knownConfig(tx)).config, selector, options);
+      return options?.agentId === undefined
+        ? administer(`Cannot release "${selector}"`, work)
+        : write(work);
+    },
     reserveLease: (subnet, publicIp, options) =>
-      write(async (tx) => await reserveLease(tx, await needConfig(tx), subnet, publicIp, options)),
+      administer(
+        `Cannot reserve ${subnet}`,
+        async (tx) => await reserveLease(tx, await needConfig(tx), subnet, publicIp, options),
+      ),
     pruneLeases: (nodeIds) =>
-      write(async (tx) => await pruneLeases(tx, await readConfig(tx), nodeIds, hostClock)),
+      administer(
+        "Cannot prune leases",
+        async (tx) => await pruneLeases(tx, await readConfig(tx), nodeIds, hostClock),
+      ),
     listContainers: (selector) =>
       told(read(async (tx) => {
         const { leases } = await liveLeases(tx, (await knownConfig(tx)).config);

@@ -41,7 +41,7 @@ export interface Asking {
 /** A view as it travels, and what tells it from others. */
 function basisOf(view: ServiceView): EditBasis {
   const order = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;
-  const { services, unread, config, now, ...rest } = view;
+  const { services, unread, config, now, settling = 0, ...rest } = view;
   const sent = {
     ...rest,
     services: [...services.values()].sort((a, b) => order(a.name, b.name)),
@@ -50,7 +50,7 @@ function basisOf(view: ServiceView): EditBasis {
     ...(config !== undefined && { config }),
   };
   const digest = createHash("sha256").update(JSON.stringify(sent)).digest("base64");
-  return { view: { ...sent, now }, digest };
+  return { view: { ...sent, now, settling }, digest };
 }
 
 /** Rows that make no sense are told of once, whoever reads them. */

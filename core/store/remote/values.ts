@@ -201,6 +201,7 @@ export const basis: v.GenericSchema<unknown, EditBasis> = v.object({
     hosts: v.array(v.object({ nodeName: v.string(), publicIp: v.string() })),
     storeHosts: v.array(v.string()),
     now: v.number(),
+    settling: v.exactOptional(v.number()),
   }),
   digest: v.string(),
 });

@@ -17,7 +17,7 @@ import { UnusableConfigError } from "../../../core/store/config_row.ts";
 import type { Engine } from "../../../core/store/engine.ts";
 import { EmptiedStoreError } from "../../../core/store/emptied.ts";
 import { refuseOther, type StoreMark } from "../../../core/store/identity.ts";
-import { markOf, settlingFor } from "../../../core/store/identity.ts";
+import { markOf, refuseUnsettled, settlingFor } from "../../../core/store/identity.ts";
 import {
   decideAnnouncement,
   decideGrant,
@@ -212,12 +212,20 @@ export function modelStore(way: ModelWay): Store {
       if (expected !== undefined) refuseOther(expected, markOf(tables.counter), "model");
       return work(tables, now);
     });
+  const administer = <T>(action: string, work: (tables: ModelTables, now: number) => T) =>
+    write((tables, now) => {
+      refuseUnsettled(action, tables.counter, now);
+      return work(tables, now);
+    });
   return {
     engine: "sqlite",
     location: "model",
     getConfig: () => way.read((tables) => configOf(tables)),
     initConfig: (config, { replace = false } = {}) =>
-      write((tables) => initConfig(tables, config, replace)),
+      write((tables, now) => {
+        if (replace) refuseUnsettled("Cannot set up the cluster", tables.counter, now);
+        return initConfig(tables, config, replace);
+      }),
     listLeases: () =>
       way.read((tables, now) => ({
         ...{ leases: tables.living(), revision: tables.counter("revision"), now, problems: [] },
@@ -226,12 +234,15 @@ export function modelStore(way: ModelWay): Store {
     renewLease: (holder) => write((tables, now) => renew(tables, holder, now)),
     releaseLease: (selector, options = {}) =>
       write((tables, now) => {
+        if (options.agentId === undefined) {
+          refuseUnsettled(`Cannot release "${selector}"`, tables.counter, now);
+        }
         const lease = releasable(tables.living(), selector, now, options);
         tables.bury(lease, tables.raise(), now);
         return lease;
       }),
     reserveLease: (subnet, publicIp, { force = false } = {}) =>
-      write((tables, now) => {
+      administer(`Cannot reserve ${subnet}`, (tables, now) => {
         const config = needsConfig(configOf(tables));
         const address = canonicalAddress(publicIp);
         const standing = { config, leases: tables.living(), unreadable: [], now };
@@ -244,7 +255,7 @@ export function modelStore(way: ModelWay): Store {
         return lease;
       }),
     pruneLeases: (nodeIds) =>
-      write((tables, now) => {
+      administer("Cannot prune leases", (tables, now) => {
         const standing = { config: configOf(tables), leases: tables.living(), now };
         const gone = decidePruning(standing, nodeIds, false);
         if (gone.length === 0) return gone;

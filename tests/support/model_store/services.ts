@@ -10,6 +10,7 @@ import type {
   ServiceScope,
   ServiceView,
 } from "../../../core/services/service_store.ts";
+import { settlingFor } from "../../../core/store/identity.ts";
 import type { ModelTables } from "./tables.ts";
 
 const isDrained = (now: number) => ({ draining }: Destination) =>
@@ -50,6 +51,7 @@ export function editIn<T>(
     hosts: hosts.map(({ nodeName, publicIp }) => ({ nodeName, publicIp })),
     storeHosts: [],
     now,
+    settling: settlingFor(tables.counter, now),
   });
   if (put.length + remove.length === 0 && timeouts === undefined) {
     return { result, revision: tables.counter("revision") };
