@@ -52,14 +52,15 @@ export async function runLoop(parts: LoopParts): Promise<void> {
     network.note(news);
   };
   const turn = async () => {
-    if (!network.dirty) await events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
+    const arrived = network.dirty ||
+      await events.wait(Math.max(0, lastTick + TICK - monotonicClock()));
     if (signal.aborted) return;
     if (watchdog !== undefined && monotonicClock() - lastNotify >= watchdog / 3) {
       lastNotify = monotonicClock();
       sdNotify("WATCHDOG=1");
     }
     // Changes come in bursts: what arrives within a few milliseconds is one change.
-    await sleep(SETTLE);
+    if (arrived) await sleep(SETTLE);
     drain();
     const now = monotonicClock();
     if (now - lastTick >= TICK) {

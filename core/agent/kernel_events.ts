@@ -114,10 +114,15 @@ export class KernelEvents implements Disposable {
     }
   }
 
-  /** Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds. */
-  async wait(timeoutMs: number): Promise<void> {
+  /**
+   * Waits for a notification, {@linkcode wake}, or the end of the time in milliseconds.
+   *
+   * @returns whether a notification has arrived.
+   */
+  async wait(timeoutMs: number): Promise<boolean> {
     const ready = await this.#poll.wait(timeoutMs);
     if (ready.length > 0) this.#since ??= monotonicClock();
+    return ready.length > 0;
   }
 
   /** Ends a wait. */

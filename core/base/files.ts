@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname } from "node:path";
-import { KnetError, messageOf } from "./error.ts";
+import { KnetError, messageOf, withoutTrace } from "./error.ts";
 
 /** Text of a file, undefined if there is none. */
 export function readTextIfPresent(path: string): string | undefined {
@@ -22,7 +22,8 @@ export function readTextIfPresent(path: string): string | undefined {
  */
 export function fileVersion(path: string): string {
   try {
-    const { ino, size, mtime } = Deno.statSync(path);
+    // Asked every second, of files that most hosts do not have.
+    const { ino, size, mtime } = withoutTrace(() => Deno.statSync(path));
     return `${ino} ${size} ${mtime?.getTime()}`;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
