@@ -152,13 +152,13 @@ export async function untilReached(hosts: readonly Machine[]): Promise<void> {
       await until(`${to.name} is reached from ${from.name}`, async () => {
         await from.sh(`ip netns exec web ping -c 1 -W 2 ${address}`);
         return true;
-      }, { deadline: 120_000, interval: 1000 });
+      }, { deadline: 600_000, interval: 1000 });
     }
   }
 }
 
 /** Waits until a script succeeds. */
-export async function untilTrue(host: Machine, script: string, deadline = 180_000): Promise<void> {
+export async function untilTrue(host: Machine, script: string, deadline = 600_000): Promise<void> {
   await until(`${host.name}: ${script}`, async () => {
     await host.sh(script);
     return true;
