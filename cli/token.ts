@@ -26,7 +26,7 @@ export const token = defineCommand({
   about: [
     "A token says where the cluster is and how to know it, and holds a secret that lets a host ask for a certificate. Until its time is " +
     "over any number of hosts may use it, with --once a single one. Give it to hosts by a way that others do not read.",
-    "revoke takes a token's id, or a node's id: that node's certificates are worth nothing any more, and its connections are cut.",
+    "revoke takes a token's id, or a node's id or name: that node's certificates are worth nothing any more, and its connections are cut.",
     "Tokens are of clusters whose agents hold the store themselves. It runs as root on a host that has a copy of it.",
   ],
   words: [
@@ -36,7 +36,7 @@ export const token = defineCommand({
       optional: true,
       choices: ["ls", "revoke"],
     },
-    { name: "ID", help: "With revoke: a token's or a node's id", optional: true },
+    { name: "ID", help: "With revoke: a token's id, or a node's id or name", optional: true },
   ],
   options: {
     ttl: value("SPAN", "How long it is good for", span(1), { fallback: "24h" }),
@@ -230,8 +230,31 @@ function tokenDocument(token: TokenRecord) {
   return { id, role, once, used, state, expires: new Date(expires).toISOString() };
 }
 
-async function revoke(settings: Settings, id: string): Promise<void> {
+/**
+ * The node id of the host that somebody names: it is what certificates have. A word that is no host's name stays as it is.
+ *
+ * @throws {KnetError} exit code 4 if several hosts have the name.
+ */
+export function nodeIdOf(
+  word: string,
+  hosts: readonly { readonly nodeId: string; readonly nodeName: string }[],
+): string {
+  if (hosts.some(({ nodeId }) => nodeId === word)) return word;
+  const named = hosts.filter(({ nodeName }) => nodeName === word).map(({ nodeId }) => nodeId);
+  if (named.length < 2) return named[0] ?? word;
+  throw new KnetError(
+    `Cannot revoke "${word}": several hosts have this name (${named.join(", ")})`,
+    { exitCode: 4, remedy: "Give the node id of the one that is meant" },
+  );
+}
+
+async function revoke(settings: Settings, word: string): Promise<void> {
+  const { readSnapshot } = await import("../core/store/snapshot.ts");
+  const { own, peers = [] } = readSnapshot(settings.dataDir, undefined, () => {}) ?? {};
   await using authority = await openAuthority(settings);
+  const hosts = own === undefined ? peers : [own, ...peers];
+  const isToken = (await authority.tokens()).some(({ id }) => id === word);
+  const id = isToken ? word : nodeIdOf(word, hosts);
   const what = await authority.revoke(id);
   if (settings.json) printJson({ revoked: what, id });
   else print(`Revoked the ${what === "node" ? "certificates of the node" : "token"} ${id}`);
