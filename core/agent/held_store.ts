@@ -66,6 +66,8 @@ export class HeldStore implements AsyncDisposable {
   readonly #stop = new AbortController();
   #begins: boolean;
   #superseded = false;
+  /** Its copy was recovered, and the store has not accepted that yet: others' copies are no way to it. */
+  #recovering: boolean;
   readonly #stack = new AsyncDisposableStack();
   #carrier: StoreCarrier | undefined;
   #replica: Replica | undefined;
@@ -78,6 +80,7 @@ export class HeldStore implements AsyncDisposable {
     const { directory, carrier, existing } = options;
     const seeds = carrier?.seeds ?? [];
     this.#begins = !existing && seeds.length === 0 && readIdentity(directory) === undefined;
+    this.#recovering = isRecovering(directory);
     this.#server = new StoreServer(() => this.#served());
   }
 
@@ -182,6 +185,7 @@ export class HeldStore implements AsyncDisposable {
 
   #servers(): readonly string[] {
     const { nodeId, carrier } = this.#options;
+    if (this.#recovering) return [nodeId];
     return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, carrier?.seeds ?? []);
   }
 
@@ -307,6 +311,7 @@ export class HeldStore implements AsyncDisposable {
     }
     await this.#carrier?.heedRevoked?.();
     replica.accepted();
+    this.#recovering = false;
     log.warn("The store was recovered from this host's copy");
   }
 
@@ -345,5 +350,14 @@ export class HeldStore implements AsyncDisposable {
       }
     }
     closeQuietly(stream);
+  }
+}
+
+/** Whether a copy was recovered and not accepted yet. What is wrong with the file is said when the replica starts. */
+function isRecovering(directory: string): boolean {
+  try {
+    return readIdentity(directory)?.recovery?.stage === "accept";
+  } catch {
+    return false;
   }
 }
