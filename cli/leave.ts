@@ -64,12 +64,19 @@ export const leave = defineCommand({
 });
 
 /** What was done, in words. */
-export function leaveText({ released, devices }: LeaveResult, node?: string): string {
+export function leaveText({ released, devices, kept }: LeaveResult, node?: string): string {
   const lease = released === undefined
     ? "There was no lease to give back"
     : `Gave back the lease of ${released}`;
   if (node !== undefined) return `${lease}, held by ${node}`;
-  return devices.length === 0 ? lease : `Removed ${devices.join(", ")}\n${lease}`;
+  return [
+    ...(devices.length === 0 ? [] : [`Removed ${devices.join(", ")}`]),
+    lease,
+    ...(kept === undefined ? [] : [
+      `This host held the last copy of the store, which stays in ${kept}: knet up goes on with it. ` +
+      `For another cluster, remove it, and node.pem beside it`,
+    ]),
+  ].join("\n");
 }
 
 /** What would be done, in words. */

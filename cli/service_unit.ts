@@ -127,9 +127,9 @@ export async function startService(restart: boolean, patience: number): Promise<
     await sleep(LOOK);
     const now = await stateOfUnit();
     const fresh = now.invocation !== before.invocation;
-    if (now.said !== "" && fresh) said = now.said;
-    // The unit is of Type=notify: it is active when the agent is ready.
-    if (now.active === "active" && fresh) return;
+    if (now.said !== "" && (fresh || !restart)) said = now.said;
+    // The unit is of Type=notify: it is active when the agent is ready. What is active may be the agent of before.
+    if (now.active === "active" && (fresh || !restart)) return;
     const over = now.active === "failed" && fresh;
     if (!over && monotonicClock() < deadline) continue;
     throw new KnetError(

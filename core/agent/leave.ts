@@ -37,6 +37,7 @@ import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
 import { patientStore } from "../store/patient_store.ts";
 import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
+import { forgetCluster } from "../port/node_files.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { HostBook } from "./host_book.ts";
@@ -65,6 +66,8 @@ export interface LeaveResult {
   readonly released?: string;
   /** Devices removed. */
   readonly devices: readonly string[];
+  /** What stays of the cluster, if this host was the last to hold its store. */
+  readonly kept?: string;
 }
 
 const STOP_PATIENCE = 10_000;
@@ -113,11 +116,16 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
       }
       return own;
     };
-    const own = dqliteDirectory(options.storeUrl) === undefined
+    const directory = dqliteDirectory(options.storeUrl);
+    const own = directory === undefined
       ? await release(store)
       : await leaveHeldStore(options, { nodeId, peers }, release);
     forgetStore(options.dataDir);
-    return own === undefined ? { devices } : { released: own.subnet, devices };
+    return {
+      ...(own !== undefined && { released: own.subnet }),
+      devices,
+      ...(directory !== undefined && existsSync(directory) && { kept: directory }),
+    };
   } catch (error) {
     throw new KnetError(`Cannot give the lease back: ${messageOf(error)}`, {
       cause: error,
@@ -149,7 +157,10 @@ async function leaveHeldStore<T>(
     return released;
   } finally {
     await opened[Symbol.asyncDispose]();
-    if (out) Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
+    if (out) {
+      Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
+      forgetCluster(options.dataDir);
+    }
   }
 }
 

@@ -10,7 +10,7 @@ import { dial, DialError } from "./dial.ts";
 import { enrol } from "./enrolment.ts";
 import { ask } from "./frame.ts";
 import { HOSTS, Hosts } from "./hosts.ts";
-import { portFiles, readCredentials } from "./node_files.ts";
+import { readCredentials } from "./node_files.ts";
 import type { Credentials } from "./port.ts";
 import type { Token } from "./token.ts";
 
@@ -48,9 +48,7 @@ export async function joinByToken(token: Token, host: JoiningHost): Promise<Join
   if (!fingerprint(own.authority).every((byte, index) => byte === token.authority[index])) {
     throw new KnetError("Cannot join by this token: this host belongs to another cluster", {
       exitCode: 4,
-      remedy: `Run knet leave, remove "${
-        portFiles(dataDir).node
-      }" and the store's directory, and try again`,
+      remedy: "Run knet leave, which says what to do if this host has the last copy of its store",
     });
   }
   try {

@@ -97,3 +97,8 @@ export function writeAskingKeys(dataDir: string, keys: Keys | undefined): void {
   if (keys === undefined) return removeIfPresent(path);
   write(path, [[KEY, keys.key], [PUBLIC_KEY, keys.publicKey]]);
 }
+
+/** Forgets the cluster: who this node is there, and where others are. */
+export function forgetCluster(dataDir: string): void {
+  for (const path of Object.values(portFiles(dataDir))) removeIfPresent(path);
+}

@@ -342,6 +342,6 @@ function listen({ hostname, port }: PortOptions): Deno.TcpListener {
   }
   throw new KnetError(`Cannot open port ${port} to other hosts: ${messageOf(last)}`, {
     cause: last,
-    remedy: `See with ss -ltnp who has the port, or choose another`,
+    remedy: "See with ss -ltnp who has the port, and let that have another one",
   });
 }

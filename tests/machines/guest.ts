@@ -8,6 +8,7 @@
 import { afterwards } from "../support/afterwards.ts";
 import { exec, type Outcome } from "../support/exec.ts";
 import { until } from "../support/wait.ts";
+import { BOOT } from "./guest_boot.ts";
 import type { Segment } from "./segment.ts";
 
 /** What a guest is. */
@@ -32,41 +33,6 @@ const OTHERS = [
   ...["systemd-udevd.service", "systemd-timesyncd.service"],
 ];
 
-/** Makes what a container's manager makes (systemd's CONTAINER_INTERFACE), and becomes systemd. */
-const BOOT = `
-cd "$1/root"
-mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" overlay .
-cd .
-cd "$1/root"
-mount -t proc proc proc
-mount --bind proc/sys/net proc/sys/net
-cat proc/sys/kernel/random/uuid > "$1/boot_id"
-mount --rbind proc/sys proc/sys
-mount --bind "$1/boot_id" proc/sys/kernel/random/boot_id
-mount -o remount,bind,ro proc/sys
-[ ! -e proc/sysrq-trigger ] || mount --bind /dev/null proc/sysrq-trigger
-mount -t sysfs -o ro sysfs sys
-mount -t cgroup2 cgroup2 sys/fs/cgroup
-mount -t tmpfs -o mode=755 tmpfs dev
-for name in null zero full random urandom tty; do
-  mknod -m 666 dev/$name c $(stat -c '%Hr %Lr' /dev/$name)
-done
-mkdir dev/net dev/pts dev/shm packages 2> /dev/null || true
-mknod -m 666 dev/net/tun c 10 200
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-mount -t tmpfs -o mode=755 tmpfs run
-mount -t tmpfs -o mode=1777 tmpfs tmp
-mount --bind "$3" packages
-mkdir run/old
-pivot_root . run/old
-umount -l run/old
-rmdir run/old
-exec env -i container=tests PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
-  /sbin/init --log-target=journal < /dev/null > /dev/null 2>&1
-`;
-
 /** A Debian in namespaces. */
 export class Guest implements AsyncDisposable {
   readonly name: string;
@@ -78,7 +44,6 @@ export class Guest implements AsyncDisposable {
   readonly #files: AsyncDisposable;
   #end: AsyncDisposable | undefined;
   #outer: Deno.ChildProcess | undefined;
-  /** Process 1, as this computer counts. */
   #init = 0;
 
   private constructor(options: GuestOptions, folder: string, group: string) {
@@ -89,7 +54,10 @@ export class Guest implements AsyncDisposable {
     this.#folder = folder;
     this.#netns = `${segment.netns}-${number}`;
     this.#group = `${group}/${this.#netns}`;
-    this.#files = afterwards(`rm -rf '${folder}'`);
+    // It is in use until the last process is gone.
+    this.#files = afterwards(
+      `while ip netns pids ${this.#netns} | grep -q .; do sleep 0.2; done; rm -rf '${folder}'`,
+    );
   }
 
   /** Switches one on, and waits until it is up. */
@@ -105,6 +73,11 @@ export class Guest implements AsyncDisposable {
       throw error;
     }
     return guest;
+  }
+
+  /** Process 1, as this computer counts; 0 while it is off. */
+  get init(): number {
+    return this.#init;
   }
 
   /**
@@ -269,19 +242,4 @@ function groups(): string {
     }
   }
   throw new Error("this computer has no control groups of the second version");
-}
-
-/** Mounts an image's disk where guests start from it. */
-export async function mountBase(
-  disk: string,
-): Promise<AsyncDisposable & { readonly base: string }> {
-  const base = await Deno.makeTempDir({ prefix: "knet-base-" });
-  const end = afterwards(`umount '${base}'; rmdir '${base}'`);
-  try {
-    await exec(["mount", "-o", "ro,noload,loop", disk, base]);
-  } catch (error) {
-    await end[Symbol.asyncDispose]();
-    throw error;
-  }
-  return { base, [Symbol.asyncDispose]: () => end[Symbol.asyncDispose]() };
 }
