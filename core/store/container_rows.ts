@@ -129,7 +129,8 @@ export async function listContainers(
     if (problem === undefined) list.containers.push({ ...value, nodeName: own[0]!.nodeName });
     else {
       addProblem(list.problems, () => problem);
-      list.leftOut.push(row.key);
+      // What somebody wrote there by hand may be no text.
+      if (typeof row.key === "string") list.leftOut.push(row.key);
     }
   }
   return list;

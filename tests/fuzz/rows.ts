@@ -55,12 +55,21 @@ export const rows: FuzzTarget = {
     const store = await openStore(`sqlite:${path}`);
     await store.initConfig(makeClusterConfig({}));
     for (const [n, node] of NODES.entries()) {
-      await store.acquireLease(requestOf(node, `192.168.2.1${n}`));
+      const { lease } = await store.acquireLease(requestOf(node, `192.168.2.1${n}`));
+      const container = {
+        ...{ nodeId: node, key: "kv2", name: node, ifname: "eth0", netns: "", runtime: "" },
+        ...{ address: lease.subnet.replace("0/24", "2"), containerId: "", labels: {}, ports: [] },
+      };
+      const { agentId } = lease;
+      await store.putContainers({ nodeId: node, agentId, put: [container], remove: [] });
     }
     const put = NODES.map((name, n) => service(name, { port: 80 + n }));
     await store.editServices("all", () => ({ put, result: 0 }));
     const database = new DatabaseSync(path);
-    const tables = { knet_leases: "node_id", knet_services: "name", knet_destinations: "service" };
+    const tables = {
+      ...{ knet_leases: "node_id", knet_services: "name", knet_destinations: "service" },
+      knet_containers: "node_id",
+    };
     const columns = Object.keys(tables).flatMap((table) =>
       database.prepare(`select name from pragma_table_info('${table}')`).all()
         .map(({ name }) => ({ table: table as keyof typeof tables, column: String(name) }))
@@ -83,6 +92,13 @@ export const rows: FuzzTarget = {
           assert.equal(others(leases.map(({ nodeId }) => nodeId)), 4, "another lease is gone");
           const { services } = await store.listServices();
           assert.equal(others(services.map(({ name }) => name)), 4, "another service is gone");
+          const { containers, leftOut } = await store.listContainers();
+          assert.equal(
+            others(containers.map(({ nodeId }) => nodeId)),
+            4,
+            "another container is gone",
+          );
+          assert.ok(leftOut.every((key) => typeof key === "string"));
           const changes = await store.changesSince(0);
           assert.equal(others(changes.leases.map(({ nodeId }) => nodeId)), 4);
           await store.getConfig();
