@@ -29,6 +29,8 @@ class Rows {
   changes: ContainerChange[] = [];
   reads = 0;
   away = false;
+  /** Resolves at the first change. */
+  told = Promise.withResolvers<void>();
 
   #answer(): void {
     if (this.away) throw new Error("away");
@@ -48,6 +50,7 @@ class Rows {
     for (const one of change.put) this.rows.set(one.key, { ...one, nodeName: "one" });
     for (const key of change.remove) this.rows.delete(key);
     this.leftOut = this.leftOut.filter((key) => !change.remove.includes(key));
+    this.told.resolve();
     return Promise.resolve();
   }
   get names() {
@@ -119,9 +122,7 @@ Deno.test("ContainerRows.run() goes on behind a store that is away, and takes ro
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.deepEqual(at.store.changes, []);
   at.store.away = false;
-  for (let n = 0; n < 60 && at.store.changes.length === 0; n++) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await at.store.told.promise;
   stop.abort();
   await running;
   assert.deepEqual(at.store.names, ["10.244.1.2"]);
