@@ -34,8 +34,12 @@ function printed(): boolean {
   }
 }
 
-/** Whether a container runtime calls: a plugin has no arguments, and is told by the environment what to do. */
+/**
+ * Whether a container runtime calls: by the script that `knet install cni` places, or by a link to the program. A plugin has no
+ * arguments, and is told by the environment what to do.
+ */
 function isPlugin(): boolean {
+  if (Deno.args[0] === "__cni") return true;
   return Deno.args.length === 0 &&
     (Deno.env.get("CNI_COMMAND") !== undefined || Deno.execPath().endsWith("/knet-cni"));
 }

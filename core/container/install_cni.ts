@@ -8,10 +8,11 @@
  */
 import { basename, join } from "node:path";
 import * as v from "valibot";
-import { KnetError, messageOf } from "../base/error.ts";
+import { KnetError } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
 import { checkShape, parseShape } from "../base/shape.ts";
-import { CNI_PLUGIN } from "./cni/protocol.ts";
+import { CNI_PLUGIN, CNI_WORD } from "./cni/protocol.ts";
+import { launcher } from "./launcher.ts";
 
 /** Where runtimes look by default. */
 export const CNI_FOLDERS = { bin: "/opt/cni/bin", conf: "/etc/cni/net.d" } as const;
@@ -91,31 +92,12 @@ export function installCni(options: InstallOptions): InstallResult {
   if (own !== undefined && own.config !== config) removeConfig(own.config);
   if (own !== undefined && own.plugin !== plugin) removePlugin(own.plugin);
   // The plugin before the configuration that names it.
-  placePlugin(plugin, binDir, program);
+  const words = [...program, CNI_WORD];
+  writeFileAtomically(plugin, launcher(`# ${CNI_PLUGIN}`, words, options.stateDir), 0o755);
   writeFileAtomically(config, conflist(options));
   const before = [...Deno.readDirSync(confDir)].map(({ name }) => name)
     .filter((name) => /\.(conf|conflist|json)$/.test(name) && name < basename(config)).sort();
   return { plugin, config, before };
-}
-
-function placePlugin(path: string, folder: string, program: readonly string[]): void {
-  if (program.length > 1) {
-    const line = program.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-    return writeFileAtomically(path, `#!/bin/sh\n# ${CNI_PLUGIN}\nexec ${line}\n`, 0o755);
-  }
-  const half = `${path}.${Deno.pid}.tmp`;
-  try {
-    Deno.mkdirSync(folder, { recursive: true, mode: 0o755 });
-    removeIfPresent(half);
-    Deno.symlinkSync(program[0]!, half);
-    Deno.renameSync(half, path);
-  } catch (error) {
-    removeIfPresent(half);
-    throw new KnetError(`Cannot place "${path}": ${messageOf(error)}`, {
-      cause: error,
-      remedy: "Run it as root, or choose another folder with --bin-dir",
-    });
-  }
 }
 
 /**

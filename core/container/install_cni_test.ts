@@ -37,9 +37,11 @@ Deno.test("conflist() says only what differs from the defaults, and needs no oth
 Deno.test("installCni() places both whole, again and again, and removeCni() takes both away", () => {
   using at = scratch();
   const first = installCni(at.options);
-  assert.equal(Deno.readLinkSync(first.plugin), "/usr/local/bin/knet");
+  const started = () => /^exec (.*)$/m.exec(Deno.readTextFileSync(first.plugin))?.[1];
+  assert.equal(started(), `'/usr/local/bin/knet' '__cni' "$@"`);
+  assert.equal(Deno.statSync(first.plugin).mode! & 0o777, 0o755);
   installCni({ ...at.options, program: ["/opt/knet"] });
-  assert.equal(Deno.readLinkSync(first.plugin), "/opt/knet");
+  assert.equal(started(), `'/opt/knet' '__cni' "$@"`);
   assert.deepEqual(names(at.options.binDir), ["knet-cni"]);
   assert.deepEqual(names(at.options.confDir), ["10-knet.conflist"]);
   assert.deepEqual(removeCni(at.options.dataDir), [first.config, first.plugin]);

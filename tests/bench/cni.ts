@@ -68,14 +68,15 @@ async function timed(act: () => Promise<unknown>): Promise<number> {
   return performance.now() - start;
 }
 
-/** Bytes that the processes of a program take together. */
-function memoryOf(program: string): number {
+/** Bytes that the plugin's processes take together, those that wait for their turn among them. */
+function memoryOfPlugins(): number {
   let sum = 0;
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
       const words = Deno.readTextFileSync(`/proc/${name}/cmdline`).split("\0");
-      if (words[0] !== program) continue;
+      const waits = words[1] === "/run/cni/bin/knet-cni" || words[0] === "flock";
+      if (!waits && !(words[0] === BINARY && words[1] === "__cni")) continue;
       const [, kib = "0"] = /^Pss: +(\d+) kB/m.exec(
         Deno.readTextFileSync(`/proc/${name}/smaps_rollup`),
       ) ?? [];
@@ -108,7 +109,7 @@ async function atOnce(host: Host): Promise<{ seconds: number; peak: number }> {
   let open = true;
   const watch = (async () => {
     while (open) {
-      peak = Math.max(peak, memoryOf("/run/cni/bin/knet-cni"));
+      peak = Math.max(peak, memoryOfPlugins());
       await new Promise((done) => setTimeout(done, 20));
     }
   })();

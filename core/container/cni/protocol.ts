@@ -23,6 +23,9 @@ export type CniEnvironment = Readonly<Partial<Record<typeof CNI_VARIABLES[number
 /** The plugin's name, by which the program knows what it is and a configuration names it. */
 export const CNI_PLUGIN = "knet-cni";
 
+/** The argument by which the plugin's script tells the program so. */
+export const CNI_WORD = "__cni";
+
 /** Error codes of the specification, and from 100 on knet's own. */
 export const CniCode = {
   incompatibleVersion: 1,

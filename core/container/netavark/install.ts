@@ -9,6 +9,7 @@ import { KnetError } from "../../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../../base/files.ts";
 import { parseShape } from "../../base/shape.ts";
 import { wallClock } from "../../base/clock.ts";
+import { launcher } from "../launcher.ts";
 import { PODMAN_DRIVER } from "./protocol.ts";
 import { networkDocument } from "./request.ts";
 
@@ -65,9 +66,8 @@ export async function installPodman(options: PodmanOptions): Promise<PodmanResul
   );
   if (before !== undefined && before.network !== network) removeOurs(before.network, isOurNetwork);
   if (before !== undefined && before.plugin !== plugin) removeOurs(before.plugin, isOurPlugin);
-  const line = [...program, "__netavark", stateDir, dataDir]
-    .map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ");
-  writeFileAtomically(plugin, `#!/bin/sh\n${MARK}\nexec ${line} "$@"\n`, 0o755);
+  const words = [...program, "__netavark", stateDir, dataDir];
+  writeFileAtomically(plugin, launcher(MARK, words, stateDir), 0o755);
   // A network that is there stays: podman may have written to it.
   if (readTextIfPresent(network) === undefined) {
     writeFileAtomically(network, JSON.stringify(await definition(options.network), null, 2) + "\n");
