@@ -201,6 +201,7 @@ class Agent implements AsyncDisposable {
           containers: this.#report().containers,
           probeOf: (lease) => network.probes.statusOf(lease),
           services: network.services.counts,
+          serviceReports: network.services.reports,
         }),
       services: () => network.reportServices(),
       look: (word) =>

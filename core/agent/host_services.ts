@@ -20,7 +20,12 @@ import {
   type ServicesReconciled,
   type ServiceTunnels,
 } from "../kernel/ipvs/kernel_services.ts";
-import { reportServices, type ServicesReport } from "../inspect/service_report.ts";
+import {
+  reportServices,
+  type ServiceReport,
+  type ServicesReport,
+} from "../inspect/service_report.ts";
+import { MOST_TOLD } from "./service_metrics.ts";
 import { foreignOf, kernelOf, keyOf, trafficOf } from "./service_view.ts";
 import type { ServiceChanges } from "./membership_options.ts";
 import { tidyAfter } from "./tidy.ts";
@@ -201,6 +206,24 @@ export class HostServices implements Disposable {
       log.info("Put services right: {why} ({operations} messages)", { why, operations });
       return healed;
     });
+  }
+
+  /** Of each service, for the metrics; of huge clusters the names alone, and nothing where the kernel cannot be asked. */
+  get reports(): readonly ServiceReport[] {
+    const { virtualServers } = this.#monitor;
+    if (virtualServers.size > MOST_TOLD) {
+      return [...virtualServers.keys()].map((name) => ({
+        name,
+        programmed: true,
+        realServers: [],
+      }));
+    }
+    try {
+      return this.report().services;
+    } catch (error) {
+      log.debug("Cannot tell of services: {message}", { message: messageOf(error) });
+      return [];
+    }
   }
 
   /** What `knet svc` asks for. */

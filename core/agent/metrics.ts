@@ -7,6 +7,7 @@ import { monotonicClock, wallClock } from "../base/clock.ts";
 import { VERSION } from "../base/version.ts";
 import { isExpired } from "../cluster/allocate.ts";
 import type { ProbeStatus } from "../inspect/probe/findings.ts";
+import type { ServiceReport } from "../inspect/service_report.ts";
 import type { StatusReport } from "../inspect/status.ts";
 import type { Lease } from "../cluster/lease.ts";
 import type { EntryCount } from "../kernel/entries.ts";
@@ -16,6 +17,7 @@ import type { KernelNews } from "./kernel_events.ts";
 import type { Membership } from "./membership.ts";
 import { registerProcessMetrics } from "./process_metrics.ts";
 import { Counter, Gauge, Histogram, Registry } from "./prom.ts";
+import { serviceMetrics } from "./service_metrics.ts";
 import { tunnelMetrics } from "./tunnel_metrics.ts";
 
 /** Kinds of drift, as far as they are told apart. */
@@ -42,6 +44,8 @@ export interface MetricFacts {
   readonly containers: StatusReport["containers"];
   /** How packets fare on the way to a peer; absent: nobody tries. */
   readonly probeOf?: (lease: Lease) => ProbeStatus | undefined;
+  /** What this host makes of each service. */
+  readonly serviceReports?: readonly ServiceReport[];
   readonly services: {
     /** Virtual servers that the kernel shall have. */
     readonly count: number;
@@ -259,8 +263,10 @@ export class AgentMetrics {
       counter.reset();
       counter.inc(total);
     }
-    const text = await this.#registry.metrics();
-    return facts.tunnel === undefined ? text : `${text}\n${await tunnelMetrics(facts.tunnel)}`;
+    const texts = [await this.#registry.metrics()];
+    texts.push(await serviceMetrics(facts.serviceReports ?? []));
+    if (facts.tunnel !== undefined) texts.push(await tunnelMetrics(facts.tunnel));
+    return texts.join("\n");
   }
 
   /** What is known of the path to each peer. Those that are gone have no series any more. */

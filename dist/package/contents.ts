@@ -66,6 +66,7 @@ export async function contentsOf(kind: PackageKind, product: Product): Promise<P
     },
     ...documentation().map((name) => text(`${places.doc}/${name}`, read(name))),
     text(`${places.doc}/NOTICE`, read("dist/NOTICE")),
+    text(`${places.doc}/knet-alerts.yml`, read("dist/alerts.yml")),
     text(`${places.doc}/sbom.cdx.json`, product.bom),
     text(`${places.licences}/LICENSES.gz`, compressed(product.licences)),
     ...kind === "deb" ? debianOnly(product, places.doc) : [
