@@ -22,12 +22,20 @@ export const status = defineCommand({
   summary: "Show what this host balances: kernel, checks, drains, foreign virtual servers",
   about: ["Asks the agent over its socket."],
   words: [],
-  options: { sysctls: flag("Show and explain the kernel's settings that services depend on") },
+  options: {
+    sysctls: flag("Show and explain the kernel's settings that services depend on"),
+    hosts: flag("Ask the agents of all hosts which real servers fail their checks"),
+  },
   examples: [
     { line: "knet svc status", about: "is all of it in the kernel?" },
     { line: "knet svc status --sysctls", about: "what knet has set, and why" },
+    { line: "knet svc status --hosts", about: "which hosts see a real server down" },
   ],
   run: async ({ options, settings }) => {
+    if (options.hosts) {
+      const { showHosts } = await import("./seen_down.ts");
+      return await showHosts(settings);
+    }
     const report = await askServices(settings);
     if (report === undefined) {
       throw new KnetError("Cannot show what this host balances: no agent answers", {

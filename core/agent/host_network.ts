@@ -136,6 +136,7 @@ export class HostNetwork implements AsyncDisposable {
       viaOf: (lease) => this.overlays.pathTo(lease)?.via,
       storeNow: () => this.storeNow(),
       isPublic: (address) => this.#addresses.has(address),
+      down: () => this.services.down,
     });
     // Until the store has said who is there.
     this.overlays.keep = true;

@@ -20,8 +20,10 @@ import {
   type ServicesReconciled,
   type ServiceTunnels,
 } from "../kernel/ipvs/kernel_services.ts";
+import type { SeenDown } from "../inspect/probe/look.ts";
 import {
   reportServices,
+  seenDown,
   type ServiceReport,
   type ServicesReport,
 } from "../inspect/service_report.ts";
@@ -208,6 +210,10 @@ export class HostServices implements Disposable {
     });
   }
 
+  /** Real servers that fail this host's checks, for the other hosts. */
+  get down(): SeenDown[] {
+    return seenDown(this.#monitor);
+  }
   /** Of each service, for the metrics; of huge clusters the names alone, and nothing where the kernel cannot be asked. */
   get reports(): readonly ServiceReport[] {
     const { virtualServers } = this.#monitor;

@@ -11,6 +11,8 @@ import {
   type Service,
   type ServiceTimeouts,
 } from "../services/service.ts";
+import { isCheck } from "../services/check.ts";
+import type { SeenDown } from "./probe/look.ts";
 import type { ServiceMonitor } from "../health/monitor.ts";
 
 /** Counters and rates of the kernel. */
@@ -162,4 +164,25 @@ export function reportServices(
       ),
     };
   });
+}
+
+/** Real servers that one host tells of: more fail only where it is cut off, and then the first say so. */
+const MOST_DOWN = 200;
+/** Characters of a reason. */
+const MOST_REASON = 200;
+
+/** The first real servers that fail this host's checks. What drains is not checked. */
+export function seenDown(monitor: Pick<ServiceMonitor, "services" | "health">): SeenDown[] {
+  const found: SeenDown[] = [];
+  for (const service of monitor.services.values()) {
+    if (!isCheck(service.check)) continue;
+    for (const one of service.destinations) {
+      const health = monitor.health(service, one);
+      if (health === undefined || health.up) continue;
+      const detail = health.detail.slice(0, MOST_REASON);
+      found.push({ service: service.name, realServer: realServerKey(one), detail });
+      if (found.length === MOST_DOWN) return found;
+    }
+  }
+  return found;
 }

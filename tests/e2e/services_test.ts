@@ -57,6 +57,15 @@ async function checksGoOn(host: Host, container: Container): Promise<void> {
       });
       return true;
     });
+    await until("each host says what both see", async () => {
+      const { stdout } = await host.knet("svc status --hosts --json");
+      const { realServers, silent } = JSON.parse(stdout);
+      const seen = realServers.map((one: { service: string; down: { node: string }[] }) =>
+        `${one.service} ${one.down.map(({ node }) => node).sort().join(" ")}`
+      );
+      assert.deepEqual([seen, silent], [["proven h1 h2", "refused h1 h2"], []]);
+      return true;
+    });
     const { body } = await host.get("/metrics");
     const labels = `service="any",real_server="${container.address}:8443"`;
     assert.ok(body.includes(`knet_real_server_up{${labels}} 1\n`), body);

@@ -12,7 +12,7 @@ import { familyOf, numberToAddress } from "../../base/address.ts";
 import { monotonicClock, random } from "../../base/clock.ts";
 import { Heap } from "../../health/due_queue.ts";
 import { MISSES, type ProbeStatus } from "../../inspect/probe/findings.ts";
-import type { PathsReport } from "../../inspect/probe/look.ts";
+import type { PathsReport, SeenDown } from "../../inspect/probe/look.ts";
 import type { Via } from "../../overlay/backend/backend.ts";
 import { peerKey } from "../../overlay/overlay.ts";
 import { PeerTrial } from "./peer_trial.ts";
@@ -53,6 +53,8 @@ export interface ProbeHooks {
   storeNow(): number;
   /** Whether an address is a peer's public one. */
   isPublic(address: string): boolean;
+  /** Real servers that fail this host's checks. */
+  down?(): readonly SeenDown[];
 }
 
 /** Tries the paths to all peers, until it is disposed of. */
@@ -168,10 +170,11 @@ export class PeerProbes implements AsyncDisposable {
       : this.#hooks.isPublic(numberToAddress(BigInt(from), 4));
   }
 
-  /** What this host knows of its paths. */
+  /** What this host tells whoever may ask. */
   get paths(): PathsReport {
     const paths = this.trials.map(({ lease, status }) => ({ peer: lease.nodeName, ...status }));
-    return { node: this.#hooks.node, paths };
+    const { node, down } = this.#hooks;
+    return { node, paths, ...(down && { down: down() }) };
   }
 
   /** All trials. */

@@ -40,9 +40,20 @@ export interface LookReport {
   readonly findings: readonly string[];
 }
 
-/** What one host knows of the paths to its peers. */
+/** A real server that fails one host's check. */
+export interface SeenDown {
+  readonly service: string;
+  /** `10.244.1.5:80`. */
+  readonly realServer: string;
+  /** Why. */
+  readonly detail: string;
+}
+
+/** What one host knows of the paths to its peers, and of the real servers that fail its checks. */
 export interface PathsReport {
   readonly node: string;
+  /** The first of them; absent: an older knet tells none. */
+  readonly down?: readonly SeenDown[];
   readonly paths: readonly {
     readonly peer: string;
     readonly rtt?: number;
@@ -77,6 +88,9 @@ const LOOK: v.GenericSchema<unknown, LookReport> = v.looseObject({
 
 const PATHS: v.GenericSchema<unknown, PathsReport> = v.looseObject({
   node: v.string(),
+  down: v.exactOptional(
+    v.array(v.looseObject({ service: v.string(), realServer: v.string(), detail: v.string() })),
+  ),
   paths: v.array(v.looseObject({
     peer: v.string(),
     rtt: v.exactOptional(v.number()),
