@@ -101,6 +101,8 @@ class Agent implements AsyncDisposable {
   #config: ClusterConfig | undefined;
   #lease: Lease | undefined;
   #lastFull = -Infinity;
+  /** Whether this host cannot be a member: an error that ends the agent. */
+  #failed = false;
 
   constructor(
     options: AgentOptions,
@@ -169,7 +171,10 @@ class Agent implements AsyncDisposable {
       this.#reconcile("snapshot");
     }
     const following = this.#membership.run(this.#stop.signal);
-    following.catch(() => this.#end());
+    following.catch(() => {
+      this.#failed = true;
+      this.#end();
+    });
     if (once) {
       await Promise.race([this.#membership.joined, following]);
       if (network.refusal !== undefined) throw network.refusal;
@@ -232,8 +237,10 @@ class Agent implements AsyncDisposable {
     } finally {
       this.#end();
       await telling;
-      // On a reload knet join runs the next agent at once.
-      if (this.#options.signal.reason !== "reload") sdNotify("STOPPING=1");
+      // On a reload knet join runs the next agent at once, and after a failure, it may be, in a while: whoever says that it stops is
+      // killed if it goes on.
+      const goesOn = this.#failed || network.refusal !== undefined;
+      if (this.#options.signal.reason !== "reload" && !goesOn) sdNotify("STOPPING=1");
     }
   }
 

@@ -21,7 +21,7 @@ const log = getLogger(["knet", "agent"]);
 
 /** Milliseconds before the second attempt; twice as many each time. */
 const FIRST = 2000;
-/** The longest pause, milliseconds: less than the unit's WatchdogSec, to which each attempt is a sign of life. */
+/** The longest pause, milliseconds: half of the unit's WatchdogSec. An agent that was ready by what it remembered is watched. */
 const LONGEST = 30_000;
 
 /** Exit codes of what the agent itself tries again. */
@@ -58,6 +58,7 @@ export async function runPatiently(
       notify(`${waitingLine(error, pause)}\nWATCHDOG=1`);
       await sleep(pause, signal);
       if (signal.aborted) return;
+      notify("WATCHDOG=1");
     }
   }
 }

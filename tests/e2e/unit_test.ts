@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
 import { labSuite } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
-import { converged } from "../support/walk.ts";
+import { converged, fingerprint } from "../support/walk.ts";
 
 const test = labSuite({
   hosts: 2,
@@ -67,4 +67,33 @@ test("9: the capabilities of knet.service are enough to join, heal and renumber"
   );
   assert.notEqual(await host.subnet(), before);
   assert.doesNotMatch(agent.stderr + second.stderr, /EPERM|EACCES|permission/i);
+});
+
+/** Prints what programs tell the service manager at $NOTIFY_SOCKET. */
+const MANAGER =
+  `$|=1; my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die $!; print "ready\\n"; while (1) { $s->recv(my $d, 9999); print "$d\\n" }`;
+
+test("9: a conflict ends a first start at once, and leaves a host that had joined in its network, waiting", async (lab) => {
+  const host = lab.host(2);
+  const socket = "/run/manager.sock";
+  const manager = host.spawn(["perl", "-MIO::Socket::UNIX", "-MSocket", "-e", MANAGER, socket]);
+  await until("it listens", () => manager.stdout.includes("ready"));
+  const contradicting = { env: { NOTIFY_SOCKET: socket }, wait: false };
+  await host.stop();
+  const before = await fingerprint(host);
+  const args = ["--network", "10.77.0.0/16"];
+  const waiting = await host.join({ ...contradicting, args });
+  const told = "Tries again in 2 s: Cannot join: in this cluster, network is 10.244.0.0/16";
+  await until("it waits", () => manager.stdout.includes(`STATUS=${told}`));
+  assert.doesNotMatch(manager.stdout, /STOPPING=1/, "who says that is killed if it goes on");
+  assert.equal(await fingerprint(host), before);
+  assert.equal(waiting.ended, undefined);
+  assert.equal((await host.stop())?.code, 0);
+
+  // As if it were the first time.
+  await host.sh("rm /run/host/data/snapshot.json");
+  const first = await host.join({ ...contradicting, args });
+  await until("it ends", () => first.ended !== undefined);
+  assert.equal(first.ended?.code, 4, first.stderr);
+  await host.join();
 });
