@@ -84,7 +84,9 @@ test("9: a conflict ends a first start at once, and leaves a host that had joine
   const args = ["--network", "10.77.0.0/16"];
   const waiting = await host.join({ ...contradicting, args });
   const told = "Tries again in 2 s: Cannot join: in this cluster, network is 10.244.0.0/16";
-  await until("it waits", () => manager.stdout.includes(`STATUS=${told}`));
+  await until("it waits", () => manager.stdout.includes(`STATUS=${told}`), {
+    deadline: 30_000,
+  });
   assert.doesNotMatch(manager.stdout, /STOPPING=1/, "who says that is killed if it goes on");
   assert.equal(await fingerprint(host), before);
   assert.equal(waiting.ended, undefined);
@@ -93,7 +95,7 @@ test("9: a conflict ends a first start at once, and leaves a host that had joine
   // As if it were the first time.
   await host.sh("rm /run/host/data/snapshot.json");
   const first = await host.join({ ...contradicting, args });
-  await until("it ends", () => first.ended !== undefined);
+  await until("it ends", () => first.ended !== undefined, { deadline: 30_000 });
   assert.equal(first.ended?.code, 4, first.stderr);
   await host.join();
 });
