@@ -12,7 +12,7 @@ import type { Lease } from "../cluster/lease.ts";
 import { whyNoPublicIp } from "../cluster/lease_rules.ts";
 import type { LeaseRow } from "./lease_rows.ts";
 import type { Standing } from "./lease_decisions.ts";
-import { buryLease, liveLeases, putLease, refuseUnfit } from "./leases.ts";
+import { buryLease, liveLeases, namedLeases, putLease, refuseUnfit } from "./leases.ts";
 import { raiseRevision } from "./revision.ts";
 import { whyNoHost } from "./services.ts";
 import type { LeaseSelector } from "./store.ts";
@@ -73,7 +73,7 @@ export async function releaseLease(
   selector: LeaseSelector,
   options: { readonly force?: boolean; readonly agentId?: string } = {},
 ): Promise<Lease> {
-  const { leases, unreadable } = await liveLeases(tx, config);
+  const { leases, unreadable } = await namedLeases(tx, config, selector);
   const lease = releasable([...leases, ...unreadable.map(shownLease)], selector, tx.now, options);
   await buryLease(tx, lease, await raiseRevision(tx));
   return lease;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { and, eq, gt, inArray } from "drizzle-orm";
+import { and, eq, gt, inArray, or, type SQL } from "drizzle-orm";
 import { KnetError } from "../base/error.ts";
 import { visibleName } from "../base/visible.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
@@ -43,13 +43,35 @@ function judge(row: LeaseRow, rules: LeaseRules): Checked<Lease> {
  *
  * @param config What they were given by, if that is known.
  */
-export async function liveLeases(
+export function liveLeases(
   tx: Transaction,
   config: ClusterConfig | undefined,
   family?: Family,
 ): Promise<LeaseList> {
-  const select = tx.db.select(LEASE_COLUMNS).from(leaseTable)
-    .where(family === undefined ? live : and(live, eq(leaseTable.family, family)))
+  return leasesWhere(tx, config, family === undefined ? undefined : eq(leaseTable.family, family));
+}
+
+/**
+ * Leases that an administrator may mean: without reading those of thousands of others.
+ *
+ * @param config What they were given by, if that is known.
+ * @param selector Node id, node name or subnet.
+ */
+export function namedLeases(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  selector: string,
+): Promise<LeaseList> {
+  const { nodeId, nodeName, subnet } = leaseTable;
+  return leasesWhere(tx, config, or(...[nodeId, nodeName, subnet].map((of) => eq(of, selector))));
+}
+
+async function leasesWhere(
+  tx: Transaction,
+  config: ClusterConfig | undefined,
+  condition: SQL | undefined,
+): Promise<LeaseList> {
+  const select = tx.db.select(LEASE_COLUMNS).from(leaseTable).where(and(live, condition))
     .limit(MOST_LEASES + 1);
   const rows = await readMany(tx, LEASE_COLUMNS, select);
   const problems: RowProblem[] = [];

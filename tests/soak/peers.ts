@@ -1,5 +1,6 @@
 /**
- * Thousands of peers that come and go for long: `deno task soak:peers [--peers N] [--minutes M] [--rate R]`, 5,000, 30 and 10 a second without.
+ * Thousands of peers that come and go for long: `deno task soak:peers [--peers N] [--minutes M] [--rate R] [--drivers D]`, 5,000, 30,
+ * 10 a second and 3 without. Changes are due by the clock, not one after the other: whichever driver is free does the next.
  *
  * From each commit to the kernel's own notification of the route; what the agent holds; and at the end the kernel as the store says.
  *
@@ -16,29 +17,37 @@ function option(name: string, otherwise: number): number {
   const at = Deno.args.indexOf(`--${name}`);
   const value = at < 0 ? otherwise : Number(Deno.args[at + 1]);
   if (!(value > 0)) {
-    console.error("usage: deno task soak:peers [--peers N] [--minutes M] [--rate R]");
+    console.error("usage: deno task soak:peers [--peers N] [--minutes M] [--rate R] [--drivers D]");
     Deno.exit(2);
   }
   return value;
 }
 
 const [peers, minutes, rate] = [option("peers", 5000), option("minutes", 30), option("rate", 10)];
+const count = option("drivers", 3);
 await setUp("test");
 await using lab = await Lab.create({ hosts: 2, store: "postgres" });
 const [watched, other] = lab.hosts as [Host, Host];
 await watched.knet(
   "init --network 10.0.0.0/8 --subnet-len 24 --service-network 198.18.0.0/16 --lease-ttl 86400",
 );
-await using driver = await Driver.start(other);
+await using stack = new AsyncDisposableStack();
+const drivers: Driver[] = [];
+for (let n = 0; n < count; n++) drivers.push(stack.use(await Driver.start(other)));
 const addressOf = (n: number) => `172.${16 + (n >> 14 & 15)}.${(n >> 7) & 127}.${1 + (n & 127)}`;
 const begin = performance.now();
 const subnets = new Map<number, string>();
-const join = async (n: number) => {
+const join = async (driver: Driver, n: number) => {
   const answer = await driver.tell({ do: "acquire", node: `peer-${n}`, publicIp: addressOf(n) });
   subnets.set(n, answer.subnets![0]!);
   return answer;
 };
-for (let n = 0; n < peers; n++) await join(n);
+const hosts = Array.from({ length: peers }, (_, n) => ({
+  ...{ node: `peer-${n}`, publicIp: addressOf(n) },
+  subnet: `10.${n >> 8}.${n & 255}.0/24`,
+}));
+await drivers[0]!.tell({ do: "fill", hosts });
+for (const [n, { subnet }] of hosts.entries()) subnets.set(n, subnet);
 console.log(`${peers} leases after ${((performance.now() - begin) / 1000).toFixed(0)} s`);
 await watched.join();
 const routes = async () => {
@@ -82,33 +91,54 @@ function settle(): void {
 
 const samples: number[] = [];
 const start = performance.now();
-let [oldest, next, changes] = [0, peers, 0];
-let sampled = -Infinity;
-while (performance.now() - start < minutes * 60_000) {
-  const due = start + changes * 1000 / rate;
-  const early = due - performance.now();
-  if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
-  assert.equal(watched.agent!.ended, undefined, watched.agent!.stderr);
-  if (changes++ % 2 === 0) {
-    const { at, subnets } = await join(next++);
-    awaited.set(subnets![0]!, at);
-  } else {
-    const subnet = subnets.get(oldest)!;
-    const { at } = await driver.tell({ do: "release", node: `peer-${oldest}` });
-    subnets.delete(oldest++);
-    awaited.set(`Deleted ${subnet}`, at);
-  }
-  if (changes % 50 === 0) settle();
-  if (performance.now() - sampled > minutes * 2000) {
-    sampled = performance.now();
-    samples.push(await resident());
-    console.log(
-      `${((sampled - start) / 1000).toFixed(0)} s: ${changes} changes, ${
-        samples.at(-1)!.toFixed(1)
-      } MiB`,
-    );
+let [oldest, next, changes, latest] = [0, peers, 0, 0];
+const end = start + minutes * 60_000;
+
+/** Does what is due by the clock, as long as there is time. */
+async function drive(driver: Driver): Promise<void> {
+  for (;;) {
+    const change = changes++;
+    const due = start + change * 1000 / rate;
+    if (due >= end) return void changes--;
+    const early = due - performance.now();
+    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
+    latest = Math.max(latest, performance.now() - due);
+    if (change % 2 === 0) {
+      const { at, subnets } = await join(driver, next++);
+      awaited.set(subnets![0]!, at);
+    } else {
+      const n = oldest++;
+      const subnet = subnets.get(n)!;
+      const { at } = await driver.tell({ do: "release", node: `peer-${n}` });
+      subnets.delete(n);
+      awaited.set(`Deleted ${subnet}`, at);
+    }
   }
 }
+
+let over = false;
+async function watch(): Promise<void> {
+  for (let second = 0; !over; second++) {
+    assert.equal(watched.agent!.ended, undefined, watched.agent!.stderr);
+    settle();
+    if (second % Math.ceil(minutes * 2) === 0) {
+      samples.push(await resident());
+      const passed = (performance.now() - start) / 1000;
+      console.log(
+        `${passed.toFixed(0)} s: ${changes} changes, ${(changes / passed).toFixed(1)} a second, ${
+          samples.at(-1)!.toFixed(1)
+        } MiB`,
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+const watching = watch();
+await Promise.all(drivers.map(drive));
+over = true;
+await watching;
+const driven = (performance.now() - start) / 1000;
 await until("the kernel has said all", () => {
   settle();
   return awaited.size === 0;
@@ -123,7 +153,9 @@ took.sort((a, b) => a - b);
 const at = (share: number) => took[Math.floor((took.length - 1) * share)]!.toFixed(1);
 const middle = Math.max(...samples.slice(0, Math.ceil(samples.length / 2)));
 console.log(
-  `ok: ${changes} changes among ${peers} peers in ${minutes} minutes; from commit to the kernel's word ${
+  `ok: ${changes} changes among ${peers} peers in ${driven.toFixed(0)} s, ${
+    (changes / driven).toFixed(2)
+  } a second, begun ${latest.toFixed(0)} ms late at most; from commit to the kernel's word ${
     at(0.5)
   } ms at the median, ${at(0.99)} at the 99th percentile, ${at(1)} at most; resident ${
     middle.toFixed(1)

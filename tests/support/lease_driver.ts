@@ -15,9 +15,18 @@ import type { LeaseRequest, Store } from "../../core/store/store.ts";
 export type DriverCommand =
   | { readonly do: "acquire"; readonly node: string; readonly publicIp: string }
   | { readonly do: "release"; readonly node: string }
+  /** Leases as if hosts had joined one after the other, in one transaction. */
+  | { readonly do: "fill"; readonly hosts: readonly FilledHost[] }
   | { readonly do: "renew"; readonly node: string; readonly publicIp: string }
   /** As many joiners as there are addresses, each with a connection of its own, all at the time `at`. */
   | { readonly do: "herd"; readonly prefix: string; readonly count: number; readonly at: number };
+
+/** A host that is in the store without having joined. */
+export interface FilledHost {
+  readonly node: string;
+  readonly publicIp: string;
+  readonly subnet: string;
+}
 
 /** Its answer. */
 export interface DriverAnswer {
@@ -66,9 +75,35 @@ async function obey(store: Store, url: string, command: DriverCommand): Promise<
     case "release":
       await store.releaseLease(command.node, { force: true });
       return { at: now() };
+    case "fill":
+      await fill(url, command.hosts);
+      return { at: now(), subnets: command.hosts.map(({ subnet }) => subnet) };
     case "herd":
       return await herd(url, command);
   }
+}
+
+async function fill(url: string, hosts: readonly FilledHost[]): Promise<void> {
+  const { openEngine } = await import("../../core/store/open.ts");
+  const { writeTo } = await import("../../core/store/transaction.ts");
+  const { insertMany } = await import("../../core/store/bulk.ts");
+  const { rowOfLease } = await import("../../core/store/lease_rows.ts");
+  const { raiseRevision } = await import("../../core/store/revision.ts");
+  const { leaseTable } = await import("../../core/store/schema.ts");
+  const engine = await openEngine(url, { deadlineMs: 60_000 });
+  await writeTo(engine, async (tx) => {
+    const revision = await raiseRevision(tx);
+    const [acquired, renewed, expires] = [tx.now, tx.now, tx.now + 86_400_000];
+    const rows = hosts.map(({ node, publicIp, subnet }) => {
+      const { backendData, ...request } = requestOf(node, publicIp);
+      const lease = { ...request, subnet, acquired, renewed, expires, reserved: false, revision };
+      return rowOfLease({ ...lease, backendData: backendData(0) }) as Required<
+        ReturnType<typeof rowOfLease>
+      >;
+    });
+    await insertMany(tx, leaseTable, rows, (part) => tx.db.insert(leaseTable).values(part));
+  });
+  await engine.close();
 }
 
 async function herd(
