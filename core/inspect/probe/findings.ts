@@ -149,7 +149,8 @@ export function findingOf(facts: PathFacts): PathFinding | undefined {
 function ofWorking(facts: PathFacts): PathFinding | undefined {
   const { full, through } = facts;
   const who = `host "${facts.name}" (${facts.subnet})`;
-  if (full.misses >= MISSES) {
+  // As long as the largest is still that of before, nobody has measured what passes now: packets were lost, of whatever size.
+  if (full.misses >= MISSES && full.largest < full.mtu) {
     const largest = full.largest > 0
       ? `the largest that does has ${full.largest}`
       : "only short ones do";

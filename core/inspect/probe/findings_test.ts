@@ -71,6 +71,8 @@ Deno.test("findingOf() tells of a wrong public address, broken checksums, a mixe
   assert.equal(mixed?.fault, "mtu");
   assert.match(mixed.sentence, /Packets of 8950 bytes.*the largest that does has 1450/);
   assert.equal(fault({ through: { ...FINE, changedSource: "10.244.1.0" } }), "masquerade");
+  // Lost before anything was measured: no size is to blame yet.
+  assert.equal(fault({ full: { misses: 3, mtu: 1450, largest: 1450 } }), undefined);
 });
 
 Deno.test("findingOf() speaks of no port where there is no tunnel", () => {
