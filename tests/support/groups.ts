@@ -46,7 +46,6 @@ export const E2E: readonly EndToEnd[] = [
   { name: "own_store" },
   { name: "fail_over", elsewhere: true },
   { name: "recover", long: "only" },
-  { name: "fail_over" },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },
