@@ -57,7 +57,7 @@ export function recoveryDocument(made: StoreRecovery) {
   return {
     ...{ store, state, role: role ?? null, log: log ?? null, before },
     ...{ dropped: hosts(made.dropped), kept: hosts(made.kept), away: hosts(made.away) },
-    refused: refusal?.state ?? null,
+    refused: state === "planned" ? refusal?.state ?? null : null,
   };
 }
 

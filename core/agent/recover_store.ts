@@ -133,17 +133,20 @@ function check(
   }
   if (force) return;
   const names = namesOf(dropped, found.nameOf);
+  const one = dropped.length === 1;
   const behind = role === "standby"
     ? "This host only stood by, and may lack the last changes. "
     : "";
   throw new KnetError(
-    `${about}: ${names} ${
-      dropped.length === 1 ? "does" : "do"
-    } not answer, and nobody here can tell whether they are lost for good`,
+    `${about}: ${names} ${one ? "does" : "do"} not answer, and nobody here can tell whether ${
+      one ? "it is" : "they are"
+    } lost for good`,
     {
       exitCode: 4,
       remedy:
-        `${behind}Where several hosts are left, take the one whose copy is the newest (knet store recover --dry-run tells on each). If ${names} will not come back, add --force: from then on they are let in only as new hosts`,
+        `${behind}Where several hosts are left, take the one whose copy is the newest (knet store recover --dry-run tells on each). If ${names} will not come back, add --force: from then on a token lets ${
+          one ? "it" : "them"
+        } in as new, and nothing else`,
     },
   );
 }
