@@ -12,6 +12,8 @@ import { converged } from "./support/walk.ts";
 
 const HOSTS = 3;
 const CONTAINERS = 2;
+/** The store that the hosts hold themselves, in the lab's data directories. */
+const OWN_STORE = "dqlite:/run/host/data/dqlite";
 
 const start = performance.now();
 
@@ -40,12 +42,18 @@ async function pingAll(containers: readonly Container[]): Promise<number> {
 }
 
 async function demo(lab: Lab): Promise<number> {
-  step(`${HOSTS} hosts on an underlay bridge, one SQLite file in a directory they all mount`);
+  step(`${HOSTS} hosts on an underlay bridge, with nothing but knet`);
+  for (let n = 1; n <= HOSTS; n++) await lab.addHost({ storeUrl: "" });
   for (const host of lab.hosts) say(`  ${host.name}  ${host.address}`);
 
-  step("knet init --network 172.26.0.0/16, then knet join --backend vxlan on each host");
-  await lab.host(1).knet("init --network 172.26.0.0/16");
-  await Promise.all(lab.hosts.map((host) => host.join()));
+  step(
+    "knet join --store dqlite: on the first host, knet token there, knet join TOKEN on the others",
+  );
+  const [first, ...others] = lab.hosts;
+  await first!.join({ env: { KNET_STORE: OWN_STORE }, args: ["--network", "172.26.0.0/16"] });
+  const token = (await first!.knet("token")).stdout.trim().split(" ").at(-1)!;
+  say(`  ${first!.name}# knet token\n  knet up ${token}`);
+  await Promise.all(others.map((host) => host.join({ args: [token] })));
   await converged(lab.hosts);
   for (const host of lab.hosts) say(`  ${host.name}  ${await host.subnet()}`);
 
@@ -82,7 +90,7 @@ async function main(): Promise<number> {
     console.error(`Cannot run the demo: it builds network namespaces, and that ${reason}`);
     return 3;
   }
-  const lab = await Lab.create({ hosts: HOSTS });
+  const lab = await Lab.create({ hosts: 0, store: "dqlite" });
   const interrupted = () => lab[Symbol.asyncDispose]().finally(() => Deno.exit(130));
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
