@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { monotonicClock } from "../base/clock.ts";
 import { libc } from "../../ffi/libc.ts";
 import { connectionsDecided } from "../../ffi/tcp.ts";
+import type { ActiveCheck } from "../services/check_kinds.ts";
 import { Checker, checkKey } from "./checker.ts";
 
 // Opens the C library, which stays open, outside of any test.
@@ -181,4 +182,41 @@ Deno.test("Checker leaves nothing behind", async () => {
   await until("some are under way", () => checker.inFlight > 0);
   checker[Symbol.dispose]();
   await until("none is", () => checker.inFlight === 0);
+});
+
+Deno.test("checkKey() is another for each check, and for old ones what it was before there were others", () => {
+  assert.equal(checkKey("10.0.0.1", 80, tcp), "10.0.0.1 80 tcp 100 100 2 2");
+  const http = { type: "http", path: "/a,port=1", ...pace } as const;
+  assert.equal(checkKey("10.0.0.1", 80, http), "10.0.0.1 80 http:/a,port=1 100 100 2 2");
+  const keys = [
+    http,
+    { ...http, path: "/a", port: 1 },
+    { ...http, path: "/a" },
+    { ...http, type: "https" },
+    { ...http, path: "/a", host: "b" },
+    { ...http, path: "/a", body: "b host=c" },
+    { ...http, path: "/a", host: "c", body: "b" },
+    { ...tcp, tls: true },
+    { ...tcp, tls: true, verify: false },
+    { ...tcp, expect: "a 100 100 2 2" },
+    { ...tcp, expect: "a" },
+    { ...pace, type: "udp" },
+    { ...pace, type: "dns", name: "." },
+    { ...pace, type: "dns", name: ".", query: "NS" },
+  ].map((check) => checkKey("10.0.0.1", 80, check as ActiveCheck));
+  assert.equal(new Set(keys).size, keys.length);
+});
+
+Deno.test("Checker asks at the port that a check names", async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  using checker = new Checker({
+    onChange: () => {},
+    probe: ({ port }, done) => {
+      resolve(port);
+      queueMicrotask(() => done({ passed: true, detail: "" }));
+      return () => {};
+    },
+  });
+  checker.add("127.0.0.1", 80, { ...tcp, port: 8080 });
+  assert.equal(await promise, 8080);
 });

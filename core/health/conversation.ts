@@ -100,8 +100,18 @@ async function talk(
   return script.end(true);
 }
 
+/** What rustls calls by the names of its values, in words. */
+const SAYINGS: readonly (readonly [pattern: RegExp, words: string])[] = [
+  [/Other\(OtherError\(CaUsedAsEndEntity\)\)/, "it is an authority's own, not a server's"],
+  [/UnknownIssuer/, "its authority is unknown (UnknownIssuer)"],
+];
+
 function resultOf(error: unknown): ProbeResult {
-  const message = messageOf(error).replaceAll(/\s+/g, " ").slice(0, MOST_DETAIL);
+  const said = SAYINGS.reduce(
+    (text, [pattern, words]) => text.replace(pattern, words),
+    messageOf(error),
+  );
+  const message = said.replaceAll(/\s+/g, " ").slice(0, MOST_DETAIL);
   if (error instanceof Unable || error instanceof MissingLibraryError) {
     return { passed: undefined, detail: message };
   }

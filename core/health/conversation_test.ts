@@ -24,6 +24,7 @@ Deno.test("converse() verifies by TLS the name that is asked for, or the address
     await using name = tls("name", answer);
     await using address = tls("address", answer);
     await using old = tls("old", answer);
+    await using own = tls("ca", answer);
     const ca = `ca=${join(folder, "ca.pem")}`;
     const good = [
       [`https:/ sni=web.example ${ca}`, name],
@@ -55,6 +56,7 @@ Deno.test("converse() verifies by TLS the name that is asked for, or the address
       ["tcp tls sni=web.example", name, /UnknownIssuer/],
       ["tcp tls sni=web.example send=x expect=PONG", name, /UnknownIssuer/],
       [`https:/ sni=web.example ${ca}`, old, /expired/i],
+      [`https:/ sni=web.example ${ca}`, own, /it is an authority's own/],
       [`tcp tls ${ca}`, old, /expired/i],
     ] as const;
     for (const [text, { port }, message] of bad) {

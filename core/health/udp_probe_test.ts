@@ -52,7 +52,7 @@ Deno.test("udpProbe() takes silence for nothing where the port was refused a mom
   assert.deepEqual(await look("udp", port, 30), PASSED);
 });
 
-Deno.test("dnsProbe() takes a answer without an error for good, if it answers the question", async () => {
+Deno.test("dnsProbe() takes an answer without an error for good, if it answers the question", async () => {
   let answer: Datagrams = () => [];
   await using server = await datagrams((request) => answer(request));
   const { port } = server;

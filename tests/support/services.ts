@@ -45,6 +45,19 @@ const check: fc.Arbitrary<Check> = fc.oneof(
     rise: fc.integer({ min: 1, max: 100 }),
     fall: fc.integer({ min: 1, max: 100 }),
   }, { noNullPrototype: true }),
+  fc.record({
+    type: fc.constant("none" as const),
+    text: fc.constantFrom(
+      "https:/a?b host=a.example status=200-299,401",
+      'tcp port=81 tls verify=no send="a b" expect=\\x00\\xff',
+      "udp",
+      "dns:a.example query=AAAA",
+    ),
+    interval: fc.integer({ min: 100, max: 3_600_000 }),
+    timeout: fc.integer({ min: 10, max: 60_000 }),
+    rise: fc.integer({ min: 1, max: 100 }),
+    fall: fc.integer({ min: 1, max: 100 }),
+  }, { noNullPrototype: true }),
 );
 
 /** Any service that the rules allow, at an address that follows from `n`. */
