@@ -141,3 +141,10 @@ Deno.test("isWanted() takes lists of statuses and ranges; without one, 200 to 39
     ...[true, false, false, false, false],
   ]);
 });
+
+Deno.test("parseCheck() reads the checks of the manual", () => {
+  const manual = Deno.readTextFileSync(new URL("../../docs/services.md", import.meta.url));
+  const found = [...manual.matchAll(/--check (?:"([^"]*)"|'([^']*)'|([^\s`]+))/g)];
+  assert.ok(found.length >= 7);
+  for (const [, double, single, bare] of found) checkActive(whole((double ?? single ?? bare)!));
+});
