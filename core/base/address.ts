@@ -35,7 +35,12 @@ function refuse(text: string): SyntaxError {
   return new SyntaxError(`Cannot read the address "${text}": ${state}`);
 }
 
+/** An IPv4 address in the one way to write it: most of what thousands of leases and services hold. */
+const PLAIN = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 function parse(text: string): Parsed {
+  // What ipaddr.js makes of it as well, in several times the time.
+  if (PLAIN.test(text)) return new ipaddr.IPv4(text.split(".").map(Number));
   let address: Parsed;
   try {
     if (textFamily(text) === 4) {
@@ -62,6 +67,7 @@ export function canonicalAddress(text: string): string {
   if (text.includes("/")) {
     throw new SyntaxError(`Cannot read the address "${text}": it has a prefix length`);
   }
+  if (PLAIN.test(text)) return text;
   return parse(text).toString();
 }
 

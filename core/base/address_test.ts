@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import ipaddr from "ipaddr.js";
 import fc from "fast-check";
 import { formatAddress, parseAddress } from "../../ffi/ip.ts";
 import {
@@ -176,4 +177,28 @@ Deno.test("prefixesOverlap() holds exactly if one contains the other", () => {
   }));
   assert.ok(!prefixesOverlap("0.0.0.0/0", "::/0"), "families do not meet");
   assert.ok(!prefixContains("::/0", "10.0.0.1"));
+});
+
+Deno.test("canonicalAddress() reads four numbers with dots as ipaddr.js does, and refuses whatever looks like them", () => {
+  const number = fc.oneof(fc.nat(300), fc.constantFrom("", "00", "01", "1e1", "+1", " 1", "0x1"));
+  const texts = fc.array(number, { minLength: 3, maxLength: 5 }).map((parts) => parts.join("."));
+  const end = fc.constantFrom("", "", "", ".", "\n", " ");
+  fc.assert(
+    fc.property(texts, end, (text, end) => {
+      const whole = text + end;
+      let expected: string | undefined;
+      try {
+        const read = ipaddr.IPv4.parse(whole).toString();
+        if (read === whole) expected = read;
+      } catch {
+        // No address.
+      }
+      if (expected === undefined) assert.throws(() => canonicalAddress(whole), SyntaxError);
+      else {
+        assert.equal(canonicalAddress(whole), expected);
+        assert.equal(numberToAddress(addressToNumber(whole), 4), whole);
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });
