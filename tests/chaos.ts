@@ -1,8 +1,8 @@
 /**
- * Chaos: `deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres] [--rounds R]`.
+ * Chaos: `deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres] [--links]`.
  *
  * Hosts join and leave, agents are killed and frozen, the store goes away and is restored, the kernel's tables are damaged, addresses
- * change, links flap and lose. After each round it is calm, and then: no two hosts have one subnet, kernels are as the store says, no
+ * change, links flap and lose; with `--links` they delay, reorder, duplicate and stall as well. After each round it is calm, and then: no two hosts have one subnet, kernels are as the store says, no
  * container was renumbered, each reaches each, nothing is left of who left. What happens is decided by the seed; when, by the machine.
  *
  * @module
@@ -14,7 +14,7 @@ import { type StoreKind, STORES } from "./support/lab.ts";
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\nusage: deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres]`,
+    `${problem}\nusage: deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres] [--links]`,
   );
   Deno.exit(2);
 }
@@ -25,6 +25,7 @@ function choose(args: string[]) {
     minutes: { type: "string", default: "2" },
     seed: { type: "string", default: String(Date.now() & 0x7fffffff) },
     store: { type: "string", default: "postgres" },
+    links: { type: "boolean", default: false },
   } as const;
   let values;
   try {
@@ -43,7 +44,7 @@ function choose(args: string[]) {
   if (!(STORES as readonly string[]).includes(values.store)) {
     usage(`--store is ${STORES.join(" or ")}`);
   }
-  return { hosts, minutes, seed, store: values.store as StoreKind };
+  return { hosts, minutes, seed, store: values.store as StoreKind, links: values.links };
 }
 
 const chosen = choose(Deno.args);

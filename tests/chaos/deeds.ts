@@ -7,6 +7,7 @@ import { lockDatabase } from "../support/database_lock.ts";
 import { ROUTER } from "../support/lab.ts";
 import { sleep } from "../support/wait.ts";
 import type { Dice } from "./dice.ts";
+import { spoilLink, TROUBLES } from "./links.ts";
 import type { Standing, World } from "./world.ts";
 
 /** One of them. */
@@ -158,6 +159,21 @@ export const DEEDS: readonly Deed[] = [
         () => host.run(`nft delete table inet ${table}`, { check: false }),
       );
       return `${host.name} loses ${percent} %`;
+    },
+  },
+  {
+    name: "bad link",
+    weight: 3,
+    fits: (world) => some(world, "in"),
+    async run(world, dice) {
+      const { host } = dice.pick(world.standing("in"));
+      const store = world.lab.postgres?.address;
+      const address = store !== undefined && dice.next() < 0.5 ? store : undefined;
+      const { said, takeBack } = await spoilLink(host, dice.pick(TROUBLES), address, dice);
+      const what = `bad link of ${host.name}`;
+      if (takeBack === undefined) world.pending.delete(what);
+      else world.pending.set(what, takeBack);
+      return said;
     },
   },
   {

@@ -16,6 +16,8 @@ export interface ChaosOptions {
   /** Decides what happens; when, the machine does. */
   readonly seed: number;
   readonly store: StoreKind;
+  /** Whether links are bad as well: slow, overtaking, doubling, standing still. */
+  readonly links?: boolean;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface ChaosOptions {
  * @throws {Error} if it does not come to be calm, or something is not as it has to be then.
  */
 export async function runChaos(
-  { hosts, minutes, seed, store }: ChaosOptions,
+  { hosts, minutes, seed, store, links = false }: ChaosOptions,
   say: (sentence: string) => void,
 ): Promise<string> {
   const dice = new Dice(seed);
@@ -44,7 +46,11 @@ export async function runChaos(
   try {
     while (performance.now() < end) {
       for (let left = dice.whole(2, 8); left > 0; left--) {
-        const deed = dice.weighed(DEEDS.filter(({ fits }) => fits?.(world) ?? true));
+        const deed = dice.weighed(
+          DEEDS.filter(({ name, fits }) =>
+            (links || name !== "bad link") && (fits?.(world) ?? true)
+          ),
+        );
         const said = await deed.run(world, dice);
         counts.set(deed.name, (counts.get(deed.name) ?? 0) + 1);
         say(`${((performance.now() - begin) / 1000).toFixed(1)} s: ${said}`);

@@ -83,7 +83,9 @@ export class World implements AsyncDisposable {
   get leavers(): Member[] {
     const { pending } = this;
     if (pending.has("store") || pending.has("standby")) return [];
-    return this.standing("in").filter(({ host }) => !pending.has(`loss on ${host.name}`));
+    return this.standing("in").filter(({ host }) =>
+      !pending.has(`loss on ${host.name}`) && !pending.has(`bad link of ${host.name}`)
+    );
   }
 
   /** Starts the agent of a host, member or not; its container is attached when it is ready. */
