@@ -326,6 +326,9 @@ export class HeldStore implements AsyncDisposable {
       this.#superseded = true;
       await engine?.close();
       await replica?.stop();
+      // Whoever was lost must not come by this host to a store that lets it in no more.
+      const members = this.#members.members.map(({ address }) => nameOf(address));
+      await this.#carrier?.heedRevokedBy?.(members);
       await this.#run();
     });
   }

@@ -33,6 +33,8 @@ export interface StoreCarrier extends AsyncDisposable {
    * @throws if the copy does not answer.
    */
   heedRevoked?(): Promise<void>;
+  /** The same by what these hosts (node ids) say; those that do not answer are passed over. */
+  heedRevokedBy?(hosts: readonly string[]): Promise<void>;
 }
 
 /** What a carrier is made for. */

@@ -248,6 +248,19 @@ export class ClusterCarrier implements AsyncDisposable {
     await this.#readRevoked();
   }
 
+  /** The same by what these hosts (node ids) say; those that do not answer are passed over. */
+  async heedRevokedBy(hosts: readonly string[]): Promise<void> {
+    await Promise.allSettled(hosts.map(async (host) => {
+      const stream = await this.dial(host, REVOKED);
+      try {
+        const list = await within(stream, () => ask(stream, {}, REVOKED_LIST));
+        if (await this.#revoked.take(list)) this.#port.recheck();
+      } finally {
+        closeQuietly(stream);
+      }
+    }));
+  }
+
   /** Closes the port. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
