@@ -53,7 +53,8 @@ export async function joinedByToken(
     ...(given.node !== undefined && { nodeName: given.node }),
     ...(given["node-id"] !== undefined && { nodeId: given["node-id"] }),
   });
-  const joined = await joinByToken(token, { nodeId, dataDir });
+  const left = await hasLeft(dataDir, store?.url ?? ownStore(settings));
+  const joined = await joinByToken(token, { nodeId, dataDir, left });
   if (joined.state === "unheard") {
     cliLogger().warn("Goes on with what this host knows of the cluster: {why}", {
       why: joined.why,
@@ -67,4 +68,18 @@ export async function joinedByToken(
     giveUpOld(dqliteDirectory(url)!);
   }
   return { ...settings, store: store ?? { url: ownStore(settings), source: "the token" } };
+}
+
+/** Whether this host is in no cluster, or not any more: it has no lease there, and no copy of the store. */
+export async function hasLeft(dataDir: string, url: string): Promise<boolean> {
+  const { readRecordedStore } = await import("../core/store/recorded_store.ts");
+  if (readRecordedStore(dataDir).state !== "none") return false;
+  const { dqliteDirectory } = await import("../core/store/location.ts");
+  try {
+    Deno.statSync(dqliteDirectory(url) ?? dataDir);
+    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
 }

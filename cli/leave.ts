@@ -74,7 +74,7 @@ export function leaveText({ released, devices, kept }: LeaveResult, node?: strin
     lease,
     ...(kept === undefined ? [] : [
       `This host held the last copy of the store, which stays in ${kept}: knet up goes on with it. ` +
-      `For another cluster, remove it, and node.pem beside it`,
+      `For another cluster, remove it`,
     ]),
   ].join("\n");
 }

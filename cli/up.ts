@@ -6,7 +6,7 @@
 import { KnetError } from "../core/base/error.ts";
 import { redactUrl } from "../core/base/secrets.ts";
 import { readRecordedStore } from "../core/store/recorded_store.ts";
-import { joinedByToken, ownStore } from "./by_token.ts";
+import { hasLeft, joinedByToken, ownStore } from "./by_token.ts";
 import { defineCommand } from "./command.ts";
 import { value } from "./option_table.ts";
 import { print, printJson } from "./output.ts";
@@ -85,6 +85,11 @@ export const up = defineCommand({
           remedy: "Run knet leave first if this host is to belong to another cluster",
         },
       );
+    }
+    if (begins && await hasLeft(DEFAULT_DATA_DIR, url)) {
+      // Its certificate of that cluster would lead it back there.
+      const { forgetCluster } = await import("../core/port/node_files.ts");
+      forgetCluster(DEFAULT_DATA_DIR);
     }
     if (word !== undefined) await joinedByToken(word, options, settings, CONTEXT);
     const wanted = {

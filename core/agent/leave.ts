@@ -37,7 +37,6 @@ import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
 import { patientStore } from "../store/patient_store.ts";
 import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
-import { forgetCluster } from "../port/node_files.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { HostBook } from "./host_book.ts";
@@ -157,10 +156,7 @@ async function leaveHeldStore<T>(
     return released;
   } finally {
     await opened[Symbol.asyncDispose]();
-    if (out) {
-      Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
-      forgetCluster(options.dataDir);
-    }
+    if (out) Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
   }
 }
 

@@ -226,3 +226,16 @@ test("joinByToken() leaves a host of another cluster as it is", async () => {
     /certificate is of the node second/,
   );
 });
+
+test("joinByToken() takes a host that has left its cluster into another one", async () => {
+  await using one = await lab();
+  await using other = await lab();
+  const [a, b] = [await one.start("first"), await other.start("first")];
+  const host = { nodeId: "second", dataDir: one.dataDirOf("second"), left: true };
+  await joinByToken(await one.token(a.port), host);
+  const before = readCredentials(host.dataDir)!;
+  // Into that one it comes back as who it was.
+  assert.deepEqual(await joinByToken(await one.token(a.port), host), { state: "known" });
+  assert.deepEqual(await joinByToken(await other.token(b.port), host), { state: "joined" });
+  assert.notDeepEqual(readCredentials(host.dataDir)!.authority, before.authority);
+});

@@ -10,7 +10,7 @@ import { dial, DialError } from "./dial.ts";
 import { enrol } from "./enrolment.ts";
 import { ask } from "./frame.ts";
 import { HOSTS, Hosts } from "./hosts.ts";
-import { readCredentials } from "./node_files.ts";
+import { forgetCluster, readCredentials } from "./node_files.ts";
 import type { Credentials } from "./port.ts";
 import type { Token } from "./token.ts";
 
@@ -29,6 +29,8 @@ export type Joined =
 export interface JoiningHost {
   readonly nodeId: string;
   readonly dataDir: string;
+  /** Whether it has left the cluster that it knows, if any: then it may join another one. */
+  readonly left?: boolean;
   /** Milliseconds for each connection. */
   readonly patience?: number;
 }
@@ -46,6 +48,11 @@ export async function joinByToken(token: Token, host: JoiningHost): Promise<Join
     return { state: "joined" };
   }
   if (!fingerprint(own.authority).every((byte, index) => byte === token.authority[index])) {
+    if (host.left) {
+      forgetCluster(dataDir);
+      await enrol(token, host);
+      return { state: "joined" };
+    }
     throw new KnetError("Cannot join by this token: this host belongs to another cluster", {
       exitCode: 4,
       remedy: "Run knet leave, which says what to do if this host has the last copy of its store",

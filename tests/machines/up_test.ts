@@ -57,6 +57,7 @@ function test(name: string, fn: (hosts: Hosts) => Promise<void>): void {
       try {
         await fn(there);
       } catch (error) {
+        console.log(error);
         for (const host of [...there.all, there.fourth]) {
           const { stdout } = await host.sh("journalctl -u knet -n 25 --no-pager", { check: false });
           console.log(`--- ${host.name}\n${stdout}`);
@@ -190,7 +191,7 @@ test("knet leave ends the service too, and the host may begin or join another cl
   assert.equal(await fourth.read("systemctl is-active knet || true"), "inactive");
   assert.equal(await fourth.read("systemctl is-enabled knet || true"), "disabled");
   assert.equal(await fourth.read("ip -br link | grep knet || true"), "");
-  assert.equal(await fourth.read("ls -d /var/lib/knet/{dqlite,node.pem} 2> /dev/null || true"), "");
+  assert.equal(await fourth.read("ls -d /var/lib/knet/dqlite 2> /dev/null || true"), "");
   await fourth.reboot();
   assert.equal(await fourth.read("systemctl is-active knet || true"), "inactive");
   assert.ok(!(await one.read("knet lease ls")).includes("host4"));
@@ -202,7 +203,10 @@ test("knet leave ends the service too, and the host may begin or join another cl
   assert.equal(await fourth.read("knet lease ls --json | jq '.leases | length'"), "1");
   // The last copy of a store is not knet's to remove.
   assert.match(await fourth.read("knet leave"), /last copy of the store, which stays in/);
-  await fourth.sh("knet up; knet leave; rm -r /var/lib/knet/dqlite /var/lib/knet/node.pem");
+  await fourth.sh("knet up; knet leave; rm -r /var/lib/knet/dqlite");
+  const known = await failed(fourth, line);
+  assert.match(known.said, /a host with this id belongs to the cluster already/);
+  await one.sh(/knet token revoke \S+/.exec(known.said)![0]);
   await fourth.sh(line);
   await copies(fourth, 4);
   await fourth.sh("knet leave");
