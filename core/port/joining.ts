@@ -90,7 +90,8 @@ async function findAgain(token: Token, host: JoiningHost, own: Credentials): Pro
         closeQuietly(stream);
       }
     } catch (error) {
-      last = error;
+      // One that refuses is of the cluster and says why; another may only be away.
+      if (!(last instanceof DialError && last.reason === "refused")) last = error;
     }
   }
   throw last;
