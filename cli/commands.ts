@@ -49,7 +49,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "store",
-    summary: "Look at, check, back up, restore, adopt and recover the store as a whole",
+    summary: "Look at, check, back up, restore, adopt and recover the store",
     load: async () => (await import("./store_command.ts")).store,
   },
   {

@@ -285,6 +285,6 @@ const adopt = defineCommand({
 /** The command. */
 export const store: CommandGroup = {
   name: "store",
-  summary: "Look at, check, back up, restore, adopt and recover the store as a whole",
+  summary: "Look at, check, back up, restore, adopt and recover the store",
   commands: [info, check, backup, restore, adopt, recover],
 };

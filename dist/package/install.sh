@@ -74,5 +74,5 @@ if systemd; then
   fi
 fi
 if [ "$fresh" = yes ]; then
-  echo "Say in /etc/default/knet where the cluster's state is; then: systemctl enable --now knet"
+  echo "knet: to begin a cluster: knet up; to join one: knet up TOKEN, which the first host printed"
 fi

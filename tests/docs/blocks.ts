@@ -32,7 +32,7 @@ export interface Block {
 }
 
 /** Languages of fenced blocks that are no commands for a host. */
-const OTHER_LANGUAGES = new Set(["ts", "yaml", "text"]);
+const OTHER_LANGUAGES = new Set(["ts", "yaml", "hcl", "text"]);
 
 /** The fence of what is run. */
 const COMMANDS = /^ *```(sh|sql)$/;

@@ -127,13 +127,13 @@ export function hurtBytes(
       let bytes = [...sample];
       for (const change of changes) {
         const at = Math.floor(change.at * bytes.length);
-        if (change.kind === "put") bytes.splice(at, 0, ...change.what);
+        const before = bytes.slice(0, at);
+        if (change.kind === "put") bytes = [...before, ...change.what, ...bytes.slice(at)];
         else {
-          const count = Math.ceil(change.share * change.share * (bytes.length - at));
-          const part = bytes.splice(at, count);
-          if (change.kind === "again") {
-            bytes.splice(at, 0, ...Array(change.times).fill(part).flat() as number[]);
-          }
+          const end = at + Math.ceil(change.share * change.share * (bytes.length - at));
+          const times = change.kind === "again" ? change.times : 0;
+          const part: number[] = Array(times).fill(bytes.slice(at, end)).flat();
+          bytes = [...before, ...part, ...bytes.slice(end)];
         }
         bytes = bytes.slice(0, LONGEST);
       }

@@ -62,7 +62,7 @@ packageTest(
     const { stdout } = await machine.sh(
       `${RPM} -i ${await packages.make("rpm", standIn("0.0.9"))}`,
     );
-    assert.match(stdout, /systemctl enable --now knet/);
+    assert.match(stdout, /knet up TOKEN/);
     assert.deepEqual(await machine.asked(), [
       "daemon-reload",
       "try-restart systemd-networkd.service",
@@ -114,7 +114,7 @@ packageTest(
     };
     const old = await unpack("0.0.9");
     const { stdout } = await machine.sh(`umask 077; ${old}`);
-    assert.match(stdout, /systemctl enable --now knet/);
+    assert.match(stdout, /knet up TOKEN/);
     assert.deepEqual(await machine.asked(), [
       "daemon-reload",
       "try-restart systemd-networkd.service",
