@@ -18,6 +18,7 @@ import { forgetStore } from "../store/recorded_store.ts";
 import { dataLock, stateLock } from "./preflight.ts";
 import { readSnapshot, removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
+import { isExpired, isUntaken } from "../cluster/allocate.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { serveContainers } from "./container_server.ts";
 import { removeDocker } from "../container/docker/install.ts";
@@ -40,6 +41,7 @@ import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { HostBook } from "./host_book.ts";
+import { awaitHeir, holdersByAgent } from "./last_copy.ts";
 import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
@@ -97,6 +99,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;
   using _idleData = idle && lockData(options.dataDir) || null;
+  if (idle === null && !options.force) await awaitHeir(() => holdersByAgent(stateDir));
   await uninstall(options, idle === null);
   using _lock = idle === null ? await stopAgent(options) : null;
   using _data = idle === null ? lockData(options.dataDir) ?? null : null;
@@ -150,7 +153,19 @@ async function leaveHeldStore<T>(
   const opened = await openAgentsStore({ ...options, nodeId, existing: true, hosts });
   let out = false;
   try {
-    await opened.held?.started(STOP_PATIENCE);
+    const { held, store } = opened;
+    await held?.started(STOP_PATIENCE);
+    if (held !== undefined && !options.force) {
+      await awaitHeir(async () => {
+        const { leases, now } = await store.listLeases();
+        const others = leases.filter((lease) => lease.nodeId !== nodeId && !isUntaken(lease));
+        return {
+          node: { id: nodeId },
+          store: { copies: held.copies },
+          peers: others.map((lease) => ({ expired: isExpired(lease, now) })),
+        };
+      });
+    }
     const released = await release(opened.store);
     out = await opened.held?.leave() ?? false;
     return released;
