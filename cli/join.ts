@@ -127,7 +127,8 @@ async function tellPlan(
   else print(joinPlanText(plan));
 }
 
-const HOW: Readonly<Record<string, string>> = {
+const HOW: Readonly<Record<JoinPlan["how"], string>> = {
+  asked: "of a host that is asked first whether it lives",
   new: "the next that is free",
   kept: "this host's already",
   reserved: "reserved for it",
@@ -144,7 +145,7 @@ export function joinPlanText(plan: JoinPlan): string {
     ["", plan.first ? "This host would write that, as the first one" : undefined],
     ["Node", `${plan.nodeName} (${plan.nodeId})`],
     ["Underlay", `${plan.publicIp} on ${plan.iface}, MTU ${plan.mtu} inside`],
-    ["Subnet", `${plan.subnet} (${HOW[plan.how] ?? plan.how}), gateway ${plan.gateway}`],
+    ["Subnet", `${plan.subnet} (${HOW[plan.how]}), gateway ${plan.gateway}`],
     ["Peers", `${peers}`],
     ["Would make", makes.join(", ")],
     ["Are there", keeps.join(", ")],

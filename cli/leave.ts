@@ -25,7 +25,7 @@ export const leave = defineCommand({
     node: value("NAME", "Give back the lease of another host: its name, id or subnet", text, {
       complete: "lease",
     }),
-    force: flag("Also if the lease is held by a host that lives"),
+    force: flag("Also if the lease is another living host's, or others are left without a store"),
     "dry-run": flag("Say what leaving would do, and do nothing"),
   },
   examples: [
@@ -55,9 +55,7 @@ export const leave = defineCommand({
     // An agent that runs is needed until the end is near. One that is being started again and again is not.
     if (ofService && !await isActive()) await endService();
     const result = await leave({ ...request, ...(ofService && { endService }) });
-    if (ofService) {
-      forgetOwnStore();
-    }
+    if (ofService) forgetOwnStore();
     if (settings.json) printJson(result);
     else print(leaveText(result, options.node));
   },

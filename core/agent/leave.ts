@@ -9,13 +9,12 @@ import { FileLock, holder } from "../../ffi/file_lock.ts";
 import { getLogger } from "@logtape/logtape";
 import { Nftables, NoNftablesError } from "../../ffi/libnftables.ts";
 import { hasLibrary } from "../../ffi/load.ts";
-import { missingCapabilities } from "../../ffi/privilege.ts";
 import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { deleteAddress, listAddresses } from "../../ffi/rtnl/address.ts";
 import { changeLink, deleteLink, getLink, listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { forgetStore } from "../store/recorded_store.ts";
-import { dataLock, stateLock } from "./preflight.ts";
+import { dataLock, refusePowerless, stateLock } from "./preflight.ts";
 import { readSnapshot, removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { isExpired, isUntaken } from "../cluster/allocate.ts";
@@ -89,13 +88,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
       .releaseLease(options.node, { force: options.force });
     return { released: subnet, devices: [] };
   }
-  const missing = missingCapabilities(["netAdmin"]);
-  if (missing.length > 0) {
-    throw new KnetError(`Cannot leave: the process lacks ${missing.join(", ")}`, {
-      exitCode: 3,
-      remedy: "Run it as root",
-    });
-  }
+  refusePowerless("leave");
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;
   using _idleData = idle && lockData(options.dataDir) || null;

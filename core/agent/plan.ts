@@ -3,15 +3,13 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-import { FileLock, holder } from "../../ffi/file_lock.ts";
 import { listLinks } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { parsePrefix } from "../base/address.ts";
+import { wallClock } from "../base/clock.ts";
 import { KnetError } from "../base/error.ts";
-import { allocate, refuseRival } from "../cluster/allocate.ts";
+import { isExpired, isUntaken } from "../cluster/allocate.ts";
 import { type ClusterConfig, makeClusterConfig } from "../cluster/config.ts";
-import type { Lease } from "../cluster/lease.ts";
 import { findIdentity, storedAgentId, storedNodeId } from "../cluster/node_identity.ts";
 import { readNodeState } from "../cluster/node_state.ts";
 import { listContainers } from "../container/container.ts";
@@ -21,9 +19,10 @@ import { staleDevices } from "../kernel/stale_devices.ts";
 import { backendOf } from "../overlay/backend/backends.ts";
 import { gatewayOf } from "../overlay/own_devices.ts";
 import { releasable } from "../store/lease_admin.ts";
-import { refuseUnfit } from "../store/leases.ts";
+import { decideGrant, type Granted } from "../store/lease_decisions.ts";
 import { dqliteDirectory, NoStoreError } from "../store/location.ts";
 import { openStore } from "../store/open.ts";
+import { isVipOf } from "../store/services.ts";
 import { readSnapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
 import type { AgentOptions } from "./agent_options.ts";
@@ -31,11 +30,12 @@ import { contextOf, ownerOf } from "./context.ts";
 import { choiceOf, heldBy, HostUnderlay } from "./host_underlay.ts";
 import type { LeaveOptions } from "./leave.ts";
 import {
-  dataLock,
+  isHeld,
   refuseDifferences,
   refuseOtherDevices,
   refuseOverlap,
   refusePowerless,
+  refuseRunning,
   stateLock,
 } from "./preflight.ts";
 
@@ -51,9 +51,9 @@ export interface JoinPlan {
   /** The interface, and the address that peers would be told. */
   readonly iface: string;
   readonly publicIp: string;
-  /** The subnet that it would get now, and how: "new", "kept", "reserved", "reassigned". */
+  /** The subnet that it would get now, and how. */
   readonly subnet: string;
-  readonly how: string;
+  readonly how: Granted["how"];
   readonly gateway: string;
   /** Of devices and containers, bytes. */
   readonly mtu: number;
@@ -76,26 +76,18 @@ export interface LeavePlan {
   readonly containers: readonly string[];
 }
 
-/** Who runs with a lock file; it is not made. */
-function runs(path: string): boolean {
-  if (!existsSync(path)) return false;
-  using lock = FileLock.acquire(path) ?? null;
-  return lock === null;
-}
-
-/** What the store says, where there is one. */
-async function read(
-  store: Store,
-  wanted: ClusterConfig,
-): Promise<{ first: boolean; config: ClusterConfig; leases: readonly Lease[]; now: number }> {
+/** What the store says; of one that is not there yet, what this host would write. */
+async function read(store: Store, wanted: ClusterConfig) {
+  const nothing = { first: true, config: wanted, leases: [], services: [], now: wallClock() };
   try {
-    const found = await store.getConfig();
-    if (found === undefined) return { first: true, config: wanted, leases: [], now: Date.now() };
+    const config = await store.getConfig();
+    if (config === undefined) return nothing;
     const { leases, now } = await store.listLeases();
-    return { first: false, config: found, leases, now };
+    const { services } = await store.listServices();
+    return { first: false, config, leases, services, now };
   } catch (error) {
     if (!(error instanceof NoStoreError)) throw error;
-    return { first: true, config: wanted, leases: [], now: Date.now() };
+    return nothing;
   }
 }
 
@@ -106,25 +98,21 @@ async function read(
  */
 export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
   refusePowerless();
-  for (const path of [stateLock(options.stateDir), dataLock(options.dataDir)]) {
-    if (!runs(path)) continue;
-    throw new KnetError(
-      `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
-      { remedy: "It has joined: see knet status" },
-    );
-  }
+  refuseRunning(options);
   if (dqliteDirectory(options.storeUrl) !== undefined) {
     throw new KnetError(
       `Cannot tell what joining by the store ${options.storeUrl} would do: the agents hold it, and this host takes part in it by joining only`,
       { exitCode: 2, remedy: "Look at a host that has joined: knet lease ls" },
     );
   }
-  const identity = findIdentity(options);
-  const { nodeId, nodeName, agentId = "" } = identity;
+  const { nodeId, nodeName, bootId, agentId = "" } = findIdentity(options);
   refuseOtherDevices(ownerOf({ agentId }, options), options.bridge);
   const kept = readSnapshot(options.dataDir, nodeId, () => {});
   await using store = await openStore(options.storeUrl, { existing: true });
-  const { first, config, leases, now } = await read(store, makeClusterConfig(options.config));
+  const { first, config, leases, services, now } = await read(
+    store,
+    makeClusterConfig(options.config),
+  );
   const { family } = parsePrefix(config.network);
   using rtnl = openRtnl();
   if (kept === undefined) refuseOverlap(rtnl, family, config, options.bridge);
@@ -136,21 +124,23 @@ export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
     bridge: options.bridge,
   }).now!;
   const { publicIp } = underlay;
-  const applicant = {
-    ...{ nodeId, nodeName, agentId, publicIp },
-    ...(kept !== undefined && { previousSubnet: kept.own.subnet }),
-  };
-  const ours = leases.filter((lease) => lease.family === family);
-  refuseRival(ours, applicant, now);
-  const { subnet, how, reserved } = allocate(config, ours, applicant, now, true);
   const { backend } = config;
-  const lease: Lease = {
-    ...{ nodeId, nodeName, family, subnet, publicIp, reserved, agentId, bootId: identity.bootId },
-    ...{ backend: backend.type, acquired: now, renewed: now, revision: 0 },
-    backendData: backendOf(backend).backendData(backend, nodeId, 0),
-    expires: now + config.leaseTtl * 1000,
-  };
-  refuseUnfit(`Cannot join as "${nodeName}" (${publicIp})`, lease, config);
+  const ours = leases.filter((lease) => lease.family === family);
+  const { lease, how } = decideGrant(
+    { config, leases: ours, unreadable: [], now },
+    {
+      ...{ nodeId, nodeName, agentId, bootId, publicIp, family, backend: backend.type },
+      ...(kept !== undefined && { previousSubnet: kept.own.subnet }),
+      backendData: (attempt) => backendOf(backend).backendData(backend, nodeId, attempt),
+    },
+    0,
+    // Who is there already keeps its address.
+    ours.some((each) => each.nodeId === nodeId && each.publicIp === publicIp)
+      ? undefined
+      : isVipOf(publicIp, services.filter(({ vip }) => vip === publicIp).map(({ name }) => name)),
+    false,
+  );
+  const { subnet } = lease;
   const context = contextOf(config, lease, underlay);
   const device = backendOf(backend).device(context)?.name;
   const there = new Set(listLinks(rtnl).map(({ name }) => name));
@@ -164,7 +154,7 @@ export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
     makes: devices.filter((name) => !there.has(name)),
     keeps: devices.filter((name) => there.has(name)),
     peers:
-      ours.filter((each) => each.nodeId !== nodeId && each.agentId !== "" && each.expires > now)
+      ours.filter((each) => each.nodeId !== nodeId && !isUntaken(each) && !isExpired(each, now))
         .length,
   };
 }
@@ -172,14 +162,15 @@ export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
 /**
  * What `knet leave` would do now.
  *
- * @throws {KnetError} if the store cannot be asked, or has no such lease.
+ * @throws {KnetError} exit code 3 without the privilege; if the store cannot be asked, or has no such lease.
  */
 export async function planLeave(options: LeaveOptions): Promise<LeavePlan> {
   const { stateDir, dataDir, node } = options;
-  const agent = runs(stateLock(stateDir));
+  if (node === undefined) refusePowerless("leave");
+  const agent = node === undefined && isHeld(stateLock(stateDir));
   const released = await leaseOf(options, agent);
   const given = released === undefined ? {} : { released };
-  if (node !== undefined) return { ...given, agent: false, devices: [], containers: [] };
+  if (node !== undefined) return { ...given, agent, devices: [], containers: [] };
   using rtnl = openRtnl();
   const links = listLinks(rtnl);
   const state = readNodeState(stateDir);
@@ -187,9 +178,7 @@ export async function planLeave(options: LeaveOptions): Promise<LeavePlan> {
   const recorded = state?.device === undefined ? [] : [state.device];
   const devices = [
     ...staleDevices(links, [], { owner, recorded }).map(({ name }) => name),
-    ...links.filter(({ name }) => name === VIP_DEVICE && state !== undefined).map(({ name }) =>
-      name
-    ),
+    ...(state !== undefined && links.some(({ name }) => name === VIP_DEVICE) ? [VIP_DEVICE] : []),
   ];
   const containers = listContainers(dataDir).map(shownName);
   return { ...given, agent, devices, containers };

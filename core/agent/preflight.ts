@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import { FileLock, holder } from "../../ffi/file_lock.ts";
@@ -31,10 +32,10 @@ const log = getLogger(["knet", "agent"]);
  *
  * @throws {KnetError} exit code 3 if the process may not program the network.
  */
-export function refusePowerless(): void {
+export function refusePowerless(action: "join" | "leave" = "join"): void {
   const missing = missingCapabilities(["netAdmin"]);
   if (missing.length === 0) return;
-  throw new KnetError(`Cannot join: the process lacks ${missing.join(", ")}`, {
+  throw new KnetError(`Cannot ${action}: the process lacks ${missing.join(", ")}`, {
     exitCode: 3,
     remedy: "Run it as root, or give it the capability",
   });
@@ -51,22 +52,48 @@ export const stateLock = (stateDir: string) => join(stateDir, "knet.lock");
 /** The file that an agent locks in its data directory. */
 export const dataLock = (dataDir: string) => join(dataDir, "agent.lock");
 
+/** Another agent holds a lock. */
+function otherAgent(path: string, remedy: string): KnetError {
+  const process = holder(path) ?? "unknown";
+  return new KnetError(`Cannot join: another agent runs on this host (process ${process})`, {
+    remedy,
+  });
+}
+
+/** Whether somebody holds a lock. Its file is not made. */
+export function isHeld(path: string): boolean {
+  if (!existsSync(path)) return false;
+  using lock = FileLock.acquire(path) ?? null;
+  return lock === null;
+}
+
+/**
+ * Refuses to speak of joining where an agent runs; nothing is made.
+ *
+ * @throws {KnetError} if one does.
+ */
+export function refuseRunning({ stateDir, dataDir }: Directories): void {
+  for (const path of [stateLock(stateDir), dataLock(dataDir)]) {
+    if (isHeld(path)) throw otherAgent(path, "It has joined: see knet status");
+  }
+}
+
 /**
  * Takes the locks that one agent of this host holds: of its state directory, and of its data directory, which may be used with another
  * state directory by mistake.
  *
- * @throws {KnetError} if another one runs.
+ * @param refusal What is thrown if another one runs, by the file that it holds.
+ * @throws {KnetError} that.
  */
-export function lockHost({ stateDir, dataDir }: Directories): Disposable {
+export function lockHost(
+  { stateDir, dataDir }: Directories,
+  refusal = (path: string) =>
+    otherAgent(path, "Stop it first; a network namespace has room for one"),
+): Disposable {
   using locks = new DisposableStack();
   for (const path of [stateLock(stateDir), dataLock(dataDir)]) {
     const lock = FileLock.acquire(path);
-    if (lock === undefined) {
-      throw new KnetError(
-        `Cannot join: another agent runs on this host (process ${holder(path) ?? "unknown"})`,
-        { remedy: "Stop it first; a network namespace has room for one" },
-      );
-    }
+    if (lock === undefined) throw refusal(path);
     locks.use(lock);
   }
   return locks.move();

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { FileLock, holder } from "../../ffi/file_lock.ts";
+import { holder } from "../../ffi/file_lock.ts";
 import { wallClock } from "../base/clock.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { dial, DialError } from "../port/dial.ts";
@@ -25,7 +25,7 @@ import { redactUrl } from "../base/secrets.ts";
 import { dqliteDirectory, NoStoreError } from "../store/location.ts";
 import { readSnapshot } from "../store/snapshot.ts";
 import { membersBy } from "./members_by_others.ts";
-import { dataLock, stateLock } from "./preflight.ts";
+import { lockHost } from "./preflight.ts";
 import {
   type HostWord,
   type PlannedHost,
@@ -192,32 +192,27 @@ function namesIn(dataDir: string): (nodeId: string) => string {
 }
 
 /** Keeps the agent from running meanwhile. */
-function lockAgent({ stateDir, dataDir }: RecoverOptions, about: string): Disposable {
-  using locks = new DisposableStack();
-  for (const path of [stateLock(stateDir), dataLock(dataDir)]) {
-    let lock: FileLock | undefined;
-    try {
-      Deno.mkdirSync(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-      lock = FileLock.acquire(path);
-    } catch (error) {
-      throw new KnetError(`${about}: ${messageOf(error)}`, {
-        exitCode: 3,
-        remedy: "Run it as root",
-        cause: error,
-      });
+function lockAgent(options: RecoverOptions, about: string): Disposable {
+  try {
+    for (const folder of [options.stateDir, options.dataDir]) {
+      Deno.mkdirSync(folder, { recursive: true });
     }
-    if (lock === undefined) {
-      throw new KnetError(
-        `${about}: this host's agent runs (process ${holder(path) ?? "unknown"})`,
-        {
+    return lockHost(
+      options,
+      (path) =>
+        new KnetError(`${about}: this host's agent runs (process ${holder(path) ?? "unknown"})`, {
           exitCode: 4,
           remedy: "Stop it first: systemctl stop knet",
-        },
-      );
-    }
-    locks.use(lock);
+        }),
+    );
+  } catch (error) {
+    if (error instanceof KnetError) throw error;
+    throw new KnetError(`${about}: ${messageOf(error)}`, {
+      exitCode: 3,
+      remedy: "Run it as root",
+      cause: error,
+    });
   }
-  return locks.move();
 }
 
 /** Asks all other members what they know. */

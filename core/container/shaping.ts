@@ -28,7 +28,7 @@ export class NoShapingError extends KnetError {
   override readonly name = "NoShapingError";
 }
 
-/** Of the kernel, and what it is told a module by. */
+/** The kernel's modules that it takes. */
 const MODULES = "sch_tbf, sch_ingress, cls_u32, act_mirred and ifb";
 
 /**

@@ -141,11 +141,19 @@ export async function getService(
 
 /** Why no host can be at an address: each takes a virtual IP as its own, and none could send there. Undefined if one can. */
 export async function whyNoHost({ db }: Reader, address: string): Promise<string | undefined> {
-  const [first, ...others] = await db.select({ name: serviceTable.name }).from(serviceTable)
+  const rows = await db.select({ name: serviceTable.name }).from(serviceTable)
     .where(and(live, eq(serviceTable.vip, address))).orderBy(asc(serviceTable.name));
+  return isVipOf(address, rows.map(({ name }) => name));
+}
+
+/** Says of which services an address is the virtual IP; undefined if of none. */
+export function isVipOf(
+  address: string,
+  [first, ...others]: readonly string[],
+): string | undefined {
   if (first === undefined) return undefined;
   const more = others.length === 0 ? "" : ` and ${others.length} more`;
-  return `${address} is the virtual IP of service "${visibleName(first.name)}"${more}`;
+  return `${address} is the virtual IP of service "${visibleName(first)}"${more}`;
 }
 
 /**
