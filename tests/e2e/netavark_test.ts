@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { startCluster } from "../support/cluster.ts";
 import { type Host, knetProgram } from "../support/host.ts";
-import { IMAGE, makeImage, RuntimeRoom } from "../support/runtime_room.ts";
+import { IMAGE, makeImage, RuntimeRoom, runtimesBook } from "../support/runtime_room.ts";
 import { skip } from "../support/skip.ts";
 import { labSuite } from "../support/suite.ts";
 import { enterTrixie, trixieProblem, trixieRoot } from "../support/trixie.ts";
@@ -22,14 +22,7 @@ const suite = labSuite({
   },
 });
 
-interface Book {
-  containers: { name?: string; address: string; runtime?: string; network?: string }[];
-}
-
-function bookOf(host: Host): Book["containers"] {
-  const text = Deno.readTextFileSync(host.path("/run/host/data/containers.json"));
-  return (JSON.parse(text) as Book).containers.filter(({ runtime }) => runtime === "podman");
-}
+const bookOf = (host: Host) => runtimesBook(host).filter(({ runtime }) => runtime === "podman");
 
 const SETTINGS = `mkdir -p /etc/containers
 cat > /etc/containers/containers.conf << end

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import type { Lab } from "../support/lab.ts";
-import { IMAGE, lacking, makeImage, RuntimeRoom } from "../support/runtime_room.ts";
+import { IMAGE, lacking, makeImage, RuntimeRoom, runtimesBook } from "../support/runtime_room.ts";
 import { skip } from "../support/skip.ts";
 import { labSuite } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
@@ -21,15 +21,6 @@ const suite = labSuite({
     image = await makeImage(lab.directory);
   },
 });
-
-interface Book {
-  containers: { name?: string; address: string; runtime?: string }[];
-}
-
-function bookOf(host: Host): Book["containers"] {
-  const text = Deno.readTextFileSync(host.path("/run/host/data/containers.json"));
-  return (JSON.parse(text) as Book).containers.filter(({ runtime }) => runtime !== undefined);
-}
 
 /** Calls the plugin as netavark does. */
 async function plugin(host: Host, path: string, args: string[], input: unknown) {
@@ -76,7 +67,10 @@ suite(
     assert.ok(stdout.includes(`inet ${ipnet} `), stdout);
     assert.equal(gateway, (await host.subnetEnv())["KNET_SUBNET"]!.split("/")[0]);
     assert.ok(await other.containers[0]!.ping(ipnet.split("/")[0], 2));
-    assert.deepEqual(bookOf(host).map(({ name, runtime }) => [name, runtime]), [["web", "podman"]]);
+    assert.deepEqual(runtimesBook(host).map(({ name, runtime }) => [name, runtime]), [[
+      "web",
+      "podman",
+    ]]);
 
     const twin = await call(["setup", "/run/netns/nv2"], container("bbb", "web"));
     assert.equal(twin.code, 1);
@@ -102,7 +96,7 @@ suite(
     const away = await call(["setup", "/run/netns/nv2"], container("ddd", "d"));
     assert.match(away.document.error, /agent does not run \(Start it/);
     assert.equal((await call(["teardown", "/run/netns/nv2"], container("bbb", "late"))).code, 0);
-    assert.deepEqual(bookOf(host), []);
+    assert.deepEqual(runtimesBook(host), []);
     await host.join();
     await host.run("ip netns delete nv2");
   },
@@ -183,14 +177,17 @@ printf '[storage]\ndriver = "vfs"\ngraphroot = "/run/host/podman"\nrunroot = "/r
     const web = await addressOf("web");
     await reached(web);
     await podman("exec", "web", "ping", "-c", "1", "-W", "2", other.containers[0]!.address);
-    assert.deepEqual(bookOf(host).map(({ name, address }) => [name, address]), [["web", web]]);
+    assert.deepEqual(runtimesBook(host).map(({ name, address }) => [name, address]), [[
+      "web",
+      web,
+    ]]);
     const published = () => other.run(["busybox", "wget", "-qO-", `http://${host.address}:8080/`]);
     assert.equal((await published()).stdout, "hello\n");
     await podman("restart", "web");
     await reached(await addressOf("web"));
     assert.equal((await published()).stdout, "hello\n");
-    assert.equal(bookOf(host).length, 1);
+    assert.equal(runtimesBook(host).length, 1);
     await podman("rm", "-f", "web");
-    assert.deepEqual(bookOf(host), []);
+    assert.deepEqual(runtimesBook(host), []);
   },
 );

@@ -118,3 +118,19 @@ function exists(path: string): boolean {
     return false;
   }
 }
+
+/** A container of a host's book of addresses. */
+export interface BookEntry {
+  readonly name?: string;
+  readonly address: string;
+  /** Absent: attached by hand. */
+  readonly runtime?: string;
+  readonly network?: string;
+}
+
+/** What a host's book of addresses has of runtimes' containers. */
+export function runtimesBook(host: Host): BookEntry[] {
+  const text = Deno.readTextFileSync(host.path("/run/host/data/containers.json"));
+  const { containers } = JSON.parse(text) as { containers: BookEntry[] };
+  return containers.filter(({ runtime }) => runtime !== undefined);
+}

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { giveClock } from "../../base/clock.ts";
+import { type DockerStage, dockerStage } from "../../../tests/support/docker_stage.ts";
 import { writeHeld } from "../held.ts";
 import { DockerNames, readDockerList } from "./names.ts";
 
@@ -42,62 +42,37 @@ Deno.test("readDockerList() knows name, id, labels and published ports of those 
   }
 });
 
-/** A Docker that answers by its socket, or hangs, and a clock that only the test moves. */
-function stage() {
-  const dataDir = Deno.makeTempDirSync();
-  const socket = `${dataDir}/docker.sock`;
-  Deno.writeTextFileSync(
-    `${dataDir}/installed-docker.json`,
-    JSON.stringify({ spec: "/etc/docker/plugins/knet.spec", network: "knet", socket }),
-  );
-  const it = { asked: [] as string[], body: [] as unknown, seconds: 0 };
-  const clock = giveClock({
-    wall: () => it.seconds * 1000,
-    monotonic: () => it.seconds * 1000,
-    after: () => ({ cancel: () => {} }),
-    random: () => 0.5,
-    uuid: () => "",
-  });
-  const server = Deno.serve({ path: socket, onListen: () => {} }, (request) => {
-    const { pathname, searchParams } = new URL(request.url);
-    it.asked.push(`${pathname} ${searchParams.get("filters")}`);
-    return Response.json(it.body);
-  });
-  return Object.assign(it, {
-    place: { dataDir, bootId: "a" },
-    async [Symbol.asyncDispose]() {
-      clock[Symbol.dispose]();
-      await server.shutdown();
-      Deno.removeSync(dataDir, { recursive: true });
-    },
-  });
-}
+const bookOf = ({ dataDir }: DockerStage) => ({ dataDir, bootId: "a" });
 
 Deno.test("DockerNames asks only for what Docker holds, soon again as long as a name is missing, and then seldom", async () => {
-  await using it = stage();
-  const names = new DockerNames(it.place);
+  await using it = dockerStage([]);
+  const place = bookOf(it);
+  const names = new DockerNames(place);
   const look = async (seconds: number) => {
     it.seconds = seconds;
     await names.look();
     return it.asked.length;
   };
   assert.equal(await look(0), 0, "nobody is there");
-  writeHeld(it.place, [{ address: "10.244.0.2", runtime: "docker" }]);
+  writeHeld(place, [{ address: "10.244.0.2", runtime: "docker" }]);
   assert.equal(await look(1), 1);
-  assert.deepEqual(it.asked, ['/containers/json {"network":["knet"]}']);
+  assert.deepEqual(
+    it.asked.map(({ pathname, searchParams }) => `${pathname} ${searchParams.get("filters")}`),
+    ['/containers/json {"network":["knet"]}'],
+  );
   assert.equal(names.named.size, 0);
   assert.equal(await look(2), 1);
-  it.body = [listed("web", "10.244.0.2")];
+  it.answer.body = [listed("web", "10.244.0.2")];
   assert.equal(await look(3), 2);
   assert.equal(names.named.get("10.244.0.2")?.name, "web");
   const { version } = names;
   assert.equal(await look(50), 2);
-  it.body = [listed("renamed", "10.244.0.2")];
+  it.answer.body = [listed("renamed", "10.244.0.2")];
   assert.equal(await look(64), 3);
   assert.notEqual(names.version, version);
   // Another one came: at once.
   writeHeld(
-    it.place,
+    place,
     ["10.244.0.2", "10.244.0.3"].map((address) => ({ address, runtime: "docker" })),
   );
   assert.equal(await look(66), 4);
@@ -107,15 +82,16 @@ Deno.test("DockerNames asks only for what Docker holds, soon again as long as a 
 });
 
 Deno.test("DockerNames keeps what it knows where Docker answers nonsense or is gone", async () => {
-  await using it = stage();
-  const names = new DockerNames(it.place);
-  writeHeld(it.place, [{ address: "10.244.0.2", runtime: "docker" }]);
-  it.body = [listed("web", "10.244.0.2")];
+  await using it = dockerStage([]);
+  const place = bookOf(it);
+  const names = new DockerNames(place);
+  writeHeld(place, [{ address: "10.244.0.2", runtime: "docker" }]);
+  it.answer.body = [listed("web", "10.244.0.2")];
   await names.look();
-  it.body = { message: "busy" };
+  it.answer.body = { message: "busy" };
   it.seconds = 100;
   await names.look();
-  Deno.removeSync(`${it.place.dataDir}/docker.sock`);
+  Deno.removeSync(`${it.dataDir}/docker.sock`);
   it.seconds = 300;
   await names.look();
   assert.equal(names.named.get("10.244.0.2")?.name, "web");

@@ -1,43 +1,7 @@
 import assert from "node:assert/strict";
-import { giveClock } from "../../base/clock.ts";
+import { type DockerStage, dockerStage } from "../../../tests/support/docker_stage.ts";
 import { readHeld, writeHeld } from "../held.ts";
 import { DockerReclaimer } from "./reclaim.ts";
-
-interface Stage extends AsyncDisposable {
-  readonly dataDir: string;
-  /** What Docker answers. */
-  answer: { status: number; body: unknown };
-  seconds: number;
-}
-
-function stage(): Stage {
-  const dataDir = Deno.makeTempDirSync();
-  const socket = `${dataDir}/docker.sock`;
-  const record = { spec: "/etc/docker/plugins/knet.spec", network: "knet", socket };
-  Deno.writeTextFileSync(`${dataDir}/installed-docker.json`, JSON.stringify(record));
-  const it: Stage = {
-    dataDir,
-    answer: { status: 200, body: {} },
-    seconds: 0,
-    async [Symbol.asyncDispose]() {
-      clock[Symbol.dispose]();
-      await server.shutdown();
-      Deno.removeSync(dataDir, { recursive: true });
-    },
-  };
-  const clock = giveClock({
-    wall: () => it.seconds * 1000,
-    monotonic: () => it.seconds * 1000,
-    after: () => ({ cancel: () => {} }),
-    random: () => 0.5,
-    uuid: () => "",
-  });
-  const server = Deno.serve({ path: socket, onListen: () => {} }, (request) => {
-    assert.equal(new URL(request.url).pathname, "/networks/knet");
-    return Response.json(it.answer.body, { status: it.answer.status });
-  });
-  return it;
-}
 
 const containers = (...addresses: string[]) => ({
   status: 200,
@@ -48,8 +12,14 @@ const containers = (...addresses: string[]) => ({
   },
 });
 
+/** It asks for the network, and for nothing else. */
+function assertAsked({ asked }: DockerStage): void {
+  assert.ok(asked.length > 0);
+  for (const { pathname } of asked) assert.equal(pathname, "/networks/knet");
+}
+
 Deno.test("DockerReclaimer.look() frees what Docker has not known for most of a minute, and nothing else", async () => {
-  await using it = stage();
+  await using it = dockerStage({});
   const place = { dataDir: it.dataDir, bootId: "a" };
   const reclaimer = new DockerReclaimer(place);
   writeHeld(place, [
@@ -67,10 +37,11 @@ Deno.test("DockerReclaimer.look() frees what Docker has not known for most of a 
   assert.deepEqual(await reclaimer.look(), []);
   it.seconds = 120;
   assert.deepEqual(await reclaimer.look(), ["10.244.0.2"]);
+  assertAsked(it);
 });
 
 Deno.test("DockerReclaimer.look() keeps what Docker knew in between, and all while Docker does not answer", async () => {
-  await using it = stage();
+  await using it = dockerStage({});
   const place = { dataDir: it.dataDir, bootId: "a" };
   const reclaimer = new DockerReclaimer(place);
   writeHeld(place, [{ address: "10.244.0.2", runtime: "docker" }]);
@@ -89,4 +60,5 @@ Deno.test("DockerReclaimer.look() keeps what Docker knew in between, and all whi
   Deno.removeSync(`${it.dataDir}/installed-docker.json`);
   it.seconds = 600;
   assert.deepEqual(await reclaimer.look(), []);
+  assertAsked(it);
 });
