@@ -1,5 +1,6 @@
 /**
- * TCP connections that are tried and given up, many at a time, without a thread, a promise or a resource of Deno's for each.
+ * TCP connections that are tried and given up, many at a time, without a thread, a promise or a resource of Deno's for each; and what
+ * Deno cannot set of its own.
  *
  * They end with a FIN. A reset (SO_LINGER of no time) would spare this host the socket in TIME-WAIT, but a server that accepts a
  * connection which has been reset gets ENOTCONN from accept or getpeername, and not every one survives it: Deno's own does not.
@@ -10,6 +11,9 @@ import { EINPROGRESS } from "./errno.ts";
 import { afOf, textFamily, writeAddress } from "./ip.ts";
 import { POLLFD, POLLOUT } from "./linux/fcntl.ts";
 import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_TCP,
   SO_ERROR,
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
@@ -17,6 +21,10 @@ import {
   SOCKADDR_IN,
   SOCKADDR_IN6,
   SOL_SOCKET,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_USER_TIMEOUT,
 } from "./linux/socket.ts";
 import { closeFile, OwnedFd } from "./file.ts";
 import { check, errno, libc, prepareErrno, SystemError } from "./libc.ts";
@@ -80,4 +88,76 @@ export function connectionError(fd: number): SystemError | undefined {
 /** Ends a connection, or the attempt. */
 export function endConnection(fd: number): void {
   closeFile(fd);
+}
+
+/** How long the other side of a connection may be silent. */
+export interface Silence {
+  /** Seconds without anything from there until it is asked, between questions, and how many go unanswered at most. */
+  readonly idle: number;
+  readonly interval: number;
+  readonly questions: number;
+  /** Milliseconds that what was sent may go unacknowledged. Without it the kernel tries for a quarter of an hour. */
+  readonly unanswered?: number;
+}
+
+/** A connection's two ends, as Deno tells them. */
+export type Ends = Pick<Deno.TcpConn, "localAddr" | "remoteAddr">;
+
+/**
+ * Bounds how long the other side of one of this process's connections may be silent, by the kernel's own clocks: a host whose address
+ * is gone, its own or the other's, says nothing, and a connection to it would be tried for a quarter of an hour. SO_KEEPALIVE has to
+ * be on.
+ *
+ * Deno tells nobody the descriptor of a connection: it is found by its two ends.
+ *
+ * @returns whether the connection was found.
+ */
+export function boundSilence(ends: Ends, silence: Silence): boolean {
+  const fd = descriptorOf(ends);
+  if (fd === undefined) return false;
+  const set = (option: number, value: number) =>
+    libc().setsockopt(fd, IPPROTO_TCP, option, new Int32Array([value]), 4);
+  set(TCP_KEEPIDLE, silence.idle);
+  set(TCP_KEEPINTVL, silence.interval);
+  set(TCP_KEEPCNT, silence.questions);
+  if (silence.unanswered !== undefined) set(TCP_USER_TIMEOUT, silence.unanswered);
+  return true;
+}
+
+type AskName = (
+  fd: number,
+  address: Uint8Array<ArrayBuffer>,
+  length: Uint8Array<ArrayBuffer>,
+) => number;
+
+function descriptorOf({ localAddr, remoteAddr }: Ends): number | undefined {
+  const [local, remote] = [endOf(localAddr), endOf(remoteAddr)];
+  const is = (ask: AskName, fd: number, end: Uint8Array) => {
+    const address = new Uint8Array(SOCKADDR_IN6);
+    const length = new Uint8Array(new Uint32Array([SOCKADDR_IN6]).buffer);
+    return ask(fd, address, length) === 0 && isSame(address, end);
+  };
+  const { getsockname, getpeername } = libc();
+  for (const { name } of Deno.readDirSync("/proc/self/fd")) {
+    const fd = Number(name);
+    if (is(getpeername, fd, remote) && is(getsockname, fd, local)) return fd;
+  }
+  return undefined;
+}
+
+function endOf(address: Deno.Addr): Uint8Array<ArrayBuffer> {
+  const { hostname, port } = address as Deno.NetAddr;
+  return socketAddress(hostname, port);
+}
+
+/** Where in a sockaddr of a family its family, port and address are; flow and scope are not told apart. */
+const PARTS: Readonly<Record<number, readonly (readonly [number, number])[]>> = {
+  [AF_INET]: [[0, 8]],
+  [AF_INET6]: [[0, 4], [8, 24]],
+};
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return PARTS[one[0]!]?.every(([from, to]) =>
+    one.subarray(from, to).every((byte, index) => byte === other[from + index])
+  ) ?? false;
 }

@@ -38,7 +38,8 @@ import {
 import { type Credentials, DEFAULT_PORT, Port } from "./port.ts";
 import { Revoked, REVOKED_LIST, type RevokedList } from "./revoked.ts";
 
-/** Purposes of connections between nodes, beside those of the store. */
+/** Purposes of connections between nodes: one of those of the store, and the port's own. */
+const REPLICA = "replica";
 const RENEW = "renew";
 const REVOKED = "revoked";
 const ENROL_HERE = "enrol-here";
@@ -51,6 +52,11 @@ const SOON = 500;
 const PATIENCE = 10_000;
 /** Milliseconds until the next address of a host is tried. */
 const DIAL_PATIENCE = 2000;
+/**
+ * Milliseconds that replicas' messages may go unacknowledged: a replica that does not hear from the others asks for votes within a second,
+ * by connections that lead to where a host was.
+ */
+const UNANSWERED = 3000;
 /** Hosts that are asked, one after the other, until one answers. */
 const ASKED = 8;
 
@@ -134,7 +140,7 @@ export class ClusterCarrier implements AsyncDisposable {
       credentials,
       port: this.#number,
       servers: {
-        replica: (stream, peer, from) => {
+        [REPLICA]: (stream, peer, from) => {
           met(peer, from);
           return needs.servers.replica(stream, peer.nodeId);
         },
@@ -229,6 +235,7 @@ export class ClusterCarrier implements AsyncDisposable {
           ...{ address, port, purpose, nodeId: host, credentials: this.#credentials },
           isRevoked: (peer) => this.#revoked.has(peer),
           patience: DIAL_PATIENCE,
+          ...(purpose === REPLICA && { unanswered: UNANSWERED }),
         });
         this.#hosts.met(host, address, port);
         return stream;

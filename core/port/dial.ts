@@ -32,6 +32,8 @@ export interface DialOptions extends Endpoint {
   readonly isRevoked?: (peer: Peer) => boolean;
   /** Milliseconds; the default is 5 s. */
   readonly patience?: number;
+  /** See {@linkcode quicken}. */
+  readonly unanswered?: number;
 }
 
 /** How an endpoint is written. */
@@ -163,14 +165,14 @@ function stranger(where: Endpoint, cause?: unknown): DialError {
 }
 
 async function begin(
-  where: Endpoint & { readonly patience?: number },
+  where: Endpoint & Pick<DialOptions, "patience" | "unanswered">,
   context: TlsContext,
 ): Promise<TlsStream> {
   const patience = where.patience ?? PATIENCE;
   let connection: Deno.TcpConn;
   try {
     connection = await connect(where, patience);
-    quicken(connection);
+    quicken(connection, where.unanswered);
   } catch (error) {
     throw new DialError(
       "away",

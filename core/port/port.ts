@@ -13,6 +13,7 @@
  * @module
  */
 import { TlsContext } from "../../ffi/openssl/session.ts";
+import { boundSilence } from "../../ffi/tcp.ts";
 import { after, monotonicClock, sleep, wallClock } from "../base/clock.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import { type ByteStream, closeQuietly, writeAll } from "../store/dqlite/stream.ts";
@@ -318,10 +319,19 @@ export function plainAddress(address: string): string {
   return /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address;
 }
 
-/** Small messages are not waited with, and a host that vanished is noticed some time. */
-export function quicken(connection: Deno.TcpConn): void {
+/** Seconds: a host that vanished is noticed within half a minute where nothing is under way. */
+const SILENCE = { idle: 10, interval: 3, questions: 4 };
+
+/**
+ * Small messages are not waited with, and a host that vanished is noticed.
+ *
+ * @param unanswered Milliseconds that what was sent may go unacknowledged; else it is tried for minutes. For connections on which
+ * something is always under way: on others one lost question would end them.
+ */
+export function quicken(connection: Deno.TcpConn, unanswered?: number): void {
   connection.setNoDelay(true);
   connection.setKeepAlive(true);
+  boundSilence(connection, { ...SILENCE, ...(unanswered !== undefined && { unanswered }) });
 }
 
 /** What sessions of a node share. */

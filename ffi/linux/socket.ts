@@ -48,6 +48,16 @@ export const IP_FREEBIND = 15;
 export const IP_PMTUDISC_PROBE = 3;
 export const IPPROTO_ICMP = 1;
 
+export const IPPROTO_TCP = 6;
+/** linux/tcp.h: seconds without anything from the other side until it is asked whether it is there. */
+export const TCP_KEEPIDLE = 4;
+/** Seconds between such questions. */
+export const TCP_KEEPINTVL = 5;
+/** Questions without an answer after which it is not. */
+export const TCP_KEEPCNT = 6;
+/** Milliseconds that what was sent may wait for its acknowledgement (RFC 5482). */
+export const TCP_USER_TIMEOUT = 18;
+
 export const SOL_RAW = 255;
 export const ICMP_FILTER = 1;
 
