@@ -1,5 +1,5 @@
 /**
- * Chaos: `deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres] [--links]`.
+ * Chaos: `deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres|dqlite] [--links]`.
  *
  * Hosts join and leave, agents are killed and frozen, the store goes away and is restored, the kernel's tables are damaged, addresses
  * change, links flap and lose; with `--links` they delay, reorder, duplicate and stall as well. After each round it is calm, and then: no two hosts have one subnet, kernels are as the store says, no
@@ -10,11 +10,11 @@
 import { parseArgs } from "node:util";
 import { runChaos } from "./chaos/run.ts";
 import { setUp } from "./setup.ts";
-import { type StoreKind, STORES } from "./support/lab.ts";
+import { STORE_KINDS } from "./support/lab.ts";
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\nusage: deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres] [--links]`,
+    `${problem}\nusage: deno task chaos [--hosts N] [--minutes M] [--seed S] [--store sqlite|postgres|dqlite] [--links]`,
   );
   Deno.exit(2);
 }
@@ -41,10 +41,9 @@ function choose(args: string[]) {
   if (!Number.isInteger(hosts) || hosts < 3 || hosts > 40) usage("--hosts is 3 to 40");
   if (!(minutes > 0)) usage("--minutes needs a number above 0");
   if (!Number.isInteger(seed)) usage("--seed needs a whole number");
-  if (!(STORES as readonly string[]).includes(values.store)) {
-    usage(`--store is ${STORES.join(" or ")}`);
-  }
-  return { hosts, minutes, seed, store: values.store as StoreKind, links: values.links };
+  const store = STORE_KINDS.find((kind) => kind === values.store);
+  if (store === undefined) usage(`--store is ${STORE_KINDS.join(" or ")}`);
+  return { hosts, minutes, seed, store, links: values.links };
 }
 
 const chosen = choose(Deno.args);

@@ -48,7 +48,10 @@ export const DEEDS: readonly Deed[] = [
   {
     name: "join",
     weight: 3,
-    fits: (world) => some(world, "out"),
+    // Without a majority nobody is let in.
+    fits: (world) =>
+      some(world, "out") &&
+      (!world.ownStore || world.leavers.length === world.standing("in").length),
     async run(world, dice) {
       const member = dice.pick(world.standing("out"));
       await world.join(member);
@@ -179,7 +182,8 @@ export const DEEDS: readonly Deed[] = [
   {
     name: "store away",
     weight: 2,
-    fits: (world) => !world.pending.has("store"),
+    // What the hosts hold themselves is away when they are.
+    fits: (world) => !world.ownStore && !world.pending.has("store"),
     async run(world) {
       const { lab } = world;
       if (lab.postgres !== undefined) {
@@ -245,11 +249,11 @@ export const DEEDS: readonly Deed[] = [
     fits: (world) => some(world, "in") && !world.pending.has("store"),
     async run(world, dice) {
       const { host } = dice.pick(world.standing("in"));
-      const { code } = await host.knet("store backup /run/shared/chaos.backup --force", {
+      const { code, stderr } = await host.knet("store backup /run/shared/chaos.backup --force", {
         check: false,
       });
       if (code === 0) world.backups++;
-      return `backup: ${code}`;
+      return `${host.name} makes a backup: ${code} ${stderr}`.trim();
     },
   },
   {
@@ -258,11 +262,11 @@ export const DEEDS: readonly Deed[] = [
     fits: (world) => world.backups > 0 && some(world, "in") && !world.pending.has("store"),
     async run(world, dice) {
       const { host } = dice.pick(world.standing("in"));
-      const { code } = await host.knet("store restore /run/shared/chaos.backup --force", {
+      const { code, stderr } = await host.knet("store restore /run/shared/chaos.backup --force", {
         check: false,
       });
       if (code === 0) world.restored = true;
-      return `${host.name} restores the last backup: ${code}`;
+      return `${host.name} restores the last backup: ${code} ${stderr}`.trim();
     },
   },
 ];

@@ -9,12 +9,16 @@ import type { StatusReport } from "../../core/inspect/status.ts";
 import { assertFullMesh, containersOf, NETWORK } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import { faketimeBy } from "../support/faketime.ts";
-import { Lab, ROUTER, type StoreKind } from "../support/lab.ts";
+import { type Lab, ROUTER, type StoreKind } from "../support/lab.ts";
 import { until } from "../support/wait.ts";
+import { labOf } from "./chaos_lab.ts";
 import { converged } from "../support/walk.ts";
 
 /** The file on each host that says how far its clock is off. */
 const CLOCK = "/run/host/clock";
+
+/** How a host that holds the cluster's own store begins or goes on, without a token. */
+const OWN = { KNET_STORE: "dqlite:/run/host/data/dqlite" };
 
 /** Milliseconds that a calm may take to come. */
 const PATIENCE = 60_000;
@@ -61,11 +65,17 @@ export class World implements AsyncDisposable {
 
   /** Builds a lab; its first three hosts join. */
   static async create(hosts: number, store: StoreKind): Promise<World> {
-    const world = new World(await Lab.create({ hosts, store, standby: store === "postgres" }));
+    const world = new World(await labOf(hosts, store));
     try {
       for (const { host } of world.members) await world.setClock(host, 0);
-      await world.lab.host(1).knet(`init --network ${NETWORK} --lease-ttl 30`);
-      for (const member of world.members.slice(0, 3)) await world.join(member);
+      const cluster = ["--network", NETWORK, "--lease-ttl", "30"];
+      const [first, ...others] = world.members.slice(0, 3);
+      if (world.ownStore) await world.#begin(first!, cluster);
+      else {
+        await first!.host.knet(["init", ...cluster]);
+        await world.join(first!);
+      }
+      for (const member of others) await world.join(member);
       await world.calm();
       return world;
     } catch (error) {
@@ -79,9 +89,18 @@ export class World implements AsyncDisposable {
     return this.members.filter(({ standing }) => standings.includes(standing));
   }
 
+  /** Whether the hosts hold the store themselves. */
+  get ownStore(): boolean {
+    return this.lab.store === "dqlite";
+  }
+
   /** Members that reach the store. */
   get leavers(): Member[] {
     const { pending } = this;
+    // Others have to answer, then: who is frozen or down votes, too.
+    const doubtful = this.standing("frozen", "down").length > 0 ||
+      [...pending.keys()].some((what) => / (on|of) h/.test(what) && !what.startsWith("clock"));
+    if (this.ownStore && doubtful) return [];
     if (pending.has("store") || pending.has("standby")) return [];
     return this.standing("in").filter(({ host }) =>
       !pending.has(`loss on ${host.name}`) && !pending.has(`bad link of ${host.name}`)
@@ -90,8 +109,30 @@ export class World implements AsyncDisposable {
 
   /** Starts the agent of a host, member or not; its container is attached when it is ready. */
   async join(member: Member): Promise<void> {
-    await member.host.join({ wait: false, env: faketimeBy(CLOCK) });
+    const invited = this.ownStore && member.standing === "out";
+    const args = invited ? [await this.#token()] : [];
+    const env = { ...faketimeBy(CLOCK), ...(this.ownStore && !invited && OWN) };
+    await member.host.join({ wait: false, env, args });
     member.standing = "in";
+  }
+
+  /** Makes the cluster, whose store the hosts hold. */
+  async #begin(member: Member, cluster: readonly string[]): Promise<void> {
+    await member.host.join({ env: { ...faketimeBy(CLOCK), ...OWN }, args: cluster });
+    member.standing = "in";
+  }
+
+  /** What a host joins by, of whoever can give it. */
+  async #token(): Promise<string> {
+    let word: string | undefined;
+    await this.#patiently("a host gives a token", async () => {
+      for (const { host } of this.standing("in")) {
+        const { code, stdout } = await host.knet("token", { check: false });
+        if (code === 0) word = stdout.trim().split(" ").at(-1);
+      }
+      return word !== undefined;
+    });
+    return word!;
   }
 
   /** Puts a host's clock off by so many seconds. */

@@ -12,7 +12,8 @@ import { labPrefix, sweep } from "./names.ts";
 import { type LabPostgres, startLabPostgres } from "./lab_postgres.ts";
 
 /** Store engines that a lab can be built on. */
-export type StoreKind = "sqlite" | "postgres" | "dqlite";
+export const STORE_KINDS = ["sqlite", "postgres", "dqlite"] as const;
+export type StoreKind = (typeof STORE_KINDS)[number];
 
 /** Those that stand somewhere else than in the agents. With KNET_TEST_STORE=dqlite, the cluster's own takes the place of all. */
 export const STORES: readonly StoreKind[] = Deno.env.get("KNET_TEST_STORE") === "dqlite"

@@ -1,0 +1,24 @@
+/**
+ * The hosts that chaos befalls, before any of them joins.
+ *
+ * @module
+ */
+import { Lab, type StoreKind } from "../support/lab.ts";
+
+/** Hosts, and what their store needs outside of them. */
+export function labOf(hosts: number, store: StoreKind): Promise<Lab> {
+  if (store !== "dqlite") return Lab.create({ hosts, store, standby: store === "postgres" });
+  return bareLab(hosts);
+}
+
+/** Hosts that hold the store themselves, and get to each other as those of users do. */
+async function bareLab(hosts: number): Promise<Lab> {
+  const lab = await Lab.create({ hosts: 0, store: "dqlite" });
+  try {
+    for (let n = 0; n < hosts; n++) await lab.addHost({ storeUrl: "" });
+    return lab;
+  } catch (error) {
+    await lab[Symbol.asyncDispose]();
+    throw error;
+  }
+}
