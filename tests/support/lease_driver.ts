@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline";
 import process from "node:process";
+import type { Engine } from "../../core/store/engine.ts";
 import type { LeaseRequest, Store } from "../../core/store/store.ts";
 
 /** A command for the driver. */
@@ -83,6 +84,9 @@ async function obey(store: Store, url: string, command: DriverCommand): Promise<
   }
 }
 
+/** What fills the store, from the first time on. */
+let filling: Promise<Engine> | undefined;
+
 async function fill(url: string, hosts: readonly FilledHost[]): Promise<void> {
   const { openEngine } = await import("../../core/store/open.ts");
   const { writeTo } = await import("../../core/store/transaction.ts");
@@ -90,7 +94,7 @@ async function fill(url: string, hosts: readonly FilledHost[]): Promise<void> {
   const { rowOfLease } = await import("../../core/store/lease_rows.ts");
   const { raiseRevision } = await import("../../core/store/revision.ts");
   const { leaseTable } = await import("../../core/store/schema.ts");
-  const engine = await openEngine(url, { deadlineMs: 60_000 });
+  const engine = await (filling ??= openEngine(url, { deadlineMs: 60_000 }));
   await writeTo(engine, async (tx) => {
     const revision = await raiseRevision(tx);
     const [acquired, renewed, expires] = [tx.now, tx.now, tx.now + 86_400_000];
@@ -103,7 +107,6 @@ async function fill(url: string, hosts: readonly FilledHost[]): Promise<void> {
     });
     await insertMany(tx, leaseTable, rows, (part) => tx.db.insert(leaseTable).values(part));
   });
-  await engine.close();
 }
 
 async function herd(
@@ -162,4 +165,5 @@ if (import.meta.main) {
     }
   }
   await store[Symbol.asyncDispose]();
+  await (await filling)?.close();
 }
