@@ -45,8 +45,8 @@ export class World implements AsyncDisposable {
   readonly members: readonly Member[];
   /** What has to be taken back before it is calm, by what it is. */
   readonly pending = new Map<string, () => Promise<unknown>>();
-  /** Last number of an address that was given to a host that moved. */
-  lastAddress = 150;
+  /** Addresses that were given to hosts that moved. */
+  moves = 0;
   /** Backups that were made. */
   backups = 0;
   /** Whether a backup was restored since the last calm. */
@@ -272,7 +272,10 @@ export class World implements AsyncDisposable {
 
   /** Gives a host another address on its underlay. */
   async move({ host }: Member): Promise<string> {
-    const address = `192.168.2.${++this.lastAddress}`;
+    // Those of the servers come behind; who has one already keeps it.
+    const taken = this.members.map((member) => member.host.address);
+    let address;
+    do address = `192.168.2.${150 + ++this.moves % 48}`; while (taken.includes(address));
     await host.sh(`
       ip addr del ${host.address}/24 dev eth0
       ip addr add ${address}/24 dev eth0
