@@ -265,7 +265,8 @@ export const DEEDS: readonly Deed[] = [
       const { code, stderr } = await host.knet("store restore /run/shared/chaos.backup --force", {
         check: false,
       });
-      if (code === 0) world.restored = true;
+      // One that failed may not know whether the store took it.
+      world.restored = true;
       return `${host.name} restores the last backup: ${code} ${stderr}`.trim();
     },
   },
