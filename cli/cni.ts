@@ -14,6 +14,7 @@ import {
   type CniEnvironment,
   CniError,
   errorDocument,
+  stateDirOf,
   versionDocument,
 } from "../core/container/cni/protocol.ts";
 import { readInput, tell } from "./plugin_streams.ts";
@@ -58,7 +59,7 @@ async function ask(
   text: string,
   config: Config | undefined,
 ): Promise<number> {
-  const stateDir = folder(config?.stateDir, "/run/knet");
+  const stateDir = stateDirOf(config?.stateDir);
   const body = JSON.stringify({ environment, config: text });
   const command = environment.CNI_COMMAND ?? "";
   const removes = command === "DEL" || command === "GC";
@@ -76,11 +77,8 @@ async function ask(
     );
   }
   const { answerCni } = await import("../core/container/cni/serve.ts");
-  const dataDir = folder(config?.dataDir, "/var/lib/knet");
+  const told = config?.dataDir;
+  const dataDir = typeof told === "string" && told.startsWith("/") ? told : "/var/lib/knet";
   const { ok, document } = await answerCni({ stateDir, dataDir }, environment, text);
   return tell(document, ok ? 0 : 1);
-}
-
-function folder(value: unknown, fallback: string): string {
-  return typeof value === "string" && value.startsWith("/") ? value : fallback;
 }

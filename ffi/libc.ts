@@ -31,6 +31,8 @@ const symbols = {
   dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
   // int dup(int oldfd)
   dup: { parameters: ["i32"], result: "i32" },
+  // int mkfifo(const char *pathname, mode_t mode)
+  mkfifo: { parameters: ["buffer", "u32"], result: "i32" },
   // int unlink(const char *pathname)
   unlink: { parameters: ["buffer"], result: "i32" },
   // ssize_t readlink(const char *pathname, char *buf, size_t bufsiz)

@@ -16,6 +16,7 @@ import { dockerSocket } from "../container/docker/network.ts";
 import { answerCni, type CniHost } from "../container/cni/serve.ts";
 import { NETAVARK_COMMANDS } from "../container/netavark/protocol.ts";
 import { answerNetavark } from "../container/netavark/serve.ts";
+import { serveDoorbell } from "./doorbell_server.ts";
 import { type Asked, type HttpAnswer, HttpListener } from "./http_listener.ts";
 
 const log = getLogger(["knet", "containers"]);
@@ -58,8 +59,14 @@ export function serveContainers(
     last = turn.catch(() => {});
     return turn;
   };
+  const plugins = inTurn((asked) => answer(host, asked));
   const sockets = [
-    listen(containerSocket(stateDir), inTurn((asked) => answer(host, asked))),
+    listen(containerSocket(stateDir), plugins),
+    // Their scripts ask without a socket, which a shell has not.
+    serveDoorbell(
+      stateDir,
+      ({ path, body }) => plugins({ method: "POST", path, body, host: undefined }),
+    ),
     // Docker speaks as it likes, and finds the way by the file that `knet install docker` places.
     listen(dockerSocket(stateDir), inTurn((asked) => answerDocker(host, asked))),
   ];

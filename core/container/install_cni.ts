@@ -93,7 +93,7 @@ export function installCni(options: InstallOptions): InstallResult {
   if (own !== undefined && own.plugin !== plugin) removePlugin(own.plugin);
   // The plugin before the configuration that names it.
   const words = [...program, CNI_WORD];
-  writeFileAtomically(plugin, launcher(`# ${CNI_PLUGIN}`, words, options.stateDir), 0o755);
+  writeFileAtomically(plugin, launcher(`# ${CNI_PLUGIN}`, words, options.stateDir, "cni"), 0o755);
   writeFileAtomically(config, conflist(options));
   const before = [...Deno.readDirSync(confDir)].map(({ name }) => name)
     .filter((name) => /\.(conf|conflist|json)$/.test(name) && name < basename(config)).sort();

@@ -5,7 +5,7 @@ import { launcher } from "./launcher.ts";
 function placed(words: readonly string[], stateDir: (folder: string) => string) {
   const folder = Deno.makeTempDirSync();
   const path = `${folder}/plugin`;
-  Deno.writeTextFileSync(path, launcher("# it", words, stateDir(folder)), { mode: 0o755 });
+  Deno.writeTextFileSync(path, launcher("# it", words, stateDir(folder), "cni"), { mode: 0o755 });
   return {
     folder,
     path,

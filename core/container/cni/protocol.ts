@@ -77,3 +77,12 @@ export function answerVersion(config: unknown): string {
   const asked = (config as { cniVersion?: unknown } | null | undefined)?.cniVersion;
   return (CNI_VERSIONS as readonly unknown[]).includes(asked) ? asked as string : "0.3.0";
 }
+
+/**
+ * Where the agent has its socket that a network's configuration is for.
+ *
+ * @param stateDir what the configuration says.
+ */
+export function stateDirOf(stateDir: unknown): string {
+  return typeof stateDir === "string" && stateDir.startsWith("/") ? stateDir : "/run/knet";
+}

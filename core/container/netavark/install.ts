@@ -67,7 +67,7 @@ export async function installPodman(options: PodmanOptions): Promise<PodmanResul
   if (before !== undefined && before.network !== network) removeOurs(before.network, isOurNetwork);
   if (before !== undefined && before.plugin !== plugin) removeOurs(before.plugin, isOurPlugin);
   const words = [...program, "__netavark", stateDir, dataDir];
-  writeFileAtomically(plugin, launcher(MARK, words, stateDir), 0o755);
+  writeFileAtomically(plugin, launcher(MARK, words, stateDir, "netavark"), 0o755);
   // A network that is there stays: podman may have written to it.
   if (readTextIfPresent(network) === undefined) {
     writeFileAtomically(network, JSON.stringify(await definition(options.network), null, 2) + "\n");
