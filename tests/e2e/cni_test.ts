@@ -1,6 +1,8 @@
 /**
  * What container runtimes get by CNI: the plugin is called exactly as the specification says, without any runtime.
  *
+ * Longer than others: one host is made once for all of it.
+ *
  * @module
  */
 import assert from "node:assert/strict";
@@ -268,6 +270,82 @@ echo '${config}' | ${
   assert.deepEqual(bookOf(host).containers, []);
   assert.equal(await wires(host), 0);
   await host.sh(ids.map((id) => `ip netns delete ${id}`).join("\n"));
+});
+
+/** Calls a plugin's file as its runtime does; returns status and output. */
+async function callPlugin(
+  host: Host,
+  line: readonly string[],
+  input: unknown,
+  env: Record<string, string> = {},
+): Promise<CniOutcome> {
+  const piped = ["sh", "-c", `printf %s "$0" | exec "$@"`, JSON.stringify(input), ...line];
+  const { code, stdout, stderr } = await host.run(piped, { check: false, env });
+  assert.equal(stderr, "");
+  return { code, document: stdout === "" ? undefined : JSON.parse(stdout) };
+}
+
+/** A copy of a plugin that ends with status 99 where it would start the program. */
+async function withoutProgram(host: Host, plugin: string): Promise<string> {
+  await host.sh(`sed 's/^  exec .*__.*/  exit 99/' '${plugin}' > '${plugin}.alone'
+chmod 755 '${plugin}.alone'`);
+  return `${plugin}.alone`;
+}
+
+test("what knet install cni and podman place asks the agent without the program, and has it where there is no agent", async (lab) => {
+  const host = lab.host(1);
+  await host.sh("ip netns add alone; ip netns add vark");
+  const folders = "--bin-dir /run/host/fast/bin --conf-dir /run/host/fast/net.d";
+  const cniPlugin = (await host.knetJson<{ plugin: string }>(`install cni ${folders}`)).plugin;
+  const podman = "--plugin-dir /run/host/fast/podman --network-dir /run/host/fast/networks";
+  const podmanPlugin = (await host.knetJson<{ plugin: string }>(`install podman ${podman}`)).plugin;
+  const network = { cniVersion: "1.0.0", name: "knet", dataDir: "/run/host/data" };
+  const byCni = (command: string, plugin: string) =>
+    callPlugin(host, [plugin], network, {
+      CNI_COMMAND: command,
+      CNI_CONTAINERID: "alone",
+      CNI_NETNS: "/run/netns/alone",
+      CNI_IFNAME: "eth0",
+    });
+  const question = {
+    container_id: "vark",
+    container_name: "vark",
+    port_mappings: null,
+    network: { name: "knet" },
+    network_options: { interface_name: "eth0" },
+  };
+  const byPodman = (command: string, plugin: string) =>
+    callPlugin(host, [plugin, command, "/run/netns/vark"], question);
+  const cniAlone = await withoutProgram(host, cniPlugin);
+  const podmanAlone = await withoutProgram(host, podmanPlugin);
+
+  const added = await byCni("ADD", cniAlone);
+  assert.match(added.document.ips[0].address, /^10\.244\.0\.\d+\/24$/);
+  const set = await byPodman("setup", podmanAlone);
+  assert.match(set.document.interfaces.eth0.subnets[0].ipnet, /^10\.244\.0\.\d+\/24$/);
+  // Who is asked by the script and who by the program answer the same.
+  for (const plugin of [cniAlone, cniPlugin]) {
+    const twice = await byCni("ADD", plugin);
+    assert.deepEqual([twice.code, twice.document.code], [1, 104]);
+  }
+  assert.deepEqual(await cni(host, { command: "ADD", id: "alone", netns: "alone" }), {
+    code: 1,
+    document: { ...(await byCni("ADD", cniAlone)).document, cniVersion: "1.1.0" },
+  });
+  assert.deepEqual(await byPodman("setup", podmanAlone), set);
+  assert.equal((await byCni("VERSION", cniAlone)).code, 99);
+
+  await host.stop("SIGKILL");
+  assert.equal((await byCni("CHECK", cniPlugin)).document.code, 11);
+  assert.equal((await byCni("ADD", cniAlone)).code, 99);
+  assert.equal((await byPodman("setup", podmanAlone)).code, 99);
+  assert.equal((await byCni("DEL", cniPlugin)).code, 0);
+  await host.join();
+  assert.deepEqual(await byCni("DEL", cniAlone), { code: 0, document: undefined });
+  assert.deepEqual(bookOf(host).containers.map(({ netns }) => netns), ["/run/netns/vark"]);
+  assert.deepEqual(await byPodman("teardown", podmanAlone), { code: 0, document: undefined });
+  assert.deepEqual(bookOf(host).containers, []);
+  await host.sh("ip netns delete alone; ip netns delete vark; rm -r /run/host/fast");
 });
 
 test("knet install cni places plugin and configuration, and leave takes them away", async (lab) => {
