@@ -2,7 +2,7 @@
  * A thousand containers at once, on one host, by all ways in: `deno task soak:containers [--count N] [--at-once N] [--seed N]`, 1,000
  * and 60 without.
  *
- * A quarter each by `knet attach`, by the CNI plugin, by netavark's plugin and by Docker's address driver. One plugin in five is killed
+ * A quarter each by `knet attach`, by the CNI plugin and netavark's as `knet install` places them, and by Docker's address driver. One plugin in five is killed
  * on its way, and the agent again and again; each runtime asks again as the real ones do. Then no address may be given twice, each
  * container has what the book says, and when all are gone nothing is left.
  *
@@ -59,6 +59,11 @@ const run = (
   more: { env?: Record<string, string>; stdin?: string } = {},
 ) => exec([...host.enter, ...line], { check: false, timeout: 120_000, ...more });
 
+// As a runtime has them: the agent's own, with its folders in them.
+await host.sh("mkdir -p /run/soak");
+await host.knet("install cni --bin-dir /run/soak/cni --conf-dir /run/soak/net.d");
+await host.knet("install podman --plugin-dir /run/soak/podman --network-dir /run/soak/networks");
+
 function cni(command: string, id: string, wrapper: readonly string[] = []): Promise<Outcome> {
   const env = {
     CNI_COMMAND: command,
@@ -67,11 +72,11 @@ function cni(command: string, id: string, wrapper: readonly string[] = []): Prom
     CNI_IFNAME: "eth0",
   };
   const stdin = JSON.stringify({ cniVersion: "1.0.0", name: "knet", dataDir: DATA });
-  return run([...wrapper, ...knetProgram()], { env, stdin });
+  return run([...wrapper, "/run/soak/cni/knet-cni"], { env, stdin });
 }
 
 function netavark(command: string, id: string, wrapper: readonly string[] = []): Promise<Outcome> {
-  const words = ["__netavark", "/run/knet", DATA, command, `/run/netns/${id}`];
+  const words = ["/run/soak/podman/knet", command, `/run/netns/${id}`];
   const stdin = JSON.stringify({
     container_id: id,
     container_name: id,
@@ -79,7 +84,7 @@ function netavark(command: string, id: string, wrapper: readonly string[] = []):
     network: { name: "knet" },
     network_options: { interface_name: "eth0" },
   });
-  return run([...wrapper, ...knetProgram(), ...words], { stdin });
+  return run([...wrapper, ...words], { stdin });
 }
 
 /** Addresses that Docker was given, by container. */
@@ -174,8 +179,8 @@ const wires = async () =>
 const jobs = Array.from({ length: count }, (_, n) => ({
   id: `soak${n}`,
   way: WAYS[n % WAYS.length]!,
-  // Of those that are killed: after how many hundredths of a second.
-  killedAfter: dice(5) === 0 ? 1 + dice(40) : undefined,
+  // Of those that are killed: after how many thousandths of a second. What starts a program takes longer.
+  killedAfter: dice(5) === 0 ? 1 + dice(n % WAYS.length === 0 ? 400 : 100) : undefined,
 }));
 await host.sh(jobs.map(({ id }) => `ip netns add ${id}`).join("\n"), { timeout: 300_000 });
 
@@ -203,7 +208,7 @@ await forAll(jobs, async ({ id, way, killedAfter }) => {
   for (let attempt = 1;; attempt++) {
     tries++;
     const wrapper = killedAfter !== undefined && attempt === 1
-      ? ["timeout", "-s", "KILL", `${killedAfter / 100}`]
+      ? ["timeout", "-s", "KILL", `${killedAfter / 1000}`]
       : [];
     const { code } = await way.add(id, wrapper);
     if (code === 0) break;
