@@ -60,9 +60,12 @@ async function ask(
   config: Config | undefined,
 ): Promise<number> {
   const stateDir = stateDirOf(config?.stateDir);
-  const body = JSON.stringify({ environment, config: text });
   const command = environment.CNI_COMMAND ?? "";
   const removes = command === "DEL" || command === "GC";
+  const { CNI_NETNS: netns = "" } = environment;
+  const netnsSeen = command === "ADD" || command === "CHECK" ? await seen(netns) : undefined;
+  const call = { environment, config: text, netnsSeen };
+  const body = JSON.stringify(call);
   const answer = await askPatiently(stateDir, "/cni", body, command === "ADD");
   if (answer !== undefined) {
     if (answer.status === 200) return tell(answer.body, 0);
@@ -79,6 +82,13 @@ async function ask(
   const { answerCni } = await import("../core/container/cni/serve.ts");
   const told = config?.dataDir;
   const dataDir = typeof told === "string" && told.startsWith("/") ? told : "/var/lib/knet";
-  const { ok, document } = await answerCni({ stateDir, dataDir }, environment, text);
+  const { ok, document } = await answerCni({ stateDir, dataDir }, call);
   return tell(document, ok ? 0 : 1);
+}
+
+/** `device:inode` of the namespace at a path. */
+async function seen(netns: string): Promise<string | undefined> {
+  // Only where containers come: it takes a moment to load.
+  const { seenNetns } = await import("../core/container/seen_netns.ts");
+  return seenNetns(netns);
 }

@@ -24,7 +24,8 @@ export async function runNetavark(words: readonly string[]): Promise<number> {
     return tell(netavarkError(`Cannot do "${command}": netavark's plugins do not`), 1);
   }
   try {
-    return await ask({ stateDir, dataDir }, { command, netns, input: readInput() });
+    const netnsSeen = command === "setup" ? await seen(netns) : undefined;
+    return await ask({ stateDir, dataDir }, { command, netns, netnsSeen, input: readInput() });
   } catch (error) {
     const message = error instanceof Error ? error.message : `${error}`;
     return tell(
@@ -35,6 +36,13 @@ export async function runNetavark(words: readonly string[]): Promise<number> {
       1,
     );
   }
+}
+
+/** `device:inode` of the namespace at a path. */
+async function seen(netns: string): Promise<string | undefined> {
+  // Only where containers come: it takes a moment to load.
+  const { seenNetns } = await import("../core/container/seen_netns.ts");
+  return seenNetns(netns);
 }
 
 async function ask(

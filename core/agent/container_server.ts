@@ -10,10 +10,9 @@ import { messageOf } from "../base/error.ts";
 import { removeIfPresent } from "../base/files.ts";
 import { parseShape } from "../base/shape.ts";
 import { containerSocket } from "../container/ask.ts";
-import type { CniEnvironment } from "../container/cni/protocol.ts";
 import { answerIpam } from "../container/docker/ipam.ts";
 import { dockerSocket } from "../container/docker/network.ts";
-import { answerCni, type CniHost } from "../container/cni/serve.ts";
+import { answerCni, type CniCall, type CniHost } from "../container/cni/serve.ts";
 import { NETAVARK_COMMANDS } from "../container/netavark/protocol.ts";
 import { answerNetavark } from "../container/netavark/serve.ts";
 import { serveDoorbell } from "./doorbell_server.ts";
@@ -24,15 +23,18 @@ const log = getLogger(["knet", "containers"]);
 /** A runtime that starts hundreds of containers at once asks for all at once. Each connection waits for its turn. */
 const BOUNDS = { connections: 1024, body: 1 << 20, patience: 60_000 };
 
-const REQUEST: v.GenericSchema<unknown, { environment: CniEnvironment; config: string }> = v
-  .looseObject({
-    environment: v.record(v.string(), v.string()),
-    config: v.string(),
-  });
+const NETNS_SEEN = v.optional(v.pipe(v.string(), v.regex(/^\d+:\d+$/)));
+
+const REQUEST: v.GenericSchema<unknown, CniCall> = v.looseObject({
+  environment: v.record(v.string(), v.string()),
+  config: v.string(),
+  netnsSeen: NETNS_SEEN,
+});
 
 const QUESTION = v.looseObject({
   command: v.picklist(NETAVARK_COMMANDS),
   netns: v.string(),
+  netnsSeen: NETNS_SEEN,
   input: v.string(),
 });
 
@@ -117,7 +119,7 @@ async function answer(host: CniHost, { method, path, body = "" }: Asked): Promis
 
 async function forCni(host: CniHost, body: string): Promise<HttpAnswer> {
   const request = parseShape(REQUEST, body);
-  const { ok, document } = await answerCni(host, request.environment, request.config);
+  const { ok, document } = await answerCni(host, request);
   const { CNI_COMMAND: command, CNI_CONTAINERID: container } = request.environment;
   if (ok) log.debug("{command} {container}", { command, container });
   else log.warn("{command} {container}: {document}", { command, container, document });

@@ -42,6 +42,8 @@ import {
 export interface AttachOptions {
   /** A name under /run/netns, a path, or a process id. */
   readonly netns: string;
+  /** `device:inode` of what the runtime sees at that path, which may be another namespace than this process sees there. */
+  readonly netnsSeen?: string;
   /** Name of the interface in the namespace. The default is `eth0`. */
   readonly ifname?: string;
   /** A certain address; the default is the lowest free one. */
@@ -98,7 +100,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   const wanted = options.ports && expandPorts(options.ports);
   const state = stateOfHost(stateDir, netns, options.bridge);
   const place: BookPlace = { dataDir, bootId: options.bootId ?? currentBootId() };
-  using namespace = openContainer(netns);
+  using namespace = openContainer(netns, options.netnsSeen);
   using _lock = await lockBook(dataDir);
   using rtnl = openRtnl();
   const ends: WireEnds = {
@@ -130,7 +132,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   const record: ContainerRecord = {
     ...options.identity,
     ...options.names,
-    netns: namespaceName(netns),
+    netns: namespace.name,
     netnsId: namespace.id,
     ifname,
     address,

@@ -9,6 +9,7 @@
  * @module
  */
 import { resolve } from "node:path";
+import { readLink } from "../../ffi/file.ts";
 import { SystemError } from "../../ffi/libc.ts";
 import {
   netnsCookie,
@@ -29,6 +30,8 @@ export interface ContainerNamespace extends NetnsHandle {
   readonly id: string;
   /** `device:inode`. */
   readonly inode: string;
+  /** The name under which it is recorded. */
+  readonly name: string;
 }
 
 /** The name under which a namespace is recorded: a path is made absolute, the rest stays. */
@@ -39,16 +42,12 @@ export function namespaceName(netns: string): string {
 /**
  * Opens the namespace of a container.
  *
+ * @param seen `device:inode` of what a runtime sees at that path. One whose processes or mounts are not the host's may see another
+ * namespace there than this process does, or the only one: then it is looked for by its number.
  * @throws {KnetError} exit code 2 if it is the host's own; 1 if there is none, 3 if it may not be opened.
  */
-export function openContainer(netns: string): ContainerNamespace {
-  let handle: NetnsHandle;
-  try {
-    handle = openNetns(netns);
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw refusal(netns, error);
-  }
+export function openContainer(netns: string, seen?: string): ContainerNamespace {
+  const { handle, name } = openSeen(netns, seen);
   if (netnsId(handle.fd) === netnsId(ownNetns())) {
     handle[Symbol.dispose]();
     throw new KnetError(`Cannot use network namespace "${netns}": it is the host's own`, {
@@ -57,7 +56,7 @@ export function openContainer(netns: string): ContainerNamespace {
     });
   }
   try {
-    return identified(handle);
+    return Object.assign(handle, identify(handle), { name });
   } catch (error) {
     handle[Symbol.dispose]();
     if (!(error instanceof SystemError)) throw error;
@@ -65,10 +64,68 @@ export function openContainer(netns: string): ContainerNamespace {
   }
 }
 
-function identified(handle: NetnsHandle): ContainerNamespace {
+function openSeen(
+  netns: string,
+  seen: string | undefined,
+): { readonly handle: NetnsHandle; readonly name: string } {
+  let refused: KnetError | undefined;
+  try {
+    const handle = openNetns(netns);
+    if (seen === undefined || netnsId(handle.fd) === seen) {
+      return { handle, name: namespaceName(netns) };
+    }
+    handle[Symbol.dispose]();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    refused = refusal(netns, error);
+    if (seen === undefined) throw refused;
+  }
+  const name = processIn(seen);
+  const handle = name === undefined ? undefined : tryOpen(name);
+  if (name !== undefined && handle !== undefined && netnsId(handle.fd) === seen) {
+    return { handle, name };
+  }
+  handle?.[Symbol.dispose]();
+  throw new KnetError(
+    `Cannot open network namespace "${netns}": the runtime sees a namespace there, and knet's agent ${
+      refused === undefined ? "another one" : "sees none"
+    }`,
+    {
+      ...(refused !== undefined && { cause: refused }),
+      remedy:
+        "Run the runtime in the process and mount namespaces of the host (a container: --pid=host, and /run/netns of the host shared)",
+    },
+  );
+}
+
+/** Path of the namespace of a process that is in the namespace `device:inode`; undefined if none is to be seen. */
+function processIn(id: string): string | undefined {
+  const link = `net:[${id.split(":")[1]}]`;
+  for (const { name: pid } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    const path = `/proc/${pid}/ns/net`;
+    try {
+      if (readLink(path) === link) return path;
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error; // It ended, or is closed to us.
+    }
+  }
+  return undefined;
+}
+
+function tryOpen(netns: string): NetnsHandle | undefined {
+  try {
+    return openNetns(netns);
+  } catch (error) {
+    if (error instanceof SystemError) return undefined;
+    throw error;
+  }
+}
+
+function identify(handle: NetnsHandle): Pick<ContainerNamespace, "id" | "inode"> {
   const inode = netnsId(handle.fd);
   const cookie = netnsCookie(handle.fd);
-  return Object.assign(handle, { inode, id: cookie === undefined ? inode : `cookie:${cookie}` });
+  return { inode, id: cookie === undefined ? inode : `cookie:${cookie}` };
 }
 
 const STATES: Record<string, readonly [state: string, remedy: string]> = {
@@ -130,15 +187,10 @@ function leadsTo(
  * @returns undefined if there is no namespace of that name or it is another one by now.
  */
 export function reopen(record: ContainerRecord): NetnsHandle | undefined {
-  let handle: NetnsHandle;
+  const handle = tryOpen(record.netns);
+  if (handle === undefined) return undefined;
   try {
-    handle = openNetns(record.netns);
-  } catch (error) {
-    if (error instanceof SystemError) return undefined;
-    throw error;
-  }
-  try {
-    if (isOf(record, identified(handle))) return handle;
+    if (isOf(record, { fd: handle.fd, ...identify(handle) })) return handle;
   } catch (error) {
     handle[Symbol.dispose]();
     throw error;

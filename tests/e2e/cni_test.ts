@@ -187,6 +187,58 @@ test("the CNI plugin limits a container's bandwidth, both ways, and the agent ke
   assert.equal(stdout, "");
 });
 
+test("a runtime with processes and mounts of its own gets the namespace that it means, or is told why not", async (lab) => {
+  const host = lab.host(1);
+  const program = knetProgram().map((word) => `'${word}'`).join(" ");
+  const config = `{"cniVersion":"1.1.0","name":"knet","dataDir":"/run/host/data"}`;
+  // There, the container is process 2 or 3, and what is seen of the mount is there alone.
+  const inRoom = (script: string) =>
+    host.run([
+      ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"],
+      ...["sh", "-c"],
+      `plugin() { CNI_COMMAND=$1 CNI_CONTAINERID=$2 CNI_NETNS=$3 CNI_IFNAME=eth0 ${program} << end
+${config}
+end
+}
+${script}`,
+    ], { check: false });
+  const inside = await inRoom(`unshare --net sleep 60 &
+sleep 0.3
+plugin ADD within /proc/$!/ns/net && nsenter -t $! -n ip -4 -br addr show eth0 &&
+  plugin CHECK within /proc/$!/ns/net && plugin DEL within ""`);
+  assert.equal(inside.code, 0, inside.stdout + inside.stderr);
+  const [, result = "{}", shown] = /^(\{.*\})\n(eth0[^\n]*)\n$/s.exec(inside.stdout) ?? [];
+  assert.ok(shown?.includes(JSON.parse(result).ips[0].address), inside.stdout);
+  assert.deepEqual(bookOf(host).containers, []);
+  // The same by netavark's plugin.
+  const question = {
+    container_id: "within",
+    network: { name: "knet" },
+    network_options: { interface_name: "eth0" },
+  };
+  const podman = await inRoom(`unshare --net sleep 60 &
+sleep 0.3
+for what in "setup /proc/$!/ns/net" teardown; do
+  echo '${JSON.stringify(question)}' | ${program} __netavark /run/knet /run/host/data $what || exit
+  nsenter -t $! -n ip -4 -br addr show eth0
+done`);
+  assert.match(podman.stdout, /^\{.*"ipnet":"([\d.]+\/\d+)".*\}\neth0.* \1 /, podman.stderr);
+  assert.deepEqual(bookOf(host).containers, []);
+  // No process is in it, and nobody else sees the mount.
+  for (const mount of ["/run/netns/hidden", "/run/host/hidden"]) {
+    const away = await inRoom(`touch ${mount}; unshare --net=${mount} true
+plugin ADD away ${mount}; umount ${mount}; rm ${mount}`);
+    const { code, msg, details } = JSON.parse(away.stdout);
+    assert.equal(code, 101, away.stdout);
+    assert.match(
+      msg,
+      /"\/run\/(netns|host)\/hidden": the runtime sees a namespace there, and knet's agent/,
+    );
+    assert.match(details, /--pid=host, and \/run\/netns of the host shared/);
+  }
+  assert.deepEqual(bookOf(host).containers, []);
+});
+
 test("the CNI plugin tells errors by the specification's codes and with a remedy", async (lab) => {
   const host = lab.host(1);
   await host.run("ip netns add bad");

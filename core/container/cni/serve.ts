@@ -39,6 +39,15 @@ export interface CniHost {
   readonly limited?: () => string | undefined;
 }
 
+/** What a runtime tells the plugin. */
+export interface CniCall {
+  readonly environment: CniEnvironment;
+  /** The network's configuration. */
+  readonly config: string;
+  /** `device:inode` of the namespace that the plugin sees at CNI_NETNS. */
+  readonly netnsSeen?: string | undefined;
+}
+
 /** What goes to the runtime. */
 export interface CniAnswer {
   readonly ok: boolean;
@@ -49,13 +58,13 @@ export interface CniAnswer {
 /** Answers one request, with a result or with the specification's error: it never throws. */
 export async function answerCni(
   host: CniHost,
-  environment: CniEnvironment,
-  text: string,
+  call: CniCall,
 ): Promise<CniAnswer> {
   let config: unknown;
   try {
-    config = parse(text);
-    return { ok: true, document: await act(host, readRequest(environment, config)) };
+    config = parse(call.config);
+    const request = readRequest(call.environment, config);
+    return { ok: true, document: await act(host, request, call.netnsSeen) };
   } catch (error) {
     return { ok: false, document: errorDocument(cniErrorOf(error), answerVersion(config)) };
   }
@@ -85,7 +94,11 @@ export function cniErrorOf(error: unknown): CniError {
   return new CniError(code, error.message, error.remedy);
 }
 
-async function act(host: CniHost, request: CniRequest): Promise<string> {
+async function act(
+  host: CniHost,
+  request: CniRequest,
+  netnsSeen: string | undefined,
+): Promise<string> {
   const identity = {
     runtime: CNI_RUNTIME,
     containerId: request.containerId,
@@ -93,12 +106,12 @@ async function act(host: CniHost, request: CniRequest): Promise<string> {
   };
   switch (request.command) {
     case "ADD":
-      return await add(host, request);
+      return await add(host, request, netnsSeen);
     case "DEL":
       await release(host, identity, request.ifname);
       return "";
     case "CHECK":
-      check(host, request);
+      check(host, request, netnsSeen);
       return "";
     case "GC": {
       const known = new Set(request.valid.map((one) => `${one.containerID} ${one.ifname}`));
@@ -118,11 +131,16 @@ async function act(host: CniHost, request: CniRequest): Promise<string> {
   }
 }
 
-async function add(host: CniHost, request: CniRequest): Promise<string> {
+async function add(
+  host: CniHost,
+  request: CniRequest,
+  netnsSeen: string | undefined,
+): Promise<string> {
   const { network, containerId, ifname, wishes, previous } = request;
   const sandbox = request.netns!;
   const attached = await attach({
     netns: sandbox,
+    ...(netnsSeen !== undefined && { netnsSeen }),
     ifname,
     ...wishes,
     identity: { runtime: CNI_RUNTIME, containerId, network },
@@ -144,14 +162,14 @@ async function add(host: CniHost, request: CniRequest): Promise<string> {
     bridgeMac,
     hostMac,
     sandbox,
-    routes: routesInside(sandbox, ifname, attached.gateway),
+    routes: routesInside(attached.netns, ifname, attached.gateway),
     ...(previous !== undefined && { previous }),
   });
 }
 
 /** Networks that an interface leads to by the gateway. */
-function routesInside(sandbox: string, ifname: string, gateway: string): string[] {
-  using namespace = openContainer(sandbox);
+function routesInside(netns: string, ifname: string, gateway: string): string[] {
+  using namespace = openContainer(netns);
   return withNetns(namespace.fd, () => {
     using inside = openRtnl();
     const link = getLink(inside, ifname);
@@ -166,7 +184,7 @@ function routesInside(sandbox: string, ifname: string, gateway: string): string[
 }
 
 /** Looks whether a container still has what it was given. */
-function check(host: CniHost, request: CniRequest): void {
+function check(host: CniHost, request: CniRequest, netnsSeen: string | undefined): void {
   const { containerId, ifname, network, previous } = request;
   const fault = (code: number, state: string) =>
     new CniError(
@@ -195,7 +213,7 @@ function check(host: CniHost, request: CniRequest): void {
   }
   const unlimited = record.bandwidth && shapeFault(rtnl, wire, record.bandwidth, state!.mtu);
   if (unlimited !== undefined) throw fault(CniCode.failed, unlimited);
-  using namespace = openContainer(request.netns!);
+  using namespace = openContainer(request.netns!, netnsSeen);
   if (!farEndIntact(namespace.fd, record)) {
     throw fault(CniCode.failed, `the interface is not there, not up or lacks ${address}`);
   }

@@ -18,6 +18,8 @@ export interface NetavarkQuestion {
   readonly command: NetavarkCommand;
   /** Path of the namespace; empty with `create`. */
   readonly netns: string;
+  /** `device:inode` of the namespace that the plugin sees at that path. */
+  readonly netnsSeen?: string | undefined;
   /** What podman wrote to the plugin: JSON, not looked at yet. */
   readonly input: string;
 }

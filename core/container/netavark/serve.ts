@@ -39,7 +39,7 @@ export async function answerNetavark(
 
 async function act(
   { stateDir, dataDir }: NetavarkHost,
-  { command, netns, input }: NetavarkQuestion,
+  { command, netns, netnsSeen, input }: NetavarkQuestion,
 ): Promise<string> {
   if (command === "create") {
     const state = readNodeState(stateDir);
@@ -59,6 +59,7 @@ async function act(
   const identity = { runtime: PODMAN_RUNTIME, containerId, network };
   const attached = await attach({
     netns,
+    ...(netnsSeen !== undefined && { netnsSeen }),
     ifname,
     ...(ip !== undefined && { ip }),
     ...(mac !== undefined && { mac }),
