@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { messageOf } from "../../base/error.ts";
 import { checkShape } from "../../base/shape.ts";
 import { CNI_VERSIONS, CniCode, type CniEnvironment, CniError } from "./protocol.ts";
-import { type CniWishes, NO_WISHES, readWishes, WISHES } from "./wishes.ts";
+import { ALL_WISHES, type CniWishes, NO_WISHES, readWishes } from "./wishes.ts";
 
 /** The commands that are about a network, with what they need of the environment. */
 const NEEDS = {
@@ -59,7 +59,6 @@ export interface CniRequest {
 
 const CONFIG = v.looseObject({
   cniVersion: v.exactOptional(v.string()),
-  ...WISHES,
   name: v.pipe(v.string(), v.regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/, "no name of a network")),
   prevResult: v.optional(v.nullable(v.looseObject({
     interfaces: v.exactOptional(v.array(v.looseObject({}))),
@@ -80,7 +79,7 @@ const CONFIG = v.looseObject({
  */
 export function readRequest(environment: CniEnvironment, config: unknown): CniRequest {
   const command = commandOf(environment);
-  const parsed = configOf(config);
+  const parsed = configOf(CONFIG, config);
   const cniVersion = parsed.cniVersion ?? "0.1.0";
   if (!(CNI_VERSIONS as readonly string[]).includes(cniVersion)) {
     throw new CniError(
@@ -108,7 +107,9 @@ export function readRequest(environment: CniEnvironment, config: unknown): CniRe
     ifname,
     ...(netns ? { netns } : {}),
     // What was given to a container that goes is in the book; what makes no sense must not keep it from going.
-    wishes: command === "ADD" ? readWishes(parsed, environment.CNI_ARGS) : NO_WISHES,
+    wishes: command === "ADD"
+      ? readWishes(configOf(ALL_WISHES, config), environment.CNI_ARGS)
+      : NO_WISHES,
     ...(prevResult && { previous: prevResult }),
     valid: parsed["cni.dev/valid-attachments"] ?? [],
   };
@@ -141,9 +142,9 @@ function commandOf(environment: CniEnvironment): CniCommand {
   return command as CniCommand;
 }
 
-function configOf(config: unknown): v.InferOutput<typeof CONFIG> {
+function configOf<T>(schema: v.GenericSchema<unknown, T>, config: unknown): T {
   try {
-    return checkShape(CONFIG, config);
+    return checkShape(schema, config);
   } catch (error) {
     throw new CniError(
       CniCode.invalidConfig,

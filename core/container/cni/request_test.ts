@@ -119,6 +119,24 @@ Deno.test("readRequest() takes limits of the bandwidth from the runtime, else fr
   assert.equal(of({ runtimeConfig: { bandwidth: null } }), undefined);
 });
 
+Deno.test("readRequest() takes containerd's keys, which are in another case than the conventions have", () => {
+  const runtimeConfig = {
+    portMappings: [{ HostPort: 8080, ContainerPort: 80, Protocol: "tcp", HostIP: "192.0.2.7" }],
+    bandwidth: { IngressRate: 8000, IngressBurst: 16000, EgressRate: 0, EgressBurst: 0 },
+  };
+  const { ports, bandwidth } = readRequest(environment, { ...config, runtimeConfig }).wishes;
+  assert.deepEqual(ports, [
+    { hostPort: 8080, containerPort: 80, protocol: "tcp", hostIp: "192.0.2.7" },
+  ]);
+  assert.deepEqual(bandwidth, { ingress: { rate: 8000, burst: 16000 } });
+  const both = [{ HostPort: 1, hostPort: 8080, containerPort: 80 }];
+  const of = (portMappings: unknown) =>
+    readRequest(environment, { ...config, runtimeConfig: { portMappings } }).wishes.ports;
+  assert.equal(of(both)[0]?.hostPort, 8080);
+  assert.equal(code(() => of([{ HOSTPORT: 8080 }])), 7);
+  assert.equal(code(() => of([[]])), 7);
+});
+
 Deno.test("readRequest() lets go what was asked for in a way that makes no sense", () => {
   const runtimeConfig = {
     ips: ["no address"],
@@ -129,5 +147,10 @@ Deno.test("readRequest() lets go what was asked for in a way that makes no sense
   for (const CNI_COMMAND of ["DEL", "GC", "STATUS"]) {
     const asked = readRequest({ ...environment, CNI_COMMAND }, { ...config, runtimeConfig });
     assert.deepEqual(asked.wishes, { names: {}, ports: [] });
+    const shapeless = { runtimeConfig: { portMappings: [{}], ips: 7 }, args: "no object" };
+    assert.equal(
+      code(() => readRequest({ ...environment, CNI_COMMAND }, { ...config, ...shapeless })),
+      0,
+    );
   }
 });

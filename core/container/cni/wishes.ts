@@ -24,9 +24,26 @@ export interface CniWishes {
 /** Nothing. */
 export const NO_WISHES: CniWishes = { names: {}, ports: [] };
 
+/**
+ * An object whose keys are taken in any case, as Go's plugins take them: containerd and nerdctl say `HostPort` where the conventions
+ * have `hostPort`.
+ */
+function inAnyCase<E extends v.ObjectEntries>(entries: E) {
+  const known = new Map(Object.keys(entries).map((key) => [key.toLowerCase(), key]));
+  const rename = (object: Record<string, unknown>) => {
+    const renamed = Object.entries(object).map(([key, value]) =>
+      [known.get(key.toLowerCase()) ?? key, value] as const
+    );
+    // What is written as it should be counts.
+    const exact = Object.entries(object).filter(([key]) => Object.hasOwn(entries, key));
+    return Object.fromEntries([...renamed, ...exact]);
+  };
+  return v.pipe(v.record(v.string(), v.unknown()), v.transform(rename), v.looseObject(entries));
+}
+
 const TEXTS = v.array(v.string());
 const BITS = v.optional(v.nullable(v.number()));
-const PORT = v.looseObject({
+const PORT = inAnyCase({
   hostPort: v.number(),
   containerPort: v.number(),
   protocol: v.optional(v.string()),
@@ -41,7 +58,7 @@ const BANDWIDTH = {
 };
 
 /** The fields of a configuration that tell of it, as their schema. */
-export const WISHES = {
+export const ALL_WISHES = v.looseObject({
   ...BANDWIDTH,
   runtimeConfig: v.optional(v.looseObject({
     ips: v.optional(v.nullable(TEXTS)),
@@ -49,7 +66,7 @@ export const WISHES = {
     // The conventions say a list; podman tells it by network.
     aliases: v.optional(v.nullable(v.union([TEXTS, v.record(v.string(), v.nullable(TEXTS))]))),
     portMappings: v.optional(v.nullable(v.array(PORT))),
-    bandwidth: v.optional(v.nullable(v.looseObject(BANDWIDTH))),
+    bandwidth: v.optional(v.nullable(inAnyCase(BANDWIDTH))),
   })),
   args: v.optional(v.looseObject({
     cni: v.optional(v.looseObject({
@@ -57,9 +74,7 @@ export const WISHES = {
       labels: v.optional(v.array(v.looseObject({ key: v.string(), value: v.string() }))),
     })),
   })),
-} as const;
-
-const ALL = v.looseObject(WISHES);
+});
 
 /**
  * Reads what a container is to have.
@@ -68,7 +83,7 @@ const ALL = v.looseObject(WISHES);
  * @throws {CniError} with the specification's code.
  */
 export function readWishes(
-  config: v.InferOutput<typeof ALL>,
+  config: v.InferOutput<typeof ALL_WISHES>,
   said?: string,
 ): CniWishes {
   const { runtimeConfig, args } = config;
