@@ -75,6 +75,8 @@ class Doorbell implements AsyncDisposable {
     Deno.mkdirSync(this.#folder, { mode: 0o700 });
     this.#bell = openNewFifo(`${this.#folder}/${DOORBELL.bell}`, 0o600);
     try {
+      const ownBell = `${Deno.pid} ${this.#bell.fd}\n`;
+      Deno.writeTextFileSync(`${this.#folder}/${DOORBELL.agent}`, ownBell, { mode: 0o600 });
       this.#addSlots();
     } catch (error) {
       this.#close();
@@ -185,7 +187,7 @@ class Doorbell implements AsyncDisposable {
   #tidy(): void {
     const found = new Set<string>();
     for (const { name } of Deno.readDirSync(this.#folder)) {
-      if (name === DOORBELL.bell) continue;
+      if (name === DOORBELL.bell || name === DOORBELL.agent) continue;
       if (name.endsWith(DOORBELL.wait) && this.#spare.has(slotOf(name))) continue;
       if (!this.#suspects.has(name)) {
         found.add(name);

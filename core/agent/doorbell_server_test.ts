@@ -143,14 +143,35 @@ for (const shell of SHELLS) {
     for (const name of ["bell", "a-1.wait", "a-2.wait"]) {
       openNewFifo(`${stage.door}/${name}`, 0o600)[Symbol.dispose]();
     }
-    for (let n = 0; n < 3; n++) {
-      assert.deepEqual(await stage.run(mine, { shell }), program(`${mine}\n`), "killed");
+    assert.deepEqual(await stage.run(mine, { shell }), program(mine), "killed");
+    // The same while the agent is still seen to be there.
+    Deno.removeSync(`${stage.door}/bell`);
+    {
+      using bell = openNewFifo(`${stage.door}/bell`, 0o600);
+      Deno.writeTextFileSync(`${stage.door}/agent`, `${Deno.pid} ${bell.fd}\n`);
+      for (let n = 0; n < 3; n++) {
+        assert.deepEqual(await stage.run(mine, { shell }), program(`${mine}\n`), "dying");
+      }
     }
     await using _next = stage.serve();
     stage.reply = () => Promise.resolve({ status: 200, body: "{}" });
     assert.deepEqual(await stage.run(mine, { shell }), { code: 0, stdout: "{}\n" });
   });
 }
+
+const ELSEWHERE =
+  "serveDoorbell() leaves to the program who has other processes or mounts than the agent";
+Deno.test(ELSEWHERE, { ignore: Deno.uid() !== 0 }, async () => {
+  using stage = new Stage();
+  await using _server = stage.serve();
+  const mine = stage.config();
+  const aside = ["unshare", "--mount", "--propagation", "slave"];
+  const words = [[...aside, "sh"], ["unshare", "--pid", "--fork", "--mount-proc", "sh"]];
+  for (const shell of words) {
+    assert.deepEqual(await stage.run(mine, { shell }), { code: 7, stdout: `program |${mine}` });
+  }
+  assert.deepEqual(stage.asked, []);
+});
 
 Deno.test("serveDoorbell() answers whoever waits while it ends, and sends to the program who comes too late", async () => {
   using stage = new Stage();
@@ -223,7 +244,7 @@ Deno.test("serveDoorbell() outlives killed scripts, half-written questions, link
     );
   });
   assert.equal(slots().length, 64);
-  assert.equal(stage.names().length, 65);
+  assert.equal(stage.names().length, 66);
   // A script that is killed while it waits.
   let answer = (_: { status: number; body: string }) => {};
   stage.reply = () => new Promise((done) => answer = done);

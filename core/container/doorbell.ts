@@ -2,6 +2,9 @@
  * How the script of a plugin asks the agent without starting the program: names and form of what lies in a folder that is root's alone.
  * The program takes longer to start than the agent to answer. Pure.
  *
+ * Only who has the host's processes and mounts may ask so: to anybody else a namespace's path may mean another one, which the program
+ * tells the agent. Who sees in the agent's process the bell that it has before it has the agent's processes.
+ *
  * The agent keeps *slots* ready there, named pipes `NAME.wait` that it has open. A script takes one by making `NAME.ask`, which nobody
  * else can then make, writes its question into it, opens the slot's pipe for reading, and writes NAME as a line into the pipe `bell`. The
  * agent takes the slot's name away, writes the answer into the question's file, behind the question, and the exit status as a line into
@@ -15,6 +18,8 @@ import { isNetavarkCommand } from "./netavark/protocol.ts";
 /** What of a slot's name says what the file is. */
 export const DOORBELL = {
   bell: "bell",
+  /** Holds the agent's process and its descriptor of the bell. */
+  agent: "agent",
   wait: ".wait",
   ask: ".ask",
   /** What a question ends with: one that is half-written does not. */

@@ -48,7 +48,7 @@ export function launcher(
   kind: PluginKind,
 ): string {
   const { command, answered, lines } = ASKED[kind];
-  const { bell, wait, ask, end } = DOORBELL;
+  const { bell, agent, wait, ask, end } = DOORBELL;
   // Root's alone: whoever can read a place's file could hold it. A redirection that fails would end the shell with exec.
   return `#!/bin/sh
 ${mark}
@@ -65,6 +65,15 @@ start() {
     flock -w ${PATIENCE} 9 2> /dev/null
   fi
   exec ${words.map(quoted).join(" ")} "$@"
+}
+
+# Whether a path means here what it means to the agent.
+at_home() {
+  IFS=' ' read -r pid fd < "$door/${agent}" && [ "/proc/$pid/fd/$fd" -ef "$door/${bell}" ] || return
+  for pid in "$pid" 1; do
+    [ "/proc/$pid/ns/mnt" -ef /proc/self/ns/mnt ] && return
+  done
+  return 1
 }
 
 # Asks the agent, and ends with its answer. Comes back if that does not go.
@@ -95,7 +104,7 @@ talk() {
   exit "$status"
 }
 
-if [ -p "$door/${bell}" ] && ! [ -t 0 ]; then
+if [ -p "$door/${bell}" ] && at_home 2> /dev/null && ! [ -t 0 ]; then
   case ${command} in ${answered}) ask ${kind} ${lines} ;; esac
 fi
 [ -n "$taken" ] || start "$@"
