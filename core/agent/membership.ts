@@ -342,6 +342,7 @@ export class Membership {
     }
     this.#rival = undefined;
     this.#takenOver = undefined;
+    this.#watch.met(grant.store);
     this.#hold(grant.lease, address);
     if (before === undefined || before.subnet === grant.lease.subnet) {
       log.info("Holding {subnet} ({how})", { subnet: grant.lease.subnet, how: grant.how });

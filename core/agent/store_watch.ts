@@ -7,7 +7,7 @@ import { monotonicClock, wallClock } from "../base/clock.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import { DifferentStoreError } from "../store/identity.ts";
 import { type RememberedStore, StoreMemory } from "../store/store_memory.ts";
-import type { Changes, Comparison, Store } from "../store/store.ts";
+import type { Changes, Comparison, LeaseGrant, Store } from "../store/store.ts";
 
 /** Milliseconds from one count of the rows to the next: by it a store is noticed that was emptied without a word. */
 const COUNT_EVERY = 3000;
@@ -85,6 +85,13 @@ export class StoreWatch {
   /** Milliseconds until the store has to be looked at whatever it tells. */
   get due(): number {
     return Math.min(this.#countAt, this.#compareAt) - monotonicClock();
+  }
+
+  /** The store has given this host a lease: whatever happens before it is read, it is known which one that was. */
+  met(store: LeaseGrant["store"]): void {
+    if (store === undefined || this.remembered !== undefined) return;
+    this.#memory.meet(store);
+    this.#store.expect(this.#memory.mark);
   }
 
   /** Compares all rows with the next reading: the store was away, and may have become another one. */

@@ -57,7 +57,7 @@ export async function setCounter(db: Database, name: string, value: number): Pro
     .onConflictDoUpdate({ target: metaTable.name, set: { value } });
 }
 
-/** Gives the store an identity, within a write, if it has none; the counters as they were. */
+/** Gives the store an identity, within a write, if it has none; the counters as they are then. */
 export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<Counters> {
   const counter = await readCounters(db);
   if (counter("schema") === 0) throw new EmptiedStoreError();
@@ -66,7 +66,7 @@ export async function ensureIdentity({ db }: Pick<Transaction, "db">): Promise<C
     { name: "identity", value: newIdentity() },
     { name: "epoch", value: 1 },
   ]).onConflictDoNothing();
-  return counter;
+  return await readCounters(db);
 }
 
 /**

@@ -10,7 +10,7 @@ import { leaseRules } from "../cluster/lease_rules.ts";
 import { decideGrant, decideRenewal } from "./lease_decisions.ts";
 import { LEASE_COLUMNS, leaseOf } from "./lease_rows.ts";
 import { buryLease, liveLeases, putLease } from "./leases.ts";
-import { ensureIdentity, settlingFor } from "./identity.ts";
+import { ensureIdentity, markOf, settlingFor } from "./identity.ts";
 import { raiseRevision, readRevision } from "./revision.ts";
 import { leaseTable } from "./schema.ts";
 import { whyNoHost } from "./services.ts";
@@ -29,7 +29,8 @@ export async function acquireLease(
   hostClock: boolean,
 ): Promise<LeaseGrant> {
   const { now } = tx;
-  const settling = settlingFor(await ensureIdentity(tx), now);
+  const counter = await ensureIdentity(tx);
+  const settling = settlingFor(counter, now);
   const found = await liveLeases(tx, config, request.family);
   const own = found.leases.find(({ nodeId }) => nodeId === request.nodeId);
   // A host that is there already keeps what it has: to refuse it would take the lease from under its containers.
@@ -42,7 +43,8 @@ export async function acquireLease(
   const lease: Lease = news ? { ...granted.lease, revision } : granted.lease;
   if (replaces !== undefined) await buryLease(tx, replaces, revision);
   await putLease(tx, lease);
-  return { lease, how, revision };
+  const { identity, epoch } = markOf(counter);
+  return { lease, how, revision, store: { identity, epoch } };
 }
 
 /** See `Store.renewLease`. */

@@ -50,6 +50,8 @@ export interface LeaseGrant {
   readonly how: "new" | "kept" | "reserved" | "reassigned" | "asked";
   /** The store's revision after the change. */
   readonly revision: number;
+  /** Which store gave it; absent if an older knet answers for it. */
+  readonly store?: Pick<StoreMark, "identity" | "epoch">;
 }
 
 /** What came of a host's saying that it holds a subnet. */

@@ -78,6 +78,12 @@ export class StoreMemory {
     return this.#known ? { ...this.#mark, rows: Object.fromEntries(this.#rows) } : undefined;
   }
 
+  /** A store was met of which nothing is known, and nothing was read: it wrote something for this host. */
+  meet({ identity, epoch }: Pick<StoreMark, "identity" | "epoch">): void {
+    this.#mark = { identity, epoch, revision: 0 };
+    this.#known = true;
+  }
+
   /** Judges what was read above the revision of {@linkcode mark}. */
   judge(changes: Changes): Verdict {
     const { mark } = changes;

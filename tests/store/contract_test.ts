@@ -180,6 +180,13 @@ for (const [name, start] of Object.entries(enginesAndModel)) {
       assert.equal((await a.renewLease(holder(1, lease.subnet))).state, "taken-over");
     });
 
+    await check("acquireLease() says which store gave the lease", {}, async (a) => {
+      const { store } = await a.acquireLease(node(1));
+      const { identity, epoch } = (await a.changesSince(0)).mark;
+      assert.deepEqual(store, { identity, epoch });
+      assert.notEqual(identity, 0);
+    });
+
     await check("renewLease() raises the revision only for news", {}, async (a) => {
       const { lease, revision } = await a.acquireLease(node(1));
       await a.renewLease(holder(1, lease.subnet));

@@ -1,6 +1,7 @@
 // What becomes of a host whose last writes a store has lost without anybody's noticing: by a fail-over, or a file put in its place.
 import assert from "node:assert/strict";
 import { Membership } from "../../core/agent/membership.ts";
+import { StoreAwayError } from "../../core/base/error.ts";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import type { Lease } from "../../core/cluster/lease.ts";
 import { backendOf } from "../../core/overlay/backend/backends.ts";
@@ -147,5 +148,31 @@ Deno.test("Membership renews at once where a store has lost its renewals, which 
     assert.equal(membership.renewals, 2);
     assert.ok(database.tables.living()[0]!.expires > expires);
     assert.equal(membership.health.state, "ok");
+  });
+});
+
+Deno.test("Membership knows which store gave its lease, though it ends before it has read it; another one is different then", async () => {
+  const { database, store } = await restorable();
+  const silent: Store = {
+    ...store,
+    changesSince: () => Promise.reject(new StoreAwayError("no answer")),
+  };
+  let before: Host["before"];
+  await member(silent, { bootId: "boot-1" }, (membership) => {
+    before = { own: membership.own, store: membership.store };
+    return Promise.resolve();
+  });
+  const { identity, epoch } = (await store.changesSince(0)).mark;
+  assert.ok(before?.own);
+  assert.deepEqual(before.store, { identity, epoch, revision: 0, rows: {} });
+  await member(store, { bootId: "boot-1", before }, (membership) => {
+    assert.deepEqual([membership.health.state, membership.store?.identity], ["ok", identity]);
+    return Promise.resolve();
+  });
+  // Somebody has emptied the counters, and another host has made them anew.
+  database.tables.counters.set("identity", identity + 1);
+  await member(store, { bootId: "boot-1", before }, (membership) => {
+    assert.equal(membership.health.state, "different");
+    return Promise.resolve();
   });
 });

@@ -68,6 +68,7 @@ export const grant: v.GenericSchema<unknown, LeaseGrant> = v.object({
   lease: LEASE_SHAPE,
   how: v.picklist(["new", "kept", "reserved", "reassigned", "asked"]),
   revision: whole,
+  store: v.exactOptional(v.object({ identity: whole, epoch: whole })),
 });
 
 /** A LeaseHolder. */

@@ -173,7 +173,8 @@ function acquire(tables: ModelTables, request: LeaseRequest, now: number): Lease
   const lease = granted.news ? { ...granted.lease, revision } : granted.lease;
   if (granted.replaces !== undefined) tables.bury(granted.replaces, revision, now);
   tables.put(lease);
-  return { lease, how: granted.how, revision };
+  const { identity, epoch } = markOf(tables.counter);
+  return { lease, how: granted.how, revision, store: { identity, epoch } };
 }
 
 function renew(tables: ModelTables, holder: LeaseHolder, now: number): Renewal {
