@@ -65,7 +65,7 @@ export async function spoilLink(
 /** Takes all of it back. */
 async function mendLink(host: Host): Promise<void> {
   await host.sh(
-    `nft delete table ip ${TABLE} 2>/dev/null; tc qdisc del dev eth0 root 2>/dev/null; true`,
+    `nft delete table ip ${TABLE} 2>/dev/null || true; tc qdisc del dev eth0 root 2>/dev/null || true`,
     { check: false },
   );
 }
