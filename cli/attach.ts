@@ -5,7 +5,7 @@
  */
 import { defineCommand } from "./command.ts";
 import { hostOptions } from "./shared_options.ts";
-import { address, containerName, interfaceName, published } from "./value_checks.ts";
+import { address, containerName, interfaceName, published, text } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { list, value } from "./option_table.ts";
 
@@ -37,6 +37,16 @@ export const attach = defineCommand({
       "Port of this host, or a range, that leads to one of the container",
       published,
     ),
+    "ingress-rate": value("BITS", "What it may receive a second: 500k, 10M, 1G; 0: all", text, {
+      fallback: "no limit",
+    }),
+    "ingress-burst": value("BITS", "What it may receive at once", text, {
+      fallback: "a tenth of a second's",
+    }),
+    "egress-rate": value("BITS", "What it may send a second", text, { fallback: "no limit" }),
+    "egress-burst": value("BITS", "What it may send at once", text, {
+      fallback: "a tenth of a second's",
+    }),
     bridge: hostOptions.bridge,
   },
   examples: [
@@ -46,15 +56,24 @@ export const attach = defineCommand({
       line: "knet attach web --publish 8080:80 --publish 127.0.0.1:5300:53/udp",
       about: "ports of this host lead to it",
     },
+    { line: "knet attach web --ingress-rate 10M --egress-rate 2M", about: "limits its bandwidth" },
   ],
   run: async ({ options, words, settings }) => {
     const { attach } = await import("../core/container/container.ts");
+    const { readBandwidth } = await import("../core/container/bandwidth_words.ts");
+    const bandwidth = readBandwidth({
+      ingressRate: options["ingress-rate"],
+      ingressBurst: options["ingress-burst"],
+      egressRate: options["egress-rate"],
+      egressBurst: options["egress-burst"],
+    });
     const result = await attach({
       netns: words[0]!,
       ifname: options.ifname ?? "eth0",
       ...(options.ip === undefined ? {} : { ip: options.ip }),
       ...(options.name === undefined ? {} : { names: { name: options.name } }),
       ...(options.publish === undefined ? {} : { ports: options.publish.flat() }),
+      ...(bandwidth === undefined ? {} : { bandwidth }),
       ...(options.bridge === undefined ? {} : { bridge: options.bridge }),
       stateDir: settings.stateDir,
       dataDir: settings.dataDir,

@@ -9,10 +9,11 @@ import { canonicalAddress, parsePrefix, prefixContains } from "../base/address.t
 import { KnetError } from "../base/error.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
 import { type NodeState, readNodeState } from "../cluster/node_state.ts";
-import type { Bandwidth } from "./bandwidth.ts";
+import { limitAgain, publishAgain } from "./attach_again.ts";
+import { type Bandwidth, isLimited } from "./bandwidth.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
-import { expandPorts, portsOverlap } from "./port_request.ts";
+import { expandPorts } from "./port_request.ts";
 import { isPublishedBy, movePorts, refuseTakenPorts } from "./publish.ts";
 import { readHeld } from "./held.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
@@ -24,7 +25,6 @@ import {
   NAMESPACE_LABEL,
   type PortMapping,
   type RuntimeIdentity,
-  shownName,
 } from "./record.ts";
 import { isVanished } from "./vanished.ts";
 import {
@@ -58,7 +58,7 @@ export interface AttachOptions {
   readonly names?: ContainerNames;
   /** Ports of this host that lead into it; with what is attached already, instead of those it has. Absent: as they are. */
   readonly ports?: readonly PortMapping[];
-  /** What it may send and receive; absent: all that it can. */
+  /** What it may send and receive; a direction that is absent has no limit. Absent: as it is, which at first is without limits. */
   readonly bandwidth?: Bandwidth;
   readonly stateDir: string;
   readonly dataDir: string;
@@ -112,9 +112,12 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
   const book = readBook(place);
   const present = book.find((record) => record.ifname === ifname && isOf(record, namespace));
   // A runtime that asks again is told that it has it already.
-  const asked = options.identity === undefined ? wanted : undefined;
+  const asked = options.identity === undefined
+    ? { ports: wanted, bandwidth: options.bandwidth }
+    : {};
   if (present !== undefined && prefixContains(state.subnet, present.address)) {
-    return again(ends, publishAgain(ends, place, present, asked), options.ip);
+    const published = publishAgain(ends, place, present, asked.ports);
+    return again(ends, limitAgain(ends, place, published, asked.bandwidth), options.ip);
   }
   const name = options.names?.name ?? namespaceName(netns);
   const dead = book.filter((record) => record !== present && isDead(record, namespace, options));
@@ -140,7 +143,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     hostIfname: hostIfname(namespace.id, ifname),
     ...(options.mac !== undefined && { mac: options.mac }),
     ...(ports !== undefined && ports.length > 0 && { ports }),
-    ...(options.bandwidth !== undefined && { bandwidth: options.bandwidth }),
+    ...(isLimited(options.bandwidth) && { bandwidth: options.bandwidth }),
   };
   // The book first: an attach that is killed half-way leaves an address taken, never one given twice.
   writeBook(place, [...rest, record]);
@@ -153,28 +156,6 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     throw error;
   }
   return result(state, record, "attached");
-}
-
-/** Gives what is attached already the ports that are asked for now, instead of those it had. */
-function publishAgain(
-  ends: WireEnds,
-  place: BookPlace,
-  record: ContainerRecord,
-  ports: readonly PortMapping[] | undefined,
-): ContainerRecord {
-  if (ports === undefined) return record;
-  const { ports: before = [], ...rest } = record;
-  const isSame = (a: PortMapping) => (b: PortMapping) =>
-    portsOverlap(a, b) && a.hostIp === b.hostIp;
-  const fresh = ports.filter((port) => !before.some(isSame(port)));
-  const book = readBook(place);
-  const others = book.filter((one) => one.hostIfname !== record.hostIfname);
-  refuseTakenPorts(ends, fresh, others, shownName(record));
-  const next = { ...rest, ...(ports.length > 0 && { ports }) };
-  const after = book.map((one) => one.hostIfname === record.hostIfname ? next : one);
-  writeBook(place, after);
-  movePorts(book, after, ends.state);
-  return next;
 }
 
 /** Whether a record is of a container that this one has taken the place of. */

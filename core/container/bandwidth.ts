@@ -22,6 +22,11 @@ export interface Bandwidth {
   readonly egress?: RateLimit;
 }
 
+/** Whether there is a limit at all. */
+export function isLimited(bandwidth: Bandwidth | undefined): bandwidth is Bandwidth {
+  return bandwidth?.ingress !== undefined || bandwidth?.egress !== undefined;
+}
+
 /** As CNI's convention has it: zero, null and absent say that there is no limit. */
 export interface BandwidthRequest {
   readonly ingressRate?: number | null | undefined;
@@ -29,6 +34,14 @@ export interface BandwidthRequest {
   readonly egressRate?: number | null | undefined;
   readonly egressBurst?: number | null | undefined;
 }
+
+/** The names of its fields. */
+export const BANDWIDTH_FIELDS = [
+  "ingressRate",
+  "ingressBurst",
+  "egressRate",
+  "egressBurst",
+] as const satisfies readonly (keyof BandwidthRequest)[];
 
 const MOST = 0xffffffff;
 

@@ -37,7 +37,7 @@ Deno.test("conflist() says only what differs from the defaults, and needs no oth
 Deno.test("installCni() places both whole, again and again, and removeCni() takes both away", () => {
   using at = scratch();
   const first = installCni(at.options);
-  const started = () => /^exec (.*)$/m.exec(Deno.readTextFileSync(first.plugin))?.[1];
+  const started = () => /^ {2}exec ('.*)$/m.exec(Deno.readTextFileSync(first.plugin))?.[1];
   assert.equal(started(), `'/usr/local/bin/knet' '__cni' "$@"`);
   assert.equal(Deno.statSync(first.plugin).mode! & 0o777, 0o755);
   installCni({ ...at.options, program: ["/opt/knet"] });

@@ -19,7 +19,7 @@ import {
   type TokenBucket,
 } from "../../ffi/rtnl/traffic.ts";
 import { KnetError } from "../base/error.ts";
-import { type Bandwidth, bucketOf, isBucket } from "./bandwidth.ts";
+import { type Bandwidth, bucketOf, isBucket, isLimited } from "./bandwidth.ts";
 import { type ContainerRecord, shownName } from "./record.ts";
 import { shaperIfname } from "./wire_names.ts";
 
@@ -83,6 +83,31 @@ export function keepShape(
       },
     );
   }
+}
+
+/**
+ * Gives a wire other limits, none in a direction that has none.
+ *
+ * @param host the wire's end on the host.
+ * @throws {NoShapingError} if the kernel cannot.
+ * @throws {NetlinkError} if it refuses.
+ */
+export function reshape(
+  rtnl: NetlinkSocket,
+  host: Link,
+  before: Bandwidth,
+  wanted: Bandwidth,
+  mtu: number,
+  name: string,
+): void {
+  if (isLimited(wanted)) keepShape(rtnl, host, wanted, mtu, listQueues(rtnl), name);
+  if (before.ingress !== undefined && wanted.ingress === undefined) {
+    deleteQueue(rtnl, host.index, "root");
+  }
+  if (before.egress === undefined || wanted.egress !== undefined) return;
+  deleteQueue(rtnl, host.index, "ingress");
+  const shaper = getLink(rtnl, shaperIfname(host.name));
+  if (shaper?.kind === "ifb") deleteLink(rtnl, shaper.index);
 }
 
 /** Whether a refusal says that the kernel lacks a queue, a filter, an action, or the device. */

@@ -363,7 +363,7 @@ test("what knet install cni and podman place asks the agent without the program,
     container_id: "vark",
     container_name: "vark",
     port_mappings: null,
-    network: { name: "knet" },
+    network: { name: "knet", options: { ingressRate: "8M" } },
     network_options: { interface_name: "eth0" },
   };
   const byPodman = (command: string, plugin: string) =>
@@ -375,6 +375,8 @@ test("what knet install cni and podman place asks the agent without the program,
   assert.match(added.document.ips[0].address, /^10\.244\.0\.\d+\/24$/);
   const set = await byPodman("setup", podmanAlone);
   assert.match(set.document.interfaces.eth0.subnets[0].ipnet, /^10\.244\.0\.\d+\/24$/);
+  const { stdout: queues } = await host.run("tc qdisc show");
+  assert.match(queues, / tbf .* rate 8Mbit /, "podman's option limits the bandwidth");
   // Who is asked by the script and who by the program answer the same.
   for (const plugin of [cniAlone, cniPlugin]) {
     const twice = await byCni("ADD", plugin);

@@ -105,3 +105,48 @@ test("attach waits for no store, which is told when it is back, and what went wi
   host.containers.pop();
   await host.run("ip netns delete away");
 });
+
+test("attach limits a container's bandwidth, changes the limits and lifts them again", async (lab) => {
+  const host = lab.host(1);
+  await host.run("ip netns add slow");
+  interface Queue {
+    kind: string;
+    options: { rate?: number };
+  }
+  const rateOf = async (device: string) =>
+    (await host.json<Queue[]>(`tc -j qdisc show dev ${device}`))
+      .find(({ kind }) => kind === "tbf")?.options.rate;
+  const devices = async () =>
+    (await host.run("ip -br link show type ifb")).stdout.split(/\s/).filter((word) =>
+      word.startsWith("kv")
+    );
+  const attach = (options: string) =>
+    host.knetJson<{ hostIfname: string; how: string }>(`attach slow ${options}`);
+  const { hostIfname: wire } = await attach("--ingress-rate 8M");
+  assert.equal(await rateOf(wire), 1_000_000); // Bytes a second.
+  assert.deepEqual(await devices(), []);
+  await host.run("ip netns exec slow ping -n -c 1 -W 2 10.244.0.1");
+
+  // Both ways, and with another rate; without options it stays so.
+  const more = await attach("--ingress-rate 16M --egress-rate 4M --egress-burst 400k");
+  assert.equal(more.how, "present");
+  for (let n = 0; n < 2; n++) {
+    const [shaper, ...others] = await devices();
+    assert.deepEqual(others, []);
+    assert.deepEqual([await rateOf(wire), await rateOf(shaper!)], [2_000_000, 500_000]);
+    await attach("");
+  }
+  await host.run("ip netns exec slow ping -n -c 1 -W 2 10.244.0.1");
+
+  await attach("--egress-rate 4M");
+  assert.equal(await rateOf(wire), undefined);
+  await attach("--egress-rate 0");
+  assert.deepEqual(await devices(), []);
+  assert.doesNotMatch((await host.run(["tc", "qdisc", "show", "dev", wire])).stdout, /ingress|tbf/);
+  await host.run("ip netns exec slow ping -n -c 1 -W 2 10.244.0.1");
+  const half = await host.knet("attach slow --ingress-burst 1M", { check: false });
+  assert.equal(half.code, 2);
+  assert.match(half.stderr, /ingressBurst needs ingressRate/);
+  await host.knet("detach slow");
+  await host.run("ip netns delete slow");
+});

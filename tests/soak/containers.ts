@@ -210,10 +210,11 @@ await forAll(jobs, async ({ id, way, killedAfter }) => {
     const wrapper = killedAfter !== undefined && attempt === 1
       ? ["timeout", "-s", "KILL", `${killedAfter / 1000}`]
       : [];
-    const { code } = await way.add(id, wrapper);
+    const { code, stdout } = await way.add(id, wrapper);
     if (code === 0) break;
     if (code === KILLED) kills++;
-    assert.ok(performance.now() - start < 300_000, `${id} by ${way.name} never came`);
+    const lasts = performance.now() - start;
+    assert.ok(lasts < 300_000, `${id} by ${way.name} never came, ${attempt} tries: ${stdout}`);
     await sleep(200 + dice(300));
   }
   took.push(performance.now() - start);

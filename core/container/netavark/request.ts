@@ -9,6 +9,8 @@ import { KnetError, messageOf } from "../../base/error.ts";
 import { parseShape } from "../../base/shape.ts";
 import { isContainerName } from "../../cluster/cluster_container.ts";
 import type { NodeState } from "../../cluster/node_state.ts";
+import { type Bandwidth, BANDWIDTH_FIELDS, isLimited } from "../bandwidth.ts";
+import { readBandwidth } from "../bandwidth_words.ts";
 import { expandPorts } from "../port_request.ts";
 import { isMac, type PortMapping } from "../record.ts";
 
@@ -25,11 +27,14 @@ export interface NetavarkRequest extends NetavarkInterface {
   readonly ip?: string;
   readonly mac?: string;
   readonly ports: readonly PortMapping[];
+  readonly bandwidth?: Bandwidth;
 }
 
 /** A network's definition; whatever else it says stays as it is. */
 export type NetworkDefinition = Readonly<Record<string, unknown>>;
 
+/** What is told as `-o NAME=VALUE`; knet looks at its own names only. */
+const OPTIONS = v.optional(v.nullable(v.record(v.string(), v.unknown())));
 const PORT = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 const REQUEST = v.looseObject({
   container_id: v.pipe(v.string(), v.minLength(1)),
@@ -41,9 +46,10 @@ const REQUEST = v.looseObject({
     protocol: v.optional(v.string()),
     range: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535))),
   })))),
-  network: v.looseObject({ name: v.string() }),
+  network: v.looseObject({ name: v.string(), options: OPTIONS }),
   network_options: v.looseObject({
     interface_name: v.string(),
+    options: OPTIONS,
     static_ips: v.optional(v.nullable(v.array(v.string()))),
     static_mac: v.optional(v.nullable(v.string())),
   }),
@@ -103,6 +109,8 @@ export function readNetavark(text: string): NetavarkRequest {
     );
   }
   const ip = [...addresses][0];
+  // What is told of one container counts more than what its network says.
+  const bandwidth = limitsOf({ ...asked.network.options, ...asked.network_options.options });
   return {
     containerId: asked.container_id,
     network: asked.network.name,
@@ -110,6 +118,7 @@ export function readNetavark(text: string): NetavarkRequest {
     ...(name !== undefined && isContainerName(name) && { name }),
     ...(ip !== undefined && { ip }),
     ...(mac && { mac: macOf(mac) }),
+    ...(isLimited(bandwidth) && { bandwidth }),
     ports: expandPorts((asked.port_mappings ?? []).flatMap((one) =>
       // Several protocols stand in one word; a range of 0 is one port.
       (one.protocol || "tcp").split(",").map((protocol) => ({
@@ -121,6 +130,15 @@ export function readNetavark(text: string): NetavarkRequest {
       }))
     )),
   };
+}
+
+/** The limits that options tell, by CNI's names. */
+function limitsOf(options: Readonly<Record<string, unknown>> | null | undefined) {
+  const told = BANDWIDTH_FIELDS.flatMap((name) => {
+    const value = options?.[name];
+    return value === undefined || value === null ? [] : [[name, `${value}`] as const];
+  });
+  return readBandwidth(Object.fromEntries(told));
 }
 
 function addressOf(text: string): string {
@@ -147,7 +165,7 @@ function macOf(text: string): string {
 /**
  * Makes the definition of a network out of what `podman network create -d knet` was told.
  *
- * @throws {KnetError} exit code 2 if it is to have what knet's network does not.
+ * @throws {KnetError} exit code 2 if it is to have what knet's network does not, or limits that make no sense.
  */
 export function defineNetwork(
   text: string,
@@ -161,6 +179,7 @@ export function defineNetwork(
   if (asked.ipv6_enabled && parsePrefix(subnet).family === 4) {
     refuse("this cluster has no IPv6", "Leave --ipv6 away");
   }
+  limitsOf(asked.options);
   if (asked.internal) refuse("knet's leads to other hosts", "Leave --internal away");
   if (foreign !== undefined) {
     refuse(`this host's subnet is ${subnet}`, "Leave --subnet and --ip-range away");

@@ -109,3 +109,27 @@ Deno.test("defineNetwork() leaves addresses to knet and refuses what knet's netw
   assert.match(refused(() => define({ ipv6_enabled: true })), /--ipv6/);
   assert.match(refused(() => define({ internal: true })), /--internal/);
 });
+
+Deno.test("readNetavark() takes limits of bandwidth from the network's options, and rather from the container's own", () => {
+  const bandwidthOf = (network: unknown, own?: unknown) =>
+    readNetavark(JSON.stringify({
+      ...asked,
+      network: { name: "knet", options: network },
+      network_options: { interface_name: "eth0", options: own },
+    })).bandwidth;
+  assert.equal(bandwidthOf(null, null), undefined);
+  assert.equal(bandwidthOf({ mtu: "1400", isolate: true }), undefined);
+  assert.deepEqual(bandwidthOf({ ingressRate: "10M", egressRate: "1M" }, { egressRate: "2M" }), {
+    ingress: { rate: 10_000_000, burst: 1_000_000 },
+    egress: { rate: 2_000_000, burst: 200_000 },
+  });
+  assert.equal(bandwidthOf({ ingressRate: "10M" }, { ingressRate: "0" }), undefined);
+  assert.match(refused(() => bandwidthOf({ ingressRate: "fast" })), /"fast" is no number of bits/);
+  assert.match(refused(() => bandwidthOf({ egressRate: ["1"], egressBurst: {} })), /no number/);
+  // What makes no sense is said when the network is made, too.
+  const network = { name: "slow", options: { egressBurst: "10M" } };
+  assert.match(
+    refused(() => defineNetwork(JSON.stringify(network), { subnet: "10.244.0.0/24" })),
+    /egressBurst needs egressRate/,
+  );
+});

@@ -55,7 +55,7 @@ async function act(
     await release({ dataDir }, { runtime: PODMAN_RUNTIME, ...whose }, ifname);
     return "";
   }
-  const { containerId, network, ifname, name, ip, mac, ports } = readNetavark(input);
+  const { containerId, network, ifname, name, ip, mac, ports, bandwidth } = readNetavark(input);
   const identity = { runtime: PODMAN_RUNTIME, containerId, network };
   const attached = await attach({
     netns,
@@ -66,6 +66,7 @@ async function act(
     identity,
     names: name === undefined ? {} : { name },
     ports,
+    ...(bandwidth !== undefined && { bandwidth }),
     stateDir,
     dataDir,
   });
