@@ -23,7 +23,7 @@ Deno.test("installPodman() places plugin and network, and removePodman() takes t
   const text = Deno.readTextFileSync(plugin);
   assert.match(
     text,
-    /^#!\/bin\/sh\n# knet's plugin for netavark\n[^]*\n  exec '\/opt\/it'\\''s here\/knet' '__netavark' .* "\$@"\n/,
+    /^#!\/bin\/sh\n# knet's plugin for netavark\n[^]*\n {2}exec '\/opt\/it'\\''s here\/knet' '__netavark' .* "\$@"\n/,
   );
   assert.equal(Deno.statSync(plugin).mode! & 0o777, 0o755);
   const document = JSON.parse(Deno.readTextFileSync(network));
