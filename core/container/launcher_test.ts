@@ -48,5 +48,9 @@ Deno.test("launcher() lets eight run at a time, and all of them in the end", asy
   if (!hasFlock) return;
   assert.ok(most <= 8, `${most} at once`);
   // Nobody else may hold a place.
-  assert.equal(Deno.statSync(`${script.folder}/plugin.0.lock`).mode! & 0o777, 0o600);
+  const places = [...Deno.readDirSync(script.folder)].filter(({ name }) => name.endsWith(".lock"));
+  assert.ok(places.length > 0 && places.length <= 8);
+  for (const { name } of places) {
+    assert.equal(Deno.statSync(`${script.folder}/${name}`).mode! & 0o777, 0o600);
+  }
 });
