@@ -7,11 +7,11 @@ import { getLogger } from "@logtape/logtape";
 import { sdNotify, watchdogInterval } from "../../ffi/notify.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
 import { messageOf } from "../base/error.ts";
-import { reclaimVanished } from "../container/container.ts";
 import { DockerReclaimer } from "../container/docker/reclaim.ts";
 import type { HostNetwork } from "./host_network.ts";
 import type { HostUnderlay } from "./host_underlay.ts";
 import type { KernelEvents } from "./kernel_events.ts";
+import { reclaimContainers } from "./reclaim.ts";
 
 const log = getLogger(["knet", "agent"]);
 
@@ -100,7 +100,7 @@ export async function runLoop(parts: LoopParts): Promise<void> {
 
 function reclaim(dataDir: string, docker: DockerReclaimer): void {
   const warn = (error: unknown) => log.warn("{message}", { message: messageOf(error) });
-  void reclaimVanished({ dataDir }).catch(warn);
+  void reclaimContainers(dataDir);
   void docker.look().then((freed) => {
     if (freed.length === 0) return;
     log.info("Freed {addresses}, which Docker has no container with", {

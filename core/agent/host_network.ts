@@ -13,6 +13,7 @@ import { nthAddress } from "../base/address.ts";
 import { monotonicClock, wallClock } from "../base/clock.ts";
 import type { BackendContext } from "../overlay/backend/backend.ts";
 import { renumber, repairContainers } from "../container/container.ts";
+import { reclaimContainers } from "./reclaim.ts";
 import { plural } from "../base/plural.ts";
 import { KnetError, messageOf } from "../base/error.ts";
 import type { Lease } from "../cluster/lease.ts";
@@ -452,8 +453,11 @@ export class HostNetwork implements AsyncDisposable {
   #repairContainers(state: NodeState): void {
     this.#containersDirty = false;
     this.#attempt("containers", () => {
-      const repaired = repairContainers(this.rtnl, { dataDir: this.#options.dataDir, state });
-      for (const change of repaired) log.info("{change}", { change });
+      const { dataDir } = this.#options;
+      const { done, gone } = repairContainers(this.rtnl, { dataDir, state });
+      for (const change of done) log.info("{change}", { change });
+      // Not every runtime comes to say so: the next container may want the address, or the port.
+      if (gone) void reclaimContainers(dataDir);
     });
   }
 

@@ -75,7 +75,7 @@ export function parseBook(text: string, bootId: string, path: string): Container
 }
 
 /**
- * The addresses that runtimes' containers had before the reboot and have not asked for since. A book that cannot be read has none.
+ * The addresses that runtimes' containers had before the reboot, or before they were gone without a word, and have not asked for since. A book that cannot be read has none.
  */
 export function readFormer({ dataDir, bootId }: BookPlace): FormerAddress[] {
   const text = readTextIfPresent(bookFile(dataDir));
@@ -83,15 +83,20 @@ export function readFormer({ dataDir, bootId }: BookPlace): FormerAddress[] {
   try {
     const book = parseShape(BOOK, text);
     if (book.bootId === bootId) return checkShape(FORMER, book.former ?? []);
-    return [...checkShape(FORMER, book.former ?? []), ...checkShape(RECORDS, book).containers]
-      .flatMap(({ runtime, containerId, network, ifname, address }) =>
-        runtime === undefined || containerId === undefined
-          ? []
-          : [{ runtime, containerId, ...(network !== undefined && { network }), ifname, address }]
-      ).slice(-MOST_FORMER);
+    const gone = checkShape(RECORDS, book).containers;
+    return [...checkShape(FORMER, book.former ?? []), ...formerOf(gone)].slice(-MOST_FORMER);
   } catch {
     return []; // A convenience; readBook() tells of the book.
   }
+}
+
+/** What runtimes' containers may come back for. */
+function formerOf(records: readonly ContainerRecord[]): FormerAddress[] {
+  return records.flatMap(({ runtime, containerId, network, ifname, address }) =>
+    runtime === undefined || containerId === undefined
+      ? []
+      : [{ runtime, containerId, ...(network !== undefined && { network }), ifname, address }]
+  );
 }
 
 /** More are not remembered: as many as a subnet of 16 bits has hosts would make a slow book. */
@@ -100,14 +105,18 @@ const MOST_FORMER = 1024;
 /**
  * Writes who is attached. The caller holds the lock. Whoever is attached again, and whoever `forget` names, has no former address any
  * more.
+ *
+ * @param gone who may come back for the address.
  */
 export function writeBook(
   place: BookPlace,
   containers: readonly ContainerRecord[],
   forget: (former: FormerAddress) => boolean = () => false,
+  gone: readonly ContainerRecord[] = [],
 ): void {
   const { dataDir, bootId } = place;
-  const former = readFormer(place).filter((one) =>
+  const known = [...readFormer(place), ...formerOf(gone)].slice(-MOST_FORMER);
+  const former = known.filter((one) =>
     !forget(one) && !containers.some((record) => isRuntimes(record, one, one.ifname))
   );
   const book = { bootId, containers, ...(former.length > 0 && { former }) };

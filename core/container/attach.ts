@@ -13,7 +13,7 @@ import { limitAgain, publishAgain } from "./attach_again.ts";
 import { type Bandwidth, isLimited } from "./bandwidth.ts";
 import { type BookPlace, lockBook, readBook, readFormer, writeBook } from "./addresses.ts";
 import { findAddress } from "./find_address.ts";
-import { expandPorts } from "./port_request.ts";
+import { expandPorts, portsOverlap } from "./port_request.ts";
 import { isPublishedBy, movePorts, refuseTakenPorts } from "./publish.ts";
 import { readHeld } from "./held.ts";
 import { type ContainerNamespace, isOf, namespaceName, openContainer } from "./namespace.ts";
@@ -25,8 +25,9 @@ import {
   NAMESPACE_LABEL,
   type PortMapping,
   type RuntimeIdentity,
+  shownName,
 } from "./record.ts";
-import { isVanished } from "./vanished.ts";
+import { forgetVanished, isVanished } from "./vanished.ts";
 import {
   bridgeOf,
   farEndIntact,
@@ -109,7 +110,8 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     bridge: bridgeOf(rtnl, state.bridge),
     state,
   };
-  const book = readBook(place);
+  // The port of one that is gone is free, whether the agent has come to it or not.
+  const book = forgetVanished(rtnl, place, readBook(place), ({ ports }) => overlap(ports, wanted));
   const present = book.find((record) => record.ifname === ifname && isOf(record, namespace));
   // A runtime that asks again is told that it has it already.
   const asked = options.identity === undefined
@@ -119,7 +121,7 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     const published = publishAgain(ends, place, present, asked.ports);
     return again(ends, limitAgain(ends, place, published, asked.bandwidth), options.ip);
   }
-  const name = options.names?.name ?? namespaceName(netns);
+  const name = shownName({ ...options.identity, ...options.names, netns: namespaceName(netns) });
   const dead = book.filter((record) => record !== present && isDead(record, namespace, options));
   for (const { hostIfname } of dead) removeHostEnd(rtnl, hostIfname);
   movePorts(dead, []);
@@ -156,6 +158,10 @@ export async function attach(options: AttachOptions): Promise<AttachResult> {
     throw error;
   }
   return result(state, record, "attached");
+}
+
+function overlap(ports: readonly PortMapping[] = [], others: readonly PortMapping[] = []): boolean {
+  return ports.some((port) => others.some((other) => portsOverlap(port, other)));
 }
 
 /** Whether a record is of a container that this one has taken the place of. */

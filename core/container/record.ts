@@ -108,9 +108,11 @@ export function isRuntimes(
     record.containerId === containerId && record.network === network;
 }
 
-/** What a container is called in messages: its name, else its namespace. */
-export function shownName(record: Pick<ContainerRecord, "name" | "netns">): string {
-  return record.name ?? record.netns;
+/** What a container is called in messages: its name, else its runtime's id, else its namespace. */
+export function shownName(
+  record: Pick<ContainerRecord, "name" | "containerId" | "netns">,
+): string {
+  return record.name ?? record.containerId ?? record.netns;
 }
 
 /** Whether a text is the MAC address of a single interface, in lower case: neither a group's nor all zeros. */

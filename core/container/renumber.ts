@@ -142,6 +142,14 @@ function move(
   }
 }
 
+/** What {@linkcode repairContainers} did and saw. */
+export interface Repaired {
+  /** Sentences for the log: empty if all was right. */
+  readonly done: readonly string[];
+  /** Some namespaces are gone: {@linkcode reclaimVanished} frees what they had. */
+  readonly gone: boolean;
+}
+
 /** Where {@linkcode repairContainers} looks. */
 export interface RepairOptions {
   readonly dataDir: string;
@@ -154,23 +162,25 @@ export interface RepairOptions {
  * right MTU; and makes the wire anew where it was deleted while the namespace lives.
  *
  * Synchronous, and quick if nothing is wrong: one dump of links for all containers.
- *
- * @returns sentences for the log: empty if all was right.
  */
-export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): string[] {
+export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): Repaired {
   const { dataDir, state } = options;
   const place = { dataDir, bootId: options.bootId ?? currentBootId() };
   const book = readBook(place);
-  if (book.length === 0) return [];
+  if (book.length === 0) return { done: [], gone: false };
   const links = linksByName(rtnl);
   const bridge = needBridge(links.get(state.bridge), state.bridge);
   const queues = book.some(({ bandwidth }) => bandwidth !== undefined) ? listQueues(rtnl) : [];
   const done: string[] = [];
+  let gone = false;
   for (const record of book) {
     try {
       const host = links.get(record.hostIfname) ?? renamedBack(rtnl, links, record);
-      const sentence = repairOne(rtnl, bridge, host, record, options);
-      if (sentence !== undefined) done.push(sentence);
+      const sentence = host === undefined
+        ? remake(rtnl, bridge, record, options)
+        : repairOne(rtnl, bridge, host, record, options);
+      if (sentence === "gone") gone = true;
+      else if (sentence !== undefined) done.push(sentence);
       const { bandwidth } = record;
       if (host === undefined || bandwidth === undefined) continue;
       if (keepShape(rtnl, host, bandwidth, state.mtu, queues, shownName(record))) {
@@ -180,7 +190,7 @@ export function repairContainers(rtnl: NetlinkSocket, options: RepairOptions): s
       done.push(`could not repair container "${record.netns}": ${messageOf(error)}`);
     }
   }
-  return done;
+  return { done, gone };
 }
 
 /** Gives a container's end on the host its name back, by which it is found; undefined if it is not there under any name. */
@@ -201,12 +211,11 @@ function renamedBack(
 function repairOne(
   rtnl: NetlinkSocket,
   bridge: Link,
-  host: Link | undefined,
+  host: Link,
   record: ContainerRecord,
   options: RepairOptions,
 ): string | undefined {
   const { state } = options;
-  if (host === undefined) return remake(rtnl, bridge, record, options);
   // Looked up in the dump: two files a container are much, where there are many.
   const set = host.ipv6 === true ? setParameters(portParameters(record)).changes : [];
   const mac = hostMac(record.hostIfname);
@@ -230,6 +239,7 @@ function repairOne(
   } of ${record.hostIfname} (container "${record.netns}")`;
 }
 
+/** Makes the wire anew; "gone" if its namespace is, where a sentence tells what was done. */
 function remake(
   rtnl: NetlinkSocket,
   bridge: Link,
@@ -238,7 +248,7 @@ function remake(
 ): string | undefined {
   if (isStranded(record, options.state.subnet)) return undefined;
   using namespace = reopen(record) ?? null;
-  if (namespace === null) return undefined; // Gone: reclaimVanished() frees its address.
+  if (namespace === null) return "gone";
   // An attach or detach that is under way knows better what this wire should be like.
   using lock = tryLockBook(options.dataDir) ?? null;
   if (lock === null) return undefined;

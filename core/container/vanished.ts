@@ -3,10 +3,17 @@
  *
  * @module
  */
+import type { NetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { getLink } from "../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { bootId as currentBootId } from "../cluster/node_identity.ts";
-import { type ContainerRecord, lockBook, readBook, writeBook } from "./addresses.ts";
+import {
+  type BookPlace,
+  type ContainerRecord,
+  lockBook,
+  readBook,
+  writeBook,
+} from "./addresses.ts";
 import { reopen } from "./namespace.ts";
 import { movePorts } from "./publish.ts";
 import { linksByName, removeHostEnd } from "./wire.ts";
@@ -36,6 +43,30 @@ function hasLink(name: string): boolean {
 }
 
 /**
+ * Forgets those of some containers that are gone, with the book's lock held.
+ *
+ * @param asked which to look at.
+ * @returns the book without them.
+ */
+export function forgetVanished(
+  rtnl: NetlinkSocket,
+  place: BookPlace,
+  book: readonly ContainerRecord[],
+  asked: (record: ContainerRecord) => boolean,
+  links?: { has(hostIfname: string): boolean },
+): readonly ContainerRecord[] {
+  const vanished = book.filter((record) => asked(record) && isVanished(record, links));
+  if (vanished.length === 0) return book;
+  // What its packets waited in does not go with the namespace.
+  for (const { hostIfname } of vanished) removeHostEnd(rtnl, hostIfname);
+  movePorts(vanished, []);
+  const rest = book.filter((record) => !vanished.includes(record));
+  // It may be started again, by the same id.
+  writeBook(place, rest, undefined, vanished);
+  return rest;
+}
+
+/**
  * Frees the addresses of containers whose namespace is gone.
  *
  * @returns those that were freed.
@@ -54,12 +85,6 @@ export async function reclaimVanished(
   const book = readBook(place);
   // Between the two looks others may have attached.
   const now = linksByName(rtnl);
-  const vanished = book.filter((record) => isVanished(record, now));
-  if (vanished.length > 0) {
-    // What its packets waited in does not go with the namespace.
-    for (const { hostIfname } of vanished) removeHostEnd(rtnl, hostIfname);
-    movePorts(vanished, []);
-    writeBook(place, book.filter((record) => !vanished.includes(record)));
-  }
-  return vanished;
+  const rest = forgetVanished(rtnl, place, book, () => true, now);
+  return book.filter((record) => !rest.includes(record));
 }

@@ -169,3 +169,20 @@ test("published ports survive a flush and the agent, are changed by another atta
     return true;
   });
 });
+
+test("a port of a container that ended without a word is free at once, with an agent or without one", async (lab) => {
+  const host = lab.host(1);
+  const publish = ["--publish", "8123:80"];
+  await host.run("ip netns add ended");
+  await host.knet(["attach", "ended", ...publish]);
+  await host.stop();
+  await host.run("ip netns delete ended");
+  await host.run("ip netns add next");
+  const taken = await host.knet(["attach", "next", "--publish", "8080:80"], { check: false });
+  assert.match(taken.stderr, /"web" .* has published it/, "one that is there keeps its own");
+  await host.knet(["attach", "next", ...publish]);
+  assert.equal((await elements(host)).filter((one) => one.includes(" 8123 ")).length, 1);
+  await host.knet("detach next");
+  await host.join();
+  await host.run("ip netns delete next");
+});
