@@ -33,6 +33,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "docker" },
   { name: "podman" },
   { name: "netavark", long: "only" },
+  { name: "containerd", long: "too" },
   { name: "ports" },
   { name: "crash", long: "too" },
   { name: "links", long: "only" },

@@ -53,6 +53,7 @@ export class RuntimeRoom implements AsyncDisposable {
 mkdir -p ${OWN.join(" ")}
 for folder in ${OWN.join(" ")}; do mount -t tmpfs room $folder; done
 mount -t cgroup2 room /sys/fs/cgroup
+mount --bind /run/host/boot-id /proc/sys/kernel/random/boot_id
 echo ready
 while sleep 1000; do :; done`;
     const room = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"];
