@@ -12,7 +12,8 @@ import { KnetError } from "../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../base/files.ts";
 import { checkShape, parseShape } from "../base/shape.ts";
 import { CNI_PLUGIN, CNI_WORD } from "./cni/protocol.ts";
-import { launcher } from "./launcher.ts";
+import { refuseAnothers } from "./another_knet.ts";
+import { launcher, launcherState } from "./launcher.ts";
 
 /** Where runtimes look by default. */
 export const CNI_FOLDERS = { bin: "/opt/cni/bin", conf: "/etc/cni/net.d" } as const;
@@ -68,7 +69,7 @@ export function conflist(
 /**
  * Installs plugin and configuration, or brings them up to date.
  *
- * @throws {KnetError} exit code 4 if somebody else's file has one of the names, 1 if a folder cannot be written.
+ * @throws {KnetError} exit code 4 if somebody else's file, or another knet's, has one of the names, 1 if a folder cannot be written.
  */
 export function installCni(options: InstallOptions): InstallResult {
   const { binDir, confDir, dataDir, program } = options;
@@ -82,6 +83,12 @@ export function installCni(options: InstallOptions): InstallResult {
       remedy: "Move it away, or choose another folder with --conf-dir",
     });
   }
+  refuseAnothers({ path: config, stateOf, option: "--conf-dir" }, options.stateDir, own?.config);
+  refuseAnothers(
+    { path: plugin, stateOf: launcherState, option: "--bin-dir" },
+    options.stateDir,
+    own?.plugin,
+  );
   // Recorded first: what is placed and not recorded would stay for ever.
   writeFileAtomically(
     recordFile(dataDir),
@@ -127,7 +134,20 @@ function readInstalled(dataDir: string): v.InferOutput<typeof INSTALLED> | undef
   }
 }
 
-const PLUGINS = v.looseObject({ plugins: v.array(v.looseObject({ type: v.string() })) });
+const PLUGINS = v.looseObject({
+  plugins: v.array(v.looseObject({ type: v.string(), stateDir: v.exactOptional(v.string()) })),
+});
+
+/** Folder of the state of the agent that a configuration is for. */
+function stateOf(text: string): string | undefined {
+  try {
+    const { plugins } = parseShape(PLUGINS, text);
+    const knet = plugins.find(({ type }) => type === CNI_PLUGIN);
+    return knet && (knet.stateDir ?? "/run/knet");
+  } catch {
+    return undefined;
+  }
+}
 
 /** Whether a configuration is one of knet's plugin, by hand changed or not. */
 function isOurs(text: string): boolean {

@@ -70,3 +70,25 @@ Deno.test("installCni() overwrites nobody else's file, and tells who comes first
   removeCni(at.options.dataDir);
   assert.equal(Deno.readTextFileSync(`${at.options.confDir}/10-knet.conflist`), foreign);
 });
+
+Deno.test("installCni() takes nothing from another knet of the host, and goes with its own state elsewhere", () => {
+  using at = scratch();
+  using other = scratch();
+  const first = installCni(at.options);
+  const second = { ...other.options, stateDir: "/run/knet2" };
+  const refused = (options: typeof second, pattern: RegExp) =>
+    assert.throws(
+      () => installCni(options),
+      (error) => error instanceof KnetError && error.exitCode === 4 && pattern.test(error.message),
+    );
+  refused(
+    { ...second, confDir: at.options.confDir },
+    /conflist": it is of another .* "\/run\/knet"/,
+  );
+  refused({ ...second, binDir: at.options.binDir }, /knet-cni": it is of another knet/);
+  assert.deepEqual(removeCni(other.options.dataDir), [], "what was refused is not its own");
+  assert.ok(Deno.readTextFileSync(first.config).includes("knet-cni"));
+  installCni(second);
+  installCni({ ...at.options, stateDir: "/run/moved" });
+  assert.match(Deno.readTextFileSync(first.plugin), /\/run\/moved/);
+});

@@ -32,6 +32,12 @@ const ASKED: Readonly<Record<PluginKind, { command: string; answered: string; li
   },
 };
 
+/** Folder of the state of the agent that a script is for; undefined if it is no such script. Pure. */
+export function launcherState(text: string): string | undefined {
+  const [, word] = /^place=((?:'[^']*'|\\')+)\/plugin\./m.exec(text) ?? [];
+  return word?.replaceAll("'\\''", "\0").replaceAll("'", "").replaceAll("\0", "'");
+}
+
 const quoted = (word: string) => `'${word.replaceAll("'", `'\\''`)}'`;
 
 /**

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { launcher } from "./launcher.ts";
+import { launcher, launcherState } from "./launcher.ts";
 
 /** Places a script in a folder of its own. */
 function placed(words: readonly string[], stateDir: (folder: string) => string) {
@@ -53,4 +53,11 @@ Deno.test("launcher() lets eight run at a time, and all of them in the end", asy
   for (const { name } of places) {
     assert.equal(Deno.statSync(`${script.folder}/${name}`).mode! & 0o777, 0o600);
   }
+});
+
+Deno.test("launcherState() reads which agent a script is for", () => {
+  for (const folder of ["/run/knet", "/run/it's", "/run/two words"]) {
+    assert.equal(launcherState(launcher("# it", ["knet"], folder, "netavark")), folder);
+  }
+  assert.equal(launcherState("#!/bin/sh\nexec mine\n"), undefined);
 });

@@ -10,7 +10,8 @@ import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../../b
 import { parseShape } from "../../base/shape.ts";
 import { readNodeState } from "../../cluster/node_state.ts";
 import { askOver } from "../ask.ts";
-import { DOCKER_DRIVER, networkRequest, specText } from "./network.ts";
+import { refuseAnothers } from "../another_knet.ts";
+import { DOCKER_DRIVER, networkRequest, specState, specText } from "./network.ts";
 
 /** What is to be installed. */
 export interface DockerOptions {
@@ -61,14 +62,22 @@ export async function installDocker(options: DockerOptions): Promise<DockerResul
     });
   }
   const spec = join(specDir, `${DOCKER_DRIVER}.spec`);
-  const record = JSON.stringify({ spec, network, socket }, null, 2) + "\n";
-  writeFileAtomically(recordFile(dataDir), record, 0o600, 0o700);
-  writeFileAtomically(spec, specText(stateDir));
+  // Only what is knet's is recorded: what is recorded goes when this host leaves.
+  const place = () => {
+    const record = JSON.stringify({ spec, network, socket }, null, 2) + "\n";
+    writeFileAtomically(recordFile(dataDir), record, 0o600, 0o700);
+    writeFileAtomically(spec, specText(stateDir));
+  };
+  const own = readRecord(dataDir);
+  refuseAnothers({ path: spec, stateOf: specState, option: "--spec-dir" }, stateDir, own?.spec);
   const present = await ask(socket, "GET", `/networks/${network}`);
   if (present.status === 200) {
     const { IPAM: ipam } = parseShape(NETWORK, present.body);
     const fits = ipam.Driver === DOCKER_DRIVER && ipam.Config?.[0]?.Subnet === state.subnet;
-    if (fits) return { network, spec, how: "present" };
+    if (fits) {
+      place();
+      return { network, spec, how: "present" };
+    }
     throw new KnetError(
       `Cannot make Docker's network "${network}": there is one, ${
         ipam.Driver === DOCKER_DRIVER
@@ -81,6 +90,7 @@ export async function installDocker(options: DockerOptions): Promise<DockerResul
       },
     );
   }
+  place();
   const made = await ask(
     socket,
     "POST",
@@ -101,9 +111,13 @@ export async function removeDocker(dataDir: string): Promise<string[]> {
   try {
     const { spec, network, socket } = parseShape(INSTALLED, text);
     try {
-      const { status, body } = await ask(socket, "DELETE", `/networks/${network}`);
-      if (status >= 300 && status !== 404) {
-        problems.push(`Docker keeps its network "${network}": ${faultOf(body)}`);
+      const present = await ask(socket, "GET", `/networks/${network}`);
+      // Somebody may have made one of his own by that name.
+      if (present.status === 200 && isOurs(present.body)) {
+        const { status, body } = await ask(socket, "DELETE", `/networks/${network}`);
+        if (status >= 300 && status !== 404) {
+          problems.push(`Docker keeps its network "${network}": ${faultOf(body)}`);
+        }
       }
     } catch (error) {
       problems.push(messageOf(error));
@@ -116,10 +130,22 @@ export async function removeDocker(dataDir: string): Promise<string[]> {
   return problems;
 }
 
+function isOurs(body: string): boolean {
+  try {
+    return parseShape(NETWORK, body).IPAM.Driver === DOCKER_DRIVER;
+  } catch {
+    return false;
+  }
+}
+
 /** What was installed, as far as it can be read. */
 export function readInstalledDocker(
   dataDir: string,
 ): { readonly network: string; readonly socket: string } | undefined {
+  return readRecord(dataDir);
+}
+
+function readRecord(dataDir: string): v.InferOutput<typeof INSTALLED> | undefined {
   const text = readTextIfPresent(recordFile(dataDir));
   if (text === undefined) return undefined;
   try {

@@ -22,6 +22,11 @@ export function dockerSocket(stateDir: string): string {
 /** What Docker finds the driver by: a file with its socket's URL. */
 export const specText = (stateDir: string) => `unix://${dockerSocket(stateDir)}\n`;
 
+/** Folder of the state of the agent whose socket a driver's file names; undefined if it names none of knet's. */
+export function specState(text: string): string | undefined {
+  return /^unix:\/\/(\/.+)\/docker\.sock\n?$/.exec(text)?.[1];
+}
+
 /** The request that makes the network. */
 export function networkRequest(
   name: string,

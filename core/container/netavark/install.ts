@@ -9,7 +9,8 @@ import { KnetError } from "../../base/error.ts";
 import { readTextIfPresent, removeIfPresent, writeFileAtomically } from "../../base/files.ts";
 import { parseShape } from "../../base/shape.ts";
 import { wallClock } from "../../base/clock.ts";
-import { launcher } from "../launcher.ts";
+import { refuseAnothers } from "../another_knet.ts";
+import { launcher, launcherState } from "../launcher.ts";
 import { PODMAN_DRIVER } from "./protocol.ts";
 import { networkDocument } from "./request.ts";
 
@@ -58,6 +59,11 @@ export async function installPodman(options: PodmanOptions): Promise<PodmanResul
   refuseForeign(plugin, isOurPlugin, "--plugin-dir");
   refuseForeign(network, isOurNetwork, "--name");
   const before = readInstalled(dataDir);
+  refuseAnothers(
+    { path: plugin, stateOf: launcherState, option: "--plugin-dir" },
+    stateDir,
+    before?.plugin,
+  );
   writeFileAtomically(
     recordFile(dataDir),
     JSON.stringify({ plugin, network }, null, 2) + "\n",

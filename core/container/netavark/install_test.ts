@@ -47,3 +47,15 @@ Deno.test("installPodman() leaves others' files alone, and so does removePodman(
   removePodman(`${at.path}/data`);
   assert.ok(Deno.statSync(network).isFile);
 });
+
+Deno.test("installPodman() takes nothing from another knet of the host", async () => {
+  using at = folder();
+  const { plugin } = await installPodman(options(at.path));
+  const other = { ...options(at.path), stateDir: "/run/knet2", dataDir: `${at.path}/data2` };
+  await assert.rejects(
+    installPodman(other),
+    /plugins\/knet": it is of another knet .* "\/run\/knet"/,
+  );
+  assert.deepEqual(removePodman(other.dataDir), []);
+  assert.ok(Deno.statSync(plugin).isFile);
+});
