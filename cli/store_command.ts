@@ -14,6 +14,7 @@ import { flag } from "./option_table.ts";
 import { paint, pairs, print, printError, printJson, timestamp } from "./output.ts";
 import type { Settings } from "./settings.ts";
 import { storeUrlOf } from "./store.ts";
+import { reach } from "./store_reach.ts";
 import { recover } from "./store_recover.ts";
 
 /** Milliseconds: a whole store is read or written. */
@@ -286,5 +287,5 @@ const adopt = defineCommand({
 export const store: CommandGroup = {
   name: "store",
   summary: "Look at, check, back up, restore, adopt and recover the store",
-  commands: [info, check, backup, restore, adopt, recover],
+  commands: [info, check, backup, restore, adopt, recover, reach],
 };

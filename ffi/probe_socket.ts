@@ -1,6 +1,6 @@
 /**
  * Sockets that try a path: datagrams and ICMP echoes that are never fragmented, and what came back with its hop limit and the
- * interface that it came by. IPv4.
+ * interface that it came by; and datagrams to all on one segment. IPv4.
  *
  * @module
  */
@@ -19,12 +19,15 @@ import {
   IPPROTO_ICMP,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
+  SO_BINDTODEVICE,
+  SO_BROADCAST,
   SOCK_CLOEXEC,
   SOCK_DGRAM,
   SOCK_RAW,
   SOCKADDR_IN,
   SOL_IP,
   SOL_RAW,
+  SOL_SOCKET,
 } from "./linux/socket.ts";
 import { addressOf, setPointer } from "./memory.ts";
 import { writeSockaddr } from "./packet_io.ts";
@@ -37,6 +40,8 @@ const CMSGHDR = 16;
 const CONTROL = 128;
 /** The largest packet of IPv4, bytes. */
 const LONGEST = 65_535;
+/** 255.255.255.255: all on a segment, and no router passes it on (RFC 919). */
+export const ALL_HOSTS = 0xffffffff;
 /** ICMP type of an echo reply (RFC 792); every other one is kept from the socket. */
 const ECHO_REPLY = 0;
 
@@ -50,6 +55,8 @@ export interface ProbePacket {
   readonly ttl: number | undefined;
   /** Index of the interface that it came by. */
   readonly ifindex: number | undefined;
+  /** The address that it was sent to, a number; {@linkcode ALL_HOSTS} for one to all. */
+  readonly to: number | undefined;
   /** The payload; of an ICMP packet, from the ICMP header on. */
   readonly bytes: Uint8Array;
 }
@@ -93,7 +100,13 @@ export class ProbeSocket extends OwnedFd {
     this.#raw = raw;
   }
 
-  static #open(type: number, protocol: number, address: number, port: number): ProbeSocket {
+  static #open(
+    type: number,
+    protocol: number,
+    address: number,
+    port: number,
+    device?: string,
+  ): ProbeSocket {
     prepareErrno();
     const raw = protocol === IPPROTO_ICMP;
     const what = raw ? "open an ICMP socket" : "open a UDP socket";
@@ -107,6 +120,11 @@ export class ProbeSocket extends OwnedFd {
     option(SOL_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     option(SOL_IP, IP_RECVTTL, 1);
     option(SOL_IP, IP_PKTINFO, 1);
+    if (device !== undefined) {
+      option(SOL_SOCKET, SO_BROADCAST, 1);
+      const name = new TextEncoder().encode(`${device}\0`);
+      check(libc().setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, name.length), what);
+    }
     if (raw) option(SOL_RAW, ICMP_FILTER, ~(1 << ECHO_REPLY));
     const own = new DataView(new ArrayBuffer(SOCKADDR_IN));
     writeSockaddr(own, 0, address, port);
@@ -125,6 +143,16 @@ export class ProbeSocket extends OwnedFd {
    */
   static udp(address: number, port: number): ProbeSocket {
     return ProbeSocket.#open(SOCK_DGRAM, 0, address, port);
+  }
+
+  /**
+   * A UDP socket on an interface, whatever addresses that has, by which all on its segment can be spoken to. Nothing of it goes or comes
+   * by another interface.
+   *
+   * @throws {SystemError} EADDRINUSE if another program has the port, ENODEV if there is no such interface.
+   */
+  static segment(device: string, port: number): ProbeSocket {
+    return ProbeSocket.#open(SOCK_DGRAM, 0, 0, port, device);
   }
 
   /**
@@ -165,13 +193,14 @@ export class ProbeSocket extends OwnedFd {
         if (errno() === EAGAIN) return undefined;
         continue;
       }
-      const { ttl, ifindex } = readControl(control, message.getUint32(MSG_CONTROLLEN, true));
+      const { ttl, ifindex, to } = readControl(control, message.getUint32(MSG_CONTROLLEN, true));
       const start = this.#raw ? (data[0]! & 0xf) * 4 : 0;
       return {
         from: name.getUint32(4),
         port: this.#raw ? 0 : name.getUint16(2),
         ttl: this.#raw ? data[8] : ttl,
         ifindex,
+        to,
         bytes: data.subarray(Math.min(start, count), count),
       };
     }
@@ -179,20 +208,24 @@ export class ProbeSocket extends OwnedFd {
   }
 }
 
-/** The hop limit and the interface out of control messages (ip(7)). */
+/** The hop limit, the interface and the receiver's address out of control messages (ip(7)). */
 function readControl(
   control: DataView,
   length: number,
-): { ttl: number | undefined; ifindex: number | undefined } {
-  let ttl, ifindex;
+): Pick<ProbePacket, "ttl" | "ifindex" | "to"> {
+  let ttl, ifindex, to;
   for (let at = 0; at + CMSGHDR <= length;) {
     const size = control.getUint32(at, true);
     if (size < CMSGHDR) break;
     const level = control.getInt32(at + 8, true);
     const type = control.getInt32(at + 12, true);
     if (level === SOL_IP && type === IP_TTL) ttl = control.getInt32(at + CMSGHDR, true);
-    if (level === SOL_IP && type === IP_PKTINFO) ifindex = control.getInt32(at + CMSGHDR, true);
+    // struct in_pktinfo (linux/in.h): the index, the address to answer from, the one in the header.
+    if (level === SOL_IP && type === IP_PKTINFO) {
+      ifindex = control.getInt32(at + CMSGHDR, true);
+      to = control.getUint32(at + CMSGHDR + 8);
+    }
     at += (size + 7) & ~7;
   }
-  return { ttl, ifindex };
+  return { ttl, ifindex, to };
 }

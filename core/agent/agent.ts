@@ -157,6 +157,7 @@ class Agent implements AsyncDisposable {
       bridge: this.#options.bridge,
     });
     network.noteProblems("underlay", this.#underlay.warnings);
+    this.#tellPlace();
     this.#membership = this.#makeMembership(family, snapshot);
     this.#network.storeNow = () => this.#membership.storeNow;
     if (snapshot !== undefined) {
@@ -372,10 +373,19 @@ class Agent implements AsyncDisposable {
     const change = this.#underlay.look();
     this.#network.noteProblems("underlay", this.#underlay.warnings);
     if (change === undefined) return;
+    this.#tellPlace();
     this.#configure();
     this.#network.invalidate();
     this.#snapshots.touch();
     if (change === "address") this.#membership.refresh({ reset: true, renew: true });
+  }
+
+  /** Hosts that are missed are searched for from there. */
+  #tellPlace(): void {
+    const { now } = this.#underlay;
+    if (now === undefined) return;
+    const { address, name, ifindex, ways = name === "lo" ? [] : [{ name, ifindex }] } = now;
+    this.#known.held?.at({ address, devices: ways });
   }
 
   #configure(): void {

@@ -30,7 +30,8 @@ import { raftOnly } from "./raft_only.ts";
 import { memberAsker } from "./members_by_others.ts";
 import { holdsCopy, serversOf } from "./held_servers.ts";
 import { serveStoreSockets } from "./store_sockets.ts";
-import { awayBy, type CarrierMaker, type StoreCarrier } from "./store_carrier.ts";
+import { awayBy, type CarrierMaker, type HostPlace, type StoreCarrier } from "./store_carrier.ts";
+import { serveReach } from "./reach.ts";
 
 const log = getLogger(["knet", "store"]);
 
@@ -93,7 +94,10 @@ export class HeldStore implements AsyncDisposable {
     const made = new HeldStore(options);
     try {
       made.#stack.use(
-        serveStoreSockets(options.stateDir, (stream, peer) => made.#acceptLocal(stream, peer)),
+        serveStoreSockets(options.stateDir, {
+          store: (stream, peer) => made.#acceptLocal(stream, peer),
+          reach: (stream) => serveReach(stream, made.#carrier, options.hostName),
+        }),
       );
       made.#carrier = await options.carrier?.start({
         nodeId: options.nodeId,
@@ -141,6 +145,11 @@ export class HeldStore implements AsyncDisposable {
     await Promise.race([this.#running, sleep(patience, late.signal)]);
     late.abort();
     if (this.#replica === undefined) throw this.#trouble ?? new KnetError("no replica runs");
+  }
+
+  /** This host is there now. */
+  at(place: HostPlace): void {
+    this.#carrier?.at?.(place);
   }
 
   /**

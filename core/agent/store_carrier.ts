@@ -18,6 +18,31 @@ export interface StoreServers {
   store(stream: ByteStream, peer: Peer): Promise<void>;
 }
 
+/** Where this host is. */
+export interface HostPlace {
+  /** Its own, in the underlay. */
+  readonly address: string;
+  /** Interfaces by which it reaches others. */
+  readonly devices: readonly { readonly name: string; readonly ifindex: number }[];
+}
+
+/** Where a host is to be looked for. */
+export interface ReachAddress {
+  readonly address: string;
+  /** TCP; absent: the one that all have. */
+  readonly port?: number | undefined;
+}
+
+/** Who was found there. */
+export interface ReachedHost {
+  readonly address: string;
+  readonly port: number;
+  /** Its node id, proven; absent if there is no host of the cluster. */
+  readonly nodeId?: string;
+  /** Why not. */
+  readonly problem?: string;
+}
+
 /** A carrier, which serves until it is disposed of. */
 export interface StoreCarrier extends AsyncDisposable {
   /**
@@ -35,6 +60,10 @@ export interface StoreCarrier extends AsyncDisposable {
   heedRevoked?(): Promise<void>;
   /** The same by what these hosts (node ids) say; those that do not answer are passed over. */
   heedRevokedBy?(hosts: readonly string[]): Promise<void>;
+  /** This host is there now, and may have been elsewhere before. */
+  at?(place: HostPlace): void;
+  /** Looks who is at addresses. */
+  reach?(addresses: readonly ReachAddress[]): Promise<ReachedHost[]>;
 }
 
 /** What a carrier is made for. */

@@ -1,5 +1,6 @@
 /**
- * The sockets by which this host's programs reach the store that its agent holds: who may open which is who may do what.
+ * The sockets by which this host's programs reach the store that its agent holds, and have hosts looked for: who may open which is who
+ * may do what.
  *
  * @module
  */
@@ -15,21 +16,26 @@ const MOST_READERS = 32;
 /** Milliseconds after which an accept that failed is tried again. */
 const BREATH = 100;
 
-/**
- * Serves both sockets until disposed.
- *
- * @param serve Serves who came; returns when the stream is over.
- */
+/** Who serves those that come; each returns when the stream is over. */
+export interface SocketServers {
+  /** Of the store. */
+  readonly store: (stream: ByteStream, peer: Peer) => Promise<void>;
+  /** Of `knet store reach`. */
+  readonly reach: (stream: ByteStream) => Promise<void>;
+}
+
+/** Serves all sockets until disposed. */
 export function serveStoreSockets(
   stateDir: string,
-  serve: (stream: ByteStream, peer: Peer) => Promise<void>,
+  { store: serve, reach }: SocketServers,
 ): Disposable {
   using stack = new DisposableStack();
-  const { all, reading } = storeSockets(stateDir);
+  const { all, reading, reaching } = storeSockets(stateDir);
   // Of root alone before the socket is in it: whatever the umask, nobody slips in before its mode is set.
   Deno.mkdirSync(dirname(all), { recursive: true, mode: 0o700 });
   Deno.chmodSync(dirname(all), 0o700);
   stack.use(serveSocket(all, 0o600, Infinity, (stream) => serve(stream, { role: "admin" })));
+  stack.use(serveSocket(reaching, 0o600, MOST_READERS, reach));
   stack.use(
     serveSocket(reading, 0o660, MOST_READERS, (stream) => serve(stream, { role: "reader" })),
   );

@@ -12,12 +12,11 @@ import { Buffer } from "node:buffer";
 import * as v from "valibot";
 import { after, random, sleep, wallClock } from "../base/clock.ts";
 import { KnetError, messageOf } from "../base/error.ts";
-import { canonicalAddress } from "../base/address.ts";
 import { type ByteStream, closeQuietly } from "../store/dqlite/stream.ts";
 import { NoStoreError } from "../store/location.ts";
-import { CERTIFICATE_LIFE, makeKeys, type Peer, peerOf } from "./certificates.ts";
+import { CERTIFICATE_LIFE, fingerprint, makeKeys, type Peer, peerOf } from "./certificates.ts";
 import { beginCluster, Desk, RENEWAL, RENEWED } from "./desk.ts";
-import { dial, DialError } from "./dial.ts";
+import { dial, DialError, type Endpoint } from "./dial.ts";
 import {
   ENROL,
   type EnrolAnswer,
@@ -37,9 +36,10 @@ import {
 } from "./node_files.ts";
 import { type Credentials, DEFAULT_PORT, Port } from "./port.ts";
 import { Revoked, REVOKED_LIST, type RevokedList } from "./revoked.ts";
+import { Search, type SegmentDevice } from "./search.ts";
+import { over, Ways } from "./ways.ts";
 
-/** Purposes of connections between nodes: one of those of the store, and the port's own. */
-const REPLICA = "replica";
+/** Purposes of connections between nodes, beside those of the store. */
 const RENEW = "renew";
 const REVOKED = "revoked";
 const ENROL_HERE = "enrol-here";
@@ -48,15 +48,10 @@ const ENROL_HERE = "enrol-here";
 const TICK = 15_000;
 /** Milliseconds until the first host asks again whether the store takes its authority. */
 const SOON = 500;
+/** Milliseconds between two looks at the least. */
+const BREATH = 300;
 /** Milliseconds that one question may take. */
 const PATIENCE = 10_000;
-/** Milliseconds until the next address of a host is tried. */
-const DIAL_PATIENCE = 2000;
-/**
- * Milliseconds that replicas' messages may go unacknowledged: a replica that does not hear from the others asks for votes within a second,
- * by connections that lead to where a host was.
- */
-const UNANSWERED = 3000;
 /** Hosts that are asked, one after the other, until one answers. */
 const ASKED = 8;
 
@@ -66,6 +61,22 @@ export interface CarrierServers {
   replica(stream: ByteStream, nodeId: string): Promise<void>;
   /** @param peer Who is there, and what it may do, proven. */
   store(stream: ByteStream, peer: Peer): Promise<void>;
+}
+
+/** Where a host is. */
+export interface HostPlace {
+  /** Its own, in the underlay. */
+  readonly address: string;
+  /** Interfaces by which it reaches others. */
+  readonly devices: readonly SegmentDevice[];
+}
+
+/** Who was found at an address. */
+export interface Reached extends Endpoint {
+  /** The node, proven; absent if there is none of the cluster. */
+  readonly nodeId?: string;
+  /** Why not. */
+  readonly problem?: string;
 }
 
 /** What a carrier is made for. */
@@ -114,10 +125,17 @@ export class ClusterCarrier implements AsyncDisposable {
   readonly #revoked: Revoked;
   readonly #stop = new AbortController();
   readonly #port: Port;
+  readonly #search: Search;
+  readonly #ways: Ways;
   #credentials: Credentials;
   readonly #desk: Desk;
   #told = "";
   #ticking: Promise<void> = Promise.resolve();
+  /** Ends the pause before the next look. */
+  #wake = new AbortController();
+  /** Whether no other host answered. */
+  #lost = false;
+  #place: string | undefined;
 
   private constructor(
     options: CarrierOptions,
@@ -131,16 +149,39 @@ export class ClusterCarrier implements AsyncDisposable {
     this.#revoked = revoked;
     this.#desk = new Desk(options.storeUrl);
     this.#hosts = new Hosts(options.dataDir, (sentence) => this.#tell(sentence));
+    this.#search = new Search({
+      nodeId: needs.nodeId,
+      port: this.#number,
+      cluster: fingerprint(credentials.authority),
+      onHint: (nodeId) => {
+        this.#ways.hinted(nodeId);
+        if (this.#lost) this.#wake.abort();
+      },
+      onProblem: (sentence) => this.#tell(sentence),
+    });
+    this.#ways = new Ways({
+      hosts: this.#hosts,
+      search: this.#search,
+      addressesOf: needs.addressesOf,
+      port: this.#number,
+      credentials: () => this.#credentials,
+      isRevoked: (peer) => revoked.has(peer),
+      signal: this.#stop.signal,
+      look: async (nodeId, where, patience) => {
+        const asked = { ...where, nodeId, patience, purpose: HOSTS_PURPOSE };
+        const stream = await dial({ ...asked, credentials: this.#credentials });
+        await over(stream, () => this.#exchangeBy(stream));
+      },
+      onGone: (nodeId, address) => this.#port.cut(nodeId, address),
+    });
     const met = (peer: Peer, from: string) => {
-      if (peer.nodeId === needs.nodeId) return;
-      const { port = this.#number } = this.#hosts.get(peer.nodeId) ?? {};
-      this.#hosts.met(peer.nodeId, from, port);
+      if (peer.nodeId !== needs.nodeId) this.#ways.met(peer.nodeId, from);
     };
     this.#port = Port.open({
       credentials,
       port: this.#number,
       servers: {
-        [REPLICA]: (stream, peer, from) => {
+        replica: (stream, peer, from) => {
           met(peer, from);
           return needs.servers.replica(stream, peer.nodeId);
         },
@@ -216,34 +257,48 @@ export class ClusterCarrier implements AsyncDisposable {
    * @throws {DialError} if it cannot be reached, or is another one.
    */
   async dial(host: string, purpose: string): Promise<ByteStream> {
-    const known = this.#hosts.get(host);
-    const port = known?.port ?? this.#number;
-    const addresses = new Set([
-      ...known?.addresses ?? [],
-      ...this.#needs.addressesOf(host).map(canonicalAddress),
-    ]);
-    let last: unknown = new KnetError(
-      `Cannot reach the node ${host}: it is not known where it is`,
-      {
-        remedy: "Run knet up or knet join there with a new token",
-      },
-    );
-    for (const address of addresses) {
-      if (this.#stop.signal.aborted) break;
+    return await this.#ways.dial(host, purpose);
+  }
+
+  /** This host is there now: hosts that are missed are searched for by these interfaces. */
+  at({ address, devices }: HostPlace): void {
+    const moved = this.#place !== undefined && this.#place !== address;
+    this.#place = address;
+    this.#search.by(devices, moved);
+    if (!moved) return;
+    // By none of them would anything come: what is sent comes from an address that is gone.
+    this.#ways.cut();
+    this.#port.cut();
+    this.#wake.abort();
+  }
+
+  /** Looks who is at addresses, and lets those of the cluster, and this host, know where the others are. */
+  async reach(
+    addresses: readonly { readonly address: string; readonly port?: number | undefined }[],
+  ): Promise<Reached[]> {
+    const look = async (
+      { address, port = this.#number }: (typeof addresses)[number],
+    ): Promise<Reached> => {
+      const where = { address, port };
       try {
-        const stream = await dial({
-          ...{ address, port, purpose, nodeId: host, credentials: this.#credentials },
-          isRevoked: (peer) => this.#revoked.has(peer),
-          patience: DIAL_PATIENCE,
-          ...(purpose === REPLICA && { unanswered: UNANSWERED }),
-        });
-        this.#hosts.met(host, address, port);
-        return stream;
+        const { peer: { nodeId }, stream } = await this.#ways.dialAt(where, HOSTS_PURPOSE);
+        if (nodeId === this.#needs.nodeId) {
+          stream.close();
+          return { ...where, problem: "it is this host" };
+        }
+        this.#hosts.met(nodeId, where.address, where.port);
+        await over(stream, () => this.#exchangeBy(stream));
+        return { ...where, nodeId };
       } catch (error) {
-        last = error;
+        return { ...where, problem: messageOf(error) };
       }
-    }
-    throw last;
+    };
+    const first = await Promise.all(addresses.map(look));
+    // Each that was found is told of those that were found after it.
+    const found = addresses.filter((_, n) => first[n]!.nodeId !== undefined);
+    if (found.length > 1) await Promise.all(found.map(look));
+    if (found.length > 0) this.#wake.abort();
+    return first;
   }
 
   /**
@@ -271,6 +326,8 @@ export class ClusterCarrier implements AsyncDisposable {
   /** Closes the port. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#wake.abort();
+    await this.#search[Symbol.asyncDispose]();
     await this.#port.stop();
     await this.#ticking;
     await this.#desk[Symbol.asyncDispose]();
@@ -284,18 +341,32 @@ export class ClusterCarrier implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    await this.#attempt(() => this.#exchangeWithOne());
+    await this.#lookForHosts();
     while (!signal.aborted) {
       const waiting = readWaitingAuthority(this.#options.dataDir) !== undefined;
       if (waiting) await this.#attempt(() => this.#handOver());
       else {
         await this.#attempt(() => this.#lookRevoked());
         await this.#attempt(() => this.#renew());
-        await this.#attempt(() => this.#exchangeWithOne());
+        await this.#lookForHosts();
       }
       const { tick = TICK } = this.#options;
-      await sleep(waiting ? SOON : tick * (0.75 + random() / 2), signal);
+      if (signal.aborted) break;
+      this.#wake = new AbortController();
+      await sleep(waiting ? SOON : tick * (0.75 + random() / 2), this.#wake.signal);
+      // However often it is woken.
+      await sleep(BREATH, signal);
     }
+  }
+
+  /** Asks one of the hosts that are known where all are; if none of them answers, all that hear this one. */
+  async #lookForHosts(): Promise<void> {
+    this.#lost = this.#hosts.all.length > 0;
+    await this.#attempt(async () => {
+      await this.#exchangeWithOne();
+      this.#lost = false;
+    });
+    if (this.#lost) this.#search.missed();
   }
 
   async #attempt(act: () => Promise<void>): Promise<void> {
@@ -382,13 +453,12 @@ export class ClusterCarrier implements AsyncDisposable {
     return Promise.resolve(this.#hosts.all);
   }
 
+  async #exchangeBy(stream: ByteStream): Promise<void> {
+    await this.#exchange(await within(stream, () => ask(stream, this.#hosts.all, HOSTS)));
+  }
+
   async #exchangeWithOne(): Promise<void> {
-    const hosts = await this.#askAny(
-      HOSTS_PURPOSE,
-      (stream) => ask(stream, this.#hosts.all, HOSTS),
-      3,
-    );
-    await this.#exchange(hosts);
+    await this.#askAny(HOSTS_PURPOSE, (stream) => this.#exchangeBy(stream), 3);
   }
 
   /** Asks some hosts, in any order, until one answers. */

@@ -30,6 +30,8 @@ export interface DialOptions extends Endpoint {
   /** The node that is meant; nobody else is spoken to. */
   readonly nodeId?: string;
   readonly isRevoked?: (peer: Peer) => boolean;
+  /** Told who is there instead of the node that is meant, proven. */
+  readonly onOther?: (peer: Peer) => void;
   /** Milliseconds; the default is 5 s. */
   readonly patience?: number;
   /** See {@linkcode quicken}. */
@@ -94,6 +96,7 @@ export async function dial(options: DialOptions): Promise<TlsStream> {
   try {
     const peer = peerOf(stream.peerCertificate()!);
     if (nodeId !== undefined && peer.nodeId !== nodeId) {
+      if (!options.isRevoked?.(peer)) options.onOther?.(peer);
       throw new DialError(
         "stranger",
         options,

@@ -98,6 +98,7 @@ export type Denial = "certificate" | "revoked" | "purpose" | "busy";
 
 interface Known {
   readonly peer: Peer;
+  readonly from: string;
   readonly stream: TlsStream;
 }
 
@@ -158,6 +159,13 @@ export class Port implements AsyncDisposable {
   recheck(): void {
     for (const { peer, stream } of this.#known) {
       if (this.#isOut(peer)) stream.destroy();
+    }
+  }
+
+  /** Cuts connections: of a node from an address where it is no more, or of all, which have lost this host. */
+  cut(nodeId?: string, address?: string): void {
+    for (const { peer, from, stream } of this.#known) {
+      if (nodeId === undefined || peer.nodeId === nodeId && from === address) stream.destroy();
     }
   }
 
@@ -252,7 +260,7 @@ export class Port implements AsyncDisposable {
     await say(stream, denial === undefined ? "ok" : `no ${denial}`);
     if (denial !== undefined) return undefined;
     if (open !== undefined) return () => this.#serve(stream, purpose, () => open(stream, from));
-    const known = { peer: peer!, stream };
+    const known = { peer: peer!, from, stream };
     this.#known.add(known);
     return async () => {
       try {

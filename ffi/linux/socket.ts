@@ -26,10 +26,14 @@ export const MSG_NOSIGNAL = 0x4000;
 
 export const SOL_SOCKET = 1;
 export const SO_ERROR = 4;
+/** Datagrams may go to all on a segment. */
+export const SO_BROADCAST = 6;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
 /** With a struct timeval. */
 export const SO_RCVTIMEO = 20;
+/** With an interface's name: nothing goes or comes by another. */
+export const SO_BINDTODEVICE = 25;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 /** asm-generic/socket.h; Linux 5.14 */

@@ -47,6 +47,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "own_store" },
   { name: "fail_over", elsewhere: true },
   { name: "recover", long: "only" },
+  { name: "moved", long: "only" },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },

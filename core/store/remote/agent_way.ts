@@ -13,6 +13,8 @@ import type { RemoteWay } from "./link.ts";
 export const storeSockets = (stateDir: string) => ({
   /** In a directory of root's own: whoever may open it may do everything. */
   all: join(stateDir, "store", "root.sock"),
+  /** Beside that one: whoever may open it may have hosts looked for. */
+  reaching: join(stateDir, "store", "reach.sock"),
   /** Whoever may open it may read. */
   reading: join(stateDir, "store-read.sock"),
 });

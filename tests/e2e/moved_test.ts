@@ -1,0 +1,130 @@
+/**
+ * Hosts that hold the store themselves, and all have other addresses: where they meet on one segment they find each other, and where they
+ * do not somebody tells them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { StatusReport } from "../../core/inspect/status.ts";
+import type { Host } from "../support/host.ts";
+import type { Lab } from "../support/lab.ts";
+import { labSuite } from "../support/suite.ts";
+import { ms, report, until } from "../support/wait.ts";
+import { converged } from "../support/walk.ts";
+
+const OWN = { KNET_STORE: "dqlite:/run/host/data/dqlite" };
+
+const test = labSuite({
+  hosts: 0,
+  setUp: async (lab: Lab) => {
+    for (let n = 0; n < 3; n++) await lab.addHost({ storeUrl: "" });
+    const [first, ...others] = lab.hosts as [Host, ...Host[]];
+    await first.join({ env: OWN });
+    const token = (await first.knet("token")).stdout.trim().split(" ").at(-1)!;
+    for (const host of others) await host.join({ args: [token] });
+    await votes(first);
+  },
+});
+
+/** Waits until all three hosts vote. */
+async function votes(host: Host): Promise<void> {
+  await until("three hosts vote", async () => {
+    const { store } = await host.knetJson<StatusReport>("status");
+    return store.copies?.filter(({ role }) => role === "voter").length === 3;
+  }, { deadline: 60_000 });
+}
+
+/** Gives a host another address in its place. */
+async function move(host: Host, address: string): Promise<void> {
+  await host.sh(
+    `ip addr flush dev eth0; ip addr add ${address}/24 dev eth0
+     ip route replace default via ${address.replace(/\d+$/, "254")} dev eth0 onlink`,
+  );
+  host.address = address;
+}
+
+let services = 0;
+
+/** Milliseconds until a host takes a change. */
+async function writes(host: Host): Promise<number> {
+  const begin = performance.now();
+  const line = `svc add s${++services} --vip 10.96.0.${services} --port 80 --to 10.244.0.2:80`;
+  await until(`${host.name} writes`, async () => {
+    return (await host.knet(line, { check: false })).code === 0;
+  }, { deadline: 30_000 });
+  return performance.now() - begin;
+}
+
+/** Starts agents one after the other, and does not wait for any. */
+async function start(hosts: readonly Host[]): Promise<void> {
+  for (const host of hosts) await host.join({ env: OWN, wait: false });
+}
+
+test("all agents are stopped, all hosts get other addresses of another network: started in any order they write", async (lab) => {
+  const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
+  for (const host of lab.hosts) await host.stop();
+  for (const [n, host] of lab.hosts.entries()) await move(host, `192.168.60.${50 + n}`);
+  await start([h3, h1]);
+  const took = await writes(h3);
+  report(`13: two of three hosts with other addresses write ${ms(took)} after their agents began`);
+  assert.ok(took < 15_000, ms(took));
+  await start([h2]);
+  await writes(h2);
+  await converged(lab.hosts);
+});
+
+test("all hosts get other addresses while their agents run", async (lab) => {
+  const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
+  await Promise.all([
+    move(h1, "192.168.61.51"),
+    move(h2, "192.168.61.52"),
+    move(h3, "192.168.61.77"),
+  ]);
+  const took = await writes(h2);
+  report(`13: three hosts whose addresses changed at once write after ${ms(took)}`);
+  assert.ok(took < 15_000, ms(took));
+  for (const host of lab.hosts) await writes(host);
+  await converged(lab.hosts);
+});
+
+test("a host that was away while the others moved finds them", async (lab) => {
+  const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
+  await h3.stop("SIGKILL");
+  await Promise.all([move(h1, "192.168.63.1"), move(h2, "192.168.63.2")]);
+  await writes(h1);
+  await move(h3, "192.168.63.3");
+  await start([h3]);
+  const took = await writes(h3);
+  report(`13: a host that was away while the others moved writes after ${ms(took)}`);
+  assert.ok(took < 15_000, ms(took));
+  await converged(lab.hosts);
+});
+
+test("hosts that do not hear each other are told by knet store reach where they are", async (lab) => {
+  const [h1, h2] = lab.hosts as [Host, Host];
+  for (const host of lab.hosts) await host.stop();
+  for (const [n, host] of lab.hosts.entries()) {
+    await move(host, `192.168.62.${50 + n}`);
+    await host.sh(
+      "nft add table ip deaf; nft 'add chain ip deaf in { type filter hook input priority 0; }'; nft add rule ip deaf in udp dport 8473 drop",
+    );
+  }
+  await start(lab.hosts);
+  await until("the agents answer", async () => (await h1.get("/status")).status === 200);
+  const line = "svc add lost --vip 10.96.0.99 --port 80 --to 10.244.0.2:80";
+  assert.notEqual((await h1.knet(line, { check: false })).code, 0);
+  const { code, stdout } = await h1.knet(
+    "store reach 192.168.62.51,192.168.62.52:8473,192.168.62.50,192.168.62.9",
+    { check: false },
+  );
+  assert.equal(code, 1);
+  assert.match(stdout, /192\.168\.62\.51 +h2 +found/);
+  assert.match(stdout, /192\.168\.62\.52 +h3 +found/);
+  assert.match(stdout, /192\.168\.62\.50 +- +it is this host/);
+  assert.match(stdout, /192\.168\.62\.9 +- +Cannot reach/);
+  const took = await writes(h2);
+  report(`13: hosts that were told where they are write after ${ms(took)}`);
+  assert.ok(took < 15_000, ms(took));
+  for (const host of lab.hosts) await host.sh("nft delete table ip deaf");
+  await converged(lab.hosts);
+});
