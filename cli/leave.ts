@@ -19,6 +19,7 @@ export const leave = defineCommand({
   about: [
     "Stops the agent and its service for good, removes devices, routes, neighbours and firewall rules, and gives the lease back. With --node it gives back " +
     "another host's lease and touches nothing here; for a host that lives that needs --force.",
+    "Where the hosts hold the store themselves, a host that left is let in by a new token only: its certificate is revoked.",
   ],
   words: [],
   options: {
@@ -62,14 +63,25 @@ export const leave = defineCommand({
 });
 
 /** What was done, in words. */
-export function leaveText({ released, devices, kept }: LeaveResult, node?: string): string {
+export function leaveText(
+  { released, devices, kept, certificate }: LeaveResult,
+  node?: string,
+): string {
   const lease = released === undefined
     ? "There was no lease to give back"
     : `Gave back the lease of ${released}`;
-  if (node !== undefined) return `${lease}, held by ${node}`;
+  const rights = certificate === undefined
+    ? []
+    : certificate.revoked
+    ? ["Revoked its certificate: it comes back by a new token"]
+    : [
+      `Its certificate could not be revoked (${certificate.why}): run knet token revoke ${certificate.nodeId} on a host of the cluster`,
+    ];
+  if (node !== undefined) return [`${lease}, held by ${node}`, ...rights].join("\n");
   return [
     ...(devices.length === 0 ? [] : [`Removed ${devices.join(", ")}`]),
     lease,
+    ...rights,
     ...(kept === undefined ? [] : [
       `This host held the last copy of the store, which stays in ${kept}: knet up goes on with it. ` +
       `For another cluster, remove it`,

@@ -32,6 +32,7 @@ import { holdsCopy, serversOf } from "./held_servers.ts";
 import { serveStoreSockets } from "./store_sockets.ts";
 import { awayBy, type CarrierMaker, type HostPlace, type StoreCarrier } from "./store_carrier.ts";
 import { serveReach } from "./reach.ts";
+import { retire } from "./retire.ts";
 
 const log = getLogger(["knet", "store"]);
 
@@ -162,6 +163,19 @@ export class HeldStore implements AsyncDisposable {
     if (replica === undefined) return false;
     await removeMember(replica.way, replica.address, LEAVING);
     return replica.cluster.members.length > 1;
+  }
+
+  /**
+   * Has this host's certificates revoked by those who hold the store, when it has left them.
+   *
+   * @throws {KnetError} if none of them does it.
+   */
+  async retire(): Promise<void> {
+    const { nodeId, carrier } = this.#options;
+    const hosts = serversOf(this.#members, undefined, carrier?.seeds ?? [])
+      .filter((host) => host !== nodeId);
+    const way = { location: this.location, servers: () => hosts };
+    await retire({ ...way, dial: (host) => this.#outside(host, "store") }, nodeId);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

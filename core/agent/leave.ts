@@ -17,7 +17,6 @@ import { forgetStore } from "../store/recorded_store.ts";
 import { dataLock, refusePowerless, stateLock } from "./preflight.ts";
 import { readSnapshot, removeSnapshot } from "../store/snapshot.ts";
 import { monotonicClock, sleep } from "../base/clock.ts";
-import { isExpired, isUntaken } from "../cluster/allocate.ts";
 import { familyOf, prefixContains } from "../base/address.ts";
 import { serveContainers } from "./container_server.ts";
 import { removeDocker } from "../container/docker/install.ts";
@@ -35,11 +34,14 @@ import { carriesOthers, removeStaleDevices } from "../kernel/stale_devices.ts";
 import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
+import { forgetCluster } from "../port/node_files.ts";
+import { wayByAgent } from "../store/remote/agent_way.ts";
+import { leaveHeldStore, type LeftCertificate, revoked } from "./leave_store.ts";
+import { retire } from "./retire.ts";
 import { patientStore } from "../store/patient_store.ts";
 import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
 import { openStore } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
-import { HostBook } from "./host_book.ts";
 import { awaitHeir, holdersByAgent } from "./last_copy.ts";
 import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
 import { KernelEntries } from "../kernel/entries.ts";
@@ -66,6 +68,8 @@ export interface LeaveResult {
   readonly released?: string;
   /** Devices removed. */
   readonly devices: readonly string[];
+  /** Of a host of a cluster that holds the store itself. */
+  readonly certificate?: LeftCertificate;
   /** What stays of the cluster, if this host was the last to hold its store. */
   readonly kept?: string;
 }
@@ -84,9 +88,12 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   if (options.node !== undefined) {
     const verdict = readVerdict(stateDir);
     const careful = verdict?.location === store.location ? withoutWrites(store, verdict) : store;
-    const { subnet } = await patientStore(careful, () => {})
+    const { subnet, nodeId } = await patientStore(careful, () => {})
       .releaseLease(options.node, { force: options.force });
-    return { released: subnet, devices: [] };
+    const certificate = dqliteDirectory(options.storeUrl) === undefined
+      ? undefined
+      : await revoked(nodeId, () => retire(wayByAgent(stateDir, store.location), nodeId));
+    return { released: subnet, devices: [], ...(certificate && { certificate }) };
   }
   refusePowerless("leave");
   Deno.mkdirSync(options.stateDir, { recursive: true });
@@ -101,6 +108,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
   const peers = peersOf(options.dataDir);
   removeSnapshot(options.dataDir);
+  const directory = dqliteDirectory(options.storeUrl);
   if (nodeId === undefined || agentId === undefined) return { devices };
   try {
     const release = async (from: Store) => {
@@ -111,21 +119,24 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
       }
       return own;
     };
-    const directory = dqliteDirectory(options.storeUrl);
-    const own = directory === undefined
-      ? await release(store)
+    const { released: own, certificate } = directory === undefined
+      ? { released: await release(store), certificate: undefined }
       : await leaveHeldStore(options, { nodeId, peers }, release);
     forgetStore(options.dataDir);
+    // What is kept for the last copy is kept for who goes on with it.
+    if (certificate !== undefined) forgetCluster(options.dataDir);
     return {
       ...(own !== undefined && { released: own.subnet }),
       devices,
+      ...(certificate && { certificate }),
       ...(directory !== undefined && existsSync(directory) && { kept: directory }),
     };
   } catch (error) {
     throw new KnetError(`Cannot give the lease back: ${messageOf(error)}`, {
       cause: error,
-      remedy:
-        `The network is down on this host. Later, on any host: knet lease release ${nodeId} --force`,
+      remedy: directory === undefined
+        ? `The network is down on this host. Later, on any host: knet lease release ${nodeId} --force`
+        : `The network is down on this host, which belongs to the cluster still: its lease, its certificate and what it knows of the store are there. Run knet leave again when the store answers; if this host is not to wait for that, on another host: knet leave --node ${nodeId} --force`,
     });
   }
 }
@@ -133,39 +144,6 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
 /** The other hosts, as this one remembers them. */
 function peersOf(dataDir: string): readonly Lease[] {
   return readSnapshot(dataDir, undefined, () => {})?.peers ?? [];
-}
-
-/** Takes part in the cluster's own store once more, without an agent, to give the lease back and the copy up. */
-async function leaveHeldStore<T>(
-  options: LeaveOptions,
-  { nodeId, peers }: { readonly nodeId: string; readonly peers: readonly Lease[] },
-  release: (store: Store) => Promise<T>,
-): Promise<T> {
-  const { openAgentsStore } = await import("./open_store.ts");
-  const hosts = new HostBook(() => peers);
-  const opened = await openAgentsStore({ ...options, nodeId, existing: true, hosts });
-  let out = false;
-  try {
-    const { held, store } = opened;
-    await held?.started(STOP_PATIENCE);
-    if (held !== undefined && !options.force) {
-      await awaitHeir(async () => {
-        const { leases, now } = await store.listLeases();
-        const others = leases.filter((lease) => lease.nodeId !== nodeId && !isUntaken(lease));
-        return {
-          node: { id: nodeId },
-          store: { copies: held.copies },
-          peers: others.map((lease) => ({ expired: isExpired(lease, now) })),
-        };
-      });
-    }
-    const released = await release(opened.store);
-    out = await opened.held?.leave() ?? false;
-    return released;
-  } finally {
-    await opened[Symbol.asyncDispose]();
-    if (out) Deno.removeSync(dqliteDirectory(options.storeUrl)!, { recursive: true });
-  }
 }
 
 /**

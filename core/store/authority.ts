@@ -319,6 +319,15 @@ async function keep(
   });
 }
 
+/** Revokes the certificates of a node that has left, if it has any. */
+export async function retireNode(engine: Engine, nodeId: string): Promise<void> {
+  await writeTo(engine, async (tx) => {
+    await revokeNodes(tx, [nodeId]);
+    // Whoever follows the store looks again at what was revoked.
+    await raiseRevision(tx);
+  });
+}
+
 /** Revokes the certificates of nodes within a write; who has none is passed over. */
 export async function revokeNodes(
   { db, now }: Transaction,

@@ -128,3 +128,21 @@ test("hosts that do not hear each other are told by knet store reach where they 
   for (const host of lab.hosts) await host.sh("nft delete table ip deaf");
   await converged(lab.hosts);
 });
+
+test("a host that is left out by another one is let in by a new token only", async (lab) => {
+  const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
+  await h3.stop("SIGKILL");
+  await writes(h1);
+  const { stdout } = await h1.knet("leave --node h3 --force");
+  assert.match(stdout, /Revoked its certificate/);
+  await start([h3]);
+  await until(
+    "it says why",
+    () => h3.agent!.stderr.includes("this host's certificate was revoked"),
+    { deadline: 60_000 },
+  );
+  await h3.stop();
+  const token = (await h2.knet("token")).stdout.trim().split(" ").at(-1)!;
+  await h3.join({ args: [token] });
+  await writes(h3);
+});

@@ -81,3 +81,21 @@ onBare("an agent that joined by a token comes back without it", async (lab) => {
   await converged(lab.hosts.slice(0, 3));
   await second!.knet("svc add web --vip 10.96.0.9 --port 80");
 });
+
+onBare(
+  "a host that leaves keeps nothing by which it would be let in, and its certificate is revoked",
+  async (lab) => {
+    const [first, , third] = lab.hosts;
+    const { node } = await third!.knetJson<StatusReport>("status");
+    const { stdout } = await third!.knet("leave");
+    assert.match(stdout, /Revoked its certificate: it comes back by a new token/);
+    const { stdout: left } = await third!.sh("ls /run/host/data");
+    for (const file of ["node.pem", "hosts.json", "revoked.json", "dqlite", "store.json"]) {
+      assert.ok(!left.split("\n").includes(file), left);
+    }
+    const { nodes } = await first!.knetJson<{ nodes: { nodeId: string; revoked: number }[] }>(
+      "token ls",
+    );
+    for (const { nodeId, revoked } of nodes) assert.equal(revoked > 0, nodeId === node.id, nodeId);
+  },
+);

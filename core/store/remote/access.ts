@@ -33,6 +33,7 @@ const WHAT: Partial<Record<CallName, string>> = {
   releaseLease: "release the lease",
   putContainers: "tell the store of containers",
   joinReplica: "hold a copy of the store",
+  retire: "revoke certificates",
   sweepDrained: "change services",
   initConfig: "set up the cluster",
   reserveLease: "reserve the subnet",
@@ -66,6 +67,8 @@ function subject(call: CallName, given: unknown): string | undefined {
       return (given as ArgumentsOf<"putContainers">).change.nodeId;
     case "joinReplica":
       return (given as ArgumentsOf<"joinReplica">).nodeId;
+    case "retire":
+      return (given as ArgumentsOf<"retire">).nodeId;
     case "releaseLease":
       return (given as ArgumentsOf<"releaseLease">).selector;
     default:

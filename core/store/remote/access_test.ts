@@ -49,6 +49,7 @@ Deno.test("checkAccess() lets a host change its own lease, and nothing else", ()
     "releaseLease",
     "putContainers",
     "joinReplica",
+    "retire",
     "sweepDrained",
   ]);
   assert.deepEqual(writes.filter((name) => may(node, name, about("n2"))), ["sweepDrained"]);

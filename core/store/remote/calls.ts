@@ -119,6 +119,8 @@ export const CALLS = {
   putContainers: write("own", v.object({ change: containerChange }), nothing),
   /** Makes the replica of the host that asks a member, with an id that it chose. */
   joinReplica: write("own", v.object({ nodeId: text, id: whole }), members),
+  /** Revokes the certificates of a host that has left; twice is once. */
+  retire: { ...write("own", v.object({ nodeId: text }), nothing), reads: true },
   /** What it deletes is over by the store's clock, whoever asks. */
   sweepDrained: write("own", nothing, v.array(v.string())),
 

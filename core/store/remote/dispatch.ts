@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { KnetError, StoreAwayError } from "../../base/error.ts";
 import type { ServiceView } from "../../services/service_store.ts";
 import { type CopyInfo, storeAdmin } from "../admin.ts";
+import { retireNode } from "../authority.ts";
 import { addressOf, nameOf as nodeOf } from "../dqlite/identity.ts";
 import type { Engine } from "../engine.ts";
 import { logProblem, problemTeller } from "../problem_log.ts";
@@ -132,6 +133,10 @@ const HANDLERS: Handlers = {
     throw new KnetError("Cannot hold a copy of the store: it is not the cluster's own", {
       exitCode: 4,
     });
+  },
+  async retire(_store, { nodeId }, { engine }) {
+    await retireNode(engine, nodeId);
+    return {};
   },
   acquireLease: (store, { request }) =>
     store.acquireLease({
