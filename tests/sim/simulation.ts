@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
 import { isExpired } from "../../core/cluster/allocate.ts";
+import { identityText } from "../../core/store/identity.ts";
 import { Dice } from "../chaos/dice.ts";
 import { SimClock } from "./sim_clock.ts";
 import { SimHost } from "./sim_host.ts";
@@ -260,7 +261,10 @@ export class Simulation {
       const noticed = this.running.filter(({ health }) => health.startsWith("different"));
       if (noticed.length > 0) {
         const member = this.dice.pick(noticed);
-        this.log.push(`adopted by ${member.name}: ${member.health}`);
+        const knows = this.hosts.map(({ name, known }) =>
+          `${name} ${identityText(known?.mark.identity ?? 0)}`
+        );
+        this.log.push(`adopted by ${member.name}: ${member.health} (${knows.join(", ")})`);
         await this.store.adopt(member.known);
       }
     }
