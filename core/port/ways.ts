@@ -10,7 +10,7 @@ import { KnetError } from "../base/error.ts";
 import { type ByteStream, closeQuietly } from "../store/dqlite/stream.ts";
 import { type Peer, peerOf } from "./certificates.ts";
 import { dial, DialError, type Endpoint } from "./dial.ts";
-import { firstOf } from "./first_of.ts";
+import { firstOf } from "../base/first_of.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Credentials } from "./port.ts";
 import type { Search } from "./search.ts";

@@ -7,6 +7,7 @@
  */
 import { monotonicClock, random, sleep } from "../../base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../../base/error.ts";
+import { firstOf } from "../../base/first_of.ts";
 import { checkShape } from "../../base/shape.ts";
 import { type ByteStream, closeQuietly } from "../dqlite/stream.ts";
 import type { StoreMark } from "../identity.ts";
@@ -15,6 +16,10 @@ import { Conversation, LostAnswerError } from "./conversation.ts";
 
 /** Milliseconds that one server may take until it has greeted. */
 const GREETING = 2000;
+/** Servers that are always tried, the best; and how many in all at a time. */
+const [BEST, MOST] = [6, 12];
+/** In so many parts of the deadline the next server is tried beside those that have not greeted. */
+const PARTS = 15;
 /** Milliseconds after which a connection that nobody uses is closed. */
 const IDLE = 5000;
 /** Milliseconds after which a follower looks whether another server is the best one by now. */
@@ -44,6 +49,8 @@ export class Link {
   #making: Promise<Conversation> | undefined;
   /** The server that is asked first; undefined: the best. */
   #server: string | undefined;
+  /** How many of those behind the best were tried in vain. */
+  #passed = 0;
   #closed = false;
 
   /** @param deadline Milliseconds that a server may be silent. */
@@ -198,29 +205,58 @@ export class Link {
   }
 
   async #connect(until: number): Promise<Conversation> {
-    const { location } = this.#way;
-    const servers = this.#way.servers();
-    const first = Math.max(servers.indexOf(this.#server ?? ""), 0);
-    const failed: string[] = [];
-    let refused: KnetError | undefined;
-    for (const server of [...servers.slice(first), ...servers.slice(0, first)]) {
-      const patience = Math.min(until - monotonicClock(), GREETING);
-      if (patience <= 0) break;
+    const servers = this.#inOrder();
+    const errors: unknown[] = [];
+    const ways = servers.map((server, at) => async () => {
       try {
-        const talk = await this.#greet(server, patience);
-        this.#server = server;
-        this.#talk = talk;
-        if (this.#closed) talk.close("this program closed it");
-        return talk;
+        const patience = Math.min(until - monotonicClock(), GREETING);
+        if (patience <= 0) throw new StoreAwayError("no answer");
+        return { server, talk: await this.#greet(server, patience) };
       } catch (error) {
-        // What one server refuses another may grant: whether this host is revoked, say, they hear one after the other.
-        if (error instanceof KnetError && !(error instanceof StoreAwayError)) refused ??= error;
-        failed.push(servers.length === 1 ? messageOf(error) : `${server}: ${messageOf(error)}`);
+        errors[at] = error;
+        throw error;
       }
+    });
+    try {
+      const { server, talk } = await firstOf(
+        ways,
+        this.#deadline / PARTS,
+        ({ talk }) => talk.retire("late"),
+      );
+      this.#server = server;
+      this.#talk = talk;
+      this.#passed = 0;
+      if (this.#closed) talk.close("this program closed it");
+      return talk;
+    } catch {
+      // Whoever was good last may be gone for good.
+      this.#server = undefined;
+      this.#passed += MOST - BEST;
+      throw this.#nobody(servers, errors);
     }
-    if (refused !== undefined) throw refused;
-    throw new StoreAwayError(
-      `Cannot use the store ${location}: ${
+  }
+
+  /** Whom to try: who was good last, the best, and some of the others, each time other ones. */
+  #inOrder(): string[] {
+    const servers = this.#way.servers();
+    const [best, others] = [servers.slice(0, BEST), servers.slice(BEST)];
+    const from = others.length === 0 ? 0 : this.#passed % others.length;
+    const last = servers.filter((server) => server === this.#server);
+    const all = [...last, ...best, ...others.slice(from), ...others.slice(0, from)];
+    return [...new Set(all)].slice(0, MOST);
+  }
+
+  #nobody(servers: readonly string[], errors: readonly unknown[]): unknown {
+    // What one server refuses another may grant: whether this host is revoked, say, they hear one after the other.
+    const refused = errors.find((error) =>
+      error instanceof KnetError && !(error instanceof StoreAwayError)
+    );
+    if (refused !== undefined) return refused;
+    const failed = servers.map((server, at) =>
+      servers.length === 1 ? messageOf(errors[at]) : `${server}: ${messageOf(errors[at])}`
+    );
+    return new StoreAwayError(
+      `Cannot use the store ${this.#way.location}: ${
         failed.join("; ") || "no host that holds a copy is known"
       }`,
       { remedy: "The network goes on meanwhile; see that the agents there run" },

@@ -48,3 +48,45 @@ Deno.test("Link says what a server refused where no other answers, and else that
   await assert.rejects(away, StoreAwayError);
   await assert.rejects(away, /bad0: nobody answers there; bad1: refused/);
 });
+
+Deno.test("Link finds the one that answers behind many that say nothing, wherever it stands and whoever was good last", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "knet-link-test-" });
+  const clients: Link[] = [];
+  try {
+    await using served = await serveStore(`sqlite:${folder}/knet.db`);
+    const silent = Array.from({ length: 40 }, (_, n) => `silent${n}`);
+    const linkBy = (servers: () => readonly string[], deadline: number) => {
+      const link = new Link({
+        location: "dqlite:",
+        servers,
+        dial: (server) => server === "good" ? served.way.dial("one") : new Promise(() => {}),
+      }, deadline);
+      clients.push(link);
+      return link;
+    };
+    // Three of them would take a request's whole time one after the other.
+    await linkBy(() => [...silent.slice(0, 5), "good"], 5000).ask("getConfig", {});
+    // The last that was good left, and those before the good one say nothing.
+    let servers = ["good", ...silent.slice(0, 4)];
+    const link = linkBy(() => servers, 5000);
+    await link.ask("getConfig", {});
+    link.reset();
+    servers = [...silent.slice(0, 4), "good"];
+    await link.ask("getConfig", {});
+    // Behind more than one request can try: the next ones try others.
+    const far = linkBy(() => [...silent.slice(0, 20), "good", ...silent.slice(20)], 300);
+    let requests = 0;
+    for (;; requests++) {
+      try {
+        await far.ask("getConfig", {});
+        break;
+      } catch (error) {
+        assert.ok(error instanceof StoreAwayError && requests < 10, `${error}`);
+      }
+    }
+    assert.ok(requests > 0);
+  } finally {
+    for (const client of clients) client.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { sleep } from "../base/clock.ts";
+import { sleep } from "./clock.ts";
 import { firstOf } from "./first_of.ts";
 
 const LONG = 60_000;

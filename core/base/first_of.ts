@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { after } from "../base/clock.ts";
+import { after } from "./clock.ts";
 
 /**
  * The first that succeeds. The next one is tried when the one before has failed, or after a while.
