@@ -67,7 +67,7 @@ export function serveContainers(
     // Their scripts ask without a socket, which a shell has not.
     serveDoorbell(
       stateDir,
-      ({ path, body }) => plugins({ method: "POST", path, body, host: undefined }),
+      ({ path, body }, wanted) => plugins({ method: "POST", path, body, host: undefined, wanted }),
     ),
     // Docker speaks as it likes, and finds the way by the file that `knet install docker` places.
     listen(dockerSocket(stateDir), inTurn((asked) => answerDocker(host, asked))),
@@ -107,18 +107,29 @@ async function answerDocker(
   };
 }
 
-async function answer(host: CniHost, { method, path, body = "" }: Asked): Promise<HttpAnswer> {
+/** For who waits no more for a container, and asks again: what came now would be in the way then. */
+const TOO_LATE: HttpAnswer = { status: 503, body: "Too late\n" };
+
+async function answer(host: CniHost, asked: Asked): Promise<HttpAnswer> {
+  const { method, path, body = "", wanted = () => true } = asked;
   if (path !== "/cni" && path !== "/netavark") return { status: 404, body: "Not found\n" };
   if (method !== "POST") return { status: 405, body: "Method not allowed\n" };
   try {
-    return path === "/cni" ? await forCni(host, body) : await forNetavark(host, body);
+    return path === "/cni"
+      ? await forCni(host, body, wanted)
+      : await forNetavark(host, body, wanted);
   } catch (error) {
     return { status: 400, body: `${messageOf(error)}\n` };
   }
 }
 
-async function forCni(host: CniHost, body: string): Promise<HttpAnswer> {
+async function forCni(
+  host: CniHost,
+  body: string,
+  wanted: () => boolean,
+): Promise<HttpAnswer> {
   const request = parseShape(REQUEST, body);
+  if (request.environment.CNI_COMMAND === "ADD" && !wanted()) return TOO_LATE;
   const { ok, document } = await answerCni(host, request);
   const { CNI_COMMAND: command, CNI_CONTAINERID: container } = request.environment;
   if (ok) log.debug("{command} {container}", { command, container });
@@ -126,8 +137,13 @@ async function forCni(host: CniHost, body: string): Promise<HttpAnswer> {
   return { status: ok ? 200 : 422, body: document, type: "application/json" };
 }
 
-async function forNetavark(host: CniHost, body: string): Promise<HttpAnswer> {
+async function forNetavark(
+  host: CniHost,
+  body: string,
+  wanted: () => boolean,
+): Promise<HttpAnswer> {
   const question = parseShape(QUESTION, body);
+  if (question.command === "setup" && !wanted()) return TOO_LATE;
   const { ok, document } = await answerNetavark(host, question);
   const { command, netns } = question;
   if (ok) log.debug("{command} {netns}", { command, netns });

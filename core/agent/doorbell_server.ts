@@ -21,24 +21,38 @@ const SPARE = 64;
 const MOST = 1024;
 /** Bytes of a question, as of one over the socket, and some more for its lines. */
 const LONGEST = (1 << 20) + 8192;
-/** Milliseconds after which what a script has left behind is looked for; it goes when it is found twice. */
-const TIDY = 30_000;
+/** Times in milliseconds. */
+interface Times {
+  /** After which what a script has left behind is looked for; it goes when it is found twice. */
+  readonly tidy: number;
+  /** That a script waits for its answer at most. */
+  readonly patience: number;
+}
 
-/** The answer to an errand: HTTP's status, and the document. */
-type Answer = (errand: Errand) => Promise<{ readonly status: number; readonly body: string }>;
+const TIMES: Times = { tidy: 30_000, patience: 60_000 };
+
+/**
+ * Answers an errand: HTTP's status, and the document.
+ *
+ * @param wanted whether somebody still waits for it.
+ */
+type Answer = (
+  errand: Errand,
+  wanted: () => boolean,
+) => Promise<{ readonly status: number; readonly body: string }>;
 
 /**
  * Serves until disposed. Where no named pipes can be made, that is said and nobody is served: the program asks over the socket.
  *
- * @param tidyAfter milliseconds, for tests.
+ * @param times others than it has by itself, for tests.
  */
 export function serveDoorbell(
   stateDir: string,
   answer: Answer,
-  { tidyAfter = TIDY }: { readonly tidyAfter?: number } = {},
+  times: Partial<Times> = {},
 ): AsyncDisposable {
   try {
-    return new Doorbell(stateDir, answer, tidyAfter);
+    return new Doorbell(stateDir, answer, { ...TIMES, ...times });
   } catch (error) {
     log.warn("Cannot answer plugins without their starting the program: {error}", {
       error: messageOf(error),
@@ -51,7 +65,7 @@ class Doorbell implements AsyncDisposable {
   readonly #stateDir: string;
   readonly #folder: string;
   readonly #answer: Answer;
-  readonly #tidyAfter: number;
+  readonly #times: Times;
   readonly #bell: OwnedFd;
   readonly #poll = new EventPoll();
   /** By name, what their pipes are open by. */
@@ -66,15 +80,17 @@ class Doorbell implements AsyncDisposable {
   #suspects = new Set<string>();
   #closed = false;
 
-  constructor(stateDir: string, answer: Answer, tidyAfter: number) {
+  constructor(stateDir: string, answer: Answer, times: Times) {
     this.#stateDir = stateDir;
     this.#folder = doorbellFolder(stateDir);
     this.#answer = answer;
-    this.#tidyAfter = tidyAfter;
+    this.#times = times;
     remove(this.#folder); // Nobody else serves it: the agent's lock is ours.
     Deno.mkdirSync(this.#folder, { mode: 0o700 });
-    this.#bell = openNewFifo(`${this.#folder}/${DOORBELL.bell}`, 0o600);
+    this.#bell = openNewFifo(this.#path(`${DOORBELL.bell}.new`), 0o600);
     try {
+      // Over what a script may have written there just now that rang for the agent before.
+      Deno.renameSync(this.#path(`${DOORBELL.bell}.new`), this.#path(DOORBELL.bell));
       const ownBell = `${Deno.pid} ${this.#bell.fd}\n`;
       Deno.writeTextFileSync(`${this.#folder}/${DOORBELL.agent}`, ownBell, { mode: 0o600 });
       this.#addSlots();
@@ -99,7 +115,7 @@ class Doorbell implements AsyncDisposable {
     this.#bell[Symbol.dispose]();
     for (const pipe of this.#spare.values()) pipe[Symbol.dispose]();
     this.#spare.clear();
-    remove(this.#folder);
+    removeQuietly(this.#folder);
   }
 
   #addSlots(): void {
@@ -124,7 +140,7 @@ class Doorbell implements AsyncDisposable {
         rest += decoder.decode(bytes.subarray(0, readFd(this.#bell.fd, bytes)));
         const lines = rest.split("\n");
         rest = lines.pop()!.slice(-bytes.length);
-        for (const name of lines) this.#take(name);
+        for (const name of lines) void this.#take(name);
         try {
           this.#addSlots();
         } catch (error) {
@@ -140,39 +156,47 @@ class Doorbell implements AsyncDisposable {
     }
   }
 
-  /** Takes a question, and answers it when its turn has come. */
-  #take(name: string): void {
+  /** Takes a question, and answers it when its turn has come. It never throws. */
+  async #take(name: string): Promise<void> {
     const pipe = this.#spare.get(name);
     if (pipe === undefined) return;
     this.#spare.delete(name);
     this.#asked++;
-    // The pipe's name first: who takes the question's before it is answered sees that the slot is gone.
-    remove(this.#path(name + DOORBELL.wait));
-    const path = this.#path(name + DOORBELL.ask);
-    this.#reply(pipe, path).catch((error) => {
-      log.debug("Cannot do what a plugin asks: {error}", { error: messageOf(error) });
-    }).finally(() => {
-      this.#asked--;
+    let late = false;
+    // The script starts the program then, which waits as long again, and tells the runtime.
+    const timer = after(this.#times.patience, () => {
+      late = true;
       pipe[Symbol.dispose]();
-      remove(path);
-    });
+    }, { idle: true });
+    const path = this.#path(name + DOORBELL.ask);
+    try {
+      // The pipe's name first: who takes the question's before it is answered sees that the slot is gone.
+      remove(this.#path(name + DOORBELL.wait));
+      await this.#reply(pipe, path, () => !late);
+    } catch (error) {
+      log.debug("Cannot do what a plugin asks: {error}", { error: messageOf(error) });
+    }
+    timer.cancel();
+    pipe[Symbol.dispose]();
+    this.#asked--;
+    removeQuietly(path);
   }
 
-  async #reply(pipe: OwnedFd, path: string): Promise<void> {
+  async #reply(pipe: OwnedFd, path: string, wanted: () => boolean): Promise<void> {
     const { file: opened, text } = openPlainFile(path, LONGEST);
     using file = opened;
     const errand = readErrand(text, this.#stateDir);
     if (errand === undefined) return;
-    const { status, body } = await this.#answer(errand);
+    const { status, body } = await this.#answer(errand, wanted);
     // Whatever else it is, the program has words for it.
-    if (status !== 200 && status !== 422) return;
+    if (!wanted() || (status !== 200 && status !== 422)) return;
     const encode = (line: string) => new TextEncoder().encode(`${line}\n`);
     if (body !== "") writeFd(file.fd, encode(body));
     writeFd(pipe.fd, encode(status === 200 ? "0" : "1"));
   }
 
   #tidyLater(): void {
-    this.#timer = after(this.#tidyAfter, () => {
+    this.#timer = after(this.#times.tidy, () => {
       if (this.#closed) return;
       try {
         this.#tidy();
@@ -205,11 +229,26 @@ class Doorbell implements AsyncDisposable {
 
 const slotOf = (name: string) => name.replace(/\.[a-z]+$/, "");
 
+/** How often it is tried to empty a folder that scripts write to meanwhile. */
+const TRIES = 10;
+
 /** Removes whatever it is, what a link leads to excepted. */
-function remove(path: string): void {
+function remove(path: string, tries = TRIES): void {
   try {
     Deno.removeSync(path, { recursive: true });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (error instanceof Deno.errors.NotFound) return;
+    // A script has just made a file in the folder.
+    if (tries <= 1) throw error;
+    remove(path, tries - 1);
+  }
+}
+
+/** Removes it, if that goes: the next agent begins with doing so. */
+function removeQuietly(path: string): void {
+  try {
+    remove(path);
+  } catch (error) {
+    log.debug("Cannot tidy up after plugins: {error}", { error: messageOf(error) });
   }
 }

@@ -1,3 +1,10 @@
+/**
+ * What the scripts of plugins find in every shell, and what the agent bears.
+ *
+ * Longer than others: one stage for all of it, and one case for each way to be in the way.
+ *
+ * @module
+ */
 import assert from "node:assert/strict";
 import { openNewFifo } from "../../ffi/fifo.ts";
 import type { Errand } from "../container/doorbell.ts";
@@ -21,14 +28,14 @@ class Stage {
   readonly stateDir = Deno.makeTempDirSync();
   readonly door = `${this.stateDir}/doorbell`;
   readonly asked: Errand[] = [];
-  reply: (errand: Errand) => Promise<{ status: number; body: string }> = () =>
-    Promise.resolve({ status: 200, body: '{"ips": []}' });
+  reply: (errand: Errand, wanted: () => boolean) => Promise<{ status: number; body: string }> =
+    () => Promise.resolve({ status: 200, body: '{"ips": []}' });
 
-  serve(tidyAfter?: number) {
-    return serveDoorbell(this.stateDir, (errand) => {
+  serve(times: { tidy?: number; patience?: number } = {}) {
+    return serveDoorbell(this.stateDir, (errand, wanted) => {
       this.asked.push(errand);
-      return this.reply(errand);
-    }, tidyAfter === undefined ? {} : { tidyAfter });
+      return this.reply(errand, wanted);
+    }, times);
   }
 
   config(more: Record<string, unknown> = {}) {
@@ -214,7 +221,7 @@ Deno.test("serveDoorbell() outlives killed scripts, half-written questions, link
   // What an agent before has left, whatever it is.
   Deno.mkdirSync(`${stage.door}/bell/deep`, { recursive: true });
   Deno.symlinkSync(stage.stateDir, `${stage.door}/x.ask`);
-  await using _server = stage.serve(50);
+  await using _server = stage.serve({ tidy: 50 });
   const ring = (text: string) =>
     Deno.writeTextFileSync(`${stage.door}/bell`, text, { create: false });
   const slots = () =>
@@ -255,6 +262,55 @@ Deno.test("serveDoorbell() outlives killed scripts, half-written questions, link
   answer({ status: 200, body: "z".repeat(1_000_000) });
   stage.reply = () => Promise.resolve({ status: 200, body: "{}" });
   assert.deepEqual(await stage.run(stage.config()), { code: 0, stdout: "{}\n" });
+});
+
+Deno.test("serveDoorbell() lets go who has waited too long, and says so to whom it asks", async () => {
+  using stage = new Stage();
+  await using _server = stage.serve({ patience: 100 });
+  let answer = (_: { status: number; body: string }) => {};
+  let isWanted = () => false;
+  stage.reply = (_, wanted) => {
+    isWanted = wanted;
+    return new Promise((done) => answer = done);
+  };
+  const config = stage.config();
+  const waits = stage.start(config);
+  await until("it has asked", () => stage.asked.length === 1);
+  assert.deepEqual(await waits.done, { code: 7, stdout: `program |${config}\n` });
+  assert.equal(isWanted(), false);
+  answer({ status: 200, body: "{}" });
+  stage.reply = (_, wanted) => Promise.resolve({ status: 200, body: `${wanted()}` });
+  assert.deepEqual(await stage.run(config), { code: 0, stdout: "true\n" });
+});
+
+Deno.test("serveDoorbell() begins and ends while scripts come and go", async () => {
+  using stage = new Stage();
+  let going = true;
+  // What scripts do to the folder, again and again, whichever agent's it is.
+  const noise = new Deno.Command("sh", {
+    args: [
+      "-c",
+      `while [ -e "$0/go" ]; do for n in 1 2 3 4 5 6 7 8; do
+{ true > "$0/doorbell/$n.ask"; echo x 1<> "$0/doorbell/bell"; } 2> /dev/null; done; done`,
+      stage.stateDir,
+    ],
+  });
+  Deno.writeTextFileSync(`${stage.stateDir}/go`, "");
+  const child = noise.spawn();
+  const runs = (async () => {
+    while (going) assert.ok([0, 7].includes((await stage.run(stage.config())).code));
+  })();
+  for (let n = 0; n < 30; n++) {
+    const server = stage.serve();
+    await new Promise((done) => setTimeout(done, 5));
+    await server[Symbol.asyncDispose]();
+  }
+  going = false;
+  await runs;
+  Deno.removeSync(`${stage.stateDir}/go`);
+  await child.status;
+  await using _server = stage.serve();
+  assert.equal((await stage.run(stage.config())).code, 0);
 });
 
 Deno.test("serveDoorbell() takes no more than a question over the socket may be", async () => {

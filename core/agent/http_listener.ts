@@ -27,6 +27,8 @@ export interface Asked {
   readonly host: string | undefined;
   /** Its body; "" without one, and where none is taken. */
   readonly body?: string;
+  /** Whether its patience has not run out: nobody hears the answer otherwise. Absent: it has not. */
+  readonly wanted?: () => boolean;
 }
 
 /** What a listener bears. */
@@ -137,7 +139,11 @@ export class HttpListener implements AsyncDisposable {
   async #serve(connection: Deno.Conn): Promise<void> {
     this.#open.add(connection);
     this.#silent.add(connection);
-    const timer = after(this.#bounds.patience ?? PATIENCE, () => shut(connection), { idle: true });
+    let late = false;
+    const timer = after(this.#bounds.patience ?? PATIENCE, () => {
+      late = true;
+      shut(connection);
+    }, { idle: true });
     try {
       const head = await readHead(connection);
       this.#silent.delete(connection);
@@ -153,6 +159,7 @@ export class HttpListener implements AsyncDisposable {
         ? refuse(413)
         : await this.#answer({
           ...asked,
+          wanted: () => !late,
           body: await readBody(connection, head.rest, asked.length),
         });
       const bytes = encode(answer, "method" in asked && asked.method === "HEAD");
