@@ -32,7 +32,8 @@ export const trace = defineCommand({
     },
     {
       name: "DESTINATION",
-      help: "An address, a container of this host, or the name of one of any host",
+      help:
+        "An address, a container of this host, the name of one of any host, or HOST:PORT, a published port",
       complete: "netns",
     },
   ],
@@ -40,6 +41,7 @@ export const trace = defineCommand({
   examples: [
     { line: "knet trace web 10.244.3.2", about: "from the container web to one on another host" },
     { line: "knet trace web db", about: "to the one that is called db, wherever it is" },
+    { line: "knet trace web h2:8080", about: "to a published port, and into its container" },
     { line: "knet trace 10.244.1.2 192.0.2.1 --json", about: "out of the cluster, as JSON" },
   ],
   run: async ({ words, settings }) => {
@@ -63,7 +65,9 @@ export function traceText(report: TraceReport): string {
   const place = ({ node, publicIp }: TraceReport["source"]) =>
     node === undefined ? "" : ` on ${node} (${publicIp})`;
   const name = (end: TraceReport["source"]) =>
-    end.name === undefined && end.container === undefined
+    end.port !== undefined
+      ? `${end.address}:${end.port}/${end.protocol}`
+      : end.name === undefined && end.container === undefined
       ? end.address
       : `${end.name ?? end.container} (${end.address})`;
   const lines = [

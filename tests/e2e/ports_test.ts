@@ -186,3 +186,40 @@ test("a port of a container that ended without a word is free at once, with an a
   await host.join();
   await host.run("ip netns delete next");
 });
+
+test("trace follows a published port into its container, here and on another host", async (lab) => {
+  const host = lab.host(1);
+  const web = await host.attach("led", ["--publish", "8090:80", "--publish", "5390:53/udp"]);
+  interface Report {
+    destination: { address: string; port: number; protocol: string; node: string };
+    steps: { step: string; status: string; detail: string; entry?: string }[];
+    passes: boolean;
+  }
+  const traced = async (at: Host, to: string) => {
+    const { stdout } = await at.knet(["trace", "c1", to, "--json"], { check: false });
+    return JSON.parse(stdout) as Report;
+  };
+  for (const word of ["h1:8090", `${host.address}:5390/udp`]) {
+    const { destination, steps, passes } = await traced(host, word);
+    assert.ok(passes, JSON.stringify(steps));
+    assert.deepEqual([destination.address, destination.node], [host.address, "h1"]);
+    assert.deepEqual(steps.map(({ step }) => step), [
+      ...["container", "bridge", "port", "forwarding", "delivery"],
+    ]);
+    const inside = word.endsWith("udp") ? 53 : 80;
+    assert.match(steps[2]!.detail, new RegExp(`"led", ${web.address} port ${inside}, as from`));
+    assert.match(steps[2]!.entry!, new RegExp(`: ${web.address} \\. ${inside} \\}$`));
+  }
+  const none = await traced(host, "h1:18081");
+  assert.deepEqual([none.passes, none.steps.at(-1)!.step], [false, "port"]);
+  assert.match(none.steps.at(-1)!.detail, /nobody on this host listens there/);
+  await until("the other host knows of it", async () => {
+    const { steps } = await traced(lab.host(2), "h1:8090");
+    return steps.at(-1)!.detail.includes(`it goes to "led", ${web.address} port 80`);
+  });
+  const text = (await host.knet("trace c1 h1:8090")).stdout;
+  assert.match(text, new RegExp(`^c1 .* to ${host.address}:8090/tcp on h1`));
+  const wrong = await host.knet("trace c1 led:80", { check: false });
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /no host of the cluster/);
+});

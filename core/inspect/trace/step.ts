@@ -32,7 +32,8 @@ export type StepName =
   | "delivery"
   | "outside"
   | "input"
-  | "service";
+  | "service"
+  | "port";
 
 /** One step. */
 export interface TraceStep {

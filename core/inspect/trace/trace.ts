@@ -7,25 +7,28 @@
 import { missingCapabilities } from "../../../ffi/privilege.ts";
 import type { NetlinkSocket } from "../../../ffi/netlink/socket.ts";
 import { type InterfaceAddress, listAddresses } from "../../../ffi/rtnl/address.ts";
-import { getLink, type Link } from "../../../ffi/rtnl/link.ts";
+import { getLink } from "../../../ffi/rtnl/link.ts";
 import { openRtnl } from "../../../ffi/rtnl/rtnl.ts";
-import { isExpired } from "../../cluster/allocate.ts";
 import { familyOf, prefixContains, prefixesOverlap } from "../../base/address.ts";
 import { type ContainerRecord, listContainers } from "../../container/container.ts";
 import { KnetError } from "../../base/error.ts";
-import type { Lease } from "../../cluster/lease.ts";
 import { type NodeState, readNodeState } from "../../cluster/node_state.ts";
+import { deliveryStep, outsideStep, peerStep, type Way } from "./arrival.ts";
 import { carriage } from "./carriage.ts";
 import { containerOf, destinationOf, findLeases, isName, notHere } from "./ends.ts";
 import { bridgeStep, containerStep, forwardingStep, forwardStep, hostStep } from "./origin.ts";
+import { inputStep, serviceFacts, serviceSteps, virtualIpStep } from "./service.ts";
 import {
-  inputStep,
-  type ServiceFacts,
-  serviceFacts,
-  serviceSteps,
-  virtualIpStep,
-} from "./service.ts";
-import { broken, doubtful, fine, type TraceStep } from "./step.ts";
+  type HostPort,
+  hostPort,
+  portWord,
+  publisherOf,
+  remotePortStep,
+  servicesAt,
+  translationStep,
+  unpublishedStep,
+} from "./port.ts";
+import { broken, type TraceStep } from "./step.ts";
 import { deviceOut, routeStep } from "./way.ts";
 
 export type { StepName, TraceStep } from "./step.ts";
@@ -40,6 +43,9 @@ export interface TraceEnd {
   /** Name of the host. */
   readonly node?: string;
   readonly publicIp?: string;
+  /** The port of the host that was asked for, and its protocol. */
+  readonly port?: number;
+  readonly protocol?: string;
 }
 
 /** The way of a packet. One stable JSON document. */
@@ -56,7 +62,7 @@ export interface TraceReport {
 export interface TraceOptions {
   /** A container of this host: its namespace as it was attached, its address or its name. */
   readonly source: string;
-  /** A container of this host, the name of one of any host, or any address. */
+  /** A container of this host, the name of one of any host, any address, or a port of a host: `HOST:PORT[/PROTOCOL]`. */
   readonly destination: string;
   readonly storeUrl: string;
   readonly stateDir: string;
@@ -84,21 +90,37 @@ export async function trace(options: TraceOptions): Promise<TraceReport> {
   }
   const book = listContainers(options.dataDir);
   const { source, destination } = options;
+  const word = isName(book, destination) ? portWord(destination) : undefined;
   const known = await findLeases(options, state, isName(book, source) || isName(book, destination));
   const { leases, services, now, note } = known;
   const from = containerOf(book, source, state);
   if (from === undefined) throw notHere(book, source, known, state);
-  const { address, record: to, name } = destinationOf(book, destination, known, state);
-  const holder = leases.find((lease) => prefixContains(lease.subnet, address));
-  const service = await serviceFacts(options.stateDir, services, address);
   using rtnl = openRtnl();
-  const steps = walk(rtnl, { state, from, to, address, leases, holder, now, note, service });
+  const vip = word && servicesAt(word, services);
+  const port = vip === undefined && word !== undefined
+    ? hostPort(word, state, leases, listAddresses(rtnl).map((one) => one.address))
+    : undefined;
+  const { address, record: to, name } = port !== undefined
+    ? { address: port.address }
+    : destinationOf(book, vip?.[0]?.vip ?? destination, known, state);
+  const holder = leases.find((lease) => prefixContains(lease.subnet, address));
+  const service = await serviceFacts(options.stateDir, vip ?? services, address);
+  const way = { state, from, to, address, leases, holder, now, note, service };
+  const steps = port === undefined
+    ? walk(rtnl, way)
+    : port.peer === undefined
+    ? walkToPort(rtnl, way, port, book)
+    : walk(rtnl, way);
+  if (port?.peer !== undefined && steps.at(-1)?.status !== "broken") {
+    steps.push(remotePortStep(port, port.peer, known.containers, note));
+  }
   const here = { node: state.nodeName, publicIp: state.publicIp };
   return {
     source: { ...endOf(from.address, from), ...here },
     destination: {
       ...endOf(address, to, name),
       ...(holder !== undefined && { node: holder.nodeName, publicIp: holder.publicIp }),
+      ...(port !== undefined && portEnd(port, state)),
     },
     steps,
     passes: steps.every(({ status }) => status !== "broken"),
@@ -116,22 +138,6 @@ function endOf(
     ...(record !== undefined && { container: record.netns }),
     ...(name !== undefined && { name }),
   };
-}
-
-interface Way {
-  readonly state: NodeState;
-  readonly from: ContainerRecord;
-  readonly to: ContainerRecord | undefined;
-  readonly address: string;
-  readonly leases: readonly Lease[];
-  /** The one of the host that has the destination. */
-  readonly holder: Lease | undefined;
-  /** What is at the destination, if it is a virtual IP. */
-  readonly service: ServiceFacts;
-  /** The store's clock, if it answers. */
-  readonly now: number | undefined;
-  /** Why the leases may be old. */
-  readonly note: string | undefined;
 }
 
 /** Each step in turn, until one is broken. */
@@ -202,30 +208,42 @@ function walk(rtnl: NetlinkSocket, way: Way): TraceStep[] {
   return steps;
 }
 
-function deliveryStep(rtnl: NetlinkSocket, { state, to, address }: Way): TraceStep {
-  if (address === state.gateway) {
-    return fine("delivery", `${address} is this host's own address on ${state.bridge}`);
-  }
-  const record = to;
-  if (record === undefined) {
-    return broken(
-      "delivery",
-      `no container of this host has ${address}`,
-      "Look at the containers: knet status",
+/** To a port of this host: into the container that has published it, or to the host itself. */
+function walkToPort(
+  rtnl: NetlinkSocket,
+  way: Way,
+  port: HostPort,
+  book: readonly ContainerRecord[],
+): TraceStep[] {
+  const { state, from, address } = way;
+  const steps = [containerStep(from, address)];
+  const found = publisherOf(port, book);
+  const next: (() => TraceStep)[] = [() => bridgeStep(rtnl, from, state)];
+  if (found === undefined) {
+    const packet = { src: from.address, dst: address };
+    next.push(() => unpublishedStep(port), () => hostStep(state, packet));
+  } else {
+    const { container: to, mapping } = found;
+    const led = { src: from.address, dst: to.address, oif: state.bridge };
+    next.push(
+      () => translationStep(port, to, mapping, state),
+      () => forwardStep(state, led),
+      () => deliveryStep(rtnl, { ...way, to, address: to.address }),
     );
   }
-  const end = getLink(rtnl, record.hostIfname);
-  const bridge = getLink(rtnl, state.bridge);
-  if (end === undefined || !end.up || end.master !== bridge?.index) {
-    return broken(
-      "delivery",
-      `${record.hostIfname}, which leads to "${record.netns}", is ${
-        end === undefined ? "gone" : "no port of the bridge, or down"
-      }`,
-      `knet detach ${record.netns}, then knet attach ${record.netns}`,
-    );
+  for (const step of next) {
+    if (steps.at(-1)!.status === "broken") break;
+    steps.push(step());
   }
-  return fine("delivery", `the bridge hands it to "${record.netns}" by ${end.name}`);
+  return steps;
+}
+
+function portEnd(
+  { port, protocol, peer }: HostPort,
+  state: NodeState,
+): Pick<TraceEnd, "node" | "publicIp" | "port" | "protocol"> {
+  const { nodeName: node, publicIp } = peer ?? state;
+  return { node, publicIp, port, protocol };
 }
 
 /** Whether it is an address for services that none has. Where hosts' own addresses are among those, knet refuses nothing. */
@@ -240,39 +258,4 @@ function isNobodys(
       one.prefixLength < 32 &&
       prefixesOverlap(serviceNetwork, `${one.address}/${one.prefixLength}`)
     );
-}
-
-function outsideStep({ state, leases, address }: Way, link: Link): TraceStep {
-  const detail = `leaves the cluster network by ${link.name}`;
-  if (state.ipMasq) return fine("outside", `${detail}, under this host's address`);
-  const kept = `${detail} with the container's own address as source`;
-  const peer = leases.find(({ publicIp }) => publicIp === address);
-  if (peer !== undefined && state.backend !== "host-gw") {
-    return doubtful(
-      "outside",
-      `${kept}: "${peer.nodeName}" has another way back to that, and drops it where its rp_filter is 1`,
-      `On ${peer.nodeName}: knet doctor; or join with --ip-masq`,
-    );
-  }
-  return doubtful(
-    "outside",
-    kept,
-    "Answers come back only if the routers know the cluster network; else join with --ip-masq",
-  );
-}
-
-/** What the lease of the receiving host says; its tables are there, not here. */
-function peerStep(peer: Lease, { from, address, now, note }: Way): TraceStep {
-  const there = `on ${peer.nodeName}, see it with knet trace ${address} ${from.address}`;
-  const detail =
-    `"${peer.nodeName}" (${peer.publicIp}) has ${peer.subnet}, and delivers it by its bridge`;
-  if (now !== undefined && isExpired(peer, now)) {
-    return doubtful(
-      "peer",
-      `${detail}; but its lease is expired: its agent has not renewed it`,
-      `Is the host up, and its agent? If it is gone for good: knet lease release ${peer.nodeName}`,
-    );
-  }
-  if (note !== undefined) return doubtful("peer", detail, note);
-  return fine("peer", `${detail}; the way back: ${there}`);
 }
