@@ -109,11 +109,12 @@ suite(
     assert.equal(bookOf(host).length, 1);
 
     // Two networks: two interfaces, and one default route.
-    await here.podman("network", "create", "-d", "knet", "two");
+    await here.podman("network", "create", "-d", "knet", "-o", "ingressRate=80M", "two");
     await here.start("both", "--network", "knet", "--network", "two", "-p", "8081:80");
     const addresses = [await here.addressOf("both"), await here.addressOf("both", "eth1")];
     assert.equal(new Set(addresses).size, 2);
     for (const address of addresses) await there.podman("exec", "far", "ping", "-c1", address);
+    assert.match((await host.run("tc qdisc show")).stdout, / tbf .* rate 80Mbit /);
     await here.podman("network", "disconnect", "two", "both");
     assert.deepEqual(bookOf(host).filter(({ name }) => name === "both").length, 1);
     await here.podman("network", "connect", "two", "both");
@@ -137,6 +138,10 @@ suite(
     assert.match(
       await here.refused("network", "create", "-d", "knet", "--subnet", "10.9.0.0/24", "nine"),
       /this host's subnet is/,
+    );
+    assert.match(
+      await here.refused("network", "create", "-d", "knet", "-o", "ingressRate=fast", "nine"),
+      /"fast" is no number of bits/,
     );
 
     await here.podman("rm", "-f", "-t", "0", "-a");
