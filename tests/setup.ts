@@ -54,6 +54,7 @@ const NEEDS: readonly Need[] = [
   { package: "busybox-static", present: () => file("/bin/busybox") },
   { package: "docker.io", present: () => command("dockerd") && command("containerd") },
   { package: "podman", present: () => command("podman") },
+  { package: "systemd-container", present: () => command("systemd-nspawn") },
   { package: "containernetworking-plugins", present: () => file("/usr/lib/cni/portmap") },
   // What packages are made and judged with, and what starts programs for another processor.
   { package: "rpm", present: () => command("rpmbuild") },

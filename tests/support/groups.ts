@@ -34,6 +34,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "podman" },
   { name: "netavark", long: "only" },
   { name: "containerd", long: "too" },
+  { name: "nspawn", long: "only" },
   { name: "ports" },
   { name: "crash", long: "too" },
   { name: "links", long: "only" },
