@@ -30,7 +30,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "healing" },
   { name: "containers" },
   { name: "cni", short: true },
-  { name: "docker" },
+  { name: "docker", long: "too" },
   { name: "podman" },
   { name: "netavark", long: "only" },
   { name: "containerd", long: "too" },
