@@ -62,9 +62,11 @@ export class Containerd implements AsyncDisposable {
   /** Places of its own that containerd looks at, and no option names. */
   async #furnish(): Promise<void> {
     await this.#room.run([
-      "sh",
-      "-ec",
-      "mkdir -p /opt/cni; mount -t tmpfs room /opt/cni; mkdir -p /opt/cni/bin /etc/cni/net.d; ln -s /usr/lib/cni/* /opt/cni/bin/",
+      ...["sh", "-ec"],
+      `mkdir -p /run/host/cni/bin /run/host/cni/net.d /opt/cni /etc/cni/net.d
+ln -sf /usr/lib/cni/* /run/host/cni/bin/
+mount --bind /run/host/cni /opt/cni
+mount --bind /run/host/cni/net.d /etc/cni/net.d`,
     ]);
     Deno.writeTextFileSync(this.host.path("/run/host/containerd.toml"), CONFIG);
   }
@@ -109,9 +111,7 @@ export class Containerd implements AsyncDisposable {
 
   /** Runs `knet install cni`. */
   install(options: ExecOptions = {}): Promise<Outcome> {
-    const folders = `--bin-dir ${this.#room.path("/opt/cni/bin")} --conf-dir ${
-      this.#room.path("/etc/cni/net.d")
-    }`;
+    const folders = "--bin-dir /run/host/cni/bin --conf-dir /run/host/cni/net.d";
     return this.host.knet(`install cni ${folders}`, options);
   }
 
@@ -121,7 +121,6 @@ export class Containerd implements AsyncDisposable {
     await this.host.sh("rm -rf /run/containerd /run/nerdctl");
     this.#room = await RuntimeRoom.create(this.host);
     await this.#furnish();
-    await this.install();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
