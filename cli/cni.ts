@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { askPatiently } from "../core/container/ask.ts";
+import { askPatiently, startAgent } from "../core/container/ask.ts";
 import {
   answerVersion,
   CNI_VARIABLES,
@@ -76,7 +76,7 @@ async function ask(
     throw new CniError(
       command === "STATUS" ? CniCode.notAvailable : CniCode.tryLater,
       "Cannot attach containers on this host: knet's agent does not run",
-      "Start it: systemctl start knet",
+      startAgent(stateDir),
     );
   }
   const { answerCni } = await import("../core/container/cni/serve.ts");

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { askPatiently } from "../core/container/ask.ts";
+import { askPatiently, startAgent } from "../core/container/ask.ts";
 import {
   infoDocument,
   isNetavarkCommand,
@@ -61,7 +61,7 @@ async function ask(
     return tell(
       netavarkError(
         "Cannot attach containers on this host: knet's agent does not run",
-        "Start it: systemctl start knet",
+        startAgent(host.stateDir),
       ),
       1,
     );

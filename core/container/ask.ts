@@ -51,6 +51,13 @@ export async function askPatiently(
   }
 }
 
+/** What to do where no agent listens: a runtime with mounts of its own may not see the one that there is. */
+export function startAgent(stateDir: string): string {
+  const start = "Start it: systemctl start knet";
+  if (exists(`${stateDir}/node.json`)) return start;
+  return `${start}; a runtime that runs in a container has to see the host's ${stateDir}`;
+}
+
 function exists(path: string): boolean {
   try {
     Deno.statSync(path);

@@ -236,6 +236,10 @@ plugin ADD away ${mount}; umount ${mount}; rm ${mount}`);
     );
     assert.match(details, /--pid=host, and \/run\/netns of the host shared/);
   }
+  const apart = await inRoom("mount -t tmpfs apart /run/knet; plugin ADD apart /proc/self/ns/net");
+  const { code, details } = JSON.parse(apart.stdout);
+  assert.equal(code, 11, apart.stdout);
+  assert.match(details, /^Start it: .*; a runtime .* has to see the host's \/run\/knet$/);
   assert.deepEqual(bookOf(host).containers, []);
 });
 
