@@ -182,6 +182,14 @@ test("a port of a container that ended without a word is free at once, with an a
   assert.match(taken.stderr, /"web" .* has published it/, "one that is there keeps its own");
   await host.knet(["attach", "next", ...publish]);
   assert.equal((await elements(host)).filter((one) => one.includes(" 8123 ")).length, 1);
+  // Nobody kept this one from listening there, and it hears nothing.
+  const late = host.spawn(whoLine("late", 8123));
+  await until("late serves", () => late.stdout.includes("ready"));
+  const { stdout } = await host.knet("doctor", { check: false });
+  assert.match(
+    stdout,
+    /published ports.*8123\/tcp of container "next" \(process \d+ \(.+\) listens/s,
+  );
   await host.knet("detach next");
   await host.join();
   await host.run("ip netns delete next");

@@ -10,6 +10,7 @@ import { hostChecks } from "./host_check.ts";
 import { managerChecks } from "./network_managers.ts";
 import { pathsFinding } from "./paths_check.ts";
 import { policyChecks } from "./policy_check.ts";
+import { portChecks } from "./ports_check.ts";
 import { storeChecks } from "./store_check.ts";
 import { networkChecks } from "./underlay_check.ts";
 import { storedAgentId, storedNodeId } from "../../cluster/node_identity.ts";
@@ -67,6 +68,7 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   checks.push(...await networkChecks({ config, leases, state, agentRuns }));
   const agentId = readable(() => storedAgentId(options.dataDir)) ?? "unknown";
   checks.push(...await deviceChecks({ id: agentId, dataDir: options.dataDir }));
+  checks.push(...await portChecks(options.dataDir));
   if (config !== undefined) {
     const facts = { config, leases, services, state };
     checks.push(...await policyChecks(facts), ...await firewallChecks(facts));
