@@ -115,6 +115,7 @@ class Agent implements AsyncDisposable {
     this.#identity = identity;
     this.#docker = new DockerNames({ dataDir: options.dataDir, bootId: identity.bootId });
     this.#network = new HostNetwork(options, identity, () => this.#events.wake());
+    this.#network.storePort = known.held?.port;
     known.hosts.follow(() => this.#leases());
     const { metrics } = this.#network;
     this.#store = timedStore(store, {

@@ -148,6 +148,11 @@ export class HeldStore implements AsyncDisposable {
     if (this.#replica === undefined) throw this.#trouble ?? new KnetError("no replica runs");
   }
 
+  /** TCP port that other hosts reach it by; undefined where none does. */
+  get port(): number | undefined {
+    return this.#carrier?.number;
+  }
+
   /** This host is there now. */
   at(place: HostPlace): void {
     this.#carrier?.at?.(place);

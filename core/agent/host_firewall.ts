@@ -111,11 +111,11 @@ export function firewallDesired(
 export function passNeeds(
   { config: { backend } }: Pick<BackendContext, "config">,
   { network, bridge, ifaces, services, serviceNetwork, serviceExcept = [] }: FirewallDesired,
-  tunnels: { readonly tunnelsIn?: boolean; readonly tunnelsOut?: boolean } = {},
+  more: Pick<PassNeeds, "tunnelsIn" | "tunnelsOut" | "store"> = {},
 ): PassNeeds {
   const whole = serviceExcept.length === 0 ? serviceNetwork : undefined;
   return {
-    ...{ network, bridge, ifaces, ...tunnels },
+    ...{ network, bridge, ifaces, ...more },
     port: backend.type === "host-gw" ? undefined : backend.port,
     targets: services === undefined ? [] : serviceTargets(virtualIps(services), whole),
   };

@@ -75,6 +75,8 @@ export class HostNetwork implements AsyncDisposable {
   readonly probes: PeerProbes;
   /** The store's clock, which leases go by; as long as nobody follows a store, this host's. */
   storeNow: () => number = wallClock;
+  /** The port of the store that the hosts hold themselves; undefined where they do not. */
+  storePort: number | undefined;
   readonly #options: AgentOptions;
   readonly #identity: NodeIdentity;
   readonly #owner: Owner;
@@ -334,7 +336,7 @@ export class HostNetwork implements AsyncDisposable {
     const [context] = this.overlays.contexts;
     if (desired === undefined || context === undefined) return;
     this.#passed = this.services.firewall;
-    const needs = passNeeds(context, desired, this.services.tunnels);
+    const needs = passNeeds(context, desired, { ...this.services.tunnels, store: this.storePort });
     const { changes } = this.#ports.guarded(
       this.#firewall.nft,
       () => this.#firewall.reconcile(desired, needs, this.overlays.keep),

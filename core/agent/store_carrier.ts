@@ -45,6 +45,8 @@ export interface ReachedHost {
 
 /** A carrier, which serves until it is disposed of. */
 export interface StoreCarrier extends AsyncDisposable {
+  /** TCP port of this host that others reach it by. */
+  readonly number?: number;
   /**
    * Makes a stream to another host.
    *

@@ -151,7 +151,7 @@ export class ClusterCarrier implements AsyncDisposable {
     this.#hosts = new Hosts(options.dataDir, (sentence) => this.#tell(sentence));
     this.#search = new Search({
       nodeId: needs.nodeId,
-      port: this.#number,
+      port: this.number,
       cluster: fingerprint(credentials.authority),
       onHint: (nodeId) => {
         this.#ways.hinted(nodeId);
@@ -163,7 +163,7 @@ export class ClusterCarrier implements AsyncDisposable {
       hosts: this.#hosts,
       search: this.#search,
       addressesOf: needs.addressesOf,
-      port: this.#number,
+      port: this.number,
       credentials: () => this.#credentials,
       isRevoked: (peer) => revoked.has(peer),
       signal: this.#stop.signal,
@@ -179,7 +179,7 @@ export class ClusterCarrier implements AsyncDisposable {
     };
     this.#port = Port.open({
       credentials,
-      port: this.#number,
+      port: this.number,
       servers: {
         replica: (stream, peer, from) => {
           met(peer, from);
@@ -241,7 +241,7 @@ export class ClusterCarrier implements AsyncDisposable {
   }
 
   /** The port's number, TCP. */
-  get #number(): number {
+  get number(): number {
     return this.#options.port ?? DEFAULT_PORT;
   }
 
@@ -277,7 +277,7 @@ export class ClusterCarrier implements AsyncDisposable {
     addresses: readonly { readonly address: string; readonly port?: number | undefined }[],
   ): Promise<Reached[]> {
     const look = async (
-      { address, port = this.#number }: (typeof addresses)[number],
+      { address, port = this.number }: (typeof addresses)[number],
     ): Promise<Reached> => {
       const where = { address, port };
       try {

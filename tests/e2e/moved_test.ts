@@ -146,3 +146,35 @@ test("a host that is left out by another one is let in by a new token only", asy
   await h3.join({ args: [token] });
   await writes(h3);
 });
+
+test("a host whose own rules drop what comes in lets the store's port in, and one whose rules nobody may touch says which port", async (lab) => {
+  const [h1, h2] = lab.hosts as [Host, Host];
+  const drops =
+    "ip link set lo up; iptables -w -P INPUT DROP; iptables -w -A INPUT -i lo -j ACCEPT; " +
+    "iptables -w -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT; iptables -w -A INPUT -p icmp -j ACCEPT";
+  await h1.sh(drops);
+  const rules = async () => (await h1.run("iptables -w -S")).stdout;
+  await until("the rules are there", async () => {
+    const text = await rules();
+    return /INPUT .*tcp .*8473 .*knet/.test(text) && /INPUT .*udp .*8473 .*knet/.test(text);
+  }, { deadline: 20_000 });
+  const joiner = await lab.addHost({
+    storeUrl: "",
+    address: `${h1.address.replace(/\d+$/, "90")}`,
+  });
+  const token = (await h1.knet(`token --address ${h1.address}`)).stdout.trim().split(" ").at(-1)!;
+  await joiner.join({ args: [token] });
+  await writes(joiner);
+  await joiner.leave();
+  // Whoever is there before knet's rules in its chain is not overridden, and named.
+  await h2.sh(
+    "nft add table inet wall; nft 'add chain inet wall in { type filter hook input priority 0; policy accept; }'; nft add rule inet wall in tcp dport 8473 drop",
+  );
+  const { stdout } = await h2.knet("doctor", { check: false });
+  assert.match(stdout, /firewall: store.*drops what comes in, also TCP port 8473/);
+  const deaf = (await h2.knet(`token --address ${h2.address}`)).stdout.trim().split(" ").at(-1)!;
+  const { code, stderr } = await joiner.knet(["join", ...joiner.joinArgs, deaf], { check: false });
+  assert.equal(code, 1);
+  assert.match(stderr, /no firewall keeps TCP port 8473 closed/);
+  await h2.sh("nft delete table inet wall");
+});

@@ -5,6 +5,8 @@
  */
 import { type DoctorCheck, examine, type Finding } from "./check.ts";
 import { deviceChecks } from "./device_check.ts";
+import { DEFAULT_PORT } from "../../port/port.ts";
+import { dqliteDirectory } from "../../store/location.ts";
 import { firewallChecks } from "./firewall_check.ts";
 import { hostChecks } from "./host_check.ts";
 import { managerChecks } from "./network_managers.ts";
@@ -70,7 +72,8 @@ export async function runDoctor(options: DoctorOptions): Promise<DoctorReport> {
   checks.push(...await deviceChecks({ id: agentId, dataDir: options.dataDir }));
   checks.push(...await portChecks(options.dataDir));
   if (config !== undefined) {
-    const facts = { config, leases, services, state };
+    const held = dqliteDirectory(await options.storeUrl().catch(() => "")) !== undefined;
+    const facts = { config, leases, services, state, ...(held && { store: DEFAULT_PORT }) };
     checks.push(...await policyChecks(facts), ...await firewallChecks(facts));
   }
   checks.push(...await managerChecks());

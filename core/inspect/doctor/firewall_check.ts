@@ -15,7 +15,15 @@ import { checkForward } from "../../kernel/firewall/forward.ts";
 import { chainPath } from "../../kernel/firewall/ruleset.ts";
 import { readFilters } from "../../kernel/firewall/verdict.ts";
 import type { Service } from "../../services/service.ts";
-import { forwardNeeds, judge, type Judged, type Need, serviceNeeds, tunnelNeeds } from "./needs.ts";
+import {
+  forwardNeeds,
+  judge,
+  type Judged,
+  type Need,
+  serviceNeeds,
+  storeNeeds,
+  tunnelNeeds,
+} from "./needs.ts";
 import { type DoctorCheck, examine, type Finding, ok, skip, warn } from "./check.ts";
 
 /** What the checks look at. */
@@ -25,11 +33,13 @@ export interface FirewallFacts {
   readonly services: readonly Service[];
   /** What the agent wrote down, if this host has joined. */
   readonly state: NodeState | undefined;
+  /** TCP port of the store, if the hosts hold it themselves. */
+  readonly store?: number | undefined;
 }
 
 /** FORWARD for containers, INPUT and OUTPUT for the tunnel and for services. */
 export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[]> {
-  const { config: { network, serviceNetwork, backend }, services } = facts;
+  const { config: { network, serviceNetwork, backend }, services, store } = facts;
   return [
     await examine("firewall: forwarding", () => seen((nft) => forward(nft, facts))),
     await examine(
@@ -44,6 +54,26 @@ export async function firewallChecks(facts: FirewallFacts): Promise<DoctorCheck[
           })
         ),
     ),
+    ...(store === undefined ? [] : [
+      await examine("firewall: store", () =>
+        seen((nft) =>
+          look(nft, facts, {
+            needs: storeNeeds(store, facts.leases, facts.state),
+            what: `TCP port ${store}`,
+            open: { store },
+            rule: () => `tcp dport ${store} accept`,
+          })
+        )),
+      await examine("firewall: search", () =>
+        seen((nft) =>
+          look(nft, facts, {
+            needs: storeNeeds(store, facts.leases, facts.state, "udp"),
+            what: `UDP port ${store}`,
+            open: { store },
+            rule: () => `udp dport ${store} accept`,
+          })
+        )),
+    ]),
     await examine(
       "firewall: services",
       () =>

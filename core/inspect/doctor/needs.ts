@@ -78,14 +78,30 @@ export function forwardNeeds(
 }
 
 /** The tunnel's packets, from each peer and to it. */
-export function tunnelNeeds(
+export const tunnelNeeds = (
+  port: number,
+  leases: readonly Lease[],
+  state: NodeState | undefined,
+): Need[] => hostNeeds("udp", port, leases, state);
+
+/** What hosts send each other that hold the store themselves: the store's streams, or the search for hosts. */
+export const storeNeeds = (
+  port: number,
+  leases: readonly Lease[],
+  state: NodeState | undefined,
+  protocol: "tcp" | "udp" = "tcp",
+): Need[] => hostNeeds(protocol, port, leases, state);
+
+/** What goes to a port of hosts, from each peer and to it. */
+function hostNeeds(
+  protocol: "tcp" | "udp",
   port: number,
   leases: readonly Lease[],
   state: NodeState | undefined,
 ): Need[] {
   const own = state && leases.find(({ nodeId }) => nodeId === state.nodeId);
   const peers = leases.filter((lease) => lease !== own && lease.agentId !== "").slice(0, ENOUGH);
-  const udp = { family: 4, protocol: "udp", port } as const;
+  const base = { family: 4, protocol, port } as const;
   const here = state === undefined ? {} : { to: state.publicIp };
   const there = state === undefined ? {} : { from: state.publicIp };
   // Without peers: from anywhere.
@@ -99,7 +115,7 @@ export function tunnelNeeds(
       what: address === undefined ? "from peers" : `from ${address}`,
       hooks: ["prerouting", "input"],
       packet: {
-        ...udp,
+        ...base,
         ...here,
         ...(address !== undefined && { from: address }),
         ...named("iif", way),
@@ -110,7 +126,7 @@ export function tunnelNeeds(
       what: address === undefined ? "to peers" : `to ${address}`,
       hooks: ["output", "postrouting"],
       packet: {
-        ...udp,
+        ...base,
         ...there,
         ...(address !== undefined && { to: address }),
         ...named("oif", way),

@@ -28,6 +28,8 @@ export interface Manager {
 export interface Openings {
   /** UDP port of the tunnel. */
   readonly port?: number | undefined;
+  /** TCP and UDP port of the store that the hosts hold themselves. */
+  readonly store?: number | undefined;
   /** Networks of virtual IPs, which containers have to get to through INPUT. */
   readonly services?: readonly string[];
   /** What goes out, too: the OUTPUT hook drops. */
@@ -55,7 +57,15 @@ export function recognise(
   network: string,
   open: Openings | number = {},
 ): Manager[] {
-  const { port, services = [], out = false } = typeof open === "number" ? { port: open } : open;
+  const { port, store, services = [], out = false } = typeof open === "number"
+    ? { port: open, store: undefined }
+    : open;
+  const ports = [
+    ...(port === undefined ? [] : [{ port, protocol: "udp" }]),
+    ...(store === undefined
+      ? []
+      : [{ port: store, protocol: "tcp" }, { port: store, protocol: "udp" }]),
+  ];
   const found: Manager[] = [];
   const six = familyOf(network) === 6;
   if (chains.some((chain) => chain.table === "firewalld")) {
@@ -66,7 +76,9 @@ export function recognise(
         detail: "firewalld manages this host's firewall",
         commands: [
           `firewall-cmd --permanent --zone=trusted --add-source=${network}`,
-          ...(port === undefined ? [] : [`firewall-cmd --permanent --add-port=${port}/udp`]),
+          ...ports.map(({ port, protocol }) =>
+            `firewall-cmd --permanent --add-port=${port}/${protocol}`
+          ),
           "firewall-cmd --reload",
         ],
       },
@@ -85,9 +97,9 @@ export function recognise(
           `ufw route allow from ${network}`,
           `ufw route allow to ${network}`,
           ...services.map((one) => `ufw allow from ${network} to ${one}`),
-          ...(port === undefined ? [] : [`ufw allow ${port}/udp`]),
+          ...ports.map(({ port, protocol }) => `ufw allow ${port}/${protocol}`),
           ...(out && services.length > 0 ? [`ufw allow out from ${network}`] : []),
-          ...(out && port !== undefined ? [`ufw allow out ${port}/udp`] : []),
+          ...(out ? ports : []).map(({ port, protocol }) => `ufw allow out ${port}/${protocol}`),
         ],
       },
     });
@@ -104,10 +116,14 @@ export function recognise(
           `${program} -I FORWARD -s ${network} -j ACCEPT`,
           `${program} -I FORWARD -d ${network} -j ACCEPT`,
           ...services.map((one) => `${program} -I INPUT -s ${network} -d ${one} -j ACCEPT`),
-          ...(port === undefined ? [] : [`${program} -I INPUT -p udp --dport ${port} -j ACCEPT`]),
+          ...ports.map(({ port, protocol }) =>
+            `${program} -I INPUT -p ${protocol} --dport ${port} -j ACCEPT`
+          ),
           // Its policies do not show: where nothing drops, these change nothing.
           ...(services.length === 0 ? [] : [`${program} -I OUTPUT -s ${network} -j ACCEPT`]),
-          ...(port === undefined ? [] : [`${program} -I OUTPUT -p udp --dport ${port} -j ACCEPT`]),
+          ...ports.map(({ port, protocol }) =>
+            `${program} -I OUTPUT -p ${protocol} --dport ${port} -j ACCEPT`
+          ),
         ],
       },
     });

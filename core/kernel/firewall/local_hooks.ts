@@ -3,8 +3,9 @@
  *
  * A packet to a virtual IP passes the INPUT hook, where IPVS takes it (at priority 98, behind filters), and goes on to its real server
  * by the OUTPUT hook. The tunnel's datagrams come in and go out by the same two. ufw, firewalld and many a hand-made ruleset drop at
- * the first by default. What knet lets in there is the tunnel, whose guard knows the peers, and what comes from containers and is for
- * virtual IPs, whose other ports knet's own table refuses before; from elsewhere it is the administrator's to say.
+ * the first by default. What knet lets in there is the tunnel, whose guard knows the peers, the port of the store that the hosts hold
+ * themselves, which proves who is there, and what comes from containers and is for virtual IPs, whose other ports knet's own table
+ * refuses before; from elsewhere it is the administrator's to say.
  *
  * @module
  */
@@ -37,6 +38,8 @@ export interface PassNeeds {
   readonly ifaces?: readonly string[] | undefined;
   /** UDP port of the tunnel; undefined: there is none. */
   readonly port?: number | undefined;
+  /** Port of the store that the hosts hold themselves, TCP, and UDP of the search for hosts; undefined: there is none. */
+  readonly store?: number | undefined;
   /** Whether this host is a real server behind an IPIP tunnel. */
   readonly tunnelsIn?: boolean;
   /** Whether it has real servers behind such tunnels. */
@@ -83,11 +86,14 @@ function passesOf(
   hook: string,
   needs: PassNeeds,
 ): { pass: Pass; iifs: readonly (string | undefined)[] }[] {
-  const { network, targets, port, bridge, ifaces = [] } = needs;
+  const { network, targets, port, store, bridge, ifaces = [] } = needs;
   const outside = ifaces.length === 0 ? [undefined] : ifaces;
   const own = targets.filter((target) => familyOf(target) === familyOf(network));
   const tunnels = (on: boolean | undefined) => on ? [{ protocol: IPIP }] : [];
-  const outer: Pass[] = port === undefined ? [] : [{ udp: port }];
+  const outer: Pass[] = [
+    ...(port === undefined ? [] : [{ udp: port }]),
+    ...(store === undefined ? [] : [{ tcp: store }, { udp: store }]),
+  ];
   if (hook === "input") {
     return [
       ...own.map((daddr) => ({ pass: { saddr: network, daddr }, iifs: [bridge] })),
@@ -115,7 +121,7 @@ export function planLocal(
   legacyTables = "",
   lookup: Lookup = lookupIn(rules),
 ): LocalPlan {
-  const { network, port } = needs;
+  const { network, port, store } = needs;
   const { family } = parsePrefix(network);
   const wanted: [Chain, readonly Pass[]][] = [];
   for (const chain of localChains(chains, network)) {
@@ -129,12 +135,12 @@ export function planLocal(
     if (passes.length > 0) wanted.push([chain, passes.map(({ pass }) => pass)]);
   }
   const out = wanted.some(([{ hook }]) => hook === "output");
-  const open = { port, services: needs.targets, out };
+  const open = { port, store, services: needs.targets, out };
   const managers = recognise(chains, legacyTables, network, open);
   const isLeft = (chain: Chain) => managers.some((manager) => manager.owns(chain));
   const left = wanted.map(([chain]) => chain).filter(isLeft);
   const ours = wanted.filter(([chain]) => !isLeft(chain));
-  const needed = needs.targets.length > 0 || port !== undefined;
+  const needed = needs.targets.length > 0 || port !== undefined || store !== undefined;
   return {
     chains: ours.map(([chain]) => chainPath(chain)),
     left: left.map(chainPath),
@@ -145,7 +151,7 @@ export function planLocal(
 
 /** The forms of ours in these chains. */
 function isOurs(text: string): boolean {
-  return /^ip6? saddr \S+( ip6? daddr \S+)?$|^udp dport \d+$|^meta l4proto \d+$/.test(text);
+  return /^ip6? saddr \S+( ip6? daddr \S+)?$|^(udp|tcp) dport \d+$|^meta l4proto \d+$/.test(text);
 }
 
 /** Commands that remove knet's rules from the chains that were read. */

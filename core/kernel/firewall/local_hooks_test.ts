@@ -49,6 +49,37 @@ Deno.test("planLocal() lets in services and the tunnel where INPUT drops, and ou
   assert.deepEqual(planLocal([chain()], [], { network, targets: [] }).commands, []);
 });
 
+Deno.test("planLocal() lets in the port of the store that hosts hold themselves, TCP and UDP, and takes it away where it is not needed", () => {
+  const host = { network: NEEDS.network, targets: [], store: 8473 };
+  const { commands } = planLocal([chain()], [], host);
+  const texts = commands.map((command) => JSON.stringify(command));
+  assert.equal(texts.length, 2);
+  for (const protocol of ["tcp", "udp"]) {
+    assert.ok(
+      texts.some((text) => text.includes(`"protocol":"${protocol}"`) && text.includes("8473")),
+    );
+  }
+  const own: Rule = {
+    ...{ family: "ip", table: "filter", chain: "INPUT", handle: 3, comment: "knet" },
+    expr: [{
+      match: {
+        op: "==",
+        left: { payload: { protocol: "tcp", field: "dport" } },
+        right: 8473,
+      },
+    }, { accept: null }],
+  };
+  assert.equal(planLocal([chain()], [own], host).commands.length, 1);
+  const without = planLocal([chain()], [own], { network: NEEDS.network, targets: [] });
+  assert.deepEqual(without.commands, [
+    { delete: { rule: { family: "ip", table: "filter", chain: "INPUT", handle: 3 } } },
+  ]);
+  const [ufw] =
+    planLocal([chain(), { family: "ip", table: "filter", name: "ufw-user-input" }], [], host)
+      .advice;
+  assert.deepEqual(ufw?.commands.slice(-2), ["ufw allow 8473/tcp", "ufw allow 8473/udp"]);
+});
+
 Deno.test("planLocal() lets the tunnel in where one of the hosts' ways is dropped", () => {
   const accepts = (name: string): Rule => ({
     ...{ family: "ip", table: "filter", chain: "INPUT", handle: 3 },

@@ -26,6 +26,8 @@ export interface Pass {
   readonly daddr?: string;
   /** UDP port. */
   readonly udp?: number;
+  /** TCP port. */
+  readonly tcp?: number;
   /** IPPROTO_ number. */
   readonly protocol?: number;
 }
@@ -34,7 +36,7 @@ const FIELDS = ["saddr", "daddr"] as const;
 
 /** A packet that the rule would accept. */
 export function packetOf(
-  { saddr, daddr, udp, protocol }: Pass,
+  { saddr, daddr, udp, tcp, protocol }: Pass,
   family: Family,
   place: Partial<Packet> = {},
 ): Packet {
@@ -43,6 +45,7 @@ export function packetOf(
     ...(saddr !== undefined && { from: saddr }),
     ...(daddr !== undefined && { to: daddr }),
     ...(udp !== undefined && { protocol: "udp" as const, port: udp }),
+    ...(tcp !== undefined && { protocol: "tcp" as const, port: tcp }),
     ...(protocol === IPIP && { protocol: "ipip" as const }),
     ...place,
   };
@@ -78,13 +81,14 @@ export function lookupOn(nft: Nftables): Lookup {
 }
 
 /** `ip saddr 10.244.0.0/16`, one after the other. */
-export function passText({ udp, protocol, ...addresses }: Pass): string {
+export function passText({ udp, tcp, protocol, ...addresses }: Pass): string {
   return [
     ...FIELDS.flatMap((field) => {
       const prefix = addresses[field];
       return prefix === undefined ? [] : [`${familyWord(familyOf(prefix))} ${field} ${prefix}`];
     }),
     ...(udp === undefined ? [] : [`udp dport ${udp}`]),
+    ...(tcp === undefined ? [] : [`tcp dport ${tcp}`]),
     ...(protocol === undefined ? [] : [`meta l4proto ${protocol}`]),
   ].join(" ");
 }
@@ -111,7 +115,8 @@ function matchText(expression: Expression): string | undefined {
   }
   const { protocol, field } = left?.payload ?? {};
   if (field === "dport") {
-    return protocol === "udp" && typeof right === "number" ? `udp dport ${right}` : undefined;
+    const known = protocol === "udp" || protocol === "tcp";
+    return known && typeof right === "number" ? `${protocol} dport ${right}` : undefined;
   }
   if (field !== "saddr" && field !== "daddr") return undefined;
   if (typeof right === "string") return `${protocol} ${field} ${single(right)}`;
@@ -141,6 +146,7 @@ export function insertion({ family, table, name }: Chain, pass: Pass): NftComman
     );
   }
   if (pass.udp !== undefined) match({ payload: { protocol: "udp", field: "dport" } }, pass.udp);
+  if (pass.tcp !== undefined) match({ payload: { protocol: "tcp", field: "dport" } }, pass.tcp);
   if (pass.protocol !== undefined) match({ meta: { key: "l4proto" } }, pass.protocol);
   expr.push({ counter: null }, { accept: null });
   return { insert: { rule: { family, table, chain: name, expr, comment: COMMENT } } };
