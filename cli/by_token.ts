@@ -8,6 +8,9 @@ import type { Settings } from "./settings.ts";
 import { cliLogger } from "./log.ts";
 import { DEFAULT_DATA_DIR } from "./unit_settings.ts";
 
+/** Milliseconds for which a cluster that has no time is asked: many may join at one moment. */
+const BUSY = 180_000;
+
 /** The store of a cluster whose agents hold it themselves, with this host's part in the data directory. */
 export function ownStore({ dataDir }: Pick<Settings, "dataDir">): string {
   return dataDir === DEFAULT_DATA_DIR ? "dqlite:" : `dqlite:${dataDir}/dqlite`;
@@ -54,7 +57,7 @@ export async function joinedByToken(
     ...(given["node-id"] !== undefined && { nodeId: given["node-id"] }),
   });
   const left = await hasLeft(dataDir, store?.url ?? ownStore(settings));
-  const joined = await joinByToken(token, { nodeId, dataDir, left });
+  const joined = await joinByToken(token, { nodeId, dataDir, left, busy: BUSY });
   if (joined.state === "unheard") {
     cliLogger().warn("Goes on with what this host knows of the cluster: {why}", {
       why: joined.why,

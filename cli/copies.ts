@@ -17,7 +17,19 @@ export function copyLines(
     ["votes", named("voter")],
     ["stand by", named("standby")],
     ["no copy", named("spare")],
+    ...distances(copies),
   ];
+}
+
+/** How far each copy is, if that was asked. */
+function distances(copies: readonly CopyInfo[]): (readonly [string, string])[] {
+  const newest = Math.max(...copies.map(({ index }) => index ?? -1));
+  if (newest < 0) return [];
+  const told = copies.filter(({ role }) => role !== "spare").map(({ name, index }) => {
+    if (index === undefined) return `${name} does not say`;
+    return index === newest ? `${name} at ${index}` : `${name} ${newest - index} behind`;
+  });
+  return [["log entries", told.join(", ")]];
 }
 
 /** The same in one line. */

@@ -27,7 +27,7 @@ import { Link, type RemoteWay } from "../store/remote/link.ts";
 import { type Peer, type Served, StoreServer } from "../store/remote/server.ts";
 import type { Members } from "../store/remote/values.ts";
 import { raftOnly } from "./raft_only.ts";
-import { memberAsker } from "./members_by_others.ts";
+import { indexesBy, memberAsker } from "./members_by_others.ts";
 import { holdsCopy, serversOf } from "./held_servers.ts";
 import { serveStoreSockets } from "./store_sockets.ts";
 import { awayBy, type CarrierMaker, type HostPlace, type StoreCarrier } from "./store_carrier.ts";
@@ -257,6 +257,9 @@ export class HeldStore implements AsyncDisposable {
         Promise.resolve(dqliteEngine(this.#wayOf(replica), DEADLINE, false, undefined, true)),
       replicas: {
         members: () => this.#members,
+        refresh: () => replica.refresh(),
+        index: () => replica.position?.index,
+        indexes: () => this.#indexes(replica),
         nameOf: this.#options.hostName,
         add: async ({ id, address }) => {
           const seeds = this.#members.members.map((member) => member.address);
@@ -269,6 +272,17 @@ export class HeldStore implements AsyncDisposable {
           return { ...this.#members, members };
         },
       },
+    });
+  }
+
+  /** How far each copy is, as far as its host says so in a moment. */
+  async #indexes(replica: Replica): Promise<ReadonlyMap<string, number>> {
+    const { nodeId } = this.#options;
+    const hosts = this.#members.members.filter(({ role }) => role !== "spare")
+      .map(({ address }) => nameOf(address));
+    const way = { location: this.location, dial: (host: string) => this.#outside(host, "store") };
+    return await indexesBy(way, hosts.filter((host) => host !== nodeId), {
+      ...(hosts.includes(nodeId) && { [nodeId]: replica.position?.index }),
     });
   }
 

@@ -1,5 +1,5 @@
 /**
- * Who is a member, as other hosts say.
+ * Who is a member, and how far each copy is, as other hosts say.
  *
  * @module
  */
@@ -16,6 +16,8 @@ export interface AskWay {
 
 /** Milliseconds that a host has for its answer. */
 const PATIENCE = 3000;
+/** Milliseconds that a host has to say how far its copy is. */
+const MOMENT = 1500;
 /** Hosts that are asked at once. */
 const MOST = 8;
 /** So many times one host is asked, the one that answered before, and then again some. */
@@ -29,6 +31,32 @@ export async function membersBy({ location, dial }: AskWay, host: string): Promi
   } finally {
     link.close();
   }
+}
+
+/**
+ * How far the copies of hosts are, by node id; who does not say so in a moment is left out.
+ *
+ * @param own What is known already.
+ */
+export async function indexesBy(
+  { location, dial }: AskWay,
+  hosts: readonly string[],
+  own: Readonly<Record<string, number | undefined>>,
+): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  const note = (host: string, index: number | undefined) => {
+    if (index !== undefined) found.set(host, index);
+  };
+  for (const [host, index] of Object.entries(own)) note(host, index);
+  await Promise.allSettled(hosts.map(async (host) => {
+    const link = new Link({ location, servers: () => [host], dial }, MOMENT);
+    try {
+      note(host, (await link.ask("position", {})).index);
+    } finally {
+      link.close();
+    }
+  }));
+  return found;
 }
 
 /** The answer that is worth most: of the newest generation, of one that has a leader. Pure. */

@@ -57,6 +57,8 @@ export class DialError extends KnetError {
     state: string,
     remedy: string,
     options: ErrorOptions = {},
+    /** It is there, and has no time: it is worth asking again. */
+    readonly busy = false,
   ) {
     super(`Cannot reach the agent at ${formatEndpoint(where)}: ${state}`, {
       ...options,
@@ -126,11 +128,12 @@ export async function dial(options: DialOptions): Promise<TlsStream> {
 
 function denied(answer: string | undefined, where: Endpoint): DialError {
   if (answer === undefined) {
-    return new DialError("away", where, "it hung up", "See the log of that host's agent");
+    const remedy = "See the log of that host's agent";
+    return new DialError("away", where, "it hung up", remedy, {}, true);
   }
   const [state, remedy] = DENIALS[answer.replace(/^no /, "") as Denial] ??
     ["it answers what this version of knet does not know", "Run the same version on all hosts"];
-  return new DialError("refused", where, state, remedy);
+  return new DialError("refused", where, state, remedy, {}, answer === "no busy");
 }
 
 /**
@@ -203,6 +206,7 @@ function explain(error: unknown, where: Endpoint): Error {
         : messageOf(error),
       "See the log of that host's agent",
       { cause: error },
+      true,
     );
   }
   switch (error.kind) {
@@ -241,6 +245,7 @@ function explain(error: unknown, where: Endpoint): Error {
         error.message,
         "See that the port is the one of knet's agent, and the log of that host's agent",
         { cause: error },
+        error.kind !== "garbled",
       );
   }
 }

@@ -5,8 +5,10 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { getLogger } from "@logtape/logtape";
 import * as v from "valibot";
-import { KnetError } from "../base/error.ts";
+import { monotonicClock, random, sleep } from "../base/clock.ts";
+import { KnetError, messageOf } from "../base/error.ts";
 import { isNodeWord } from "../cluster/node_word.ts";
 import { type ByteStream, closeQuietly } from "../store/dqlite/stream.ts";
 import type { Certifier, StoreAuthority } from "../store/authority.ts";
@@ -18,6 +20,8 @@ import { readAskingKeys, writeAskingKeys, writeCredentials } from "./node_files.
 import type { Credentials } from "./port.ts";
 import type { TlsStream } from "./tls_stream.ts";
 import type { Token } from "./token.ts";
+
+const log = getLogger(["knet", "port"]);
 
 /** The purpose of connections by which hosts join; open to everybody. */
 export const ENROL = "enrol";
@@ -88,20 +92,53 @@ export interface Enrolled {
   readonly hosts: readonly KnownHost[];
 }
 
+/** A host that lets itself be enrolled. */
+export interface EnrollingHost {
+  readonly nodeId: string;
+  /** Where the key is kept, before anything is sent, and the certificate. */
+  readonly dataDir: string;
+  /** Milliseconds for each connection. */
+  readonly patience?: number;
+  /** Milliseconds for which a cluster is asked again that is there and has no time; absent: not at all. */
+  readonly busy?: number;
+}
+
+/** Milliseconds between two questions to a cluster that has no time. */
+const PAUSE = 1000;
+
+/**
+ * Joins by a token, see {@linkcode enrolOnce}; fifty may come at one moment, and a store that just chooses who leads takes nobody.
+ *
+ * @throws {KnetError} as {@linkcode enrolOnce}.
+ */
+export async function enrol(token: Token, host: EnrollingHost): Promise<Enrolled> {
+  let told = false;
+  for (const until = monotonicClock() + (host.busy ?? 0);;) {
+    try {
+      return await enrolOnce(token, host);
+    } catch (error) {
+      if (!isBusy(error) || monotonicClock() >= until) throw error;
+      if (!told) log.info("Asks the cluster again: {why}", { why: messageOf(error) });
+      told = true;
+    }
+    await sleep(PAUSE * (0.5 + random()));
+  }
+}
+
+/** Whether another answer is to be hoped for: the host was there, and nothing that it said was final. */
+function isBusy(error: unknown): boolean {
+  if (error instanceof DialError) return error.busy;
+  return error instanceof KnetError && error.exitCode === 1;
+}
+
 /**
  * Joins by a token: the token's hosts are asked one after the other. The secret goes to nobody who has not proven the authority.
  *
- * @param dataDir Where the key is kept, before anything is sent, and the certificate.
- * @param patience Milliseconds for each connection.
  * @throws {KnetError} what the cluster says; {@linkcode DialError} if none of the hosts could be asked.
  */
-export async function enrol(
+async function enrolOnce(
   token: Token,
-  { nodeId, dataDir, patience }: {
-    readonly nodeId: string;
-    readonly dataDir: string;
-    readonly patience?: number;
-  },
+  { nodeId, dataDir, patience }: EnrollingHost,
 ): Promise<Enrolled> {
   let keys = readAskingKeys(dataDir);
   if (keys === undefined) {

@@ -1,11 +1,14 @@
 /**
  * Hosts that join by a token, and those that may not.
  *
+ * Longer than others: each way to be let in, and each to be refused, needs the same cluster.
+ *
  * @module
  */
 import assert from "node:assert/strict";
 import { hasLibrary } from "../../ffi/load.ts";
-import { KnetError } from "../base/error.ts";
+import { KnetError, StoreAwayError } from "../base/error.ts";
+import { carry } from "../store/dqlite/stream.ts";
 import { openStore, openStoreAuthority } from "../store/open.ts";
 import type { StoreAuthority } from "../store/authority.ts";
 import { type Authority, fingerprint, makeAuthority, makeKeys, peerOf } from "./certificates.ts";
@@ -37,6 +40,7 @@ async function lab() {
   );
   const revoked = new Set<string>();
   let asked = 0;
+  const trouble: Error[] = [];
   const port = stack.use(Port.open({
     credentials: { authority: authority.certificate, certificate, key },
     hostname: HERE,
@@ -46,6 +50,8 @@ async function lab() {
       [ENROL]: (stream) =>
         serveEnrolment(stream, (request) => {
           asked++;
+          const error = trouble.shift();
+          if (error !== undefined) throw error;
           return letIn(store_, request, ELSEWHERE);
         }),
     },
@@ -54,6 +60,8 @@ async function lab() {
   let hosts = 0;
   return {
     ...{ authority, store: store_, port, revoked },
+    /** What is in the way of the next ones that ask. */
+    trouble,
     get asked() {
       return asked;
     },
@@ -207,6 +215,42 @@ test("enrol() asks the next host of the token if one is away, and again with the
   });
   const again = await enrol(token, options);
   assert.deepEqual(again.credentials.certificate, certificate);
+});
+
+/** A door before a port that slams on the first ones that come. */
+function slamming(port: number, times: number) {
+  const listener = Deno.listen({ hostname: HERE, port: 0 });
+  const serving = (async () => {
+    for await (const stream of listener) {
+      if (times-- > 0) stream.close();
+      else void carry(stream, await Deno.connect({ hostname: HERE, port }));
+    }
+  })();
+  return {
+    port: listener.addr.port,
+    async [Symbol.asyncDispose]() {
+      listener.close();
+      await serving;
+    },
+  };
+}
+
+test("enrol() asks a host that has no time again, and one whose store is just away, but no longer than it may", async () => {
+  await using cluster = await lab();
+  const token = await cluster.token();
+  await using door = slamming(cluster.port.number, 3);
+  const there = { ...token, port: door.port };
+  const host = { nodeId: "n1", dataDir: cluster.host() };
+  await assert.rejects(enrol(there, host), DialError);
+  cluster.trouble.push(new StoreAwayError("its hosts are just choosing who leads"));
+  await enrol(there, { ...host, busy: 30_000 });
+  assert.equal(cluster.asked, 2);
+  // What is final is told at once, and nobody at all, too.
+  const final = { nodeId: "n2", dataDir: cluster.host(), busy: 30_000 };
+  const begin = performance.now();
+  await refuses(enrol({ ...there, secret: new Uint8Array(16) }, final), /does not know it/);
+  await assert.rejects(enrol({ ...there, addresses: ["127.0.0.9"], port: 1 }, final), DialError);
+  assert.ok(performance.now() - begin < 10_000);
 });
 
 test("StoreAuthority.join() gives no id to a second host, until the first is revoked", async () => {

@@ -13,6 +13,11 @@ export const LONGEST_FRAME = 1 << 20;
 /** The longest frame of somebody who has no certificate, bytes. */
 export const LONGEST_OF_STRANGERS = 4096;
 
+/** The other side ended the stream before it had answered: it is busy, or just stops. */
+export class HungUpError extends KnetError {
+  override readonly name = "HungUpError";
+}
+
 /** Sends a value. */
 export async function writeFrame(stream: ByteStream, value: unknown): Promise<void> {
   const body = new TextEncoder().encode(JSON.stringify(value));
@@ -39,11 +44,15 @@ export async function readFrame<T>(
       cause,
     });
   const head = new Uint8Array(4);
-  if (!await readFull(stream, head)) throw wrong("it hung up");
+  const hungUp = () =>
+    new HungUpError("Cannot understand the other host: it hung up", {
+      remedy: "Try again; see the log of that host's agent",
+    });
+  if (!await readFull(stream, head)) throw hungUp();
   const length = new DataView(head.buffer).getUint32(0);
   if (length > longest) throw wrong(`it sends ${length} bytes, and ${longest} are allowed`);
   const body = new Uint8Array(length);
-  if (!await readFull(stream, body)) throw wrong("it hung up");
+  if (!await readFull(stream, body)) throw hungUp();
   try {
     return parseShape(shape, new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch (error) {

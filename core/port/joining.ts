@@ -33,6 +33,8 @@ export interface JoiningHost {
   readonly left?: boolean;
   /** Milliseconds for each connection. */
   readonly patience?: number;
+  /** Milliseconds for which a cluster is asked again that is there and has no time. */
+  readonly busy?: number;
 }
 
 /**

@@ -49,6 +49,8 @@ export interface CopyInfo {
   /** Voters and those that stand by hold a copy; a spare one holds none. */
   readonly role: "voter" | "standby" | "spare";
   readonly leads: boolean;
+  /** The last entry of its log; absent if it has no copy, does not say, or was not asked. */
+  readonly index?: number;
 }
 
 /** A store in the administrator's hands. */

@@ -56,6 +56,9 @@ test("the hosts hold the store: each sees who leads and who has copies, and any 
   ]);
   const info = (await lab.host(3).knet("store info")).stdout;
   assert.match(info, /votes +h1, h2, h3/);
+  const entries = /log entries +(.*)/.exec(info)?.[1]?.split(", ") ?? [];
+  assert.equal(entries.length, 3, info);
+  for (const entry of entries) assert.match(entry, /^h[123] (at \d+|\d+ behind)$/);
 });
 
 test("the host that leads is killed: no packet is lost, and the others write again within 5 s", async (lab) => {
@@ -112,6 +115,8 @@ test("a host that leaves gives up its copy, and comes back as a new one", async 
   await voting(lab.host(1), 3);
   const third = lab.host(3);
   await third.leave();
+  // At once, not when somebody looks again.
+  assert.doesNotMatch((await lab.host(1).knet("store info")).stdout, /h3/);
   const copies = await voting(lab.host(1), 2);
   assert.deepEqual(copies.map(({ name }) => name).sort(), ["h1", "h2"]);
   await third.run("ip netns delete c1");

@@ -49,6 +49,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "fail_over", elsewhere: true },
   { name: "recover", long: "only" },
   { name: "moved", long: "only" },
+  { name: "fifty", long: "only" },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },

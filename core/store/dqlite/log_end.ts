@@ -56,11 +56,14 @@ export function logEnd(data: string): LogPosition | undefined {
     if (end === undefined || found.index > end.index) end = found;
   };
   const names = [...Deno.readDirSync(data)].map(({ name }) => name).sort();
+  const isClosed = (name: string) => /^\d{16}-\d{16}$/.test(name);
+  // By their names the last one goes on where those before it end.
+  const last = names.findLast(isClosed);
   for (const name of names) {
     const snapshot = /^snapshot-(\d+)-(\d+)-\d+$/.exec(name);
     if (snapshot !== null) take({ term: Number(snapshot[1]), index: Number(snapshot[2]) });
     const closed = /^\d{16}-(\d{16})$/.exec(name);
-    if (closed === null) continue;
+    if (closed === null || name !== last) continue;
     const { term } = readSegment(Deno.readFileSync(join(data, name)));
     take({ term, index: Number(closed[1]) });
   }

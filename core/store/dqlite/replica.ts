@@ -19,6 +19,7 @@ import {
   writeMembersFile,
 } from "./identity.ts";
 import type { Way } from "./leader.ts";
+import { logEnd, type LogPosition } from "./log_end.ts";
 import { joinCluster, membersByOthers } from "./join.ts";
 import { MemberWatch, PATIENCE } from "./member_watch.ts";
 import { connectNode, serveNode } from "./node_socket.ts";
@@ -148,6 +149,21 @@ export class Replica implements AsyncDisposable {
     const { recovery: _, ...identity } = this.#identity;
     writeIdentity(this.#options.directory, identity);
     this.#identity = identity;
+  }
+
+  /** How far its copy is; undefined where it has none. An entry that is just written may be missing. */
+  get position(): LogPosition | undefined {
+    return logEnd(filesIn(this.#options.directory).data);
+  }
+
+  /** Looks who is a member now, instead of in a while. */
+  async refresh(): Promise<void> {
+    using own = await DqliteConnection.begin(await this.#own(), undefined, PATIENCE);
+    await own.within(PATIENCE, async () => {
+      const [leader, members] = [await own.leader(), await own.members()];
+      this.#leader = leader?.address;
+      if (members.length > 0) this.#members = members;
+    });
   }
 
   /** The members when they were seen last, and the address of the one that leads, if it is known. */

@@ -37,6 +37,7 @@ Deno.test("checkAccess() lets an administrator ask everything, and a reader what
     "info",
     "members",
     "follow",
+    "position",
   ]);
 });
 

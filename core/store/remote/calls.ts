@@ -117,6 +117,8 @@ export const CALLS = {
   ),
   /** What a host says of its containers; it says it in parts that fit a request. */
   putContainers: write("own", v.object({ change: containerChange }), nothing),
+  /** How far the copy of the host that is asked is. */
+  position: read(nothing, v.object({ index: v.exactOptional(whole) })),
   /** Makes the replica of the host that asks a member, with an id that it chose. */
   joinReplica: write("own", v.object({ nodeId: text, id: whole }), members),
   /** Revokes the certificates of a host that has left; twice is once. */

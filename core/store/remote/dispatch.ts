@@ -25,6 +25,12 @@ export interface Served {
   /** The replicas that hold it, where it is the cluster's own. */
   readonly replicas?: {
     members(): Members;
+    /** Looks who is a member now. */
+    refresh?(): Promise<void>;
+    /** The last entry of this host's copy; undefined if it has none. */
+    index?(): number | undefined;
+    /** The same of all that have a copy and say so in a moment, by node id. */
+    indexes?(): Promise<ReadonlyMap<string, number>>;
     /** Makes a node a member. */
     add(node: { readonly id: number; readonly address: string }): Promise<Members>;
     /** A host's name, by its node id. */
@@ -124,10 +130,21 @@ const HANDLERS: Handlers = {
   async info(_store, _given, { engine, replicas }) {
     const found = await storeAdmin(engine).info();
     if (replicas === undefined) return found;
-    return { ...found, copies: copiesOf(replicas.members(), replicas.nameOf) };
+    // What is known is told where it cannot be looked at now.
+    await replicas.refresh?.().catch(() => {});
+    const indexes = await replicas.indexes?.();
+    const copies = copiesOf(replicas.members(), replicas.nameOf).map((copy) => {
+      const index = indexes?.get(copy.node);
+      return { ...copy, ...(index !== undefined && { index }) };
+    });
+    return { ...found, copies };
   },
   members: (_store, _given, { replicas }) =>
     Promise.resolve(replicas?.members() ?? { members: [] }),
+  position: (_store, _given, { replicas }) => {
+    const index = replicas?.index?.();
+    return Promise.resolve(index === undefined ? {} : { index });
+  },
   joinReplica(_store, { nodeId, id }, { replicas }) {
     if (replicas !== undefined) return replicas.add({ id, address: addressOf(nodeId, id) });
     throw new KnetError("Cannot hold a copy of the store: it is not the cluster's own", {

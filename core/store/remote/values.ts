@@ -226,6 +226,7 @@ export const info: v.GenericSchema<unknown, StoreInfo> = v.object({
       name: v.string(),
       role: v.picklist(["voter", "standby", "spare"]),
       leads: v.boolean(),
+      index: v.exactOptional(whole),
     })),
   ),
 });

@@ -1,0 +1,54 @@
+/**
+ * Fifty hosts join a cluster that holds its store itself at one moment, each with a whole agent.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import type { StatusReport } from "../../core/inspect/status.ts";
+import type { Host } from "../support/host.ts";
+import { labSuite } from "../support/suite.ts";
+import { ms, report, until } from "../support/wait.ts";
+
+const COUNT = 50;
+const OWN = { KNET_STORE: "dqlite:/run/host/data/dqlite" };
+
+const test = labSuite({
+  hosts: 0,
+  setUp: async (lab) => {
+    for (let n = 0; n <= COUNT; n++) await lab.addHost({ storeUrl: "" });
+  },
+});
+
+test(`13: ${COUNT} hosts join at one moment by one token, none fails, and each has a subnet of its own`, async (lab) => {
+  const [first, ...others] = lab.hosts as [Host, ...Host[]];
+  await first.join({ env: OWN });
+  const token = (await first.knet("token")).stdout.trim().split(" ").at(-1)!;
+  const begin = performance.now();
+  await Promise.all(others.map((host) => host.join({ args: [token], wait: false })));
+  await until("all agents are ready", async () => {
+    for (const { name, agent } of others) {
+      assert.equal(agent!.ended, undefined, `${name}: ${agent!.stderr}`);
+    }
+    const ready = await Promise.all(
+      others.map((host) => host.get("/readyz").then(({ status }) => status === 200, () => false)),
+    );
+    return ready.every((one) => one);
+  }, { deadline: 150_000 });
+  report(
+    `13: ${COUNT} agents that began at one moment are ready after ${ms(performance.now() - begin)}`,
+  );
+  const subnets = await Promise.all(lab.hosts.map((host) => host.subnet()));
+  assert.equal(new Set(subnets).size, COUNT + 1);
+  await until("three vote, two stand by, and all know each other", async () => {
+    const { store, peers } = await others.at(-1)!.knetJson<StatusReport>("status");
+    const roles = (store.copies ?? []).map(({ role }) => role);
+    return roles.filter((role) => role === "voter").length === 3 &&
+      roles.filter((role) => role === "standby").length === 2 &&
+      roles.length === COUNT + 1 && peers.length === COUNT;
+  }, { deadline: 60_000 });
+  report(
+    `13: and the store has its copies ${
+      ms(performance.now() - begin)
+    } after the first of them began`,
+  );
+});
