@@ -375,11 +375,16 @@ export class HeldStore implements AsyncDisposable {
     });
   }
 
-  /** Another host's replica. One without a copy gets none by this way either. */
+  /**
+   * Another host's replica. One without a copy gets none by this way either. Nor does one that is not known here: a host that comes back
+   * after long knows neither who has joined since nor who has a vote by now, and hears it from just those.
+   */
   async #acceptReplica(stream: ByteStream, nodeId: string): Promise<void> {
-    const member = this.#members.members.find(({ address }) => nameOf(address) === nodeId);
-    if (this.#replica === undefined || member === undefined) return closeQuietly(stream);
-    await this.#replica.accept(member.role === "spare" ? raftOnly(stream) : stream);
+    const { members, leader } = this.#members;
+    const role = members.find(({ address }) => nameOf(address) === nodeId)?.role;
+    const stranger = role === undefined && leader !== undefined;
+    if (this.#replica === undefined || stranger) return closeQuietly(stream);
+    await this.#replica.accept(role === undefined || role === "spare" ? raftOnly(stream) : stream);
   }
 
   /** One of this host's programs; where this host has no copy, it is led to one that has. */

@@ -55,6 +55,22 @@ Deno.test("raftOnly() ends a stream that asks for data, or for members, before i
   }
 });
 
+Deno.test("raftOnly() passes the question who leads on, and ends the stream before anything that follows it", async () => {
+  const whole = opening("host/7", 0);
+  const question = whole.slice(0, "host/7\n".length + 8 + 8 + 8);
+  question["host/7\n".length + 8] = 1;
+  for (const atOnce of [1, 5, 1000]) {
+    const alone = saying(question, atOnce);
+    const got = new Uint8Array(question.length);
+    assert.ok(await readFull(raftOnly(alone), got));
+    assert.deepEqual(got, question);
+    assert.equal(alone.closed, false);
+    const more = saying(new Uint8Array([...question, 1]), atOnce);
+    assert.equal(await readFull(raftOnly(more), new Uint8Array(question.length + 1)), false);
+    assert.ok(more.closed);
+  }
+});
+
 Deno.test("raftOnly() ends a stream whose first line does not end", async () => {
   const stream = saying(new Uint8Array(5000).fill(97), 100);
   assert.equal(await readFull(raftOnly(stream), new Uint8Array(5000)), false);

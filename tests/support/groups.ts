@@ -50,6 +50,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "recover", long: "only" },
   { name: "moved", long: "only" },
   { name: "fifty", long: "only" },
+  { name: "returned", long: "only" },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },
