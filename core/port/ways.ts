@@ -27,6 +27,8 @@ const REPLICA = "replica";
 const UNANSWERED = 3000;
 /** Milliseconds until the next address is tried beside it. */
 const STAGGER = 150;
+/** Milliseconds until a host is searched for that is only slow: to connect to it again would make it slower. */
+const SLOW = 1000;
 /** Milliseconds that a host has which was just asked for. */
 const ANSWER = 1000;
 /** Milliseconds between looks whether a host is still where it was, too. */
@@ -74,13 +76,27 @@ export class Ways {
   async dial(nodeId: string, purpose: string): Promise<ByteStream> {
     const { signal, hosts } = this.#options;
     const places = this.#placesOf(nodeId);
+    const over = new AbortController();
+    let left = places.length;
     const found = (where: Endpoint) => async () => {
       if (signal.aborted) throw new KnetError("Cannot reach another host: this agent stops");
-      return { where, stream: await this.#connect(nodeId, where, purpose) };
+      try {
+        return { where, stream: await this.#connect(nodeId, where, purpose) };
+      } finally {
+        if (--left === 0) over.abort();
+      }
     };
-    const ways = [...places.map(found), async () => await found(await this.#find(nodeId))()];
+    const search = async () => {
+      if (left > 0) await sleep(SLOW, over.signal);
+      if (done) throw new KnetError("Cannot reach another host: it is reached");
+      return await found(await this.#find(nodeId, places))();
+    };
+    let done = false;
+    const ways = [...places.map(found), search];
     try {
       const { where, stream } = await firstOf(ways, STAGGER, (late) => late.stream.close());
+      done = true;
+      over.abort();
       hosts.met(nodeId, where.address, where.port);
       return this.#track({ nodeId, address: where.address, stream });
     } catch (error) {
@@ -151,8 +167,8 @@ export class Ways {
     });
   }
 
-  /** Has a host searched for, and waits a moment for it. */
-  async #find(nodeId: string): Promise<Endpoint> {
+  /** Has a host searched for, and waits a moment for it to be elsewhere than where it was tried. */
+  async #find(nodeId: string, tried: readonly Endpoint[]): Promise<Endpoint> {
     const { search } = this.#options;
     const told = Promise.withResolvers<void>();
     const waiting = this.#waiting.get(nodeId) ?? new Set();
@@ -160,7 +176,9 @@ export class Ways {
     const late = new AbortController();
     try {
       if (search.missed(nodeId)) await Promise.race([told.promise, sleep(ANSWER, late.signal)]);
-      const [hint] = search.hintsOf(nodeId);
+      const hint = search.hintsOf(nodeId).find(({ address, port }) =>
+        !tried.some((one) => one.address === address && one.port === port)
+      );
       if (hint !== undefined) return hint;
     } finally {
       late.abort();

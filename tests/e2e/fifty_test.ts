@@ -1,5 +1,6 @@
 /**
- * Fifty hosts join a cluster that holds its store itself at one moment, each with a whole agent.
+ * Fifty hosts join a cluster that holds its store itself at one moment, each with a whole agent. All of them on one machine: it is the
+ * machine that takes the time.
  *
  * @module
  */
@@ -9,7 +10,8 @@ import type { Host } from "../support/host.ts";
 import { labSuite } from "../support/suite.ts";
 import { ms, report, until } from "../support/wait.ts";
 
-const COUNT = 50;
+/** KNET_TEST_JOINERS: fewer, on a machine that is busy. */
+const COUNT = Number(Deno.env.get("KNET_TEST_JOINERS") ?? 50);
 const OWN = { KNET_STORE: "dqlite:/run/host/data/dqlite" };
 
 const test = labSuite({
@@ -33,7 +35,7 @@ test(`13: ${COUNT} hosts join at one moment by one token, none fails, and each h
       others.map((host) => host.get("/readyz").then(({ status }) => status === 200, () => false)),
     );
     return ready.every((one) => one);
-  }, { deadline: 150_000 });
+  }, { deadline: 600_000 });
   report(
     `13: ${COUNT} agents that began at one moment are ready after ${ms(performance.now() - begin)}`,
   );
@@ -45,7 +47,7 @@ test(`13: ${COUNT} hosts join at one moment by one token, none fails, and each h
     return roles.filter((role) => role === "voter").length === 3 &&
       roles.filter((role) => role === "standby").length === 2 &&
       roles.length === COUNT + 1 && peers.length === COUNT;
-  }, { deadline: 60_000 });
+  }, { deadline: 180_000 });
   report(
     `13: and the store has its copies ${
       ms(performance.now() - begin)
