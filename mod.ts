@@ -82,5 +82,6 @@ export * from "./ffi/rtnl/neighbour.ts";
 export * from "./ffi/rtnl/nexthop.ts";
 export * from "./ffi/rtnl/route.ts";
 export type { RouteHop } from "./ffi/rtnl/route_hop.ts";
+export type { RouteMetrics } from "./ffi/rtnl/route_metrics.ts";
 export * from "./ffi/rtnl/rtnl.ts";
 export * from "./ffi/rtnl/subscribe.ts";
