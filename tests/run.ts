@@ -4,7 +4,7 @@
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
  * distribution's kernel in a virtual machine where the running one has none), e2e, chaos, compile, package
  * (what `deno task package` makes of `dist/knet`, installed and removed), binary
- * (a short end-to-end set against `dist/knet`) and docs (the commands of README and manual, with
+ * (a short end-to-end set against `dist/knet`, which e2e then leaves out) and docs (the commands of README and manual, with
  * `dist/knet`). `--binary` lets the whole end-to-end suite run against
  * `dist/knet`; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
  * the others. `deno task test:dqlite` runs those of them that any store will do for with the one that hosts hold themselves. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
@@ -85,12 +85,15 @@ function parse(args: readonly string[]): Choice {
 }
 
 function e2eFiles(against: "sources" | "binary", whole: boolean, long = false): string[] {
+  // What users run is what counts: once is enough.
+  const triedByBinary = !long && choice.groups.includes("binary") && hasBinary();
   const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
     !(file.elsewhere && STORES[0] === "dqlite")
   ).filter((file) =>
     against === "binary"
       ? whole || file.short
-      : !file.binaryOnly && (long ? file.long !== undefined : file.long !== "only")
+      : !file.binaryOnly && !(file.short && triedByBinary) &&
+        (long ? file.long !== undefined : file.long !== "only")
   );
   return files.map(({ name }) => endToEndPath(name));
 }
