@@ -109,7 +109,11 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const peers = peersOf(options.dataDir);
   removeSnapshot(options.dataDir);
   const directory = dqliteDirectory(options.storeUrl);
-  if (nodeId === undefined || agentId === undefined) return { devices };
+  if (nodeId === undefined || agentId === undefined) {
+    // It may have asked to join, and never have come to it.
+    forgetCluster(options.dataDir);
+    return { devices };
+  }
   try {
     const release = async (from: Store) => {
       const { leases } = await from.listLeases();

@@ -118,6 +118,18 @@ test("ClusterCarrier of the first host begins the cluster, and its authority goe
   assert.equal(role, "admin");
 });
 
+test("ClusterCarrier begins no cluster on a host that has asked to join one and was ended before it had an answer", async () => {
+  await using cluster = await lab();
+  const { writeAskingKeys } = await import("./node_files.ts");
+  const { makeKeys } = await import("./certificates.ts");
+  const dataDir = cluster.dataDirOf("first");
+  writeAskingKeys(dataDir, await makeKeys());
+  await assert.rejects(cluster.start("first"), { message: /has asked to join one/, exitCode: 4 });
+  assert.equal(readCredentials(dataDir), undefined);
+  writeAskingKeys(dataDir, undefined);
+  await cluster.start("first");
+});
+
 test("ClusterCarrier carries replica and store between hosts that joined by a token, and finds third ones", async () => {
   await using cluster = await lab();
   const first = await cluster.start("first");

@@ -19,7 +19,12 @@ import {
 import { certifier, type EnrolAnswer, type EnrolRequest, letIn } from "./enrolment.ts";
 import { text } from "./frame.ts";
 import type { KnownHost } from "./hosts.ts";
-import { readWaitingAuthority, writeCredentials, writeWaitingAuthority } from "./node_files.ts";
+import {
+  readAskingKeys,
+  readWaitingAuthority,
+  writeCredentials,
+  writeWaitingAuthority,
+} from "./node_files.ts";
 import type { Credentials } from "./port.ts";
 import { type Revoked, type RevokedList, signRevoked } from "./revoked.ts";
 
@@ -95,8 +100,22 @@ export class Desk implements AsyncDisposable {
   }
 }
 
-/** Makes the authority of a new cluster, which waits for the store, and this host its first node, an administrator. */
+/**
+ * Makes the authority of a new cluster, which waits for the store, and this host its first node, an administrator.
+ *
+ * @throws {KnetError} exit code 4 on a host that has asked to join another cluster: whatever ended it meanwhile, it is none of its own.
+ */
 export async function beginCluster(dataDir: string, nodeId: string): Promise<Credentials> {
+  if (readAskingKeys(dataDir) !== undefined) {
+    throw new KnetError(
+      "Cannot begin a cluster: this host has asked to join one, and was not let in yet",
+      {
+        exitCode: 4,
+        remedy:
+          "Join that one again with a token (knet up TOKEN); for a cluster of its own, knet leave first",
+      },
+    );
+  }
   const authority = readWaitingAuthority(dataDir) ?? await makeAuthority();
   writeWaitingAuthority(dataDir, authority);
   const { key, publicKey } = await makeKeys();

@@ -22,3 +22,12 @@ async function bareLab(hosts: number): Promise<Lab> {
     throw error;
   }
 }
+
+/** Whether there is a file. */
+export function isThere(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}

@@ -65,8 +65,8 @@ export const DEEDS: readonly Deed[] = [
     fits: (world) => world.standing("in").length > 2 && world.leavers.length > 0,
     async run(world, dice) {
       const member = dice.pick(world.leavers);
-      await world.leave(member);
-      return `${member.host.name} leaves`;
+      const left = await world.leave(member);
+      return `${member.host.name} ${left ? "leaves" : "cannot give its lease back"}`;
     },
   },
   {
