@@ -18,6 +18,7 @@ import {
   versionDocument,
 } from "../core/container/cni/protocol.ts";
 import { readInput, tell } from "./plugin_streams.ts";
+import { seenAt } from "./seen_at.ts";
 
 /** Answers the request in the environment and on standard input; resolves to the exit status. */
 export async function runPlugin(): Promise<number> {
@@ -63,7 +64,7 @@ async function ask(
   const command = environment.CNI_COMMAND ?? "";
   const removes = command === "DEL" || command === "GC";
   const { CNI_NETNS: netns = "" } = environment;
-  const netnsSeen = command === "ADD" || command === "CHECK" ? await seen(netns) : undefined;
+  const netnsSeen = command === "ADD" || command === "CHECK" ? await seenAt(netns) : undefined;
   const call = { environment, config: text, netnsSeen };
   const body = JSON.stringify(call);
   const answer = await askPatiently(stateDir, "/cni", body, command === "ADD");
@@ -84,11 +85,4 @@ async function ask(
   const dataDir = typeof told === "string" && told.startsWith("/") ? told : "/var/lib/knet";
   const { ok, document } = await answerCni({ stateDir, dataDir }, call);
   return tell(document, ok ? 0 : 1);
-}
-
-/** `device:inode` of the namespace at a path. */
-async function seen(netns: string): Promise<string | undefined> {
-  // Only where containers come: it takes a moment to load.
-  const { seenNetns } = await import("../core/container/seen_netns.ts");
-  return seenNetns(netns);
 }

@@ -14,6 +14,7 @@ import {
   type NetavarkQuestion,
 } from "../core/container/netavark/protocol.ts";
 import { readInput, tell } from "./plugin_streams.ts";
+import { seenAt } from "./seen_at.ts";
 import { VERSION } from "./version.ts";
 
 /** Answers podman; resolves to the exit status. `words`: folder of the agent's state, of its data, command, namespace. */
@@ -24,7 +25,7 @@ export async function runNetavark(words: readonly string[]): Promise<number> {
     return tell(netavarkError(`Cannot do "${command}": netavark's plugins do not`), 1);
   }
   try {
-    const netnsSeen = command === "setup" ? await seen(netns) : undefined;
+    const netnsSeen = command === "setup" ? await seenAt(netns) : undefined;
     return await ask({ stateDir, dataDir }, { command, netns, netnsSeen, input: readInput() });
   } catch (error) {
     const message = error instanceof Error ? error.message : `${error}`;
@@ -36,13 +37,6 @@ export async function runNetavark(words: readonly string[]): Promise<number> {
       1,
     );
   }
-}
-
-/** `device:inode` of the namespace at a path. */
-async function seen(netns: string): Promise<string | undefined> {
-  // Only where containers come: it takes a moment to load.
-  const { seenNetns } = await import("../core/container/seen_netns.ts");
-  return seenNetns(netns);
 }
 
 async function ask(

@@ -8,7 +8,8 @@
  * The agent keeps *slots* ready there, named pipes `NAME.wait` that it has open. A script takes one by making `NAME.ask`, which nobody
  * else can then make, writes its question into it, opens the slot's pipe for reading, and writes NAME as a line into the pipe `bell`. The
  * agent takes the slot's name away, writes the answer into the question's file, behind the question, and the exit status as a line into
- * the slot's pipe; then the question's name goes, too, and who has it open still reads it. Whatever ends before, the agent or its patience, ends the pipe without a line: the script then starts the program.
+ * the slot's pipe; then the question's name goes, too, and who has it open still reads it. Whatever ends before, the agent or its patience,
+ * ends the pipe without a line: the script then starts the program.
  *
  * @module
  */

@@ -206,16 +206,10 @@ export class Link {
 
   async #connect(until: number): Promise<Conversation> {
     const servers = this.#inOrder();
-    const errors: unknown[] = [];
-    const ways = servers.map((server, at) => async () => {
-      try {
-        const patience = Math.min(until - monotonicClock(), GREETING);
-        if (patience <= 0) throw new StoreAwayError("no answer");
-        return { server, talk: await this.#greet(server, patience) };
-      } catch (error) {
-        errors[at] = error;
-        throw error;
-      }
+    const ways = servers.map((server) => async () => {
+      const patience = Math.min(until - monotonicClock(), GREETING);
+      if (patience <= 0) throw new StoreAwayError("no answer");
+      return { server, talk: await this.#greet(server, patience) };
     });
     try {
       const { server, talk } = await firstOf(
@@ -228,11 +222,11 @@ export class Link {
       this.#passed = 0;
       if (this.#closed) talk.close("this program closed it");
       return talk;
-    } catch {
+    } catch (error) {
       // Whoever was good last may be gone for good.
       this.#server = undefined;
       this.#passed += MOST - BEST;
-      throw this.#nobody(servers, errors);
+      throw this.#nobody(servers, (error as AggregateError).errors as unknown[]);
     }
   }
 
