@@ -31,6 +31,7 @@ export const family = v.picklist([4, 6]);
 export const backendData = v.object({
   mac: v.exactOptional(text),
   vni: v.exactOptional(whole),
+  probe: v.exactOptional(whole),
 });
 /** The configuration that who asks goes on with. */
 export const lastGood = v.exactOptional(CONFIG_SHAPE);
