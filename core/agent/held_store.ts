@@ -33,6 +33,7 @@ import { serveStoreSockets } from "./store_sockets.ts";
 import { awayBy, type CarrierMaker, type HostPlace, type StoreCarrier } from "./store_carrier.ts";
 import { serveReach } from "./reach.ts";
 import { retire } from "./retire.ts";
+import { refuseTwin } from "./twin.ts";
 
 const log = getLogger(["knet", "store"]);
 
@@ -159,19 +160,21 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Takes this host out of those that hold the store, unless it is the last. Another one leads then.
+   * Gives this host's vote up, unless it is the last. Another one leads then. Without a vote there is nothing to give up: {@linkcode
+   * HeldStore.retire} takes it out.
    *
-   * @returns whether it is out: what it holds is of no use any more.
+   * @returns whether others go on: what this host holds is of no use any more.
    */
   async leave(): Promise<boolean> {
     const replica = this.#replica;
     if (replica === undefined) return false;
-    await removeMember(replica.way, replica.address, LEAVING);
+    const { nodeId } = this.#options;
+    if (this.#roleOf(nodeId) === "voter") await removeMember(replica.way, nodeId, LEAVING);
     return replica.cluster.members.length > 1;
   }
 
   /**
-   * Has this host's certificates revoked by those who hold the store, when it has left them.
+   * Has this host taken out, and its certificates revoked, by those who hold the store, when it has left them.
    *
    * @throws {KnetError} if none of them does it.
    */
@@ -260,6 +263,7 @@ export class HeldStore implements AsyncDisposable {
         refresh: () => replica.refresh(),
         index: () => replica.position?.index,
         indexes: () => this.#indexes(replica),
+        remove: (gone) => removeMember(this.#wayOf(replica), gone, LEAVING),
         nameOf: this.#options.hostName,
         add: async ({ id, address }) => {
           const seeds = this.#members.members.map((member) => member.address);
@@ -296,6 +300,9 @@ export class HeldStore implements AsyncDisposable {
     const { signal } = this.#stop;
     for (let wait = SOON; !signal.aborted; wait = Math.min(wait * 2, LATE)) {
       try {
+        if (readIdentity(this.#options.directory) !== undefined) {
+          await refuseTwin(this.#carrier, this.#options);
+        }
         this.#replica = await this.#start();
         this.#engine = dqliteEngine(this.#wayOf(this.#replica), DEADLINE);
         this.#trouble = undefined;
@@ -377,14 +384,19 @@ export class HeldStore implements AsyncDisposable {
 
   /**
    * Another host's replica. One without a copy gets none by this way either. Nor does one that is not known here: a host that comes back
-   * after long knows neither who has joined since nor who has a vote by now, and hears it from just those.
+   * after long knows neither who has joined since nor who has a vote by now, and hears it from just those. Who has become a member, or
+   * got a copy, since the last look is not sent away for that.
    */
   async #acceptReplica(stream: ByteStream, nodeId: string): Promise<void> {
-    const { members, leader } = this.#members;
-    const role = members.find(({ address }) => nameOf(address) === nodeId)?.role;
-    const stranger = role === undefined && leader !== undefined;
+    const hasNone = () => [undefined, "spare"].includes(this.#roleOf(nodeId));
+    if (hasNone()) await this.#replica?.refresh().catch(() => {});
+    const stranger = this.#roleOf(nodeId) === undefined && this.#members.leader !== undefined;
     if (this.#replica === undefined || stranger) return closeQuietly(stream);
-    await this.#replica.accept(role === undefined || role === "spare" ? raftOnly(stream) : stream);
+    await this.#replica.accept(hasNone() ? raftOnly(stream) : stream);
+  }
+
+  #roleOf(nodeId: string): Members["members"][number]["role"] | undefined {
+    return this.#members.members.find(({ address }) => nameOf(address) === nodeId)?.role;
   }
 
   /** One of this host's programs; where this host has no copy, it is led to one that has. */

@@ -1,11 +1,11 @@
 /**
  * Who holds the only copy of the cluster's own store does not leave while others live by it: hosts that have joined a moment ago get
- * their copies within seconds.
+ * their copies within seconds. Nor does who votes, where those that are left could decide nothing.
  *
  * @module
  */
 import { monotonicClock, sleep } from "../base/clock.ts";
-import { KnetError } from "../base/error.ts";
+import { KnetError, StoreAwayError } from "../base/error.ts";
 import { plural } from "../base/plural.ts";
 import { askAgent } from "../inspect/ask_agent.ts";
 import { readStatusReport } from "../inspect/report_shape.ts";
@@ -29,6 +29,52 @@ export function leftWithoutStore({ node, store: { copies }, peers }: StoreHolder
   const voters = copies?.filter(({ role }) => role === "voter") ?? [];
   if (voters.length !== 1 || voters[0]!.node !== node?.id) return 0;
   return peers.filter(({ expired }) => !expired).length;
+}
+
+/**
+ * Hosts that vote and do not answer, if those that vote could decide nothing without this one; none if they could. Pure.
+ *
+ * @param copies As `knet store info` has them: who does not say how far its copy is, does not answer.
+ */
+export function missedWithout(
+  nodeId: string,
+  copies: readonly Pick<CopyInfo, "node" | "name" | "role" | "index">[],
+): string[] {
+  const voters = copies.filter(({ role }) => role === "voter");
+  const others = voters.filter(({ node }) => node !== nodeId);
+  const silent = others.filter(({ index }) => index === undefined).map(({ name }) => name);
+  const decide = 2 * (others.length - silent.length) > others.length;
+  return others.length === voters.length || decide ? [] : silent;
+}
+
+/**
+ * Refuses to take a vote away whose going would stop all writes.
+ *
+ * @param info What the store says of itself. Where it does not answer, nothing is refused: nothing is written either.
+ * @throws {KnetError} exit code 4.
+ */
+export async function refuseStopping(
+  nodeId: string,
+  info: () => Promise<{ readonly copies?: readonly CopyInfo[] }>,
+): Promise<void> {
+  const { copies = [] }: Awaited<ReturnType<typeof info>> = await info().catch((error) => {
+    if (error instanceof StoreAwayError) return {};
+    throw error;
+  });
+  const missed = missedWithout(nodeId, copies);
+  if (missed.length === 0) return;
+  const names = missed.join(", ");
+  throw new KnetError(
+    `Cannot leave: this host votes, ${names} of those that vote ${
+      missed.length === 1 ? "does" : "do"
+    } not answer, and the others could write nothing without both`,
+    {
+      exitCode: 4,
+      remedy: `Bring ${names} back; or take it out first, if it is lost: knet leave --node ${
+        missed[0]
+      } --force. Where a host stands by, it has that vote after a minute (knet store info). With --force this host leaves all the same`,
+    },
+  );
 }
 
 /**

@@ -40,9 +40,9 @@ import { leaveHeldStore, type LeftCertificate, revoked } from "./leave_store.ts"
 import { retire } from "./retire.ts";
 import { patientStore } from "../store/patient_store.ts";
 import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
-import { openStore } from "../store/open.ts";
+import { openStore, openStoreAdmin } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
-import { awaitHeir, holdersByAgent } from "./last_copy.ts";
+import { awaitHeir, holdersByAgent, refuseStopping } from "./last_copy.ts";
 import { isMade, othersOf, type Owner, readMark } from "../kernel/owner.ts";
 import { KernelEntries } from "../kernel/entries.ts";
 import type { Kind } from "../kernel/kind.ts";
@@ -99,7 +99,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;
   using _idleData = idle && lockData(options.dataDir) || null;
-  if (idle === null && !options.force) await awaitHeir(() => holdersByAgent(stateDir));
+  if (idle === null && !options.force) await refuseLeaving(options);
   await uninstall(options, idle === null);
   using _lock = idle === null ? await stopAgent(options) : null;
   using _data = idle === null ? lockData(options.dataDir) ?? null : null;
@@ -115,12 +115,13 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
     return { devices };
   }
   try {
+    let given: Lease | undefined;
     const release = async (from: Store) => {
       const { leases } = await from.listLeases();
       const own = leases.find((lease) => lease.nodeId === nodeId);
-      if (own !== undefined) {
-        await from.releaseLease(nodeId, { agentId, force: options.force });
-      }
+      if (own === undefined) return given;
+      given = own;
+      await from.releaseLease(nodeId, { agentId, force: options.force });
       return own;
     };
     const { released: own, certificate } = directory === undefined
@@ -143,6 +144,17 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
         : `The network is down on this host, which belongs to the cluster still: its lease, its certificate and what it knows of the store are there. Run knet leave again when the store answers; if this host is not to wait for that, on another host: knet leave --node ${nodeId} --force`,
     });
   }
+}
+
+/** Leaves no cluster without its own store, as long as this host's agent can say so. */
+async function refuseLeaving({ storeUrl, stateDir, dataDir }: LeaveOptions): Promise<void> {
+  await awaitHeir(() => holdersByAgent(stateDir));
+  const nodeId = storedNodeId(dataDir);
+  if (nodeId === undefined || dqliteDirectory(storeUrl) === undefined) return;
+  await refuseStopping(nodeId, async () => {
+    await using admin = await openStoreAdmin(storeUrl, { existing: true, stateDir });
+    return await admin.info();
+  });
 }
 
 /** The other hosts, as this one remembers them. */

@@ -3,16 +3,19 @@
  *
  * @module
  */
-import { messageOf } from "../base/error.ts";
+import { monotonicClock, random, sleep } from "../base/clock.ts";
+import { messageOf, StoreAwayError } from "../base/error.ts";
 import { isExpired, isUntaken } from "../cluster/allocate.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
 import type { Store } from "../store/store.ts";
 import { HostBook } from "./host_book.ts";
-import { awaitHeir } from "./last_copy.ts";
+import { awaitHeir, refuseStopping } from "./last_copy.ts";
 
-/** Milliseconds that this host's replica has to run. */
+/** Milliseconds that this host's replica has to run, and somebody to lead. */
 const PATIENCE = 10_000;
+/** Milliseconds that one answer may take, and between tries. */
+const [ANSWER, PAUSE] = [5000, 300];
 
 /** What is left. */
 export interface HeldStoreLeaving {
@@ -42,6 +45,18 @@ export async function revoked(
   }
 }
 
+/** Does something that may be done twice, again while nobody leads: this host may have led a moment ago. */
+async function patiently<T>(work: () => Promise<T>): Promise<T> {
+  for (const until = monotonicClock() + PATIENCE;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof StoreAwayError) || monotonicClock() >= until) throw error;
+      await sleep(PAUSE * (0.5 + random()));
+    }
+  }
+}
+
 /** Takes part in the cluster's own store once more, without an agent, to give the lease back and the copy up. */
 export async function leaveHeldStore<T>(
   options: HeldStoreLeaving,
@@ -49,6 +64,7 @@ export async function leaveHeldStore<T>(
   release: (store: Store) => Promise<T>,
 ): Promise<{ readonly released: T; readonly certificate: LeftCertificate | undefined }> {
   const { openAgentsStore } = await import("./open_store.ts");
+  const { remoteAdmin } = await import("../store/remote/remote_store.ts");
   const hosts = new HostBook(() => peers);
   const opened = await openAgentsStore({ ...options, nodeId, existing: true, hosts });
   let out = false;
@@ -56,6 +72,10 @@ export async function leaveHeldStore<T>(
     const { held, store } = opened;
     await held?.started(PATIENCE);
     if (held !== undefined && !options.force) {
+      await refuseStopping(nodeId, async () => {
+        await using admin = remoteAdmin(held.way, ANSWER);
+        return await admin.info();
+      });
       await awaitHeir(async () => {
         const { leases, now } = await store.listLeases();
         const others = leases.filter((lease) => lease.nodeId !== nodeId && !isUntaken(lease));
@@ -66,7 +86,7 @@ export async function leaveHeldStore<T>(
         };
       });
     }
-    const released = await release(opened.store);
+    const released = await patiently(() => release(opened.store));
     out = await held?.leave() ?? false;
     // Not before: the way to the others ends with it.
     const certificate = out ? await revoked(nodeId, () => held!.retire()) : undefined;

@@ -1,5 +1,5 @@
 /**
- * The end of a host's part in the cluster: its certificates are good for nothing any more.
+ * The end of a host's part in the cluster: it is no member any more, and its certificates are good for nothing.
  *
  * @module
  */
@@ -14,7 +14,7 @@ const ANSWER = 3000;
 const PAUSE = 300;
 
 /**
- * Has the certificates of a host revoked by those who hold the store.
+ * Has a host taken out of the members, and its certificates revoked, by those who hold the store.
  *
  * @throws {KnetError} what they say; StoreAwayError if none answers.
  */

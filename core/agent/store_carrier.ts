@@ -62,6 +62,17 @@ export interface StoreCarrier extends AsyncDisposable {
   heedRevoked?(): Promise<void>;
   /** The same by what these hosts (node ids) say; those that do not answer are passed over. */
   heedRevokedBy?(hosts: readonly string[]): Promise<void>;
+  /**
+   * Looks whether another program runs as this host, which is a copy of it then, or the other way round.
+   *
+   * @param known Where it may be.
+   * @param isOwn Whether an address is one of this host's.
+   * @returns where it is.
+   */
+  twin?(
+    known: readonly string[],
+    isOwn: (address: string) => boolean,
+  ): Promise<string | undefined>;
   /** This host is there now, and may have been elsewhere before. */
   at?(place: HostPlace): void;
   /** Looks who is at addresses. */

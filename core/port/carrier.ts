@@ -25,7 +25,7 @@ import {
   REQUEST,
   serveEnrolment,
 } from "./enrolment.ts";
-import { answer, ask } from "./frame.ts";
+import { answer, ask, text } from "./frame.ts";
 import { HOSTS, Hosts, type KnownHost } from "./hosts.ts";
 import { HOSTS_PURPOSE } from "./joining.ts";
 import {
@@ -43,6 +43,9 @@ import { over, Ways } from "./ways.ts";
 const RENEW = "renew";
 const REVOKED = "revoked";
 const ENROL_HERE = "enrol-here";
+/** Which program it is that has a node's certificate. */
+const INSTANCE = "instance";
+const INSTANCE_SHAPE = v.object({ instance: text(36) });
 
 /** See {@linkcode CarrierOptions.tick}. */
 const TICK = 15_000;
@@ -54,6 +57,8 @@ const BREATH = 300;
 const PATIENCE = 10_000;
 /** Hosts that are asked, one after the other, until one answers. */
 const ASKED = 8;
+/** Hosts that are asked at once where they have met this one, and the milliseconds that they have: a start waits for it. */
+const [ASKED_AT_ONCE, MOMENT] = [3, 1000];
 
 /** What is done with streams that come. Each returns when its stream is over. */
 export interface CarrierServers {
@@ -136,6 +141,7 @@ export class ClusterCarrier implements AsyncDisposable {
   /** Whether no other host answered. */
   #lost = false;
   #place: string | undefined;
+  readonly #instance = crypto.randomUUID();
 
   private constructor(
     options: CarrierOptions,
@@ -197,6 +203,11 @@ export class ClusterCarrier implements AsyncDisposable {
           within(
             stream,
             () => answer(stream, RENEWAL, (asked) => this.#desk.renewFor(peer, asked)),
+          ),
+        [INSTANCE]: (stream) =>
+          within(
+            stream,
+            () => answer(stream, v.object({}), () => Promise.resolve({ instance: this.#instance })),
           ),
         [REVOKED]: (stream) =>
           within(stream, () =>
@@ -299,6 +310,50 @@ export class ClusterCarrier implements AsyncDisposable {
     if (found.length > 1) await Promise.all(found.map(look));
     if (found.length > 0) this.#wake.abort();
     return first;
+  }
+
+  /**
+   * Looks whether another program runs with this host's certificate: a copy of this host, or what this one is a copy of.
+   *
+   * @param known Where it may be, beside where others have met this host.
+   * @param isOwn Whether an address is one of this host's.
+   * @returns where it is; undefined if none was found.
+   */
+  async twin(
+    known: readonly string[],
+    isOwn: (address: string) => boolean,
+  ): Promise<string | undefined> {
+    const late = new AbortController();
+    const told = await Promise.race([this.#metAt(), sleep(MOMENT, late.signal).then(() => [])]);
+    late.abort();
+    const elsewhere = [...new Set([...known, ...told])].filter((address) => !isOwn(address));
+    const found = await Promise.all(elsewhere.map(async (address) => {
+      try {
+        const where = { address, port: this.number };
+        const { peer, stream } = await this.#ways.dialAt(where, INSTANCE);
+        if (peer.nodeId !== this.#needs.nodeId) return void closeQuietly(stream);
+        const asked = () => within(stream, () => ask(stream, {}, INSTANCE_SHAPE));
+        const { instance } = await over(stream, asked);
+        // By an address that is translated it may be this program itself.
+        return instance === this.#instance ? undefined : address;
+      } catch {
+        return undefined;
+      }
+    }));
+    return found.find((address) => address !== undefined);
+  }
+
+  /** Where other hosts have met this one, as far as some of them say so. */
+  async #metAt(): Promise<string[]> {
+    const { nodeId } = this.#needs;
+    const said = await Promise.allSettled(
+      this.#some(ASKED_AT_ONCE).map(async (host) => {
+        const stream = await this.dial(host, HOSTS_PURPOSE);
+        return await over(stream, () => within(stream, () => ask(stream, [], HOSTS)));
+      }),
+    );
+    return said.flatMap((one) => one.status === "fulfilled" ? one.value : [])
+      .filter((host) => host.nodeId === nodeId).flatMap(({ addresses }) => addresses);
   }
 
   /**
@@ -461,6 +516,14 @@ export class ClusterCarrier implements AsyncDisposable {
     await this.#askAny(HOSTS_PURPOSE, (stream) => this.#exchangeBy(stream), 3);
   }
 
+  /** Some of the other hosts, in any order. */
+  #some(most: number): string[] {
+    return this.#hosts.all.map(({ nodeId }) => nodeId)
+      .filter((nodeId) => nodeId !== this.#needs.nodeId)
+      .map((nodeId) => [random(), nodeId] as const).sort(([a], [b]) => a - b).slice(0, most)
+      .map(([, nodeId]) => nodeId);
+  }
+
   /** Asks some hosts, in any order, until one answers. */
   async #askAny<T>(
     purpose: string,
@@ -468,9 +531,7 @@ export class ClusterCarrier implements AsyncDisposable {
     most = ASKED,
   ): Promise<T> {
     let last: unknown = new KnetError("Cannot ask another host: none is known");
-    const hosts = this.#hosts.all.map(({ nodeId }) => nodeId)
-      .map((nodeId) => [random(), nodeId] as const).sort(([a], [b]) => a - b).slice(0, most);
-    for (const [, nodeId] of hosts) {
+    for (const nodeId of this.#some(most)) {
       if (this.#stop.signal.aborted) break;
       try {
         const stream = await this.dial(nodeId, purpose);

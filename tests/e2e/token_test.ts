@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import type { StatusReport } from "../../core/inspect/status.ts";
 import { assertFullMesh, containersOf } from "../support/cluster.ts";
+import type { Host } from "../support/host.ts";
 import type { Lab } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { ms, report, until } from "../support/wait.ts";
@@ -81,6 +82,42 @@ onBare("an agent that joined by a token comes back without it", async (lab) => {
   await converged(lab.hosts.slice(0, 3));
   await second!.knet("svc add web --vip 10.96.0.9 --port 80");
 });
+
+onBare(
+  "a copy of a host takes no part while the host runs, nor the host while its copy runs",
+  async (lab) => {
+    const [, second] = lab.hosts.slice(0, 3);
+    const copy = await lab.addHost({ name: "copy", storeUrl: "", machineId: second!.machineId });
+    await Deno.symlink(second!.path("/run/host/data"), `${lab.directory}/original`);
+    await copy.run(["cp", "-a", `${lab.directory}/original/.`, "/run/host/data"]);
+    await copy.sh("rm -f /run/host/data/agent.lock");
+    const refused = async (host: Host, at: string) => {
+      const agent = await host.join({ env: OWN, wait: false });
+      await until(`${host.name} ends`, () => agent.ended !== undefined, { deadline: 30_000 });
+      assert.equal(agent.ended?.code, 4, agent.stderr);
+      assert.match(
+        agent.stderr,
+        /One is a copy of the other: on this one, empty the data directory/,
+      );
+      assert.ok(agent.stderr.includes(`${at} runs with the same node id`), agent.stderr);
+      assert.doesNotMatch(agent.stderr, /Holding/);
+    };
+    await refused(copy, second!.address);
+    await converged(lab.hosts.slice(0, 3));
+    await second!.stop();
+    await copy.join({ env: OWN });
+    await until("others know the copy", async () => {
+      const { peers } = await lab.host(1).knetJson<StatusReport>("status");
+      return peers.some(({ publicIp }) => publicIp === copy.address);
+    }, { deadline: 30_000 });
+    await refused(second!, copy.address);
+    await copy.stop();
+    lab.hosts.splice(lab.hosts.indexOf(copy), 1);
+    await copy[Symbol.asyncDispose]();
+    await second!.join({ env: OWN });
+    await converged(lab.hosts.slice(0, 3));
+  },
+);
 
 onBare(
   "a host that leaves keeps nothing by which it would be let in, and its certificate is revoked",

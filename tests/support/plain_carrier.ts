@@ -17,14 +17,15 @@ const PORT = 8473;
 const PATIENCE = 3000;
 
 /**
- * @param seed Address of a host to join by; undefined on the first.
+ * @param seeds Addresses of hosts to join by; none on the first.
  * @param role What this host may do elsewhere.
  */
-export function plainCarrier(seed: string | undefined, role: "node" | "admin"): CarrierMaker {
+export function plainCarrier(seeds: readonly string[], role: "node" | "admin"): CarrierMaker {
   return {
-    seeds: seed === undefined ? [] : [seed],
+    seeds,
     start({ nodeId, addressesOf, servers }) {
       const listener = Deno.listen({ port: PORT });
+      const instance = crypto.randomUUID();
       const streams = new Set<ByteStream>();
       const serve = async (stream: ByteStream) => {
         streams.add(stream);
@@ -36,7 +37,7 @@ export function plainCarrier(seed: string | undefined, role: "node" | "admin"): 
             stream,
             peerRole === "admin" ? { role: "admin" } : { role: "node", nodeId: who },
           );
-        }
+        } else if (purpose === "who") await writeAddress(stream, `${nodeId} ${instance}`);
         closeQuietly(stream);
         streams.delete(stream);
       };
@@ -44,8 +45,21 @@ export function plainCarrier(seed: string | undefined, role: "node" | "admin"): 
         for await (const stream of listener) void serve(stream);
       })();
       return Promise.resolve({
+        number: PORT,
+        async twin(known, isOwn) {
+          for (const hostname of known.filter((address) => !isOwn(address))) {
+            try {
+              using stream = await Deno.connect({ hostname, port: PORT });
+              await writeAddress(stream, "who");
+              const said = (await readAddress(stream, PATIENCE))?.split(" ");
+              if (said?.[0] === nodeId && said[1] !== instance) return hostname;
+            } catch {
+              // Nobody is there.
+            }
+          }
+        },
         async dial(host, purpose) {
-          const hostname = host === seed ? host : addressesOf(host)[0];
+          const hostname = seeds.includes(host) ? host : addressesOf(host)[0];
           if (hostname === undefined) throw new StoreAwayError(`nobody knows where ${host} is`);
           try {
             const stream = await Deno.connect({ hostname, port: PORT });

@@ -5,6 +5,7 @@
  */
 import { monotonicClock, random, sleep } from "../../base/clock.ts";
 import { KnetError } from "../../base/error.ts";
+import { firstOf } from "../../base/first_of.ts";
 import { DqliteConnection } from "./connection.ts";
 import { dqliteError, GoneError, troubleOf } from "./failure.ts";
 import { nameOf, type NodeIdentity } from "./identity.ts";
@@ -74,23 +75,32 @@ export async function joinCluster(
 }
 
 /**
- * Takes a member out; the last one stays.
+ * Takes a host's node out of the members; the last one stays.
  *
+ * @param name The host's.
  * @throws {StoreAwayError} if the cluster does not answer.
  */
-export async function removeMember(way: Way, address: string, patience: number): Promise<void> {
+export async function removeMember(way: Way, name: string, patience: number): Promise<void> {
   await atLeader(way, patience, async (leader) => {
     const members = await leader.members();
-    const member = members.find((one) => one.address === address);
+    const member = members.find(({ address }) => nameOf(address) === name);
     if (member === undefined || members.length === 1) return;
-    const first = await leader.leader();
-    const heir = members.find(({ id, role }) => role === "voter" && id !== member.id);
-    if (first?.id === member.id && heir !== undefined) {
-      await leader.transfer(heir.id);
-      throw new GoneError("another node leads now");
-    }
-    await leader.remove(member.id);
+    if ((await leader.leader())?.id !== member.id) return await leader.remove(member.id);
+    const voters = members.filter(({ id, role }) => role === "voter" && id !== member.id);
+    const heir = await aliveOf(way, voters);
+    if (heir === undefined) return await leader.remove(member.id);
+    await leader.transfer(heir.id);
+    throw new GoneError("another node leads now");
   });
+}
+
+/** One of the members that answers; none if there is none. */
+async function aliveOf(way: Way, members: readonly Member[]): Promise<Member | undefined> {
+  const ways = members.map((member) => async () => {
+    if (await answers(way, member.address)) return member;
+    throw new GoneError(`${member.address} does not answer`);
+  });
+  return await firstOf(ways, 0, () => {}).catch(() => undefined);
 }
 
 /** Asks the others who is a member; none if none of them says. */

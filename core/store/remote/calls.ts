@@ -121,7 +121,7 @@ export const CALLS = {
   position: read(nothing, v.object({ index: v.exactOptional(whole) })),
   /** Makes the replica of the host that asks a member, with an id that it chose. */
   joinReplica: write("own", v.object({ nodeId: text, id: whole }), members),
-  /** Revokes the certificates of a host that has left; twice is once. */
+  /** Takes a host that has left out of the members, and revokes its certificates; twice is once. */
   retire: { ...write("own", v.object({ nodeId: text }), nothing), reads: true },
   /** What it deletes is over by the store's clock, whoever asks. */
   sweepDrained: write("own", nothing, v.array(v.string())),

@@ -33,6 +33,8 @@ export interface Served {
     indexes?(): Promise<ReadonlyMap<string, number>>;
     /** Makes a node a member. */
     add(node: { readonly id: number; readonly address: string }): Promise<Members>;
+    /** Takes a host's node out of the members, if it is one. */
+    remove?(nodeId: string): Promise<void>;
     /** A host's name, by its node id. */
     nameOf(nodeId: string): string;
   };
@@ -151,7 +153,8 @@ const HANDLERS: Handlers = {
       exitCode: 4,
     });
   },
-  async retire(_store, { nodeId }, { engine }) {
+  async retire(_store, { nodeId }, { engine, replicas }) {
+    await replicas?.remove?.(nodeId);
     await retireNode(engine, nodeId);
     return {};
   },
