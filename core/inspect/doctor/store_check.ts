@@ -5,15 +5,17 @@
  */
 import { isExpired } from "../../cluster/allocate.ts";
 import { after, wallClock } from "../../base/clock.ts";
-import type { ClusterConfig } from "../../cluster/config.ts";
+import { type ClusterConfig, makeClusterConfig } from "../../cluster/config.ts";
 import type { Lease } from "../../cluster/lease.ts";
 import { KnetError } from "../../base/error.ts";
 import { DIFFERENT_REMEDY } from "../../store/identity.ts";
-import { NoStoreError } from "../../store/location.ts";
+import { readIdentity } from "../../store/dqlite/identity.ts";
+import { dqliteDirectory, NoStoreError } from "../../store/location.ts";
 import type { Service } from "../../services/service.ts";
 import { openStore, sqlitePath } from "../../store/open.ts";
 import type { Store } from "../../store/store.ts";
 import { readVerdict, verdictText } from "../../store/verdict_file.ts";
+import { askAgent } from "../ask_agent.ts";
 import { type DoctorCheck, examine, fail, type Finding, ok, skip, warn } from "./check.ts";
 
 const NOTIFY_PATIENCE = 4000;
@@ -44,6 +46,18 @@ export async function storeChecks(
     } catch (error) {
       if (!(error instanceof KnetError) || error.exitCode !== 3) throw error;
       return skip(error.message, error.remedy); // Only root can tell.
+    }
+    const directory = dqliteDirectory(url);
+    if (
+      directory !== undefined && isBare(directory) &&
+      await askAgent(stateDir, "/healthz").catch(() => "") === undefined
+    ) {
+      config = makeClusterConfig({});
+      clock = skip("this host takes part in no cluster yet");
+      return warn(
+        `this host takes part in no cluster yet; what is said of the network is of one that knet up would begin`,
+        "Run knet up on the first host, and what it prints on the others",
+      );
     }
     await using store = await openStore(url, { existing: true, stateDir });
     const verdict = readVerdict(stateDir);
@@ -76,6 +90,15 @@ export async function storeChecks(
       : ok(detail);
   });
   return { checks: [reach, { check: "clock", ...clock }], config, leases, services };
+}
+
+/** Whether a host has never held a copy there. */
+function isBare(directory: string): boolean {
+  try {
+    return readIdentity(directory) === undefined;
+  } catch {
+    return false;
+  }
 }
 
 async function notified(store: Store): Promise<string> {
