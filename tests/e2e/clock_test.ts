@@ -28,7 +28,7 @@ async function owners(lab: Lab): Promise<Record<string, string>> {
 
 async function tiny(lab: Lab, init: string): Promise<void> {
   const [first] = lab.hosts;
-  await first!.knet(`init ${TINY} ${init}`);
+  await lab.init(`${TINY} ${init}`);
   await first!.knet(`lease reserve ${RESERVED} --public-ip 192.168.2.99`);
   const three = lab.hosts.slice(0, 3);
   await Promise.all(three.map((host) => host.join()));
@@ -47,10 +47,7 @@ for (const store of STORES) {
       async (lab) => {
         const before = await owners(lab);
         const joiner = lab.host(4);
-        const outcome = await joiner.knet(["join", ...joiner.joinArgs, "--once"], {
-          env,
-          check: false,
-        });
+        const outcome = await joiner.joinOnce([], { env, check: false });
         assert.equal(outcome.code, 4, outcome.stdout + outcome.stderr);
         assert.deepEqual(await owners(lab), before);
         await converged(lab.hosts.slice(0, 3));
@@ -88,9 +85,7 @@ for (const store of STORES) {
     sleeper.signal("SIGSTOP");
     try {
       await until("the fourth host gets the expired subnet", async () => {
-        const outcome = await fourth!.knet(["join", ...fourth!.joinArgs, "--once"], {
-          check: false,
-        });
+        const outcome = await fourth!.joinOnce([], { check: false });
         if (outcome.code !== 0) throw new Error(outcome.stderr);
         return true;
       }, { deadline: 20_000, interval: 500 });
@@ -125,7 +120,7 @@ for (const store of STORES) {
     async (lab) => {
       const [first, clone] = lab.hosts;
       const before = await owners(lab);
-      const outcome = await clone!.knet(["join", ...clone!.joinArgs, "--once"], { check: false });
+      const outcome = await clone!.joinOnce([], { check: false });
       assert.equal(outcome.code, 4, outcome.stderr);
       assert.match(outcome.stderr, /\bh1\b/);
       assert.match(outcome.stderr, /\bh2\b|192\.168\.2\.102/);

@@ -5,7 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { startCluster } from "../support/cluster.ts";
+import { blockStore } from "../support/database_lock.ts";
 import type { Host } from "../support/host.ts";
+import { STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
@@ -14,7 +16,12 @@ interface Book {
   containers: { netns: string; netnsId: string; ifname: string; address: string }[];
 }
 
-const test = labSuite({ hosts: 1, store: "sqlite", setUp: (lab) => startCluster(lab) });
+const test = labSuite({
+  // One host that holds the store itself is never without.
+  hosts: STORES[0] === "dqlite" ? 2 : 1,
+  store: "sqlite",
+  setUp: (lab) => startCluster(lab),
+});
 
 function bookOf(host: Host): Book {
   return JSON.parse(Deno.readTextFileSync(host.path("/run/host/data/containers.json"))) as Book;
@@ -91,11 +98,13 @@ ping -n -c 1 -w 5 10.244.0.2`);
 test("attach waits for no store, which is told when it is back, and what went without an agent is told no more", async (lab) => {
   const host = lab.host(1);
   const listed = async () =>
-    (await host.knetJson<{ containers: { name: string; address: string }[] }>("container ls"))
+    (await lab.hosts.at(-1)!.knetJson<{ containers: { name: string; address: string }[] }>(
+      "container ls",
+    ))
       .containers.filter(({ name }) => name === "told").map(({ address }) => address);
-  await host.sh("mv /run/shared/knet.db /run/shared/knet.db.kept");
+  const blocked = await blockStore(lab);
   const { address } = await host.attach("away", ["--name", "told"]);
-  await host.sh("mv /run/shared/knet.db.kept /run/shared/knet.db");
+  await blocked[Symbol.asyncDispose]();
   await until("the store is told", async () => (await listed()).join() === address);
   await host.stop("SIGKILL");
   await host.knet("detach away");

@@ -8,6 +8,7 @@ import { type BackendCase, BACKENDS, vxlanCase } from "../support/backend.ts";
 import { PingStream } from "../support/container.ts";
 import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
+import { STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { median, ms, report, sleep, until } from "../support/wait.ts";
 import { converged, fingerprint } from "../support/walk.ts";
@@ -24,7 +25,8 @@ const chosen = BACKENDS.filter((backend) => long || backend === vxlanCase || !ba
 for (const backend of chosen) {
   const moments = momentsOf(backend);
   const test = labSuite({
-    hosts: 3,
+    // Where the hosts hold the store, the one that leaves while another is down has no vote.
+    hosts: STORES[0] === "dqlite" ? 4 : 3,
     store: "sqlite",
     backend,
     setUp: (lab) => startCluster(lab, { containers: 1 }),
@@ -58,16 +60,16 @@ for (const backend of chosen) {
   );
 
   test(`4 (${backend.name}): a lease that went away while the agent was down leaves no entry after its restart`, async (lab) => {
-    const [first, , third] = lab.hosts;
-    await first!.stop();
-    await third!.leave();
-    await third!.run("ip netns delete c1");
-    await first!.join();
-    await converged(lab.hosts.slice(0, 2));
-    await first!.stop();
-    await third!.join();
-    await third!.attach("c1");
-    await first!.join();
+    const [first, last] = [lab.host(1), lab.hosts.at(-1)!];
+    await first.stop();
+    await last.leave();
+    await last.run("ip netns delete c1");
+    await first.join();
+    await converged(lab.hosts.slice(0, -1));
+    await first.stop();
+    await last.join();
+    await last.attach("c1");
+    await first.join();
     await converged(lab.hosts);
     await assertFullMesh(containersOf(lab.hosts));
   });
@@ -86,7 +88,7 @@ for (const backend of chosen) {
       await sleep(moment);
       await agent.stop("SIGKILL");
       host.agent = undefined;
-      await host.knet(["join", ...host.joinArgs, "--once"]);
+      await host.joinOnce();
       assert.equal(await fingerprint(host), reference, `after a kill at ${Math.round(moment)} ms`);
     }
     await host.join();

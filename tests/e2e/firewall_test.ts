@@ -31,6 +31,12 @@ const test = labSuite({
     for (const hook of ["FORWARD", "INPUT", "OUTPUT"]) {
       await third!.run(`iptables -w -P ${hook} DROP`);
     }
+    // As for any store: it has to be reached before there is a network.
+    if (lab.store === "dqlite") {
+      for (const side of ["OUTPUT -p tcp --dport", "INPUT -p tcp --sport"]) {
+        await third!.run(`iptables -w -A ${side} 8473 -j ACCEPT`);
+      }
+    }
     await second!.sh(NATIVE_RULES);
     await startCluster(lab, { containers: 1 });
   },

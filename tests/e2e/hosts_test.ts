@@ -172,8 +172,8 @@ test("--public-ip of another interface is what the tunnel sends from, and --ifac
   await lab.addInterface(host, "eth1", 1);
   await host.run("ip addr add 192.168.2.142/25 dev eth1");
   await host.stop();
-  const args = ["join", "--once", "--iface", "eth0", "--public-ip", "192.168.2.142"];
-  const refused = await host.knet(args, { check: false });
+  const args = ["--iface", "eth0", "--public-ip", "192.168.2.142"];
+  const refused = await host.joinOnce(args, { check: false });
   assert.equal(refused.code, 2, refused.stderr);
   assert.match(refused.stderr, /--iface "eth0" with --public-ip 192\.168\.2\.142.* on eth1/);
   await host.join({ args: ["--public-ip", "192.168.2.142"] });

@@ -46,7 +46,7 @@ for (const store of STORES) {
   const many = labSuite({
     hosts: 1,
     store,
-    setUp: async (lab) => void await lab.host(1).knet("init --network 10.244.0.0/16"),
+    setUp: (lab) => lab.init("--network 10.244.0.0/16"),
   });
 
   many(`6 (${store}): 200 joiners at once get 200 distinct subnets`, async (lab) => {
@@ -66,7 +66,7 @@ for (const store of STORES) {
   const few = labSuite({
     hosts: 1,
     store,
-    setUp: async (lab) => void await lab.host(1).knet("init --network 10.9.8.0/24 --subnet-len 30"),
+    setUp: (lab) => lab.init("--network 10.9.8.0/24 --subnet-len 30"),
   });
 
   few(
@@ -76,7 +76,7 @@ for (const store of STORES) {
       assert.deepEqual(errors, []);
       assert.equal(new Set(subnets).size, 64);
       const host = lab.host(1);
-      const outcome = await host.knet(["join", ...host.joinArgs, "--once"], { check: false });
+      const outcome = await host.joinOnce([], { check: false });
       assert.equal(outcome.code, 4, outcome.stderr);
       assert.match(outcome.stderr, /10\.9\.8\.0\/24.*\b64\b/);
       const left = await host.run("ip -br link");

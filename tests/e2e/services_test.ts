@@ -79,7 +79,7 @@ const test = labSuite({ hosts: 2 });
 
 test("a kernel without IPVS is named, and the overlay goes on", async (lab) => {
   if (ipvsHere()) return skip("a kernel without IPVS", "this kernel has IPVS");
-  await lab.host(1).knet("init --network 10.244.0.0/16");
+  await lab.init("--network 10.244.0.0/16");
   await Promise.all(lab.hosts.map((host) => host.join()));
   const [one, two] = await Promise.all(lab.hosts.map((host) => host.attach("c1")));
   await lab.host(1).knet(

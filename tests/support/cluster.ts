@@ -5,7 +5,6 @@
  */
 import assert from "node:assert/strict";
 import type { Container } from "./container.ts";
-import { words } from "./exec.ts";
 import type { Host } from "./host.ts";
 import type { Lab } from "./lab.ts";
 import { DEADLINE, sleep } from "./wait.ts";
@@ -21,15 +20,8 @@ export async function startCluster(
 ): Promise<void> {
   const hosts = options.hosts ?? lab.hosts;
   const { joinArgs } = lab.backend;
-  const init = `--network ${NETWORK} ${joinArgs.join(" ")} ${options.init ?? ""}`;
-  if (lab.store === "dqlite") {
-    // The agents hold the store: the first one makes it.
-    await hosts[0]!.join({ args: words(init) });
-    await Promise.all(hosts.slice(1).map((host) => host.join()));
-  } else {
-    await lab.host(1).knet(`init ${init}`);
-    await Promise.all(hosts.map((host) => host.join()));
-  }
+  await lab.init(`--network ${NETWORK} ${joinArgs.join(" ")} ${options.init ?? ""}`, hosts[0]);
+  await Promise.all(hosts.map((host) => host.join()));
   for (let n = 1; n <= (options.containers ?? 0); n++) {
     await Promise.all(hosts.map((host) => host.attach(`c${n}`)));
   }

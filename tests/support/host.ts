@@ -64,6 +64,8 @@ export class Host implements AsyncDisposable {
   readonly machineId: string;
   readonly #holder: Background;
   readonly #kept: Background[] = [];
+  /** The agent that has made the cluster, until somebody asks for it. */
+  #begun: Background | undefined;
 
   private constructor(options: HostOptions, machineId: string, holder: Background) {
     this.machineId = machineId;
@@ -157,11 +159,11 @@ export class Host implements AsyncDisposable {
   }
 
   #environment(env: Record<string, string> = {}): Record<string, string> {
-    const { storeUrl, seed } = this.options;
+    const { storeUrl, seeds } = this.options;
     return {
       KNET_STORE: storeUrl,
       NO_COLOR: "1",
-      ...(seed !== undefined && { KNET_TEST_SEED: seed }),
+      ...(seeds !== undefined && { KNET_TEST_SEEDS: seeds().join(" ") }),
       ...env,
     };
   }
@@ -180,14 +182,47 @@ export class Host implements AsyncDisposable {
     return JSON.parse((await this.knet([...words(args), "--json"])).stdout) as T;
   }
 
+  /** Lets the agent make the cluster, with these arguments: it is what the next `join` would start. */
+  async begin(args: readonly string[]): Promise<void> {
+    this.#begun = await this.join({ args });
+  }
+
   /** Starts the agent and waits until it is ready. */
   async join(options: JoinOptions = {}): Promise<Background> {
+    const begun = this.#begun;
+    this.#begun = undefined;
+    if (begun !== undefined && begun === this.agent) return begun;
     const args = ["join", ...this.joinArgs, ...(options.args ?? [])];
     const line = this.#knetLine(args, options.wrapper ?? []);
     const agent = this.keep(new Background(line, { env: this.#environment(options.env) }));
     this.agent = agent;
     if (options.wait !== false) await this.ready();
     return agent;
+  }
+
+  /**
+   * Joins, and ends the agent as soon as that is done: `knet join --once`, or, where the agents hold the store and have to run, an agent that
+   * is stopped when it is ready.
+   *
+   * @param args More arguments for `knet join`.
+   */
+  async joinOnce(
+    args: readonly string[] = [],
+    options: ExecOptions & { wrapper?: readonly string[] } = {},
+  ): Promise<Outcome> {
+    const { check = true, env = {}, wrapper = [] } = options;
+    if (!this.options.storeUrl.startsWith("dqlite:")) {
+      return await this.knet(["join", ...this.joinArgs, ...args, "--once"], options);
+    }
+    const agent = await this.join({ args, env, wrapper, wait: false });
+    await until(`the agent of ${this.name} is ready, or ends`, async () => {
+      return agent.ended !== undefined || (await this.get("/readyz")).status === 200;
+    }, { deadline: 30_000 });
+    const ready = agent.ended === undefined;
+    const { code = 0 } = await this.stop() ?? {};
+    const outcome = { code: ready ? 0 : code, stdout: agent.stdout, stderr: agent.stderr };
+    if (check && outcome.code !== 0) throw new Error(outcome.stderr);
+    return outcome;
   }
 
   /** Waits until the agent says that it is ready. */

@@ -20,8 +20,8 @@ export interface HostOptions {
   readonly shared: string;
   /** Store URL as the host says it. */
   readonly storeUrl: string;
-  /** Address of a host to join by, where the hosts hold the store themselves. */
-  readonly seed?: string;
+  /** Addresses of hosts to join by, where the hosts hold the store themselves; none for the first. */
+  readonly seeds?: () => readonly string[];
   /** What the cluster runs. */
   readonly backend: BackendCase;
   /** 32 hexadecimal digits; the default is random. */

@@ -1,5 +1,5 @@
 /**
- * knet with a carrier for tests (`plain_carrier.ts`): KNET_TEST_SEED is the address of a host to join by, KNET_TEST_ROLE what this host may
+ * knet with a carrier for tests (`plain_carrier.ts`): KNET_TEST_SEEDS has the addresses of hosts to join by, KNET_TEST_ROLE what this host may
  * do elsewhere.
  *
  * @module
@@ -8,7 +8,7 @@ import { giveCarrier } from "../../core/agent/store_carrier.ts";
 import { plainCarrier } from "./plain_carrier.ts";
 
 giveCarrier(plainCarrier(
-  Deno.env.get("KNET_TEST_SEED") || undefined,
+  Deno.env.get("KNET_TEST_SEEDS")?.split(" ").filter((seed) => seed !== "") ?? [],
   Deno.env.get("KNET_TEST_ROLE") === "node" ? "node" : "admin",
 ));
 const { dispatch } = await import("../../cli/dispatch.ts");

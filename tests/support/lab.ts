@@ -5,7 +5,7 @@
  * @module
  */
 import { type BackendCase, vxlanCase } from "./backend.ts";
-import { exec, type ExecOptions, type Outcome, words } from "./exec.ts";
+import { type CommandLine, exec, type ExecOptions, type Outcome, words } from "./exec.ts";
 import type { HostOptions } from "./host_script.ts";
 import { Host } from "./host.ts";
 import { labPrefix, sweep } from "./names.ts";
@@ -64,6 +64,8 @@ export class Lab implements AsyncDisposable {
   postgres: LabPostgres | undefined;
   /** What follows it, or did, where the lab has two. */
   standby: LabPostgres | undefined;
+  /** The host whose agent made the store that the agents hold. */
+  #founder: string | undefined;
   readonly #namespaces: string[] = [];
   readonly #links: readonly number[];
 
@@ -169,7 +171,7 @@ export class Lab implements AsyncDisposable {
       shared: this.shared,
       storeUrl: this.storeUrl,
       backend: this.backend,
-      ...(n > 1 && this.store === "dqlite" && { seed: this.host(1).address }),
+      ...(this.store === "dqlite" && { seeds: () => this.#seedsOf(name) }),
       ...options,
     });
     this.hosts.push(host);
@@ -179,6 +181,22 @@ export class Lab implements AsyncDisposable {
   /** Adds a namespace on the underlay that is no host of the cluster; returns its name. */
   addStranger(name: string, address: string): Promise<string> {
     return this.#plug(name, address);
+  }
+
+  /** Addresses of the other hosts, for those that join the one that made the cluster; there is none before it has. */
+  #seedsOf(name: string): string[] {
+    if (name === (this.#founder ?? "h1")) return [];
+    return this.hosts.filter((host) => host.name !== name).map((host) => host.address);
+  }
+
+  /**
+   * Makes the cluster, by `knet init` with these arguments. Where the agents hold the store themselves, the first host's agent makes it
+   * when it joins: it has joined then, and its next `join` does nothing.
+   */
+  async init(args: CommandLine = "", first = this.host(1)): Promise<void> {
+    if (this.store !== "dqlite") return void await first.knet(["init", ...words(args)]);
+    this.#founder = first.name;
+    await first.begin(words(args));
   }
 
   /** Gives a host one more interface on a link, up and without an address. */
