@@ -111,6 +111,29 @@ test("one of three alone says what is missing, writes nothing, and its network g
   assert.ok(!(await one!.knet("svc ls")).stdout.includes("never"));
 });
 
+test("a host does not leave while another one that votes is silent, and what it is told to do helps", async (lab) => {
+  await voting(lab.host(1), 3);
+  const fourth = await lab.addHost();
+  await fourth.join();
+  const [one, two, three] = lab.hosts as [Host, Host, Host];
+  await three.stop("SIGKILL");
+  const { code, stderr } = await two.knet("leave", { check: false });
+  assert.equal(code, 4, stderr);
+  assert.match(stderr, /Cannot leave: this host votes, h3 of those that vote does not answer/);
+  assert.match(stderr, /knet leave --node h3 --force/);
+  // Nothing was taken down for it.
+  assert.equal((await two.get("/readyz")).status, 200);
+  await one.knet("leave --node h3 --force");
+  assert.doesNotMatch((await one.knet("store info")).stdout, /\bh3\b/);
+  await voting(one, 3);
+  await fourth.leave();
+  lab.hosts.splice(lab.hosts.indexOf(fourth), 1);
+  await fourth[Symbol.asyncDispose]();
+  await three.run("rm -rf /run/host/data");
+  await three.join();
+  await voting(one, 3);
+});
+
 test("a host that leaves gives up its copy, and comes back as a new one", async (lab) => {
   await voting(lab.host(1), 3);
   const third = lab.host(3);

@@ -231,7 +231,7 @@ export class Host implements AsyncDisposable {
     await until(`the agent of ${this.name} is ready`, async () => {
       if (agent?.ended !== undefined) return true;
       return (await this.get("/readyz")).status === 200;
-    });
+    }, { deadline: 30_000 });
     if (agent?.ended !== undefined) {
       throw new Error(`The agent of ${this.name} ended: ${agent.ended.code}\n${agent.stderr}`);
     }
