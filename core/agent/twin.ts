@@ -26,9 +26,9 @@ export async function refuseTwin(
   const address = await carrier?.twin?.(known, (one) => local.has(one));
   if (address === undefined) return;
   throw new KnetError(
-    `Cannot take part in the store as ${
-      own === undefined ? "" : `"${own.nodeName}", `
-    }the node ${nodeId}: the host at ${address} runs with the same node id ${nodeId} and the same data directory`,
+    `Cannot take part in the store: "${
+      own?.nodeName ?? nodeId
+    }" at ${address} runs with the same node id ${nodeId} and the same data directory`,
     {
       exitCode: 4,
       remedy:
