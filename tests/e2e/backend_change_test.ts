@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { BACKENDS } from "../support/backend.ts";
 import { assertFullMesh, containersOf, NETWORK, startCluster } from "../support/cluster.ts";
+import { skip } from "../support/skip.ts";
 import { labSuite } from "../support/suite.ts";
 import { report } from "../support/wait.ts";
 import { converged, UNDERLAY_MTU } from "../support/walk.ts";
@@ -36,6 +37,12 @@ const steps = BACKENDS.map((from, n) => [from, BACKENDS[(n + 1) % BACKENDS.lengt
 
 for (const [from, to] of steps.filter(([from, to]) => from !== to)) {
   test(`6: init --replace from ${from.name} to ${to.name} leaves nothing of the old backend`, async (lab) => {
+    if (lab.store === "dqlite") {
+      return skip(
+        `init --replace to ${to.name}`,
+        "no agent runs meanwhile, and they hold the store",
+      );
+    }
     assert.equal(lab.host(1).backend, from);
     const subnets = await Promise.all(lab.hosts.map((host) => host.subnet()));
     const init = ["init", "--network", NETWORK, ...to.joinArgs, "--replace"];

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { startCluster } from "../support/cluster.ts";
+import { startCluster, threeVote } from "../support/cluster.ts";
 import { blockStore } from "../support/database_lock.ts";
 import type { Host } from "../support/host.ts";
 import { STORES } from "../support/lab.ts";
@@ -17,8 +17,8 @@ interface Book {
 }
 
 const test = labSuite({
-  // One host that holds the store itself is never without.
-  hosts: STORES[0] === "dqlite" ? 2 : 1,
+  // One host that holds the store itself is never without it, and one of two is no majority.
+  hosts: STORES[0] === "dqlite" ? 3 : 1,
   store: "sqlite",
   setUp: (lab) => startCluster(lab),
 });
@@ -102,6 +102,7 @@ test("attach waits for no store, which is told when it is back, and what went wi
       "container ls",
     ))
       .containers.filter(({ name }) => name === "told").map(({ address }) => address);
+  if (lab.store === "dqlite") await threeVote(host);
   const blocked = await blockStore(lab);
   const { address } = await host.attach("away", ["--name", "told"]);
   await blocked[Symbol.asyncDispose]();

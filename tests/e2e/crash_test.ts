@@ -4,10 +4,15 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { StatusReport } from "../../core/inspect/status.ts";
 import { type BackendCase, BACKENDS, vxlanCase } from "../support/backend.ts";
 import { PingStream } from "../support/container.ts";
-import { assertFullMesh, containersOf, flows, startCluster } from "../support/cluster.ts";
+import {
+  assertFullMesh,
+  containersOf,
+  flows,
+  startCluster,
+  threeVote,
+} from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import { type Lab, STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
@@ -124,13 +129,8 @@ for (const backend of chosen) {
 /** A host that may leave while the first one is down. */
 async function withoutVote(lab: Lab): Promise<Host> {
   if (lab.store !== "dqlite") return lab.hosts.at(-1)!;
-  const { value } = await until("three of four hosts vote", async () => {
-    const { store } = await lab.host(1).knetJson<StatusReport>("status");
-    const voters = store.copies?.filter(({ role }) => role === "voter") ?? [];
-    const others = lab.hosts.filter(({ name }) => !voters.some((voter) => voter.name === name));
-    return voters.length === 3 ? others[0] : undefined;
-  });
-  return value;
+  const voters = await threeVote(lab.host(1));
+  return lab.hosts.find(({ name }) => !voters.includes(name))!;
 }
 
 async function timedJoin(host: Host): Promise<number> {

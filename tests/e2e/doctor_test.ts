@@ -185,6 +185,11 @@ const ILLS: readonly {
   },
 ];
 
+/** Of a host that has not joined: where the agents hold the store, it knows none of the others. */
+function ofAnybody(says: RegExp): RegExp {
+  return new RegExp(says.source.replace(/(from|to) 192[\\.\d]+\$$/, "$1 peers$"));
+}
+
 for (const { name, script, cure, check, status, says, remedy } of ILLS) {
   test(`doctor finds: ${name}`, async (lab) => {
     const host = lab.host(1);
@@ -192,7 +197,7 @@ for (const { name, script, cure, check, status, says, remedy } of ILLS) {
     try {
       const found = (await doctor(host))(check);
       assert.equal(found.status, status, found.detail);
-      assert.match(found.detail, says);
+      assert.match(found.detail, lab.store === "dqlite" ? ofAnybody(says) : says);
       assert.match(found.remedy ?? "", remedy);
     } finally {
       await host.sh(cure);

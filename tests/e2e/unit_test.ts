@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { assertFullMesh, containersOf, startCluster } from "../support/cluster.ts";
+import { assertFullMesh, containersOf, startCluster, threeVote } from "../support/cluster.ts";
 import { STORES } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
@@ -80,6 +80,7 @@ test("9: a conflict ends a first start at once, and leaves a host that had joine
   const socket = "/run/manager.sock";
   const manager = host.spawn(["perl", "-MIO::Socket::UNIX", "-MSocket", "-e", MANAGER, socket]);
   await until("it listens", () => manager.stdout.includes("ready"));
+  if (lab.store === "dqlite") await threeVote(host);
   const contradicting = { env: { NOTIFY_SOCKET: socket }, wait: false };
   await host.stop();
   const before = await fingerprint(host);

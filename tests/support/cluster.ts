@@ -4,10 +4,11 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { StatusReport } from "../../core/inspect/status.ts";
 import type { Container } from "./container.ts";
 import type { Host } from "./host.ts";
 import type { Lab } from "./lab.ts";
-import { DEADLINE, sleep } from "./wait.ts";
+import { DEADLINE, sleep, until } from "./wait.ts";
 import { converged } from "./walk.ts";
 
 /** The cluster network of the tests. */
@@ -26,6 +27,16 @@ export async function startCluster(
     await Promise.all(hosts.map((host) => host.attach(`c${n}`)));
   }
   await converged(hosts);
+}
+
+/** Waits until three hosts vote about the store that the hosts hold; returns their names. */
+export async function threeVote(host: Host): Promise<string[]> {
+  const { value } = await until("three hosts vote", async () => {
+    const { store } = await host.knetJson<StatusReport>("status");
+    const voters = store.copies?.filter(({ role }) => role === "voter") ?? [];
+    return voters.length === 3 ? voters.map(({ name }) => name) : undefined;
+  }, { deadline: 30_000 });
+  return value;
 }
 
 /** Containers of all hosts. */

@@ -27,6 +27,18 @@ export function plainCarrier(seeds: readonly string[], role: "node" | "admin"): 
       const listener = Deno.listen({ port: PORT });
       const instance = crypto.randomUUID();
       const streams = new Set<ByteStream>();
+      const who = async (hostname: string): Promise<string[]> => {
+        try {
+          using stream = await Deno.connect({ hostname, port: PORT });
+          await writeAddress(stream, "who");
+          return (await readAddress(stream, PATIENCE))?.split(" ") ?? [];
+        } catch {
+          return []; // Nobody is there.
+        }
+      };
+      const found = async (host: string): Promise<string | undefined> => {
+        for (const seed of seeds) if ((await who(seed))[0] === host) return seed;
+      };
       const serve = async (stream: ByteStream) => {
         streams.add(stream);
         const line = await readAddress(stream, PATIENCE);
@@ -48,18 +60,12 @@ export function plainCarrier(seeds: readonly string[], role: "node" | "admin"): 
         number: PORT,
         async twin(known, isOwn) {
           for (const hostname of known.filter((address) => !isOwn(address))) {
-            try {
-              using stream = await Deno.connect({ hostname, port: PORT });
-              await writeAddress(stream, "who");
-              const said = (await readAddress(stream, PATIENCE))?.split(" ");
-              if (said?.[0] === nodeId && said[1] !== instance) return hostname;
-            } catch {
-              // Nobody is there.
-            }
+            const said = await who(hostname);
+            if (said[0] === nodeId && said[1] !== instance) return hostname;
           }
         },
         async dial(host, purpose) {
-          const hostname = seeds.includes(host) ? host : addressesOf(host)[0];
+          const hostname = seeds.includes(host) ? host : addressesOf(host)[0] ?? await found(host);
           if (hostname === undefined) throw new StoreAwayError(`nobody knows where ${host} is`);
           try {
             const stream = await Deno.connect({ hostname, port: PORT });
