@@ -204,9 +204,7 @@ test("knet leave ends the service too, and the host may begin or join another cl
   // The last copy of a store is not knet's to remove.
   assert.match(await fourth.read("knet leave"), /last copy of the store, which stays in/);
   await fourth.sh("knet up; knet leave; rm -r /var/lib/knet/dqlite");
-  const known = await failed(fourth, line);
-  assert.match(known.said, /a host with this id belongs to the cluster already/);
-  await one.sh(/knet token revoke \S+/.exec(known.said)![0]);
+  // It left the first cluster, too: nobody there minds its id.
   await fourth.sh(line);
   assert.match(await one.read("knet lease ls"), /^host4 .*living/m);
   await fourth.sh("knet leave");
