@@ -51,6 +51,8 @@ const ASLEEP = [
 /** Modules that reach the disk; the rest the machine loads itself. */
 const DISK_MODULES = ["virtio_pci", "virtio_blk", "crc32c_generic", "ext4"];
 
+const IN_CHROOT = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /** Raise it when images have to be made anew. */
 const EDITION = 1;
 
@@ -101,13 +103,13 @@ exit 101
 NO
 chmod 755 root/usr/sbin/policy-rc.d
 echo force-unsafe-io > root/etc/dpkg/dpkg.cfg.d/making
-# The kernel's own initrd is not used, and takes as long as all the rest.
+# The kernel's own initrd is not used, and takes as long as all the rest. apt gives scripts a PATH of its own.
 printf '#!/bin/sh\\n' > root/usr/local/bin/update-initramfs
 chmod 755 root/usr/local/bin/update-initramfs
 cp /etc/resolv.conf root/etc/resolv.conf
 mount -t proc proc root/proc
 mount --rbind /dev root/dev
-said chroot root apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends ${
+said chroot root apt-get -q -y -o Acquire::Retries=3 -o DPkg::Path=${IN_CHROOT} install --no-install-recommends ${
     PACKAGES.join(" ")
   }
 said chroot root systemctl disable ${ASLEEP.join(" ")}
