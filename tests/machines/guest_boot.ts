@@ -34,6 +34,11 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts dev/pts
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 mount -t tmpfs -o mode=755 tmpfs run
+# The agent's unit has a /proc of its own, in which this computer's boot_id would be, the same after a reboot.
+cp "$1/boot_id" run/boot_id
+mkdir -p run/systemd/system/knet.service.d
+printf '[Service]\\nBindReadOnlyPaths=/run/boot_id:/proc/sys/kernel/random/boot_id\\n' \\
+  > run/systemd/system/knet.service.d/boot_id.conf
 mount -t tmpfs -o mode=1777 tmpfs tmp
 mount --bind "$3" packages
 mkdir run/old
