@@ -1,9 +1,11 @@
 /**
- * knet on machines of their own, installed by its package: `deno task machines [--only NAME[,NAME…]] [--release 12|13] [--filter TEXT]`.
+ * knet on machines of their own, installed by its package:
+ * `deno task machines [--only NAME[,NAME…]] [--release 12|13] [--hosts guests] [--filter TEXT]`.
  *
- * NAME is a file of `tests/machines` without `_test.ts`. Machines are emulated and slow: a file takes minutes. The first run makes an
- * image of each release of Debian, which takes minutes, too, and is kept (see `tests/machines/image.ts`). What is installed is the .deb
- * of the tree, made if `dist/packages` has none. The last line is `N passed, N failed, N skipped`.
+ * NAME is a file of `tests/machines` without `_test.ts`. Machines are emulated and slow: a file takes many minutes. Guests (see
+ * `tests/machines/guest.ts`) in their place take a tenth of that, and what needs a kernel of its own is skipped with them. The first run
+ * makes an image of each release of Debian, which takes minutes, too, and is kept (see `tests/machines/image.ts`). What is installed is
+ * the .deb of the tree, made if `dist/packages` has none. The last line is `N passed, N failed, N skipped`.
  *
  * @module
  */
@@ -15,7 +17,7 @@ import { addTally, runTests, type Tally } from "./support/tally.ts";
 
 function usage(problem: string): never {
   console.error(
-    `${problem}\nusage: deno task machines [--only NAME[,NAME…]] [--release 12|13] [--filter TEXT]`,
+    `${problem}\nusage: deno task machines [--only NAME[,NAME…]] [--release 12|13] [--hosts guests] [--filter TEXT]`,
   );
   Deno.exit(2);
 }
@@ -25,13 +27,15 @@ const names = [...Deno.readDirSync(new URL("machines", import.meta.url))].map(({
 let chosen = names;
 let releases = Object.keys(RELEASES) as Release[];
 let filter: string[] = [];
+let hosts = "machines";
 const args = [...Deno.args];
 for (let flag; (flag = args.shift()) !== undefined;) {
   const value = args.shift() ?? usage(`${flag} needs a value`);
   if (flag === "--only") chosen = value.split(",");
   else if (flag === "--release") releases = releases.filter((release) => release === value);
   else if (flag === "--filter") filter = ["--filter", value];
-  else usage(`There is no option "${flag}"`);
+  else if (flag === "--hosts" && value === "guests") hosts = value;
+  else usage(`There is no option "${flag} ${value}"`);
 }
 for (const name of chosen) {
   if (!names.includes(name)) usage(`There is no tests/machines/${name}_test.ts`);
@@ -61,7 +65,8 @@ if (problem !== undefined) {
       const began = performance.now();
       console.log(`\n== ${name}, Debian ${release}`);
       const file = new URL(`machines/${name}_test.ts`, import.meta.url).pathname;
-      total = addTally(total, await runTests([file], filter, { KNET_RELEASE: release }));
+      const settings = { KNET_RELEASE: release, KNET_HOSTS: hosts };
+      total = addTally(total, await runTests([file], filter, settings));
       console.log(`${((performance.now() - began) / 1000).toFixed(0)} s`);
     }
   }

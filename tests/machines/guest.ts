@@ -9,6 +9,7 @@ import { afterwards } from "../support/afterwards.ts";
 import { exec, type Outcome } from "../support/exec.ts";
 import { until } from "../support/wait.ts";
 import { BOOT } from "./guest_boot.ts";
+import type { Host } from "./host.ts";
 import type { Segment } from "./segment.ts";
 
 /** What a guest is. */
@@ -34,7 +35,7 @@ const OTHERS = [
 ];
 
 /** A Debian in namespaces. */
-export class Guest implements AsyncDisposable {
+export class Guest implements Host {
   readonly name: string;
   readonly address: string;
   readonly #options: GuestOptions;

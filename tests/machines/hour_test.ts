@@ -7,7 +7,7 @@
 import assert from "node:assert/strict";
 import { blocksOf } from "../docs/blocks.ts";
 import { read } from "../docs/pages.ts";
-import type { Machine } from "./machine.ts";
+import type { Host } from "./host.ts";
 import {
   addressIn,
   type Machines,
@@ -18,6 +18,7 @@ import {
 } from "./suite.ts";
 
 const test = machineSuite(3, {
+  needs: "IPVS",
   memory: 640,
   setUp: async ({ hosts, postgres }) => {
     await postgres.sql("alter role knet password 'PASSWORD'");
@@ -37,7 +38,7 @@ test("README's lines install knet on three hosts and join them", async (machines
 });
 
 test("two services in front of the containers answer on every host", async ({ hosts }) => {
-  const [one] = hosts as [Machine];
+  const [one] = hosts as [Host];
   for (const host of hosts) {
     await host.sh(
       `ip netns exec web sh -c 'busybox nc -ll -p 8080 -e echo ${host.name} > /tmp/nc 2>&1 &'`,
@@ -65,7 +66,7 @@ test("the manual's line for an upgrade leaves services and containers at work", 
 });
 
 test("a host that reboots is part of the network and of its services again", async ({ hosts }) => {
-  const [one] = hosts as [Machine];
+  const [one] = hosts as [Host];
   await one.reboot();
   await untilTrue(one, "systemctl -q is-active knet");
   await one.sh(`ip netns delete web 2>/dev/null; ip netns add web; knet attach web
@@ -75,7 +76,7 @@ test("a host that reboots is part of the network and of its services again", asy
 });
 
 test("the manual's line for an uninstallation leaves nothing on the host, and the others know", async (machines) => {
-  const [one, ...others] = machines.hosts as [Machine, ...Machine[]];
+  const [one, ...others] = machines.hosts as [Host, ...Host[]];
   await followed({ hosts: [one] }, "docs/install.md", "## Uninstall", 1);
   assert.equal(await one.read("ip -br link | grep -E 'knet|kv' || true; nft list tables"), "");
   assert.equal(
@@ -90,7 +91,7 @@ test("the manual's line for an uninstallation leaves nothing on the host, and th
 });
 
 /** Waits until both services answer each container. */
-async function answered(hosts: readonly Machine[]): Promise<void> {
+async function answered(hosts: readonly Host[]): Promise<void> {
   for (const host of hosts) {
     for (const vip of ["10.96.0.10", "10.96.0.11"]) {
       await untilTrue(

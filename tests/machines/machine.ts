@@ -7,6 +7,7 @@
 import { exec, type Outcome } from "../support/exec.ts";
 import { afterwards } from "../support/afterwards.ts";
 import { sleep, until } from "../support/wait.ts";
+import type { Host } from "./host.ts";
 import { type Image, pack } from "./image.ts";
 import { Line } from "./line.ts";
 import { LISTENER, LISTENER_UNIT } from "./listener.ts";
@@ -47,7 +48,7 @@ const FIRST_START = {
 };
 
 /** A computer. */
-export class Machine implements AsyncDisposable {
+export class Machine implements Host {
   readonly name: string;
   readonly address: string;
   readonly #folder: string;

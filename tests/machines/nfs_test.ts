@@ -5,15 +5,16 @@
  * @module
  */
 import assert from "node:assert/strict";
-import type { Machine } from "./machine.ts";
+import type { Host } from "./host.ts";
 import { attach, configure, install, machineSuite, untilReached, untilTrue } from "./suite.ts";
 
 const STORE = "sqlite:/mnt/shared/knet.db";
 
 /** The first one serves, the others mount; all join. */
 const test = machineSuite(2, {
+  needs: "a server of NFS, which is the kernel's",
   setUp: async ({ hosts, segment }) => {
-    const [server, client] = hosts as [Machine, Machine];
+    const [server, client] = hosts as [Host, Host];
     const range = `${segment.address}/${segment.prefixLength}`;
     await server.sh(`install -d -m 0700 /srv/shared
       echo '/srv/shared ${range}(rw,sync,no_subtree_check,no_root_squash)' > /etc/exports
@@ -39,7 +40,7 @@ test("two hosts that share a SQLite file by NFS are one network", async ({ hosts
 });
 
 test("while the NFS server is stopped the mount hangs, and the agent heals, answers its watchdog and tells", async ({ hosts }) => {
-  const [server, client] = hosts as [Machine, Machine];
+  const [server, client] = hosts as [Host, Host];
   const pid = await client.read("systemctl show -P MainPID knet");
   await server.sh("systemctl stop nfs-server");
   // Longer than the watchdog waits.
@@ -57,7 +58,7 @@ test("while the NFS server is stopped the mount hangs, and the agent heals, answ
 });
 
 test("an agent that is started while the mount hangs begins with what it knows", async ({ hosts }) => {
-  const [server, client] = hosts as [Machine, Machine];
+  const [server, client] = hosts as [Host, Host];
   await server.sh("systemctl stop nfs-server");
   try {
     const pid = await client.read("systemctl show -P MainPID knet");

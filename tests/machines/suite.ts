@@ -10,12 +10,21 @@ import { type LabPostgres, startLabPostgres } from "../support/lab_postgres.ts";
 import { machineProblem } from "../support/machine.ts";
 import { skip, whyNoLab } from "../support/skip.ts";
 import { until } from "../support/wait.ts";
-import { imageOf, type Release } from "./image.ts";
+import { Guest } from "./guest.ts";
+import { mountBase } from "./guest_boot.ts";
+import type { Host } from "./host.ts";
+import { type Image, imageOf, type Release } from "./image.ts";
 import { Machine, type MachineOptions } from "./machine.ts";
 import { Segment } from "./segment.ts";
 
 /** The release that the machines of this process run. */
 export const RELEASE = (Deno.env.get("KNET_RELEASE") ?? "12") as Release;
+
+/** Whether the hosts are guests, which are quick and have this computer's kernel, in place of machines. */
+const GUESTS = Deno.env.get("KNET_HOSTS") === "guests";
+
+/** Milliseconds that anything may take. */
+const LONG = GUESTS ? 60_000 : 600_000;
 
 /** The packages that are tried. */
 export const FOLDER = new URL("../../dist/packages", import.meta.url).pathname;
@@ -68,13 +77,13 @@ export function whyNoMachines(): string | undefined {
 export class Machines implements AsyncDisposable {
   readonly segment: Segment;
   readonly postgres: LabPostgres;
-  readonly hosts: readonly Machine[];
+  readonly hosts: readonly Host[];
   readonly #stack: AsyncDisposableStack;
 
   private constructor(
     segment: Segment,
     postgres: LabPostgres,
-    hosts: Machine[],
+    hosts: Host[],
     stack: AsyncDisposableStack,
   ) {
     this.segment = segment;
@@ -93,12 +102,13 @@ export class Machines implements AsyncDisposable {
     const segment = stack.use(await Segment.create());
     const postgres = stack.use(await startLabPostgres(segment.netns, segment.address, 5432));
     const { folder } = stack.use(await plainPackages());
-    const starting = Array.from(
-      { length: count },
-      (_, i) => Machine.start({ ...options, image, segment, number: i + 1, packages: folder }),
-    );
+    const place = { segment, packages: folder };
+    const numbers = Array.from({ length: count }, (_, i) => i + 1);
+    const starting = GUESTS
+      ? await startGuests(image, stack, place, numbers)
+      : numbers.map((number) => Machine.start({ ...options, ...place, image, number }));
     const started = await Promise.allSettled(starting);
-    const hosts: Machine[] = [];
+    const hosts: Host[] = [];
     for (const result of started) {
       if (result.status === "fulfilled") hosts.push(stack.use(result.value));
     }
@@ -121,30 +131,40 @@ export class Machines implements AsyncDisposable {
   }
 }
 
+async function startGuests(
+  { disk }: Image,
+  stack: AsyncDisposableStack,
+  place: Pick<MachineOptions, "segment" | "packages">,
+  numbers: readonly number[],
+): Promise<Promise<Guest>[]> {
+  const { base } = stack.use(await mountBase(disk));
+  return numbers.map((number) => Guest.start({ ...place, base, number }));
+}
+
 /** Installs the package as the manual says, without a network to fetch from. */
-export async function install(host: Machine): Promise<string> {
+export async function install(host: Host): Promise<string> {
   return await host.read(`DEBIAN_FRONTEND=noninteractive apt-get install -y ${packages()} 2>&1`);
 }
 
 /** Says where the store is. */
-export async function configure(host: Machine, store: string): Promise<void> {
+export async function configure(host: Host, store: string): Promise<void> {
   await host.sh(`echo 'KNET_STORE=${store}' > /etc/default/knet`);
 }
 
 /** Makes a network namespace and attaches it; returns its address. */
-export async function attach(host: Machine, name: string): Promise<string> {
+export async function attach(host: Host, name: string): Promise<string> {
   return await host.read(`[ -e /run/netns/${name} ] || ip netns add ${name}; knet attach ${name}`);
 }
 
 /** Address of a container. */
-export async function addressIn(host: Machine, name = "web"): Promise<string> {
+export async function addressIn(host: Host, name = "web"): Promise<string> {
   return await host.read(
     `ip -n ${name} -4 -j addr show scope global | jq -r '.[].addr_info[].local' | head -n 1`,
   );
 }
 
 /** Waits until each container `web` reaches each other one. */
-export async function untilReached(hosts: readonly Machine[]): Promise<void> {
+export async function untilReached(hosts: readonly Host[]): Promise<void> {
   for (const to of hosts) {
     const address = await addressIn(to);
     for (const from of hosts) {
@@ -152,26 +172,32 @@ export async function untilReached(hosts: readonly Machine[]): Promise<void> {
       await until(`${to.name} is reached from ${from.name}`, async () => {
         await from.sh(`ip netns exec web ping -c 1 -W 2 ${address}`);
         return true;
-      }, { deadline: 600_000, interval: 1000 });
+      }, { deadline: LONG, interval: 1000 });
     }
   }
 }
 
 /** Waits until a script succeeds. */
-export async function untilTrue(host: Machine, script: string, deadline = 600_000): Promise<void> {
+export async function untilTrue(host: Host, script: string, deadline = LONG): Promise<void> {
   await until(`${host.name}: ${script}`, async () => {
     await host.sh(script);
     return true;
   }, { deadline, interval: 1000 });
 }
 
-/** Defines the tests of a file, with machines that they share. */
+/**
+ * Defines the tests of a file, with machines that they share.
+ *
+ * @returns what defines a test; its last argument says what guests lack that it needs.
+ */
 export function machineSuite(
   count: number,
   options: Pick<MachineOptions, "network" | "memory"> & {
     readonly setUp?: (machines: Machines) => Promise<void>;
+    /** What guests lack that all tests of the file need. */
+    readonly needs?: string;
   } = {},
-): (name: string, fn: (machines: Machines) => Promise<void>) => void {
+): (name: string, fn: (machines: Machines) => Promise<void>, needs?: string) => void {
   const problem = whyNoMachines() ??
     (packages() === undefined ? "needs dist/packages/*.deb" : undefined);
   let machines: Promise<Machines> | undefined;
@@ -189,10 +215,11 @@ export function machineSuite(
   Deno.test.afterAll(async () => {
     await (await machines?.catch(() => undefined))?.[Symbol.asyncDispose]();
   });
-  return (name, fn) =>
+  return (name, fn, needs = options.needs) => {
+    const lack = problem ?? (GUESTS && needs !== undefined ? `needs ${needs}` : undefined);
     Deno.test({
-      name: problem === undefined ? name : `${name} [skipped: ${problem}]`,
-      ignore: problem !== undefined,
+      name: lack === undefined ? name : `${name} [skipped: ${lack}]`,
+      ignore: lack !== undefined,
       sanitizeOps: false,
       sanitizeResources: false,
       fn: async () => {
@@ -205,14 +232,17 @@ export function machineSuite(
         try {
           await fn(there);
         } catch (error) {
+          // The end of the file, where Deno says it, may be an hour away.
+          console.log(error);
           for (const host of there.hosts) console.log(await logOf(host));
           throw error;
         }
       },
     });
+  };
 }
 
-async function logOf(host: Machine): Promise<string> {
+async function logOf(host: Host): Promise<string> {
   const log = await host.read("journalctl -u knet -n 25 --no-pager -o short-precise", 30_000)
     .catch((error) => `${error}`);
   return `--- ${host.name}\n${log}`;
