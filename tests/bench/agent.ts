@@ -96,7 +96,8 @@ export async function measureAgent(
   return results;
 }
 
-function listen(host: Host, group: number): NetlinkSocket {
+/** A socket that hears a group of the host's kernel; its buffer takes what thousands of peers make. */
+export function listen(host: Host, group: number): NetlinkSocket {
   using namespace = openNetns(host.options.netns);
   const socket = withNetns(namespace.fd, () => openRtnl({ receiveBuffer: 256 << 20 }));
   socket.joinGroup(group);
@@ -156,20 +157,22 @@ async function measureMoves(host: Host, file: string, peers: number): Promise<nu
   return times;
 }
 
-function residentMiB(pid: number): number {
+/** Resident memory of a process, MiB. */
+export function residentMiB(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s*(\d+)/.exec(status)?.[1]) / 1024;
 }
 
 /** Processor time of a process and its threads, in steps of 10 ms. */
-function processorMs(pid: number): number {
+export function processorMs(pid: number): number {
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   // The name in brackets may hold blanks; utime and stime are the 14th and 15th field of proc(5).
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-function exists(path: string): boolean {
+/** Whether there is such a file. */
+export function exists(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch {

@@ -5,7 +5,7 @@
  */
 import { Field } from "./field.ts";
 import { peerLeases } from "./peers.ts";
-import { knetRival } from "./rivals.ts";
+import { knetRival } from "./entry_rivals.ts";
 
 const [netns = "", peers = "0"] = Deno.args;
 console.log(knetRival(Field.join(netns), peerLeases(Number(peers))).run());

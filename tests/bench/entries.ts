@@ -8,7 +8,7 @@ import { exec } from "../support/exec.ts";
 import { median, sleep } from "../support/wait.ts";
 import { Field } from "./field.ts";
 import { peerLease, peerLeases } from "./peers.ts";
-import { buildLimit, iproute2Rival, knetRival, limitRival, type Rival } from "./rivals.ts";
+import { buildLimit, iproute2Rival, knetRival, limitRival, type Rival } from "./entry_rivals.ts";
 
 /** Milliseconds for one number of peers; each a median. */
 export interface EntriesResult {

@@ -10,7 +10,7 @@ import type { EntriesResult } from "./entries.ts";
 import type { StartupResult } from "./startup.ts";
 
 /** A number in a column: more digits after small ones. */
-function figure(value: number | undefined): string {
+export function figure(value: number | undefined): string {
   if (value === undefined) return "";
   return value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);
 }
@@ -20,7 +20,10 @@ function ratio(value: number, by: number | undefined): string {
 }
 
 /** Median of the ratios of paired runs: what else the machine does falls on both of a pair. */
-function pairedRatio(of: readonly number[] | undefined, by: readonly number[] | undefined): string {
+export function pairedRatio(
+  of: readonly number[] | undefined,
+  by: readonly number[] | undefined,
+): string {
   if (of === undefined || by === undefined) return "";
   return ratio(median(of.map((value, run) => value / by[run]!)), 1);
 }

@@ -75,7 +75,7 @@ export const endToEndPath = (name: string): string => `tests/e2e/${name}_test.ts
 export const FOLDERS = {
   unit: [
     ...["core", "ffi", "cli", "dist"],
-    ...["tests/architecture", "tests/support", "tests/cli", "tests/fuzz"],
+    ...["tests/architecture", "tests/support", "tests/cli", "tests/fuzz", "tests/bench"],
   ],
   store: ["tests/store"],
   kernel: ["tests/kernel"],
