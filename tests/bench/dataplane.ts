@@ -26,6 +26,7 @@ import {
   type Way,
   WAYS,
 } from "./dataplane_cases.ts";
+import { throughput } from "./iperf.ts";
 import { picture } from "./picture.ts";
 
 const ECHO_PORT = 5003;
@@ -67,33 +68,6 @@ function parse(args: readonly string[]): Options {
     }
   }
   return options;
-}
-
-/** Seconds that the processors were busy since the machine started. */
-function busySeconds(): number {
-  const [, ...fields] = Deno.readTextFileSync("/proc/stat").split("\n", 1)[0]!.split(/\s+/);
-  const [user, nice, system, , , irq, softirq] = fields.map(Number) as number[];
-  return (user! + nice! + system! + irq! + softirq!) / 100;
-}
-
-async function throughput(near: Container, far: Container, seconds: number) {
-  const server = far.spawn("iperf3 -s -1 --forceflush");
-  await until("iperf3 listens", () => server.stdout.includes("listening"));
-  const before = busySeconds();
-  const { stdout } = await near.run(`iperf3 -J -c ${far.address} -t ${seconds}`);
-  const busy = busySeconds() - before;
-  await server.status;
-  const { end } = JSON.parse(stdout) as {
-    end: {
-      sum_sent: { retransmits: number };
-      sum_received: { bytes: number; bits_per_second: number };
-    };
-  };
-  return {
-    gbits: end.sum_received.bits_per_second / 1e9,
-    cpu: busy / (end.sum_received.bytes / 1e9),
-    retransmits: end.sum_sent.retransmits,
-  };
 }
 
 async function latency(near: Container, far: Container) {

@@ -31,6 +31,8 @@ export interface Contender {
   readonly device: string;
   /** File on a host that tells runtimes the host's subnet: there once the network is. */
   readonly envFile: string;
+  /** Whether `knet attach` connects containers; others' are connected by hand. */
+  readonly attaches: boolean;
   /** Makes a store of its own for a cluster. `label` names it: letters and digits. */
   cluster(label: string, backend?: Backend): Promise<Cluster>;
   /** Takes everything of an agent that was stopped off a host, as a reboot does. */
@@ -50,6 +52,7 @@ export function knetOver(engine: "SQLite" | "Postgres", { lab, desk }: Field): C
     name: `knet, ${engine}`,
     device: "knet.1",
     envFile: "/run/knet/subnet.env",
+    attaches: true,
     async cluster(label, backend = "vxlan") {
       const folder = `/run/shared/${label}`;
       const url = engine === "SQLite"
@@ -85,6 +88,7 @@ export function flannelOver(etcd: Etcd, flanneld: string, { desk }: Field): Cont
     name: "flannel, etcd",
     device: "flannel.1",
     envFile: "/run/flannel/subnet.env",
+    attaches: false,
     async cluster(label, backend = "vxlan") {
       const prefix = `/coreos.com/${label}`;
       const document = { Network: CONFIG.network, SubnetLen: 24, Backend: { Type: backend } };

@@ -1,10 +1,12 @@
 /**
  * knet beside what does the same: `deno task bench:rivals --flanneld PATH --etcd PATH [--only PART]… [--sizes N,N] [--rounds N]
- * [--patience SECONDS]`.
+ * [--patience SECONDS] [--joiners N] [--seconds N]`.
  *
  * - start: from exec to the last peer, memory, and a lease's way from the store to the kernel, with 0, 1,000 and 5,000 leases in it;
  *   knet over SQLite and over Postgres, flannel over etcd.
  * - healing: what somebody deletes of the kernel's, and how long it stays away.
+ * - throughput: one TCP connection between containers on two hosts, by each backend.
+ * - joiners: agents that are started at one moment, until the last one has its network.
  *
  * All contenders do each thing in turn, and ratios are medians of those within a round: what else the machine does meets all of them.
  * Everything happens in network namespaces; needs root. Prints tables and writes `tests/out/rivals.json`.
@@ -18,20 +20,26 @@
 import { parseArgs } from "node:util";
 import { printError } from "../../../cli/output.ts";
 import { setUp } from "../../setup.ts";
+import type { Host } from "../../support/host.ts";
 import { Lab } from "../../support/lab.ts";
 import { type Contender, flannelOver, knetOver } from "./contender.ts";
 import { Etcd } from "./etcd.ts";
 import { measureHealing } from "./healing.ts";
+import { addHosts, measureJoiners } from "./joiners.ts";
 import { type Entrant, measureStart } from "./start.ts";
-import { healingTable, startTable } from "./tables.ts";
+import { healingTable, joinersTable, startTable, throughputTable } from "./tables.ts";
+import { measureThroughput, type Pair } from "./throughput.ts";
 
 const BINARY = new URL("../../../dist/knet", import.meta.url).pathname;
 const OUT = new URL("../../out/", import.meta.url).pathname;
-const PARTS = ["start", "healing"] as const;
+const PARTS = ["start", "healing", "throughput", "joiners"] as const;
+const BACKENDS = ["host-gw", "vxlan", "udp"] as const;
 type Part = (typeof PARTS)[number];
 
 const USAGE = "usage: deno task bench:rivals --flanneld PATH --etcd PATH " +
-  `[--only ${PARTS.join("|")}]… [--sizes N,N] [--rounds N] [--patience SECONDS]`;
+  `[--only ${
+    PARTS.join("|")
+  }]… [--sizes N,N] [--rounds N] [--patience SECONDS] [--joiners N] [--seconds N]`;
 
 interface Options {
   readonly flanneld: string;
@@ -40,6 +48,8 @@ interface Options {
   readonly sizes: readonly number[];
   readonly rounds: number;
   readonly patience: number;
+  readonly joiners: number;
+  readonly seconds: number;
 }
 
 function parse(): Options {
@@ -51,20 +61,33 @@ function parse(): Options {
       sizes: { type: "string", default: "0,1000,5000" },
       rounds: { type: "string", default: "5" },
       patience: { type: "string", default: "60" },
+      joiners: { type: "string", default: "50" },
+      seconds: { type: "string", default: "3" },
     },
   });
   const sizes = values.sizes.split(",").map(Number);
   const [rounds, patience] = [Number(values.rounds), Number(values.patience) * 1000];
+  const [joiners, seconds] = [Number(values.joiners), Number(values.seconds)];
   const { flanneld, etcd, only = PARTS } = values;
   const isRight = sizes.every((size) => Number.isInteger(size) && size >= 0) && rounds > 0 &&
-    patience > 0 && only.every((part) => (PARTS as readonly string[]).includes(part));
+    patience > 0 && joiners > 0 && joiners <= 240 && seconds > 0 &&
+    only.every((part) => (PARTS as readonly string[]).includes(part));
   if (flanneld === undefined || etcd === undefined || !isRight) {
     printError(USAGE);
     Deno.exit(2);
   }
   const parts = PARTS.filter((part) => only.includes(part));
   const real = (path: string) => Deno.realPathSync(path);
-  return { flanneld: real(flanneld), etcd: real(etcd), parts, sizes, rounds, patience };
+  return {
+    flanneld: real(flanneld),
+    etcd: real(etcd),
+    parts,
+    sizes,
+    rounds,
+    patience,
+    joiners,
+    seconds,
+  };
 }
 
 const options = parse();
@@ -84,44 +107,79 @@ const document: Record<string, unknown> = {
   },
 };
 
-/** Runs with a lab where each contender has a host of its own, and one more is the desk. */
-async function onStage(run: (entrants: readonly Entrant[]) => Promise<void>): Promise<void> {
-  await using lab = await Lab.create({ hosts: 4, store: "postgres" });
+/** Runs with a lab of some hosts, the first of which is the desk. */
+async function onStage(
+  hosts: number,
+  run: (contenders: readonly Contender[], hosts: readonly Host[]) => Promise<void>,
+): Promise<void> {
+  await using lab = await Lab.create({ hosts: 0, store: "postgres" });
   await using etcd = await Etcd.start(lab, options.etcd);
-  const field = { lab, desk: lab.host(4) };
-  const contenders: Contender[] = [
+  const [desk, ...others] = await addHosts(lab, hosts + 1) as [Host, ...Host[]];
+  const field = { lab, desk };
+  const contenders = [
     knetOver("SQLite", field),
     knetOver("Postgres", field),
     flannelOver(etcd, options.flanneld, field),
   ];
   try {
-    await run(contenders.map((contender, n) => ({ contender, host: lab.host(n + 1) })));
+    await run(contenders, others);
   } catch (error) {
     printError(lab.logs());
     throw error;
   }
 }
 
-if (options.parts.includes("start")) {
-  await onStage(async (entrants) => {
-    for (const size of options.sizes) {
-      say(`start with ${size} leases`);
-      const figures = await measureStart(entrants, size, options.rounds, 2 * options.rounds + 1);
-      document[`start ${size}`] = Object.fromEntries(figures);
-      console.log(`\n${startTable(size, figures)}`);
-    }
-  });
+/** Each contender with a host of its own. */
+function entrantsOf(contenders: readonly Contender[], hosts: readonly Host[]): Entrant[] {
+  return contenders.map((contender, n) => ({ contender, host: hosts[n]! }));
 }
-if (options.parts.includes("healing")) {
-  say("healing");
-  await onStage(async (entrants) => {
-    const figures = await measureHealing(entrants, options.rounds, options.patience);
-    document["healing"] = Object.fromEntries(
-      [...figures].map(([name, by]) => [name, Object.fromEntries(by)]),
-    );
-    console.log(`\n${healingTable(figures, options.patience)}`);
-  });
+
+/** Maps in maps, for JSON. */
+function plain(value: unknown): unknown {
+  if (!(value instanceof Map)) return value;
+  return Object.fromEntries([...value].map(([key, one]) => [key, plain(one)]));
 }
-console.log(`\nMedians of ${options.rounds} rounds in turn; a ratio below 1 is in knet's favour.`);
+
+const RUNS: Record<Part, () => Promise<void>> = {
+  start: () =>
+    onStage(3, async (contenders, hosts) => {
+      for (const size of options.sizes) {
+        say(`start with ${size} leases`);
+        const entrants = entrantsOf(contenders, hosts);
+        const figures = await measureStart(entrants, size, options.rounds, 2 * options.rounds + 1);
+        document[`start ${size}`] = plain(figures);
+        console.log(`\n${startTable(size, figures)}`);
+      }
+    }),
+  healing: () =>
+    onStage(3, async (contenders, hosts) => {
+      say("healing");
+      const entrants = entrantsOf(contenders, hosts);
+      const figures = await measureHealing(entrants, options.rounds, options.patience);
+      document["healing"] = plain(figures);
+      console.log(`\n${healingTable(figures, options.patience)}`);
+    }),
+  throughput: () =>
+    onStage(4, async ([knet, , flannel], [a, b, c, d]) => {
+      say("throughput");
+      const pairs: Pair[] = [
+        { contender: { ...knet!, name: "knet" }, hosts: [a!, b!] },
+        { contender: { ...flannel!, name: "flannel" }, hosts: [c!, d!] },
+      ];
+      const { rounds, seconds } = options;
+      const figures = await measureThroughput(pairs, BACKENDS, rounds, seconds);
+      document["throughput"] = plain(figures);
+      console.log(`\n${throughputTable(figures)}`);
+    }),
+  joiners: () =>
+    onStage(options.joiners, async (contenders, hosts) => {
+      say(`${options.joiners} joiners`);
+      const figures = await measureJoiners(contenders, hosts, Math.min(options.rounds, 3));
+      document["joiners"] = plain(figures);
+      console.log(`\n${joinersTable(options.joiners, figures)}`);
+    }),
+};
+for (const part of options.parts) await RUNS[part]();
+console.log(`\nMedians of ${options.rounds} rounds in turn; ratios are knet's to flannel's.`);
 Deno.mkdirSync(OUT, { recursive: true });
 Deno.writeTextFileSync(`${OUT}rivals.json`, JSON.stringify(document, null, 1) + "\n");

@@ -7,7 +7,9 @@ import { table } from "../../../cli/output.ts";
 import { median } from "../../support/wait.ts";
 import { figure, pairedRatio } from "../report.ts";
 import type { HealingFigures } from "./healing.ts";
+import type { JoinerFigures } from "./joiners.ts";
 import type { StartFigures } from "./start.ts";
+import type { ThroughputFigures } from "./throughput.ts";
 
 /** A figure of each round, by who made it; the last one is the rival that the others are compared with. */
 export type Rounds = ReadonlyMap<string, readonly number[]>;
@@ -57,4 +59,33 @@ export function healingTable(figures: HealingFigures, patience: number): string 
     ["deleted, back after", ...names],
     [...figures].map(([name, by]) => [name, ...[...by.values()].map(cell)]),
   );
+}
+
+/** How long joiners take; the last contender is the rival. */
+export function joinersTable(count: number, figures: ReadonlyMap<string, JoinerFigures>): string {
+  const all = [...figures.values()];
+  const names = [...figures.keys()];
+  const counts = (of: (figures: JoinerFigures) => readonly number[]) =>
+    all.flatMap((one, n) => {
+      const text = of(one).join(", ");
+      return n === all.length - 1 ? [text] : [text, ""];
+    });
+  return table([`${count} joiners at once`, ...headings(names)], [
+    ["last network, ms", ...comparison(new Map([...figures].map(([who, one]) => [who, one.last])))],
+    ["gave up, each round", ...counts(({ gaveUp }) => gaveUp)],
+    ["subnets, each round", ...counts(({ subnets }) => subnets)],
+  ]);
+}
+
+/** What one connection carries; the last contender is the rival. */
+export function throughputTable(figures: ThroughputFigures): string {
+  const names = [...figures.values()][0]?.keys() ?? [];
+  const rows = [...figures].flatMap(([backend, by]) => {
+    const row = (name: string, of: "gbits" | "cpu" | "retransmits") => [
+      `${backend}, ${name}`,
+      ...comparison(new Map([...by].map(([who, list]) => [who, list.map((one) => one[of])]))),
+    ];
+    return [row("Gbit/s", "gbits"), row("CPU s/GB", "cpu")];
+  });
+  return table(["one TCP connection", ...headings([...names])], rows);
 }
