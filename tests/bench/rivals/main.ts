@@ -1,17 +1,18 @@
 /**
- * knet beside what does the same: `deno task bench:rivals --flanneld PATH --etcd PATH [--only PART]… [--sizes N,N] [--rounds N]
- * [--patience SECONDS] [--joiners N] [--seconds N]`.
+ * knet beside what does the same: `deno task bench:rivals --flanneld PATH --etcd PATH --keepalived PATH [--only PART]…
+ * [--sizes N,N] [--rounds N] [--patience SECONDS] [--joiners N] [--seconds N]`.
  *
  * - start: from exec to the last peer, memory, and a lease's way from the store to the kernel, with 0, 1,000 and 5,000 leases in it;
  *   knet over SQLite and over Postgres, flannel over etcd.
  * - healing: what somebody deletes of the kernel's, and how long it stays away.
  * - throughput: one TCP connection between containers on two hosts, by each backend.
  * - joiners: agents that are started at one moment, until the last one has its network.
+ * - fail-over: a real server is killed, until no new connection goes to it; knet's checks and keepalived's.
  *
  * All contenders do each thing in turn, and ratios are medians of those within a round: what else the machine does meets all of them.
  * Everything happens in network namespaces; needs root. Prints tables and writes `tests/out/rivals.json`.
  *
- * The binaries: etcd and etcdctl are Debian's etcd-server and etcd-client (`apt-get download`, `dpkg -x`: nothing needs to be
+ * The binaries: keepalived is Debian's; etcd and etcdctl are Debian's etcd-server and etcd-client (`apt-get download`, `dpkg -x`: nothing needs to be
  * installed). flanneld is built by `go build -mod=mod` in a copy of the module github.com/flannel-io/flannel; where some module of its
  * clouds cannot be had, remove that cloud's folder in `pkg/backend`, its import in `main.go` and its lines in `go.mod`.
  *
@@ -24,19 +25,26 @@ import type { Host } from "../../support/host.ts";
 import { Lab } from "../../support/lab.ts";
 import { type Contender, flannelOver, knetOver } from "./contender.ts";
 import { Etcd } from "./etcd.ts";
+import { measureFailOver } from "./fail_over.ts";
 import { measureHealing } from "./healing.ts";
 import { addHosts, measureJoiners } from "./joiners.ts";
 import { type Entrant, measureStart } from "./start.ts";
-import { healingTable, joinersTable, startTable, throughputTable } from "./tables.ts";
+import {
+  failOverTable,
+  healingTable,
+  joinersTable,
+  startTable,
+  throughputTable,
+} from "./tables.ts";
 import { measureThroughput, type Pair } from "./throughput.ts";
 
 const BINARY = new URL("../../../dist/knet", import.meta.url).pathname;
 const OUT = new URL("../../out/", import.meta.url).pathname;
-const PARTS = ["start", "healing", "throughput", "joiners"] as const;
+const PARTS = ["start", "healing", "throughput", "joiners", "fail-over"] as const;
 const BACKENDS = ["host-gw", "vxlan", "udp"] as const;
 type Part = (typeof PARTS)[number];
 
-const USAGE = "usage: deno task bench:rivals --flanneld PATH --etcd PATH " +
+const USAGE = "usage: deno task bench:rivals --flanneld PATH --etcd PATH --keepalived PATH " +
   `[--only ${
     PARTS.join("|")
   }]… [--sizes N,N] [--rounds N] [--patience SECONDS] [--joiners N] [--seconds N]`;
@@ -44,6 +52,7 @@ const USAGE = "usage: deno task bench:rivals --flanneld PATH --etcd PATH " +
 interface Options {
   readonly flanneld: string;
   readonly etcd: string;
+  readonly keepalived: string;
   readonly parts: readonly Part[];
   readonly sizes: readonly number[];
   readonly rounds: number;
@@ -57,6 +66,7 @@ function parse(): Options {
     options: {
       flanneld: { type: "string" },
       etcd: { type: "string" },
+      keepalived: { type: "string", default: "/usr/sbin/keepalived" },
       only: { type: "string", multiple: true },
       sizes: { type: "string", default: "0,1000,5000" },
       rounds: { type: "string", default: "5" },
@@ -68,19 +78,21 @@ function parse(): Options {
   const sizes = values.sizes.split(",").map(Number);
   const [rounds, patience] = [Number(values.rounds), Number(values.patience) * 1000];
   const [joiners, seconds] = [Number(values.joiners), Number(values.seconds)];
-  const { flanneld, etcd, only = PARTS } = values;
+  const { flanneld = "", etcd = "", keepalived, only = PARTS } = values;
   const isRight = sizes.every((size) => Number.isInteger(size) && size >= 0) && rounds > 0 &&
     patience > 0 && joiners > 0 && joiners <= 240 && seconds > 0 &&
     only.every((part) => (PARTS as readonly string[]).includes(part));
-  if (flanneld === undefined || etcd === undefined || !isRight) {
+  const parts = PARTS.filter((part) => only.includes(part));
+  const overlays = parts.some((part) => part !== "fail-over");
+  if (overlays && (flanneld === "" || etcd === "") || !isRight) {
     printError(USAGE);
     Deno.exit(2);
   }
-  const parts = PARTS.filter((part) => only.includes(part));
-  const real = (path: string) => Deno.realPathSync(path);
+  const real = (path: string) => path === "" ? "" : Deno.realPathSync(path);
   return {
     flanneld: real(flanneld),
     etcd: real(etcd),
+    keepalived,
     parts,
     sizes,
     rounds,
@@ -98,6 +110,8 @@ if (Deno.uid() !== 0) {
   Deno.exit(3);
 }
 Deno.env.set("KNET_BIN", BINARY);
+// No contender's store waits for a disk.
+Deno.env.set("TMPDIR", "/dev/shm");
 const document: Record<string, unknown> = {
   environment: {
     date: new Date().toISOString(),
@@ -178,8 +192,15 @@ const RUNS: Record<Part, () => Promise<void>> = {
       document["joiners"] = plain(figures);
       console.log(`\n${joinersTable(options.joiners, figures)}`);
     }),
+  "fail-over": async () => {
+    say("fail-over");
+    const figures = await measureFailOver(options.keepalived, 2 * options.rounds);
+    document["fail-over"] = figures;
+    const text = typeof figures === "string" ? `No fail-over: ${figures}` : failOverTable(figures);
+    console.log(`\n${text}`);
+  },
 };
 for (const part of options.parts) await RUNS[part]();
-console.log(`\nMedians of ${options.rounds} rounds in turn; ratios are knet's to flannel's.`);
+console.log(`\nMedians of ${options.rounds} rounds in turn; ratios are knet's to the rival's.`);
 Deno.mkdirSync(OUT, { recursive: true });
 Deno.writeTextFileSync(`${OUT}rivals.json`, JSON.stringify(document, null, 1) + "\n");

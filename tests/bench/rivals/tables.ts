@@ -6,6 +6,7 @@
 import { table } from "../../../cli/output.ts";
 import { median } from "../../support/wait.ts";
 import { figure, pairedRatio } from "../report.ts";
+import type { FailOverFigures } from "./fail_over.ts";
 import type { HealingFigures } from "./healing.ts";
 import type { JoinerFigures } from "./joiners.ts";
 import type { StartFigures } from "./start.ts";
@@ -88,4 +89,14 @@ export function throughputTable(figures: ThroughputFigures): string {
     return [row("Gbit/s", "gbits"), row("CPU s/GB", "cpu")];
   });
   return table(["one TCP connection", ...headings([...names])], rows);
+}
+
+/** How long new connections went to a dead real server. */
+export function failOverTable(figures: FailOverFigures): string {
+  const rounds = new Map(Object.entries(figures));
+  const most = [...rounds.values()].map((list) => figure(Math.max(...list)));
+  return table(["a real server killed", ...headings([...rounds.keys()])], [
+    ["last failed connection, ms", ...comparison(rounds)],
+    ["the worst of all rounds", most[0]!, "", most[1]!],
+  ]);
 }
