@@ -2,6 +2,8 @@
  * A host of the lab: a network namespace with its own /run, machine-id, boot id and host name, joined
  * to the others by eth0 on the underlay.
  *
+ * Longer than others: all that is done to a host in a test is here.
+ *
  * @module
  */
 import * as http from "node:http";
