@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { printError, table } from "../../cli/output.ts";
 import type { StatusReport } from "../../core/inspect/status.ts";
@@ -89,7 +90,7 @@ async function joinAll(lab: Lab, store: StoreKind): Promise<Background> {
 
 /** An idle agent for a while. */
 async function measure({ binary, store }: Case, seconds: number, services: number) {
-  Deno.env.set("KNET_BIN", binary);
+  Deno.env.set("KNET_BIN", resolve(binary));
   const folder = await Deno.makeTempDir({ dir: "/var/tmp", prefix: "knet-idle-" });
   await using _folder = {
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
