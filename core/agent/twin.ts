@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { listAddresses } from "../../ffi/rtnl/address.ts";
+import { openRtnl } from "../../ffi/rtnl/rtnl.ts";
 import { canonicalAddress } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import { readSnapshot } from "../store/snapshot.ts";
@@ -19,9 +21,8 @@ export async function refuseTwin(
   { nodeId, dataDir }: { readonly nodeId: string; readonly dataDir: string },
 ): Promise<void> {
   const own = readSnapshot(dataDir, undefined, () => {})?.own;
-  const local = new Set(
-    Deno.networkInterfaces().map(({ address }) => canonicalAddress(address.split("%")[0]!)),
-  );
+  using rtnl = openRtnl();
+  const local = new Set(listAddresses(rtnl).map(({ address }) => address));
   const known = own === undefined ? [] : [canonicalAddress(own.publicIp)];
   const address = await carrier?.twin?.(known, (one) => local.has(one));
   if (address === undefined) return;

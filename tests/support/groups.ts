@@ -51,6 +51,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "moved", long: "only" },
   { name: "fifty", long: "only" },
   { name: "returned", long: "only" },
+  { name: "upgrade", long: "only", elsewhere: true },
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },

@@ -62,6 +62,8 @@ export class Host implements AsyncDisposable {
   backend: BackendCase;
   /** Arguments that every `knet join` on this host gets. */
   joinArgs: readonly string[];
+  /** The program on this host, where it is not the one under test. */
+  binary: string | undefined;
   readonly containers: Container[] = [];
   readonly machineId: string;
   readonly #holder: Background;
@@ -146,7 +148,9 @@ export class Host implements AsyncDisposable {
 
   #knetLine(args: readonly string[], wrapper: readonly string[]): string[] {
     const root = this.options.root === undefined ? [] : ["chroot", this.options.root];
-    const program = this.options.root === undefined
+    const program = this.binary !== undefined
+      ? [this.binary]
+      : this.options.root === undefined
       ? this.options.storeUrl.startsWith("dqlite:") ? carriedProgram() : knetProgram()
       : ["/usr/bin/knet"];
     return [

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { KnetError, messageOf, StoreAwayError } from "../../core/base/error.ts";
+import { firstOf } from "../../core/base/first_of.ts";
+import { messageOf, StoreAwayError } from "../../core/base/error.ts";
 import type { CarrierMaker } from "../../core/agent/store_carrier.ts";
 import {
   type ByteStream,
@@ -15,6 +16,8 @@ import {
 
 const PORT = 8473;
 const PATIENCE = 3000;
+/** Milliseconds until the next address is tried beside one that does not answer. */
+const STAGGER = 150;
 
 /**
  * @param seeds Addresses of hosts to join by; none on the first.
@@ -39,10 +42,24 @@ export function plainCarrier(seeds: readonly string[], role: "node" | "admin"): 
       const found = async (host: string): Promise<string | undefined> => {
         for (const seed of seeds) if ((await who(seed))[0] === host) return seed;
       };
-      const serve = async (stream: ByteStream) => {
+      /** Where hosts came from, the last one first. */
+      const met = new Map<string, Set<string>>();
+      const connect = async (hostname: string, purpose: string): Promise<ByteStream> => {
+        try {
+          const stream = await Deno.connect({ hostname, port: PORT });
+          stream.setNoDelay(true);
+          await writeAddress(stream, `${purpose} ${nodeId} ${role}`);
+          return stream;
+        } catch (error) {
+          throw new StoreAwayError(messageOf(error));
+        }
+      };
+      const serve = async (stream: Deno.TcpConn) => {
         streams.add(stream);
         const line = await readAddress(stream, PATIENCE);
         const [purpose, who, peerRole] = line?.split(" ") ?? [];
+        const from = (stream.remoteAddr as Deno.NetAddr).hostname;
+        if (who) met.set(who, new Set([from, ...met.get(who) ?? []]));
         if (purpose === "replica" && who) await servers.replica(stream, who);
         else if (purpose === "store" && who) {
           await servers.store(
@@ -65,16 +82,18 @@ export function plainCarrier(seeds: readonly string[], role: "node" | "admin"): 
           }
         },
         async dial(host, purpose) {
-          const hostname = seeds.includes(host) ? host : addressesOf(host)[0] ?? await found(host);
-          if (hostname === undefined) throw new StoreAwayError(`nobody knows where ${host} is`);
+          if (seeds.includes(host)) return await connect(host, purpose);
+          const places = new Set([...addressesOf(host), ...met.get(host) ?? []]);
+          const ways = [...places].map((place) => () => connect(place, purpose));
+          const searched = async () => {
+            const place = await found(host);
+            if (place !== undefined) return await connect(place, purpose);
+            throw new StoreAwayError(`nobody knows where ${host} is`);
+          };
           try {
-            const stream = await Deno.connect({ hostname, port: PORT });
-            stream.setNoDelay(true);
-            await writeAddress(stream, `${purpose} ${nodeId} ${role}`);
-            return stream;
+            return await firstOf([...ways, searched], STAGGER, closeQuietly);
           } catch (error) {
-            if (error instanceof KnetError) throw error;
-            throw new StoreAwayError(messageOf(error));
+            throw (error as AggregateError).errors[0];
           }
         },
         [Symbol.asyncDispose]() {
