@@ -14,6 +14,8 @@ import type { CopyInfo } from "../store/admin.ts";
 
 /** Milliseconds that another host has to get a vote. */
 const PATIENCE = 30_000;
+/** Milliseconds that a host has to say how far its copy is. */
+const SLOW = 5000;
 /** Milliseconds between looks. */
 const PAUSE = 250;
 
@@ -57,11 +59,20 @@ export async function refuseStopping(
   nodeId: string,
   info: () => Promise<{ readonly copies?: readonly CopyInfo[] }>,
 ): Promise<void> {
-  const { copies = [] }: Awaited<ReturnType<typeof info>> = await info().catch((error) => {
-    if (error instanceof StoreAwayError) return {};
-    throw error;
-  });
-  const missed = missedWithout(nodeId, copies);
+  const look = async () => {
+    try {
+      return missedWithout(nodeId, (await info()).copies ?? []);
+    } catch (error) {
+      if (error instanceof StoreAwayError) return [];
+      throw error;
+    }
+  };
+  let missed = await look();
+  // Who is only slow is not missed.
+  for (const until = monotonicClock() + SLOW; missed.length > 0 && monotonicClock() < until;) {
+    await sleep(PAUSE);
+    missed = await look();
+  }
   if (missed.length === 0) return;
   const names = missed.join(", ");
   throw new KnetError(

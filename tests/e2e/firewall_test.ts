@@ -16,7 +16,7 @@ import {
   DOCKER_RULES,
   NO_DOCKER_RULES,
 } from "../support/foreigners.ts";
-import { OUTSIDE } from "../support/lab.ts";
+import { type Lab, OUTSIDE } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
 import { sleep, until } from "../support/wait.ts";
 import { identityOf } from "../support/walk.ts";
@@ -31,16 +31,19 @@ const test = labSuite({
     for (const hook of ["FORWARD", "INPUT", "OUTPUT"]) {
       await third!.run(`iptables -w -P ${hook} DROP`);
     }
-    // As for any store: it has to be reached before there is a network.
-    if (lab.store === "dqlite") {
-      for (const side of ["OUTPUT -p tcp --dport", "INPUT -p tcp --sport"]) {
-        await third!.run(`iptables -w -A ${side} 8473 -j ACCEPT`);
-      }
-    }
+    await letStoreThrough(lab);
     await second!.sh(NATIVE_RULES);
     await startCluster(lab, { containers: 1 });
   },
 });
+
+/** As for any store: the third host has to reach it before there is a network, and its answers have to get out. */
+async function letStoreThrough(lab: Lab): Promise<void> {
+  if (lab.store !== "dqlite") return;
+  for (const side of ["OUTPUT -p tcp --dport", "OUTPUT -p tcp --sport", "INPUT -p tcp --sport"]) {
+    await lab.host(3).run(`iptables -w -A ${side} 8473 -j ACCEPT`);
+  }
+}
 
 /** What comes in is dropped by a chain that another one jumps to. */
 const NATIVE_RULES = `nft 'table inet host {
@@ -116,6 +119,7 @@ test("11: the tunnel gets through where INPUT and OUTPUT drop, again after a flu
   assert.doesNotMatch(await iptables(), /-A (INPUT|OUTPUT) .*10\.244/);
 
   await third.run("iptables -w -F");
+  await letStoreThrough(lab);
   await second.sh(`nft delete table inet host; ${NATIVE_RULES}`);
   await until("the rules are back", async () => {
     assert.match(await iptables(), /-A INPUT .*knet/);
