@@ -160,16 +160,19 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Gives this host's vote up, unless it is the last. Another one leads then. Without a vote there is nothing to give up: {@linkcode
-   * HeldStore.retire} takes it out.
+   * Takes this host out of those that hold the store, unless it is the last. Another one leads then. One without a copy is taken out by
+   * the others.
    *
    * @returns whether others go on: what this host holds is of no use any more.
+   * @throws {KnetError} if it is not out.
    */
   async leave(): Promise<boolean> {
     const replica = this.#replica;
     if (replica === undefined) return false;
-    const { nodeId } = this.#options;
-    if (this.#roleOf(nodeId) === "voter") await removeMember(replica.way, nodeId, LEAVING);
+    // A member that was just given a vote and does not know it would leave a gap.
+    await replica.refresh().catch(() => {});
+    if (this.#hasCopy) await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
+    else await this.retire();
     return replica.cluster.members.length > 1;
   }
 

@@ -105,10 +105,14 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   using _data = idle === null ? lockData(options.dataDir) ?? null : null;
   const nodeId = storedNodeId(options.dataDir);
   const agentId = storedAgentId(options.dataDir);
-  const devices = await takeDown(options, { id: agentId ?? "unknown", dataDir: options.dataDir });
+  const owner = { id: agentId ?? "unknown", dataDir: options.dataDir };
+  const { devices, alone } = await takeDown(options, owner);
+  /** Where other hosts reach this one by them they are needed to the last. */
+  const removeRules = () => alone && withNftables(removePasses);
   const peers = peersOf(options.dataDir);
   removeSnapshot(options.dataDir);
   const directory = dqliteDirectory(options.storeUrl);
+  if (directory === undefined || nodeId === undefined || agentId === undefined) removeRules();
   if (nodeId === undefined || agentId === undefined) {
     // It may have asked to join, and never have come to it.
     forgetCluster(options.dataDir);
@@ -127,6 +131,7 @@ export async function leave(options: LeaveOptions): Promise<LeaveResult> {
     const { released: own, certificate } = directory === undefined
       ? { released: await release(store), certificate: undefined }
       : await leaveHeldStore(options, { nodeId, peers }, release);
+    if (directory !== undefined) removeRules();
     forgetStore(options.dataDir);
     // What is kept for the last copy is kept for who goes on with it.
     if (certificate !== undefined) forgetCluster(options.dataDir);
@@ -214,7 +219,11 @@ async function stopAgent({ stateDir, endService }: LeaveOptions): Promise<FileLo
   }
 }
 
-async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> {
+/** Takes all down but the rules in others' chains. `alone`: no other knet on this host needs what a network namespace has one of. */
+async function takeDown(
+  options: LeaveOptions,
+  owner: Owner,
+): Promise<{ readonly devices: string[]; readonly alone: boolean }> {
   const state = readNodeState(options.stateDir);
   const devices: string[] = [];
   using rtnl = openRtnl();
@@ -245,9 +254,9 @@ async function takeDown(options: LeaveOptions, owner: Owner): Promise<string[]> 
   const recorded = state?.device === undefined ? [] : [state.device];
   if (state !== undefined) devices.push(...leaveBridge(rtnl, state, owner));
   devices.push(...removeStaleDevices(rtnl, [], { owner, recorded }));
-  if (alone) takeFirewallDown();
+  if (alone) withNftables(removeFirewall);
   removeNodeState(options.stateDir);
-  return devices;
+  return { devices, alone };
 }
 
 /** Deletes the bridge, or takes back what was done to one that somebody else made. Returns names of what was deleted. */
@@ -270,13 +279,12 @@ function leaveBridge(rtnl: NetlinkSocket, state: NodeState, owner: Owner): strin
   return [];
 }
 
-function takeFirewallDown(): void {
+function withNftables(work: (nft: Nftables) => void): void {
   // Without the library no rules of knet were made here, and without nfnetlink there are none.
   if (!hasLibrary("libnftables.so.1")) return;
   try {
     using nft = new Nftables();
-    removePasses(nft);
-    removeFirewall(nft);
+    work(nft);
   } catch (error) {
     if (!(error instanceof NoNftablesError)) throw error;
     log.warn("{message}", { message: error.message });
