@@ -13,7 +13,7 @@ import type { Contender } from "./contender.ts";
 export interface JoinerFigures {
   /** Milliseconds from the first exec until the last agent that got one had its network. */
   readonly last: number[];
-  /** Agents that ended without a lease. */
+  /** Agents that ended without a network, or have none after five minutes. */
   readonly gaveUp: number[];
   /** Subnets in use; fewer than hosts that have one if one was given twice. */
   readonly subnets: number[];

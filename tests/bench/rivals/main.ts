@@ -71,7 +71,7 @@ function parse(): Options {
       sizes: { type: "string", default: "0,1000,5000" },
       rounds: { type: "string", default: "5" },
       patience: { type: "string", default: "60" },
-      joiners: { type: "string", default: "50" },
+      joiners: { type: "string", default: "20" },
       seconds: { type: "string", default: "3" },
     },
   });
@@ -110,8 +110,6 @@ if (Deno.uid() !== 0) {
   Deno.exit(3);
 }
 Deno.env.set("KNET_BIN", BINARY);
-// No contender's store waits for a disk.
-Deno.env.set("TMPDIR", "/dev/shm");
 const document: Record<string, unknown> = {
   environment: {
     date: new Date().toISOString(),
@@ -126,7 +124,10 @@ async function onStage(
   hosts: number,
   run: (contenders: readonly Contender[], hosts: readonly Host[]) => Promise<void>,
 ): Promise<void> {
+  // No contender's store waits for a disk.
+  Deno.env.set("TMPDIR", "/dev/shm");
   await using lab = await Lab.create({ hosts: 0, store: "postgres" });
+  Deno.env.delete("TMPDIR");
   await using etcd = await Etcd.start(lab, options.etcd);
   const [desk, ...others] = await addHosts(lab, hosts + 1) as [Host, ...Host[]];
   const field = { lab, desk };
