@@ -91,12 +91,11 @@ export function throughputTable(figures: ThroughputFigures): string {
   return table(["one TCP connection", ...headings([...names])], rows);
 }
 
-/** How long new connections went to a dead real server. */
+/** How long new connections went to a dead real server. No ratios: each checks at its own moments of the second. */
 export function failOverTable(figures: FailOverFigures): string {
-  const rounds = new Map(Object.entries(figures));
-  const most = [...rounds.values()].map((list) => figure(Math.max(...list)));
-  return table(["a real server killed", ...headings([...rounds.keys()])], [
-    ["last failed connection, ms", ...comparison(rounds)],
-    ["the worst of all rounds", most[0]!, "", most[1]!],
+  const all = Object.values(figures);
+  return table(["a real server killed", ...Object.keys(figures)], [
+    ["last failed connection, ms", ...all.map((list) => figure(median(list)))],
+    ["the worst of all rounds", ...all.map((list) => figure(Math.max(...list)))],
   ]);
 }

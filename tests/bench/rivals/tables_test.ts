@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { comparison, headings, healingTable } from "./tables.ts";
+import { comparison, failOverTable, headings, healingTable } from "./tables.ts";
 
 Deno.test("comparison() takes the ratio within each round before the median", () => {
   // The second round was slow for both: the ratio of medians would be 3.
@@ -18,4 +18,10 @@ Deno.test("healingTable() says what never came back", () => {
   ]]]);
   const text = healingTable(new Map([["a route", by]]), 60_000);
   assert.match(text, /a route +2\.00 ms +never within 60 s/);
+});
+
+Deno.test("failOverTable() has median and worst of each", () => {
+  const text = failOverTable({ knet: [100, 900, 500], keepalived: [400, 200, 300] });
+  assert.match(text, /last failed connection, ms +500 +300/);
+  assert.match(text, /the worst of all rounds +900 +400/);
 });
