@@ -94,7 +94,7 @@ export function throughputTable(figures: ThroughputFigures): string {
 /** How long new connections went to a dead real server. No ratios: each checks at its own moments of the second. */
 export function failOverTable(figures: FailOverFigures): string {
   const all = Object.values(figures);
-  return table(["a real server killed", ...Object.keys(figures)], [
+  return table([`a real server killed, ${all[0]!.length} times`, ...Object.keys(figures)], [
     ["last failed connection, ms", ...all.map((list) => figure(median(list)))],
     ["the worst of all rounds", ...all.map((list) => figure(Math.max(...list)))],
   ]);
