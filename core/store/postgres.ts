@@ -107,8 +107,11 @@ export function postgresEngine(
       name: `database ${location}`,
       repair,
       ...(onlyExisting && { existingAt: location }),
+      // Not by to_regclass(): a transaction that has found no table by it finds none until it ends, whoever makes it meanwhile.
       hasTable: async (table) =>
-        (await query("select to_regclass($1)::text", [table]))[0]?.[0] != null,
+        (await query("select 1 from pg_class where relname = $1 and pg_table_is_visible(oid)", [
+          table,
+        ])).length > 0,
       async locked(work) {
         if (!mayWrite) throw new NeedsMigration();
         await query(`select pg_advisory_xact_lock(${MIGRATION_LOCK})`);

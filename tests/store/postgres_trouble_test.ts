@@ -65,6 +65,30 @@ Deno.test("A writer that freezes inside its transaction does not hold the others
   }
 });
 
+Deno.test("Hosts that come to an empty database at once all begin, whoever makes the tables", async () => {
+  await using server = await startPostgres();
+  await using one = await openStore(server.url);
+  await using two = await openStore(server.url);
+  const sql = postgres(server.url, { max: 2, onnotice: () => {} });
+  try {
+    let beginning: Promise<unknown> | undefined;
+    // What the first of them would hold while it makes the tables: both have seen by then that there are none.
+    await sql.begin(async (held) => {
+      await held`select pg_advisory_xact_lock(${0x6b6e6574})`;
+      beginning = Promise.all([one, two].map((store) => store.initConfig(makeClusterConfig({}))));
+      beginning.catch(() => {});
+      await until("both wait", async () => {
+        const [row] = await sql`
+          select count(*)::int as n from pg_locks where locktype = 'advisory' and not granted`;
+        return row!.n === 2;
+      });
+    });
+    await beginning;
+  } finally {
+    await sql.end();
+  }
+});
+
 Deno.test("A call that took too long says how long all of it had, not what was left for its last step", async () => {
   await using server = await startPostgres();
   const engine = postgresEngine(server.url, 1000);
