@@ -13,17 +13,32 @@ const test = machineSuite(2, { setUp: (machines) => machines.join() });
 
 test("a restart and a reconfiguration by systemd-networkd leave routes and next hops", async ({ hosts }) => {
   const [one] = hosts;
-  const look = () => one!.read("ip route show proto 107; ip nexthop show proto 107; ip -br link");
-  const before = await look();
+  const before = await network(one!);
   await one!.sh(
     "systemctl restart systemd-networkd; networkctl reload; networkctl reconfigure enp0s4; sleep 5",
   );
   await untilReached(hosts);
   await until("all is as before", async () => {
-    assert.equal(await look(), before);
+    assert.equal(await network(one!), before);
     return true;
   }, { deadline: 60_000 });
   assert.match(await one!.read("networkctl list --no-pager"), /knet\.1\s+vxlan\s+\w+\s+unmanaged/);
+});
+
+test("NetworkManager, when it comes and when it is restarted, leaves knet's devices alone", async ({ hosts }) => {
+  const [one] = hosts;
+  const before = await network(one!);
+  for (const verb of ["start", "restart"]) {
+    await one!.sh(`systemctl ${verb} NetworkManager; nmcli -w 60 general status`);
+    const devices = await one!.read("nmcli -t -f DEVICE,STATE device");
+    for (const name of ["knet.1", "knet0"]) {
+      assert.match(devices, new RegExp(`^${name}:unmanaged$`, "m"));
+    }
+    await untilReached(hosts);
+    assert.equal(await network(one!), before);
+  }
+  await one!.sh("systemctl stop NetworkManager");
+  await untilReached(hosts);
 });
 
 test("knet's nftables table comes back when the service nftables is restarted and stopped", async ({ hosts }) => {
@@ -133,6 +148,11 @@ test("firewalld cuts containers off, and what doctor says lets them through", as
   await untilReached(hosts);
   await one.sh("systemctl stop firewalld");
 });
+
+/** What the kernel has of knet's, and the host's devices. */
+async function network(host: Host): Promise<string> {
+  return await host.read("ip route show proto 107; ip nexthop show proto 107; ip -br link");
+}
 
 /** Does what the advice says that the pattern finds. */
 async function followed(host: Host, said: string, advice: RegExp): Promise<void> {

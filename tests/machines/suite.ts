@@ -208,6 +208,7 @@ export function machineSuite(
       await options.setUp?.(machines);
       return machines;
     } catch (error) {
+      for (const host of machines.hosts) console.log(await logOf(host));
       await machines[Symbol.asyncDispose]();
       throw error;
     }
