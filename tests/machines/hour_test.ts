@@ -10,6 +10,7 @@ import { read } from "../docs/pages.ts";
 import type { Host } from "./host.ts";
 import {
   addressIn,
+  addService,
   type Machines,
   machineSuite,
   packages,
@@ -45,8 +46,8 @@ test("two services in front of the containers answer on every host", async ({ ho
     );
   }
   const to = await Promise.all(hosts.map(async (host) => `--to ${await addressIn(host)}:8080`));
-  await one.sh(`knet svc add all --vip 10.96.0.10 --port 80 ${to.join(" ")}`);
-  await one.sh(`knet svc add first --vip 10.96.0.11 --port 80 ${to[0]}`);
+  await addService(one, "all", `--vip 10.96.0.10 --port 80 ${to.join(" ")}`);
+  await addService(one, "first", `--vip 10.96.0.11 --port 80 ${to[0]}`);
   await answered(hosts);
 });
 

@@ -7,11 +7,13 @@ import assert from "node:assert/strict";
 import type { Host } from "./host.ts";
 import {
   addressIn,
+  addService,
   attach,
   configure,
   install,
   machineSuite,
   packages,
+  removeService,
   untilReached,
   untilTrue,
 } from "./suite.ts";
@@ -101,15 +103,15 @@ test(
   "the unit's privileges suffice for services, whose modules the kernel loads itself",
   async ({ hosts: [one, two] }) => {
     await one!.sh("ip netns exec web sh -c 'busybox nc -ll -p 8080 -e echo here > /tmp/nc 2>&1 &'");
-    await one!.sh(
-      `knet svc add here --vip 10.96.0.10 --port 80 --to ${await addressIn(one!)}:8080`,
-    );
+    const web = await addressIn(one!);
+    await addService(one!, "here", `--vip 10.96.0.10 --port 80 --to ${web}:8080`);
     await untilTrue(
       two!,
       '[ "$(ip netns exec web busybox nc -w 5 10.96.0.10 80 < /dev/null)" = here ]',
     );
     await untilTrue(two!, "ipvsadm -Ln | grep 10.96.0.10:80");
-    await one!.sh("knet svc rm here; pkill -f 'busybox nc'");
+    await removeService(one!, "here");
+    await one!.sh("pkill -f 'busybox nc'");
   },
   "IPVS",
 );

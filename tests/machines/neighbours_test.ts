@@ -7,7 +7,15 @@ import assert from "node:assert/strict";
 import { until } from "../support/wait.ts";
 import type { Host } from "./host.ts";
 import type { Machine } from "./machine.ts";
-import { addressIn, attach, machineSuite, untilReached, untilTrue } from "./suite.ts";
+import {
+  addressIn,
+  addService,
+  attach,
+  machineSuite,
+  removeService,
+  untilReached,
+  untilTrue,
+} from "./suite.ts";
 
 const test = machineSuite(2, { setUp: (machines) => machines.join() });
 
@@ -119,7 +127,7 @@ test("what doctor says lets services of a host with ufw through", async ({ hosts
   // A service whose virtual IP is this host's own, asked by its container: that comes in, it is not forwarded.
   const web = await addressIn(two);
   await two.sh("ip netns exec web sh -c 'busybox nc -ll -p 8080 -e echo here > /tmp/nc 2>&1 &'");
-  await two.sh(`knet svc add here --vip 10.96.0.10 --port 80 --to ${web}:8080`);
+  await addService(two, "here", `--vip 10.96.0.10 --port 80 --to ${web}:8080`);
   await untilTrue(one, "ipvsadm -Ln | grep 10.96.0.10:80");
   const again = (await one.sh("knet doctor", { check: false })).stdout;
   if (/^(warn|FAIL) +firewall: services: /m.test(again)) {
@@ -127,7 +135,7 @@ test("what doctor says lets services of a host with ufw through", async ({ hosts
   }
   const ask = '[ "$(ip netns exec web busybox nc -w 5 10.96.0.10 80 < /dev/null)" = here ]';
   await untilTrue(one, ask);
-  await two.sh("knet svc rm here");
+  await removeService(two, "here");
 }, "IPVS");
 
 test("ufw is switched off, and nothing of knet's goes with it", async ({ hosts }) => {

@@ -163,6 +163,19 @@ export async function addressIn(host: Host, name = "web"): Promise<string> {
   );
 }
 
+/** Adds a service, again where the database had no time for it: an emulated host takes longer than a command waits. */
+export async function addService(host: Host, name: string, options: string): Promise<void> {
+  await untilTrue(host, `knet svc ls | grep '^${name} ' || knet svc add ${name} ${options}`);
+}
+
+/** Removes a service, as patiently. */
+export async function removeService(host: Host, name: string): Promise<void> {
+  await untilTrue(
+    host,
+    `knet svc rm ${name} || { knet svc ls > /tmp/services; ! grep '^${name} ' /tmp/services; }`,
+  );
+}
+
 /** Waits until each container `web` reaches each other one. */
 export async function untilReached(hosts: readonly Host[]): Promise<void> {
   for (const to of hosts) {
