@@ -91,9 +91,8 @@ const DENIALS: Readonly<Record<Denial, readonly [string, string]>> = {
  */
 export async function dial(options: DialOptions): Promise<TlsStream> {
   const { credentials, nodeId, purpose } = options;
-  const own = "key" in credentials;
-  using context = own ? contextOf(credentials) : new TlsContext(credentials);
-  const stream = await begin(options, context);
+  using joining = "key" in credentials ? undefined : new TlsContext(credentials);
+  const stream = await begin(options, joining ?? ownContext(credentials as Credentials));
   const timer = after(options.patience ?? PATIENCE, () => stream.destroy(), { idle: true });
   try {
     const peer = peerOf(stream.peerCertificate()!);
@@ -124,6 +123,16 @@ export async function dial(options: DialOptions): Promise<TlsStream> {
   } finally {
     timer.cancel();
   }
+}
+
+/** Of what a node shows; new ones come at half of a certificate's life, and what was made of the old ones is left. */
+const contexts = new WeakMap<Credentials, TlsContext>();
+
+/** What this host's connections share: to read certificates and key takes longer than all else that it does to connect. */
+function ownContext(credentials: Credentials): TlsContext {
+  const context = contexts.get(credentials) ?? contextOf(credentials);
+  contexts.set(credentials, context);
+  return context;
 }
 
 function denied(answer: string | undefined, where: Endpoint): DialError {

@@ -23,10 +23,11 @@ export async function answers(way: Way, address: string): Promise<boolean> {
   }
 }
 
-/** Remembers who answered. */
+/** Remembers who answered, and keeps the connections to them. */
 export class MemberWatch {
   readonly #way: Way;
   readonly #seen = new Map<number, { readonly alive: boolean; readonly since: number }>();
+  readonly #connections = new Map<string, DqliteConnection>();
 
   constructor(way: Way) {
     this.#way = way;
@@ -40,12 +41,16 @@ export class MemberWatch {
   /** Forgets all: what is not looked at all the time says nothing about since when. */
   forget(): void {
     this.#seen.clear();
+    for (const address of this.#connections.keys()) this.#hangUp(address);
   }
 
   /** Asks all members at once. */
   async look(members: readonly Member[]): Promise<SeenMember[]> {
-    const alive = await Promise.all(members.map(({ address }) => answers(this.#way, address)));
+    const alive = await Promise.all(members.map(({ address }) => this.#answers(address)));
     const now = monotonicClock();
+    for (const address of this.#connections.keys()) {
+      if (!members.some((member) => member.address === address)) this.#hangUp(address);
+    }
     for (const id of this.#seen.keys()) {
       if (!members.some((member) => member.id === id)) this.#seen.delete(id);
     }
@@ -55,5 +60,32 @@ export class MemberWatch {
       this.#seen.set(member.id, seen);
       return { ...member, alive: seen.alive, since: now - seen.since };
     });
+  }
+
+  async #answers(address: string): Promise<boolean> {
+    const kept = this.#connections.get(address);
+    try {
+      if (kept !== undefined) {
+        await kept.within(PATIENCE, () => kept.leader());
+        return true;
+      }
+    } catch {
+      // It may be there again, or elsewhere.
+    }
+    this.#hangUp(address);
+    try {
+      const made = await DqliteConnection.begin(await this.#way.dial(address), undefined, PATIENCE);
+      this.#connections.set(address, made);
+      await made.within(PATIENCE, () => made.leader());
+      return true;
+    } catch {
+      this.#hangUp(address);
+      return false;
+    }
+  }
+
+  #hangUp(address: string): void {
+    this.#connections.get(address)?.[Symbol.dispose]();
+    this.#connections.delete(address);
   }
 }

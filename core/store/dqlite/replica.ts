@@ -216,6 +216,7 @@ export class Replica implements AsyncDisposable {
     this.#stopped = true;
     this.#timer?.cancel();
     if (this.#node !== undefined) await this.handOver().catch(() => {});
+    this.#watch.forget();
     this.#door?.[Symbol.dispose]();
     for (const stream of this.#streams) closeQuietly(stream);
     await this.#node?.stop();
