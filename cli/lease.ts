@@ -15,7 +15,7 @@ import { hostAddress, prefix } from "./value_checks.ts";
 import { print, printJson } from "./output.ts";
 import { flag, value } from "./option_table.ts";
 import { readWord } from "./option_value.ts";
-import { withStore } from "./store.ts";
+import { withStore, withView } from "./store.ts";
 import type { Store } from "../core/store/store.ts";
 
 const NODE_WORD: WordSpec = {
@@ -35,7 +35,7 @@ const list = defineCommand({
     { line: "knet lease ls --json", about: "for programs" },
   ],
   run: ({ settings }) =>
-    withStore(settings, async (store) => {
+    withView(settings, async (store) => {
       const { leases, revision, now } = await store.listLeases();
       leases.sort(bySubnet);
       await warnOf(doubledLeases(leases, now));
@@ -53,7 +53,7 @@ const show = defineCommand({
   options: {},
   examples: [{ line: "knet lease show host-3", about: "by name; an id or a subnet serves too" }],
   run: ({ words, settings }) =>
-    withStore(settings, async (store) => {
+    withView(settings, async (store) => {
       const { leases, now } = await store.listLeases();
       const lease = selectLease(`Cannot show the lease of "${words[0]!}"`, leases, words[0]!);
       if (settings.json) printJson(leaseDocument(lease, now));

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { KnetError } from "../core/base/error.ts";
+import { wallClock } from "../core/base/clock.ts";
+import { KnetError, messageOf, StoreAwayError } from "../core/base/error.ts";
 import { redactUrl } from "../core/base/secrets.ts";
 import { DEFAULT_STORE } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
@@ -105,6 +106,46 @@ export async function withStore<T>(
     ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
   return await work(await patiently(await asAgentSees(settings, store)));
+}
+
+/** What a command looks at that changes nothing. */
+export type StoreView = Pick<Store, "listLeases" | "listServices" | "getService">;
+
+/**
+ * The store for a command that only looks at it. Where the hosts hold it, each of them has followed all of it: what this one knew last is
+ * shown while there is no majority, and that is said.
+ */
+export async function withView<T>(
+  settings: StoreSettings,
+  work: (view: StoreView) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withStore(settings, work);
+  } catch (error) {
+    const view = error instanceof StoreAwayError ? await rememberedView(settings) : undefined;
+    if (view === undefined) throw error;
+    printError(`knet: warning: ${messageOf(error)}\n  This is what this host knew of it last`);
+    return await work(view);
+  }
+}
+
+/** What this host's agent has written down of the store that the hosts hold; undefined if this user may not read it. */
+async function rememberedView(settings: StoreSettings): Promise<StoreView | undefined> {
+  const { dqliteDirectory } = await import("../core/store/location.ts");
+  if (dqliteDirectory(await storeUrlOf(settings)) === undefined) return undefined;
+  const { readSnapshot } = await import("../core/store/snapshot.ts");
+  const known = readSnapshot(settings.dataDir, undefined, () => {});
+  if (known === undefined) return undefined;
+  const { own, peers, services = [], timeouts = { tcp: 0, tcpfin: 0, udp: 0 }, store } = known;
+  const told = { revision: store?.revision ?? 0, now: wallClock(), problems: [] };
+  return {
+    listLeases: () => Promise.resolve({ ...told, leases: [own, ...peers] }),
+    listServices: () => Promise.resolve({ ...told, services: [...services], timeouts }),
+    getService(name) {
+      const service = services.find((one) => one.name === name);
+      return Promise.resolve({ service, now: told.now });
+    },
+  };
 }
 
 /** The store, whose writes wait while hosts announce what they hold; that is said. */

@@ -4,14 +4,13 @@
  * @module
  */
 import { KnetError } from "../../core/base/error.ts";
-import type { Store } from "../../core/store/store.ts";
 import { defineCommand } from "../command.ts";
 import { print, printJson } from "../output.ts";
 import { flag } from "../option_table.ts";
 import type { Settings } from "../settings.ts";
 import { tryServices } from "./agent_services.ts";
 import { EXISTING_WORD } from "./service_options.ts";
-import { withStore } from "../store.ts";
+import { type StoreView, withStore, withView } from "../store.ts";
 import { serviceDocument, serviceTable, serviceText, sorted } from "./service_view.ts";
 
 /** Milliseconds from one look to the next. */
@@ -19,7 +18,7 @@ const WATCH = 1000;
 /** Cursor to the top left, and erase the screen: ECMA-48. */
 const CLEAR = "\x1b[H\x1b[2J";
 
-async function look(store: Store, settings: Settings) {
+async function look(store: StoreView, settings: Settings) {
   const [{ services, timeouts, revision }, report] = await Promise.all([
     store.listServices(),
     tryServices(settings),
@@ -47,7 +46,7 @@ export const list = defineCommand({
     { line: "knet svc ls --watch", about: "see the connections move" },
   ],
   run: ({ options, settings }) =>
-    withStore(settings, async (store) => {
+    (options.watch ? withStore : withView)(settings, async (store) => {
       for (;;) {
         const { document, text } = await look(store, settings);
         if (!options.watch) {
@@ -74,7 +73,7 @@ export const show = defineCommand({
     about: "where an agent runs, health and connections too",
   }],
   run: ({ words, settings }) =>
-    withStore(settings, async (store) => {
+    withView(settings, async (store) => {
       const { service, now } = await store.getService(words[0]!);
       if (service === undefined) {
         throw new KnetError(`Cannot show service "${words[0]}": there is no such service`, {

@@ -103,6 +103,12 @@ test("one of three alone says what is missing, writes nothing, and its network g
   const missing = /missing: (h\d, h\d)\)/.exec(stderr)?.[1]?.split(", ");
   assert.deepEqual(missing?.toSorted(), [two!.name, three.name].toSorted());
   assert.ok(await one!.containers[0]!.ping(two!.containers[0]!.address, 2));
+  // To look at it needs no majority.
+  for (const [look, shown] of [["lease ls", three.name], ["svc ls", "s1"], ["svc show s1", "s1"]]) {
+    const seen = await one!.knet(look!);
+    assert.ok(seen.stdout.includes(shown!), seen.stdout);
+    assert.match(seen.stderr, /warning: .*no majority[^]*This is what this host knew of it last/);
+  }
   await Promise.all([two!.join(), three.join()]);
   await until("it writes again", async () => {
     const line = "svc add again --vip 10.96.0.31 --port 80 --to 10.244.0.2:80";

@@ -129,12 +129,21 @@ export function findingOf(facts: PathFacts): PathFinding | undefined {
         `give it the right one by knet join --public-ip there, or take what rewrites the source out of the way`,
     };
   }
-  if (besides || beside.echo === true) {
+  const cure = "Let it pass in both hosts' firewalls and on the way";
+  if (besides) {
     return {
       fault: "blocked",
       sentence:
-        `Nothing comes back from ${who} through the overlay, while ${facts.publicIp} itself answers: ` +
-        `${port} is blocked between the hosts, in one direction or both. Let it pass in both hosts' firewalls and on the way`,
+        `Nothing comes back from ${who} through the overlay, while its agent at ${facts.publicIp} answers: ` +
+        `${port} is blocked between the hosts, in one direction or both. ${cure}`,
+    };
+  }
+  if (beside.echo === true) {
+    return {
+      fault: "blocked",
+      sentence:
+        `Nothing comes back from ${who} through the overlay, nor from its agent, while ${facts.publicIp} answers pings: ` +
+        `knet has not been started there since it was booted (systemctl status knet), or ${port} is blocked between the hosts. ${cure}`,
     };
   }
   return {

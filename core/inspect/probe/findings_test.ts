@@ -52,6 +52,10 @@ Deno.test("findingOf() tells a dead peer from a blocked port, and which directio
   assert.equal(fault({ through: SILENT, beside: SILENT }), "dead");
   assert.equal(fault({ through: SILENT }), "blocked");
   assert.equal(fault({ through: SILENT, beside: { ...SILENT, echo: true } }), "blocked");
+  // A host that was booted and has no agent yet has no overlay either: no firewall is to blame for sure.
+  const mute = findingOf(facts({ through: SILENT, beside: { ...SILENT, echo: true } }));
+  assert.match(mute!.sentence, /knet has not been started there .* or UDP port 8472 is blocked/);
+  assert.doesNotMatch(findingOf(facts({ through: SILENT }))!.sentence, /not been started/);
   assert.equal(fault({ through: { ...SILENT, heard: 100 } }), "blocked-there");
   // It answered once, and nobody knows of its lease whether it does.
   const before = { ...SILENT, answered: 60_000 };
