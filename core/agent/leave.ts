@@ -75,6 +75,8 @@ export interface LeaveResult {
 }
 
 const STOP_PATIENCE = 10_000;
+/** Milliseconds that the store has to say who votes. */
+const ANSWER = 5000;
 
 /**
  * Leaves the cluster.
@@ -157,7 +159,9 @@ async function refuseLeaving({ storeUrl, stateDir, dataDir }: LeaveOptions): Pro
   const nodeId = storedNodeId(dataDir);
   if (nodeId === undefined || dqliteDirectory(storeUrl) === undefined) return;
   await refuseStopping(nodeId, async () => {
-    await using admin = await openStoreAdmin(storeUrl, { existing: true, stateDir });
+    await using admin = await openStoreAdmin(storeUrl, {
+      ...{ existing: true, stateDir, deadlineMs: ANSWER },
+    });
     return await admin.info();
   });
 }

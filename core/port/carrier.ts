@@ -323,24 +323,34 @@ export class ClusterCarrier implements AsyncDisposable {
     known: readonly string[],
     isOwn: (address: string) => boolean,
   ): Promise<string | undefined> {
-    const late = new AbortController();
-    const told = await Promise.race([this.#metAt(), sleep(MOMENT, late.signal).then(() => [])]);
-    late.abort();
-    const elsewhere = [...new Set([...known, ...told])].filter((address) => !isOwn(address));
-    const found = await Promise.all(elsewhere.map(async (address) => {
-      try {
-        const where = { address, port: this.number };
-        const { peer, stream } = await this.#ways.dialAt(where, INSTANCE);
-        if (peer.nodeId !== this.#needs.nodeId) return void closeQuietly(stream);
-        const asked = () => within(stream, () => ask(stream, {}, INSTANCE_SHAPE));
-        const { instance } = await over(stream, asked);
-        // By an address that is translated it may be this program itself.
-        return instance === this.#instance ? undefined : address;
-      } catch {
-        return undefined;
+    const looked = new Map<string, Promise<boolean>>();
+    const look = (addresses: readonly string[]) => {
+      for (const address of addresses) {
+        if (!isOwn(address) && !looked.has(address)) looked.set(address, this.#isTwin(address));
       }
-    }));
-    return found.find((address) => address !== undefined);
+    };
+    look(known);
+    const late = new AbortController();
+    look(await Promise.race([this.#metAt(), sleep(MOMENT, late.signal).then(() => [])]));
+    late.abort();
+    for (const [address, found] of looked) if (await found) return address;
+    return undefined;
+  }
+
+  /** Whether another program at an address has this host's certificate. */
+  async #isTwin(address: string): Promise<boolean> {
+    try {
+      const where = { address, port: this.number };
+      const { peer, stream } = await this.#ways.dialAt(where, INSTANCE, MOMENT);
+      return await over(stream, async () => {
+        if (peer.nodeId !== this.#needs.nodeId) return false;
+        const { instance } = await within(stream, () => ask(stream, {}, INSTANCE_SHAPE));
+        // By an address that is translated it may be this program itself.
+        return instance !== this.#instance;
+      });
+    } catch {
+      return false;
+    }
   }
 
   /** Where other hosts have met this one, as far as some of them say so. */

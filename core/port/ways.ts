@@ -112,11 +112,12 @@ export class Ways {
   async dialAt(
     where: Endpoint,
     purpose: string,
+    patience = PATIENCE,
   ): Promise<{ readonly peer: Peer; readonly stream: TlsStream }> {
     const { credentials, isRevoked } = this.#options;
     const stream = await dial({
       ...where,
-      ...{ purpose, credentials: credentials(), isRevoked, patience: PATIENCE },
+      ...{ purpose, credentials: credentials(), isRevoked, patience },
     });
     return { peer: peerOf(stream.peerCertificate()!), stream };
   }
