@@ -35,7 +35,7 @@ export async function threeVote(host: Host): Promise<string[]> {
     const { store } = await host.knetJson<StatusReport>("status");
     const voters = store.copies?.filter(({ role }) => role === "voter") ?? [];
     return voters.length === 3 ? voters.map(({ name }) => name) : undefined;
-  }, { deadline: 30_000 });
+  }, { deadline: 3 * DEADLINE });
   return value;
 }
 

@@ -18,7 +18,7 @@ import {
   words,
 } from "./exec.ts";
 import { holderScript, type HostOptions } from "./host_script.ts";
-import { sleep, until } from "./wait.ts";
+import { DEADLINE, sleep, until } from "./wait.ts";
 
 const entry = new URL("../../cli/main.ts", import.meta.url).pathname;
 
@@ -223,7 +223,7 @@ export class Host implements AsyncDisposable {
     const agent = await this.join({ args, env, wrapper, wait: false });
     await until(`the agent of ${this.name} is ready, or ends`, async () => {
       return agent.ended !== undefined || (await this.get("/readyz")).status === 200;
-    }, { deadline: 30_000 });
+    }, { deadline: 3 * DEADLINE });
     const ready = agent.ended === undefined;
     const { code = 0 } = await this.stop() ?? {};
     const outcome = { code: ready ? 0 : code, stdout: agent.stdout, stderr: agent.stderr };
@@ -237,7 +237,7 @@ export class Host implements AsyncDisposable {
     await until(`the agent of ${this.name} is ready`, async () => {
       if (agent?.ended !== undefined) return true;
       return (await this.get("/readyz")).status === 200;
-    }, { deadline: 30_000 });
+    }, { deadline: 3 * DEADLINE });
     if (agent?.ended !== undefined) {
       throw new Error(`The agent of ${this.name} ended: ${agent.ended.code}\n${agent.stderr}`);
     }
