@@ -160,11 +160,11 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Takes this host out of those that hold the store, unless it is the last. Another one leads then. One without a copy is taken out by
-   * the others.
+   * Takes this host out of those that hold the store, unless it is the last. Another one leads then. One without a copy has no way to do
+   * so: {@linkcode HeldStore.retire} does it with its certificate, once, since it is let in no more after that.
    *
    * @returns whether others go on: what this host holds is of no use any more.
-   * @throws {KnetError} if it is not out.
+   * @throws {StoreAwayError} if it holds a copy and is not out.
    */
   async leave(): Promise<boolean> {
     const replica = this.#replica;
@@ -172,7 +172,6 @@ export class HeldStore implements AsyncDisposable {
     // A member that was just given a vote and does not know it would leave a gap.
     await replica.refresh().catch(() => {});
     if (this.#hasCopy) await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
-    else await this.retire();
     return replica.cluster.members.length > 1;
   }
 
