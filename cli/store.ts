@@ -15,6 +15,8 @@ import { unitStore } from "./unit_settings.ts";
 
 /** Milliseconds for a change of thousands of services in one transaction. */
 const LARGE_DEADLINE = 60_000;
+/** Milliseconds that a command which only looks waits for the hosts that hold the store, before it shows what this one knows. */
+const LOOK_DEADLINE = 1000;
 
 /** What of the settings says which store it is. */
 export type StoreSettings = Pick<Settings, "store" | "otherStore" | "dataDir" | "stateDir">;
@@ -93,16 +95,17 @@ export async function storeUrlOf(settings: StoreSettings): Promise<string> {
   );
 }
 
-/** Opens the store, which has to be there, for a while; `large` gives it time for thousands of services. */
+/** Opens the store, which has to be there, for a while; `deadlineMs` as in `StoreOptions`, `large`: time for thousands of services. */
 export async function withStore<T>(
   settings: StoreSettings,
   work: (store: Store) => Promise<T>,
-  { large = false } = {},
+  { large = false, deadlineMs }: { large?: boolean; deadlineMs?: number | undefined } = {},
 ): Promise<T> {
   const { openStore } = await import("../core/store/open.ts");
   await using store = await openStore(await storeUrlOf(settings), {
     existing: true,
     stateDir: settings.stateDir,
+    ...(deadlineMs !== undefined && { deadlineMs }),
     ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
   return await work(await patiently(await asAgentSees(settings, store)));
@@ -119,20 +122,32 @@ export async function withView<T>(
   settings: StoreSettings,
   work: (view: StoreView) => Promise<T>,
 ): Promise<T> {
+  const { dqliteDirectory } = await import("../core/store/location.ts");
+  const hostsHoldIt = dqliteDirectory(await storeUrlOf(settings)) !== undefined;
   try {
-    return await withStore(settings, work);
+    return await withStore(settings, work, hostsHoldIt ? { deadlineMs: LOOK_DEADLINE } : {});
   } catch (error) {
-    const view = error instanceof StoreAwayError ? await rememberedView(settings) : undefined;
+    if (!hostsHoldIt || !(error instanceof StoreAwayError)) throw error;
+    const view = await rememberedView(settings);
     if (view === undefined) throw error;
-    printError(`knet: warning: ${messageOf(error)}\n  This is what this host knew of it last`);
+    const why = await troubleByAgent(settings) ?? messageOf(error);
+    printError(`knet: warning: ${why}\n  This is what this host knew of it last`);
     return await work(view);
   }
 }
 
+/** What this host's agent says of a store that is away: it has asked for longer than a command does. Undefined if it is not away by it. */
+async function troubleByAgent({ stateDir }: StoreSettings): Promise<string | undefined> {
+  const { askAgent } = await import("../core/inspect/ask_agent.ts");
+  const body = await askAgent(stateDir, "/status", "GET", LOOK_DEADLINE).catch(() => undefined);
+  if (body === undefined) return undefined;
+  const { readStatusReport } = await import("../core/inspect/report_shape.ts");
+  const { store } = readStatusReport(body);
+  return store.state === "ok" ? undefined : store.detail;
+}
+
 /** What this host's agent has written down of the store that the hosts hold; undefined if this user may not read it. */
 async function rememberedView(settings: StoreSettings): Promise<StoreView | undefined> {
-  const { dqliteDirectory } = await import("../core/store/location.ts");
-  if (dqliteDirectory(await storeUrlOf(settings)) === undefined) return undefined;
   const { readSnapshot } = await import("../core/store/snapshot.ts");
   const known = readSnapshot(settings.dataDir, undefined, () => {});
   if (known === undefined) return undefined;

@@ -4,9 +4,8 @@
  * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
  * distribution's kernel in a virtual machine where the running one has none), e2e, chaos, compile, package
  * (what `deno task package` makes of `dist/knet`, installed and removed), binary
- * (a short end-to-end set against `dist/knet`, which e2e then leaves out) and docs (the commands of README and manual, with
- * `dist/knet`). `--binary` lets the whole end-to-end suite run against
- * `dist/knet`; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
+ * (a short end-to-end set, which e2e then leaves out) and docs (the commands of README and manual). A run that compiles tries
+ * `dist/knet` everywhere, others the sources, or with `--binary` the `dist/knet` that is there; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
  * the others. `deno task test:dqlite` runs those of them that any store will do for with the one that hosts hold themselves. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
  * anything failed.
  *
@@ -15,7 +14,7 @@
 import { setUp } from "./setup.ts";
 import { checkTypes, compileBinary } from "./support/compile.ts";
 import { docSources } from "./support/doc_sources.ts";
-import { E2E, endToEndPath, FOLDERS } from "./support/groups.ts";
+import { E2E, type EndToEnd, endToEndPath, FOLDERS } from "./support/groups.ts";
 import { STORES } from "./support/lab.ts";
 import { whyNoLab } from "./support/skip.ts";
 import { addTally, couldNotStart, runTests, type Tally } from "./support/tally.ts";
@@ -25,7 +24,7 @@ import { runVmTests } from "./support/vm_tests.ts";
 const root = new URL("..", import.meta.url).pathname;
 const binary = `${root}dist/knet`;
 
-// The binary first: what it carries is tried by unit tests, too. What measures how soon something happens comes after the virtual machine.
+// The binary first: it is what most of them try. What measures how soon something happens comes after the virtual machine.
 const GROUPS = [
   "compile",
   "unit",
@@ -41,9 +40,12 @@ const GROUPS = [
 ] as const;
 type Group = (typeof GROUPS)[number];
 
+const NOTHING: Tally = { passed: 0, failed: 0, skipped: 0, notes: [] };
+
 interface Choice {
   readonly groups: readonly Group[];
-  readonly wholeBinary: boolean;
+  /** `dist/knet` as it is, where this run does not compile it. */
+  readonly withBinary: boolean;
   /** The end-to-end files that take long, whole, in place of the others. */
   readonly long: boolean;
   readonly filter: string[];
@@ -64,7 +66,7 @@ function isGroup(word: string): word is Group {
 
 function parse(args: readonly string[]): Choice {
   let only: Group[] | undefined;
-  let wholeBinary = false;
+  let withBinary = false;
   let long = false;
   let filter: string[] = [];
   for (let i = 0; i < args.length; i++) {
@@ -76,32 +78,45 @@ function parse(args: readonly string[]): Choice {
         if (!isGroup(word)) usage(`There is no group "${word}"`);
         only.push(word);
       }
-    } else if (flag === "--binary") wholeBinary = true;
+    } else if (flag === "--binary") withBinary = true;
     else if (flag === "--long") long = true;
     else if (flag === "--filter") filter = ["--filter", value()];
     else usage(`There is no option "${flag}"`);
   }
-  return { groups: only ?? GROUPS, wholeBinary, long, filter };
+  return { groups: only ?? GROUPS, withBinary, long, filter };
 }
 
-function e2eFiles(against: "sources" | "binary", whole: boolean, long = false): string[] {
-  // What users run is what counts: once is enough.
-  const triedByBinary = !long && choice.groups.includes("binary") && hasBinary();
-  const files = E2E.filter((file) => file.skipped === undefined).filter((file) =>
+/** The end-to-end files of a group: `binary` has a few, and e2e the others. */
+function e2eFiles(group: "binary" | "e2e"): EndToEnd[] {
+  const beside = !choice.long && choice.groups.includes("binary") && hasBinary();
+  return E2E.filter((file) => file.skipped === undefined).filter((file) =>
     !(file.elsewhere && STORES[0] === "dqlite")
-  ).filter((file) =>
-    against === "binary"
-      ? whole || file.short
-      : !file.binaryOnly && !(file.short && triedByBinary) &&
-        (long ? file.long !== undefined : file.long !== "only")
-  );
-  return files.map(({ name }) => endToEndPath(name));
+  ).filter((file) => {
+    if (group === "binary") return file.short;
+    if (file.short && beside || file.binaryOnly && compiled().KNET_BIN === undefined) return false;
+    return choice.long ? file.long !== undefined : file.long !== "only";
+  });
+}
+
+/** Runs end-to-end files, those that mostly wait beside the others. */
+async function runEndToEnd(
+  files: readonly EndToEnd[],
+  env: Record<string, string>,
+): Promise<Tally> {
+  const lane = (waiting: boolean) => {
+    const paths = files.filter(({ waits = false }) => waits === waiting).map(({ name }) =>
+      endToEndPath(name)
+    );
+    return paths.length === 0 ? NOTHING : runTests(paths, testOptions, env, waiting);
+  };
+  const [others, waiting] = await Promise.all([lane(false), lane(true)]);
+  return addTally(others, waiting);
 }
 
 async function runGroup(group: Group, choice: Choice): Promise<Tally> {
   switch (group) {
     case "unit":
-      return await runTests(FOLDERS.unit, testOptions);
+      return await runTests(FOLDERS.unit, testOptions, compiled());
     case "doc": {
       // Most examples make a network namespace of their own.
       const reason = whyNoLab();
@@ -118,21 +133,24 @@ async function runGroup(group: Group, choice: Choice): Promise<Tally> {
     case "vm":
       return await (vmAhead ?? vmTests(write));
     case "e2e":
-      return await runTests(
-        e2eFiles("sources", true, choice.long),
-        testOptions,
-        choice.long ? { KNET_TEST_LONG: "1" } : {},
-      );
+      return await runEndToEnd(e2eFiles("e2e"), {
+        ...compiled(),
+        ...(choice.long && { KNET_TEST_LONG: "1" }),
+      });
     case "compile":
       return await compileBinary(root);
     case "chaos":
       return await runTests(FOLDERS.chaos, testOptions, hasBinary() ? { KNET_BIN: binary } : {});
     case "binary":
       if (!hasBinary()) return couldNotStart("binary", "there is no dist/knet, see compile");
-      return await runTests(e2eFiles("binary", choice.wholeBinary), testOptions, {
-        KNET_BIN: binary,
-      });
+      return await runEndToEnd(e2eFiles("binary"), { KNET_BIN: binary });
   }
+}
+
+/** The binary that this run has compiled is what its commands and agents are: users run that, and it starts in a third of the time. */
+function compiled(): Record<string, string> {
+  const wanted = choice.withBinary || choice.groups.includes("compile");
+  return wanted && hasBinary() ? { KNET_BIN: binary } : {};
 }
 
 /** What needs IPVS, with the binary where there is one. */
@@ -162,9 +180,8 @@ Deno.chdir(root);
 await setUp("test");
 const start = performance.now();
 /**
- * The virtual machine is busy for minutes on hardly more than one processor, and the groups before it leave the other one free
- * most of the time. The whole of the end-to-end tests comes after it: they measure how soon something happens, which those for the
- * binary hardly do.
+ * The virtual machine is busy for minutes, and the groups before it leave it one processor most of the time. The end-to-end tests come
+ * after it: they would leave it too little for what is waited for in it.
  */
 let vmAhead: Promise<Tally> | undefined;
 function startVmAhead(): void {
@@ -177,7 +194,7 @@ function startVmAhead(): void {
 const vmBeside = choice.groups.includes("vm") && choice.groups[0] !== "vm" && !ipvsHere();
 // Emulated, agents start much sooner from the binary: it is waited for.
 if (vmBeside && choice.groups[0] !== "compile") startVmAhead();
-let total: Tally = { passed: 0, failed: 0, skipped: 0, notes: [] };
+let total = NOTHING;
 const seconds: string[] = [];
 if (checksTypes) {
   const began = performance.now();

@@ -54,3 +54,12 @@ Deno.test("every end-to-end file that is listed is there, once, and every folder
     assert.ok(files.some((path) => path.startsWith(`${folder}/`)), folder);
   }
 });
+
+Deno.test("the module of all tests for the virtual machine has each file of them", () => {
+  const folder = FOLDERS.vm[0];
+  const module = Deno.readTextFileSync(`${root}${folder}/all.ts`);
+  const named = [...module.matchAll(/^import "\.\/(\S+)";/gm)].map((match) =>
+    `${folder}/${match[1]}`
+  );
+  assert.deepEqual(named, files.filter((path) => path.startsWith(`${folder}/`)).toSorted());
+});

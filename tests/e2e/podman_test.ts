@@ -121,11 +121,7 @@ podmanTest(
   async (lab) => {
     const [host, other] = [lab.host(1), lab.host(2)];
     await using room = await RuntimeRoom.create(host);
-    await host.knet([
-      ...`install cni --bin-dir /run/host/cni/bin --conf-dir ${room.path("/etc/cni/net.d")}`.split(
-        " ",
-      ),
-    ]);
+    await room.knet("install cni --bin-dir /run/host/cni/bin");
     await room.run([
       "sh",
       "-c",

@@ -72,8 +72,7 @@ export class Docker implements AsyncDisposable {
 
   /** Runs `knet install docker`. */
   install(args = "", options: ExecOptions = {}): Promise<Outcome> {
-    const spec = this.#room.path("/etc/docker/plugins");
-    return this.host.knet(`install docker --spec-dir ${spec} ${args}`, options);
+    return this.#room.knet(`install docker ${args}`, options);
   }
 
   /** Ends the daemon; its containers live on if it was killed. */

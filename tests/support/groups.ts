@@ -17,6 +17,8 @@ export interface EndToEnd {
    * half an hour.
    */
   readonly long?: "only" | "too";
+  /** What it does most is to wait: it runs beside those that do not. */
+  readonly waits?: true;
   /** It is about a store that stands elsewhere: it does not run by `deno task test:dqlite`. */
   readonly elsewhere?: true;
   /** Why it does not run. */
@@ -43,10 +45,10 @@ export const E2E: readonly EndToEnd[] = [
   { name: "underlay_again", long: "only" },
   { name: "backend_change" },
   { name: "udp" },
-  { name: "store_away", elsewhere: true },
-  { name: "store_change", elsewhere: true },
-  { name: "own_store" },
-  { name: "fail_over", elsewhere: true },
+  { name: "store_away", elsewhere: true, waits: true },
+  { name: "store_change", elsewhere: true, waits: true },
+  { name: "own_store", waits: true },
+  { name: "fail_over", elsewhere: true, waits: true },
   { name: "recover", long: "only" },
   { name: "moved", long: "only" },
   { name: "fifty", long: "only" },
@@ -55,7 +57,7 @@ export const E2E: readonly EndToEnd[] = [
   { name: "token", short: true },
   { name: "joiners", long: "only" },
   { name: "crowd", short: true },
-  { name: "clock" },
+  { name: "clock", waits: true },
   { name: "bad_input", elsewhere: true },
   { name: "bare_root", binaryOnly: true, short: true },
   { name: "firewall" },

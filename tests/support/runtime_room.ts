@@ -81,6 +81,12 @@ while sleep 1000; do :; done`;
     return this.host.keep(new Background([...this.#enter, ...words(line)], options));
   }
 
+  /** Runs a knet command of the host among the room's files and processes. */
+  knet(line: CommandLine, options: ExecOptions = {}): Promise<Outcome> {
+    const wrapper = ["nsenter", "-t", this.#pid, "-m", "-p", "--"];
+    return this.host.knet(line, { ...options, wrapper });
+  }
+
   /** A file as the test process can open it. */
   path(file: string): string {
     return `/proc/${this.#pid}/root${file}`;

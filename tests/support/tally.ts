@@ -67,11 +67,12 @@ export function tallyOf(lines: readonly string[], code: number): Tally {
   return { passed: Math.max(0, passed - skipped), failed, skipped: skipped + ignored, notes };
 }
 
-/** Runs `deno test` with these arguments, passing its output on as it comes. */
+/** Runs `deno test` with these arguments, passing its output on as it comes, or as one piece at its end. */
 export async function runTests(
   args: readonly string[],
   options: readonly string[] = [],
   env: Record<string, string> = {},
+  atEnd = false,
 ): Promise<Tally> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--permit-no-files", ...options, ...args],
@@ -80,10 +81,16 @@ export async function runTests(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const kept: (() => void)[] = [];
+  const say = (to: typeof Deno.stdout | typeof Deno.stderr) => (bytes: Uint8Array) => {
+    if (atEnd) kept.push(() => to.writeSync(bytes));
+    else to.writeSync(bytes);
+  };
   const [lines, errors] = await Promise.all([
-    passOn(child.stdout, (bytes) => Deno.stdout.writeSync(bytes)),
-    passOn(child.stderr, (bytes) => Deno.stderr.writeSync(bytes)),
+    passOn(child.stdout, say(Deno.stdout)),
+    passOn(child.stderr, say(Deno.stderr)),
   ]);
+  for (const write of kept) write();
   return tallyOf([...lines, ...errors], (await child.status).code);
 }
 
