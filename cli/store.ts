@@ -131,7 +131,9 @@ export async function withView<T>(
     const view = await rememberedView(settings);
     if (view === undefined) throw error;
     const why = await troubleByAgent(settings) ?? messageOf(error);
-    printError(`knet: warning: ${why}\n  This is what this host knew of it last`);
+    printError(
+      `knet: warning: ${why}\n  This is what this host knew of it last; knet store info tells who holds it`,
+    );
     return await work(view);
   }
 }

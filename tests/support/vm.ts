@@ -57,8 +57,6 @@ function boot(folder: string, image: string, options: VmOptions): Promise<VmOutc
   const virtfs = (path: string, tag: string, more = "") =>
     `local,path=${path},mount_tag=${tag},security_model=none,multidevs=remap${more}`;
   const line = [
-    // By what others leave of the processors (SCHED_IDLE, sched(7)): tests beside it wait for something within seconds.
-    ...["chrt", "--idle", "0"],
     ...[QEMU, "-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"],
     ...["-m", `${options.memory ?? 3072}`, "-display", "none", "-serial", "stdio"],
     ...["-no-reboot", "-nic", "none", "-kernel", image, "-initrd", `${folder}/initrd`],
