@@ -160,7 +160,8 @@ export function postgresEngine(
     );
     migrated = true;
     onlyExisting = true;
-    idle = after(IDLE, drop, { idle: true });
+    if ([...listeners].some(({ crowded }) => crowded)) drop();
+    else idle = after(IDLE, drop, { idle: true });
     return result;
   };
 

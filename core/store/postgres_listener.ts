@@ -18,6 +18,19 @@ const ECHO_DEADLINE = 2000;
 /** Milliseconds between questions whether the server is still there, and still the one. */
 const HEARTBEAT = 2000;
 
+/** From this part of the server's connections on nobody keeps one that it does not use just now. */
+const CROWDED = 0.75;
+
+/**
+ * Whether the server follows another one, and which part of its connections is in use, or would be if each host that is there had
+ * the two that a host has at most. What other users do is counted, and not shown (pg_stat_activity, PostgreSQL chapter 28).
+ */
+const BEAT = `select pg_is_in_recovery()::text, greatest(
+    (select sum(numbackends) from pg_stat_database),
+    2 * (select count(distinct client_addr) from pg_stat_activity where application_name = 'knet')
+  )::float8 / greatest(1, current_setting('max_connections')::int
+    - current_setting('superuser_reserved_connections')::int)`;
+
 /** Tells of changes until disposed of. */
 export class PostgresListener implements Disposable {
   readonly #servers: PostgresServers;
@@ -32,6 +45,7 @@ export class PostgresListener implements Disposable {
   #poll: Timer | undefined;
   #beat: Timer | undefined;
   #round = 0;
+  #crowded = false;
 
   /** @param deadline Milliseconds that a call may take. */
   constructor(
@@ -53,6 +67,11 @@ export class PostgresListener implements Disposable {
   /** Where it listens. */
   get place(): PostgresPlace | undefined {
     return this.#connection?.place;
+  }
+
+  /** Whether the server has hardly a connection to spare: one that waits for its next use keeps another host out. */
+  get crowded(): boolean {
+    return this.#crowded;
   }
 
   /** Begins anew: the way to the server, or the server, is another one. */
@@ -146,12 +165,13 @@ export class PostgresListener implements Disposable {
       try {
         const [row] = await connection.within(
           this.#servers.patience(this.#deadline),
-          () => connection.query("select pg_is_in_recovery()::text"),
+          () => connection.query(BEAT),
         );
         if (this.#connection !== connection) return;
         if (row![0] === "true" && !connection.state.standby) {
           throw new Error("the server became a standby");
         }
+        this.#crowded = Number(row![1]) > CROWDED;
         this.#watch(connection);
       } catch (error) {
         if (this.#connection === connection) this.#lost(error);

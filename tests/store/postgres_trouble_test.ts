@@ -9,7 +9,7 @@ import type { Store } from "../../core/store/store.ts";
 import { requestOf } from "../support/lease_driver.ts";
 import { startPooler } from "../support/pooler.ts";
 import { type Postgres, startPostgres } from "../support/postgres.ts";
-import { ms, report, sleep, until } from "../support/wait.ts";
+import { DEADLINE, ms, report, sleep, until } from "../support/wait.ts";
 
 const frozenWriter = new URL("../support/frozen_writer.ts", import.meta.url).pathname;
 
@@ -173,6 +173,38 @@ Deno.test("A server without a connection to spare is waited for, and named if it
   await sleep(500);
   await Promise.all(others.map((sql) => sql.end()));
   assert.equal((await waiting)?.network, "10.244.0.0/16");
+});
+
+Deno.test("More hosts than half of the server's connections get by: none keeps one that it does not use", async () => {
+  const [most, hosts] = [7, 6];
+  await using server = await startPostgres({
+    settings: `-c max_connections=${most} -c superuser_reserved_connections=0`,
+  });
+  await using stack = new AsyncDisposableStack();
+  const stores = await Promise.all(Array.from({ length: hosts }, async () => {
+    const store = stack.use(await openStore(server.url));
+    stack.use(store.subscribe(() => {}));
+    return store;
+  }));
+  await stores[0]!.initConfig(makeClusterConfig({}));
+  const read = stores.map(() => 0);
+  let over = false;
+  // As agents do: more often than an idle connection is closed.
+  const reading = stores.map(async (store, n) => {
+    while (!over) {
+      await store.getConfig();
+      read[n]!++;
+      await sleep(1000);
+    }
+  });
+  try {
+    await until("each of them has read again and again", () => read.every((times) => times >= 4), {
+      deadline: 3 * DEADLINE,
+    });
+  } finally {
+    over = true;
+    await Promise.allSettled(reading);
+  }
 });
 
 Deno.test("A newer knet that closes the store to older ones is heard at once", async () => {
