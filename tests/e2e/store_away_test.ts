@@ -209,6 +209,7 @@ onSqlite("5: a node that waited for the locked SQLite file joins when it is free
 
 function configOf(lab: Lab): object {
   const database = new DatabaseSync(lab.databaseFile);
+  database.exec("pragma busy_timeout = 10000");
   const row = database.prepare("select document from knet_config").get();
   database.close();
   return JSON.parse(String(row!.document));

@@ -13,6 +13,8 @@ import { LeaderFinder } from "../../core/store/dqlite/leader.ts";
 export async function byHand(url: string, ...statements: string[]): Promise<void> {
   if (url.startsWith("sqlite:")) {
     const database = new DatabaseSync(url.slice("sqlite:".length));
+    // Agents take the lock for moments.
+    database.exec("pragma busy_timeout = 10000");
     database.exec(`begin immediate; ${statements.join("; ")}; commit`);
     database.close();
     return;
