@@ -22,10 +22,10 @@ const HEARTBEAT = 2000;
 const CROWDED = 0.75;
 
 /**
- * Whether the server follows another one, and which part of its connections is in use, or would be if each host that is there had
- * the two that a host has at most. What other users do is counted, and not shown (pg_stat_activity, PostgreSQL chapter 28).
+ * Which part of the server's connections is in use, or would be if each host that is there had the two that a host has at most
+ * (pg_stat_database and pg_stat_activity, PostgreSQL chapter 28).
  */
-const BEAT = `select pg_is_in_recovery()::text, greatest(
+const IN_USE = `select greatest(
     (select sum(numbackends) from pg_stat_database),
     2 * (select count(distinct client_addr) from pg_stat_activity where application_name = 'knet')
   )::float8 / greatest(1, current_setting('max_connections')::int
@@ -163,19 +163,34 @@ export class PostgresListener implements Disposable {
   #watch(connection: PostgresConnection): void {
     this.#beat = after(HEARTBEAT, async () => {
       try {
-        const [row] = await connection.within(
+        const [[row], inUse] = await connection.within(
           this.#servers.patience(this.#deadline),
-          () => connection.query(BEAT),
+          async () =>
+            [
+              await connection.query("select pg_is_in_recovery()::text"),
+              await partInUse(connection),
+            ] as const,
         );
         if (this.#connection !== connection) return;
         if (row![0] === "true" && !connection.state.standby) {
           throw new Error("the server became a standby");
         }
-        this.#crowded = Number(row![1]) > CROWDED;
+        this.#crowded = inUse > CROWDED;
         this.#watch(connection);
       } catch (error) {
         if (this.#connection === connection) this.#lost(error);
       }
     });
+  }
+}
+
+/** Which part of the server's connections is in use; 0 where it does not say, as managed ones may not. */
+async function partInUse(connection: PostgresConnection): Promise<number> {
+  try {
+    const [row] = await connection.query(IN_USE);
+    return Number(row![0]);
+  } catch (error) {
+    if (connection.dead) throw error;
+    return 0;
   }
 }

@@ -207,6 +207,31 @@ Deno.test("More hosts than half of the server's connections get by: none keeps o
   }
 });
 
+Deno.test("A server that does not say how many connections are in use is listened to all the same", async () => {
+  await using server = await startPostgres();
+  await administer(
+    server,
+    "revoke select on pg_stat_database, pg_stat_activity from public",
+    "create role k login",
+    "create schema own authorization k",
+  );
+  const url = new URL(server.url);
+  url.username = "k";
+  url.searchParams.set("schema", "own");
+  await using store = await openStore(url.href);
+  await store.initConfig(makeClusterConfig({}));
+  const states: string[] = [];
+  let changes = 0;
+  using _subscription = store.subscribe(() => changes++, (state) => void states.push(state));
+  await until("it listens", () => states.length > 0);
+  // Longer than between two questions whether the server is there.
+  await sleep(5000);
+  assert.deepEqual(states, ["notify"]);
+  const before = changes;
+  await store.acquireLease(requestOf("one", "192.168.2.1"));
+  await until("it hears of a change", () => changes > before);
+});
+
 Deno.test("A newer knet that closes the store to older ones is heard at once", async () => {
   await using server = await startPostgres();
   await using store = await openStore(server.url);
