@@ -6,7 +6,7 @@
 import { wallClock } from "../core/base/clock.ts";
 import { KnetError, messageOf, StoreAwayError } from "../core/base/error.ts";
 import { redactUrl } from "../core/base/secrets.ts";
-import { DEFAULT_STORE } from "../core/store/location.ts";
+import { DEFAULT_STORE, dqliteDirectory } from "../core/store/location.ts";
 import type { StoreAddress } from "../core/store/recorded_store.ts";
 import type { Store } from "../core/store/store.ts";
 import { printError } from "./output.ts";
@@ -95,18 +95,28 @@ export async function storeUrlOf(settings: StoreSettings): Promise<string> {
   );
 }
 
-/** Opens the store, which has to be there, for a while; `deadlineMs` as in `StoreOptions`, `large`: time for thousands of services. */
+/** Opens the store, which has to be there, for a while; `large` gives it time for thousands of services. */
 export async function withStore<T>(
   settings: StoreSettings,
   work: (store: Store) => Promise<T>,
-  { large = false, deadlineMs }: { large?: boolean; deadlineMs?: number | undefined } = {},
+  { large = false } = {},
+): Promise<T> {
+  const url = await storeUrlOf(settings);
+  return await withStoreAt(url, settings, work, large ? LARGE_DEADLINE : undefined);
+}
+
+/** @param deadlineMs See `StoreOptions`. */
+async function withStoreAt<T>(
+  url: string,
+  settings: StoreSettings,
+  work: (store: Store) => Promise<T>,
+  deadlineMs: number | undefined,
 ): Promise<T> {
   const { openStore } = await import("../core/store/open.ts");
-  await using store = await openStore(await storeUrlOf(settings), {
+  await using store = await openStore(url, {
     existing: true,
     stateDir: settings.stateDir,
     ...(deadlineMs !== undefined && { deadlineMs }),
-    ...(large && { deadlineMs: LARGE_DEADLINE }),
   });
   return await work(await patiently(await asAgentSees(settings, store)));
 }
@@ -122,10 +132,10 @@ export async function withView<T>(
   settings: StoreSettings,
   work: (view: StoreView) => Promise<T>,
 ): Promise<T> {
-  const { dqliteDirectory } = await import("../core/store/location.ts");
-  const hostsHoldIt = dqliteDirectory(await storeUrlOf(settings)) !== undefined;
+  const url = await storeUrlOf(settings);
+  const hostsHoldIt = dqliteDirectory(url) !== undefined;
   try {
-    return await withStore(settings, work, hostsHoldIt ? { deadlineMs: LOOK_DEADLINE } : {});
+    return await withStoreAt(url, settings, work, hostsHoldIt ? LOOK_DEADLINE : undefined);
   } catch (error) {
     if (!hostsHoldIt || !(error instanceof StoreAwayError)) throw error;
     const view = await rememberedView(settings);
