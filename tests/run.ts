@@ -1,13 +1,12 @@
 /**
  * Runs all tests: `deno task test [--only GROUP[,GROUP…]] [--binary] [--long] [--filter TEXT]`.
  *
- * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a
- * distribution's kernel in a virtual machine where the running one has none), e2e, chaos, compile, package
- * (what `deno task package` makes of `dist/knet`, installed and removed), binary
- * (a short end-to-end set, which e2e then leaves out) and docs (the commands of README and manual). A run that compiles tries
- * `dist/knet` everywhere, others the sources, or with `--binary` the `dist/knet` that is there; `--long` runs the end-to-end files that a run of all leaves out or cuts short, in place of
- * the others. `deno task test:dqlite` runs those of them that any store will do for with the one that hosts hold themselves. The last line is `N passed, N failed, N skipped`; the exit status is 1 if
- * anything failed.
+ * The groups are unit, doc (the examples in doc comments), store, kernel, vm (what needs IPVS: on a distribution's kernel in a virtual
+ * machine where the running one has none), e2e, chaos, compile, package (what `deno task package` makes of `dist/knet`, installed and
+ * removed), binary (a short end-to-end set, which e2e then leaves out) and docs (the commands of README and manual). A run that compiles
+ * tries `dist/knet` everywhere, others the sources, or with `--binary` the `dist/knet` that is there. `--long` runs the end-to-end files
+ * that a run of all leaves out or cuts short, in place of the others. `deno task test:dqlite` runs those of them that any store will do for
+ * with the one that hosts hold themselves. The last line is `N passed, N failed, N skipped`; the exit status is 1 if anything failed.
  *
  * @module
  */

@@ -7,10 +7,10 @@ import { addTally, couldNotStart, runTests, type Tally, tallyOf } from "./tally.
 import { runInVm, vmProblem } from "./vm.ts";
 import { ipvsHere } from "./vm_initrd.ts";
 
-/** Milliseconds for all tests; emulated, most things take ten times as long, and others go first. */
+/** Milliseconds for all tests; emulated, most things take ten times as long, and other groups run beside. */
 const LIMIT = 1_500_000;
 
-/** Runs the tests of a folder and counts them like others; in the machine by its `all.ts`: to load everything takes long there, and each file would. */
+/** Runs the tests of a folder and counts them like others; in the machine by its `all.ts`, so that what they share is loaded once. */
 export async function runVmTests(
   folder: string,
   options: readonly string[],
