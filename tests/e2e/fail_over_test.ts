@@ -41,7 +41,7 @@ async function settled(lab: Lab, hosts: readonly Host[]): Promise<void> {
   await until("all agents listen at the new primary", async () => {
     const connected = await lab.postgres!.sql(
       "select count(distinct client_addr) from pg_stat_activity where application_name = 'knet' " +
-        "and query ~ '^(listen|select pg_notify|select pg_is_in_recovery)'",
+        "and query ~ '^(listen|select pg_notify|select pg_is_in_recovery|select greatest)'",
     );
     const details = await Promise.all(
       hosts.map(async (host) => (await host.knetJson<StatusReport>("status")).store.detail),
@@ -65,22 +65,25 @@ for (const how of ["kill", "cut", "switch"] as const) {
         second!.containers[0]!.address,
         0.02,
       );
-      await lab.failOver(how);
-      const joining = third!.join();
-      const took = await writesAgain(first!);
-      report(`fail-over, ${how}: a command's write is taken ${ms(took)} after the promotion`);
-      await joining;
-      await settled(lab, lab.hosts);
-      await converged(lab.hosts);
-      const { leases } = await first!.knetJson<{ leases: { subnet: string }[] }>("lease ls");
-      assert.equal(new Set(leases.map(({ subnet }) => subnet)).size, 3);
-      await third!.leave();
-      await converged(two);
-      assert.deepEqual(await Promise.all(two.map((host) => host.subnet())), subnets);
-      assert.deepEqual(await Promise.all(two.map(fingerprint)), before);
-      const { sent, lost } = await stream.stop();
-      assert.equal(lost, 0, `of ${sent} pings`);
-      await lab.followAgain();
+      try {
+        await lab.failOver(how);
+        const joining = third!.join();
+        const took = await writesAgain(first!);
+        report(`fail-over, ${how}: a command's write is taken ${ms(took)} after the promotion`);
+        await joining;
+        await settled(lab, lab.hosts);
+        await converged(lab.hosts);
+        const { leases } = await first!.knetJson<{ leases: { subnet: string }[] }>("lease ls");
+        assert.equal(new Set(leases.map(({ subnet }) => subnet)).size, 3);
+        await third!.leave();
+        await converged(two);
+        assert.deepEqual(await Promise.all(two.map((host) => host.subnet())), subnets);
+        assert.deepEqual(await Promise.all(two.map(fingerprint)), before);
+        const { sent, lost } = await stream.stop();
+        assert.equal(lost, 0, `of ${sent} pings`);
+      } finally {
+        await lab.followAgain();
+      }
     },
   );
 }
