@@ -105,6 +105,7 @@ export class HeldStore implements AsyncDisposable {
         nodeId: options.nodeId,
         dataDir: options.dataDir,
         addressesOf: options.addressesOf,
+        holders: () => made.#holders(),
         servers: {
           replica: (stream, nodeId) => made.#acceptReplica(stream, nodeId),
           store: (stream, peer) => made.#server.accept(stream, peer),
@@ -220,6 +221,13 @@ export class HeldStore implements AsyncDisposable {
     const { nodeId, carrier } = this.#options;
     if (this.#recovering) return [nodeId];
     return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, carrier?.seeds ?? []);
+  }
+
+  /** Node ids. */
+  #holders(): readonly string[] {
+    const { nodeId } = this.#options;
+    if (this.#recovering) return [nodeId];
+    return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, []);
   }
 
   async #dial(host: string): Promise<ByteStream> {

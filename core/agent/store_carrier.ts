@@ -86,6 +86,8 @@ export interface CarrierRequest {
   readonly dataDir: string;
   /** Where a host is by its lease; none if that is not known. */
   readonly addressesOf: (nodeId: string) => readonly string[];
+  /** Hosts that hold a copy of the store (node ids), as far as is known; this one among them if it does. */
+  readonly holders: () => readonly string[];
   readonly servers: StoreServers;
 }
 

@@ -90,6 +90,8 @@ export interface CarrierNeeds {
   readonly nodeId: string;
   /** Where a host is by its lease; none if that is not known. */
   readonly addressesOf: (nodeId: string) => readonly string[];
+  /** Hosts that hold a copy of the store (node ids), as far as is known; this one among them if it does. */
+  readonly holders: () => readonly string[];
   readonly servers: CarrierServers;
 }
 
@@ -153,7 +155,7 @@ export class ClusterCarrier implements AsyncDisposable {
     this.#needs = needs;
     this.#credentials = credentials;
     this.#revoked = revoked;
-    this.#desk = new Desk(options.storeUrl);
+    this.#desk = new Desk(options.storeUrl, () => needs.holders().includes(needs.nodeId));
     this.#hosts = new Hosts(options.dataDir, (sentence) => this.#tell(sentence));
     this.#search = new Search({
       nodeId: needs.nodeId,
@@ -212,7 +214,10 @@ export class ClusterCarrier implements AsyncDisposable {
         [REVOKED]: (stream) =>
           within(stream, () =>
             answer(stream, v.object({}), async () => {
-              await this.#readRevoked();
+              await this.#readRevoked().catch((error) => {
+                // Signed as it is, an older list is better than none.
+                if (revoked.list === undefined) throw error;
+              });
               return revoked.list;
             })),
         [ENROL_HERE]: (stream) =>
@@ -523,25 +528,34 @@ export class ClusterCarrier implements AsyncDisposable {
   }
 
   async #exchangeWithOne(): Promise<void> {
-    await this.#askAny(HOSTS_PURPOSE, (stream) => this.#exchangeBy(stream), 3);
+    await this.#askAny(HOSTS_PURPOSE, (stream) => this.#exchangeBy(stream), this.#some(3));
   }
 
   /** Some of the other hosts, in any order. */
   #some(most: number): string[] {
-    return this.#hosts.all.map(({ nodeId }) => nodeId)
-      .filter((nodeId) => nodeId !== this.#needs.nodeId)
-      .map((nodeId) => [random(), nodeId] as const).sort(([a], [b]) => a - b).slice(0, most)
+    return this.#shuffled(this.#hosts.all.map(({ nodeId }) => nodeId)).slice(0, most);
+  }
+
+  /** The same, those that hold a copy of the store first: the others could but pass on what they are asked. */
+  #someWithCopy(): string[] {
+    const hosts = [...this.#shuffled(this.#needs.holders()), ...this.#some(ASKED)];
+    return [...new Set(hosts)].slice(0, ASKED);
+  }
+
+  #shuffled(nodeIds: readonly string[]): string[] {
+    return nodeIds.filter((nodeId) => nodeId !== this.#needs.nodeId)
+      .map((nodeId) => [random(), nodeId] as const).sort(([a], [b]) => a - b)
       .map(([, nodeId]) => nodeId);
   }
 
-  /** Asks some hosts, in any order, until one answers. */
+  /** Asks hosts, one after the other, until one answers. */
   async #askAny<T>(
     purpose: string,
     question: (stream: ByteStream) => Promise<T>,
-    most = ASKED,
+    hosts = this.#someWithCopy(),
   ): Promise<T> {
     let last: unknown = new KnetError("Cannot ask another host: none is known");
-    for (const nodeId of this.#some(most)) {
+    for (const nodeId of hosts) {
       if (this.#stop.signal.aborted) break;
       try {
         const stream = await this.dial(nodeId, purpose);

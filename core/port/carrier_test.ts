@@ -42,7 +42,11 @@ async function lab() {
   }
   const problems: string[] = [];
   const dataDirOf = (nodeId: string) => `${folder}/${nodeId}`;
-  const start = async (nodeId: string, more: Partial<CarrierOptions> = {}) => {
+  const start = async (
+    nodeId: string,
+    more: Partial<CarrierOptions> = {},
+    holders: () => readonly string[] = () => [nodeId],
+  ) => {
     const port = more.port ?? freePort();
     const heard: string[] = [];
     const serve = async (stream: ByteStream, who: string) => {
@@ -62,6 +66,7 @@ async function lab() {
       await made.start({
         nodeId,
         addressesOf: () => [],
+        holders,
         servers: {
           replica: (stream, other) => serve(stream, `replica ${other}`),
           store: (stream, peer: Peer) => serve(stream, `store ${peer.nodeId} ${peer.role}`),
@@ -198,7 +203,11 @@ test("ClusterCarrier without a copy of the store passes on who wants to join, re
     },
   );
   writeCredentials(dataDir, { authority: record.certificate, certificate: old.certificate, key });
-  const second = await cluster.start("second", { storeUrl: `sqlite:${dataDir}/none.db` });
+  const second = await cluster.start(
+    "second",
+    { storeUrl: `sqlite:${dataDir}/none.db` },
+    () => ["first"],
+  );
   await until("the certificate is renewed", () => {
     const { notAfter } = peerOf(readCredentials(dataDir)!.certificate);
     return notAfter > Date.now() + 24 * HOUR;

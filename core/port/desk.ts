@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import * as v from "valibot";
-import { KnetError } from "../base/error.ts";
+import { KnetError, StoreAwayError } from "../base/error.ts";
 import type { Made, StoreAuthority } from "../store/authority.ts";
 import { openStoreAuthority } from "../store/open.ts";
 import {
@@ -36,11 +36,17 @@ export const RENEWED = v.object({ certificate: text(4096) });
 /** The store's authority, opened when it is first asked. */
 export class Desk implements AsyncDisposable {
   readonly #storeUrl: string;
+  readonly #holds: () => boolean;
   #authority: StoreAuthority | undefined;
 
-  /** @param storeUrl The store whose copy this host may hold. Each call rejects as long as it holds none. */
-  constructor(storeUrl: string) {
+  /**
+   * @param storeUrl The store whose copy this host may hold.
+   * @param holds Whether it holds one just now. Each call rejects at once as long as it does not: to find out by asking the copies takes
+   * seconds, and all of them are asked in vain.
+   */
+  constructor(storeUrl: string, holds: () => boolean) {
     this.#storeUrl = storeUrl;
+    this.#holds = holds;
   }
 
   /** Certifies a host that has a token. */
@@ -95,7 +101,13 @@ export class Desk implements AsyncDisposable {
     await this.#authority?.[Symbol.asyncDispose]();
   }
 
+  /** @throws {StoreAwayError} if this host holds no copy. */
   async #open(): Promise<StoreAuthority> {
+    if (!this.#holds()) {
+      throw new StoreAwayError(
+        `Cannot use the store ${this.#storeUrl}: this host holds no copy of it`,
+      );
+    }
     return this.#authority ??= await openStoreAuthority(this.#storeUrl, { existing: true });
   }
 }
