@@ -19,7 +19,7 @@ const PATIENCE = 3000;
 /** Milliseconds that a host has to say how far its copy is. */
 const MOMENT = 1500;
 /** Hosts that are asked at once. */
-const MOST = 8;
+const MOST = 3;
 /** So many times one host is asked, the one that answered before, and then again some. */
 const ROUND = 5;
 

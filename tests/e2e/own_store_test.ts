@@ -10,7 +10,7 @@ import { startCluster } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import type { Lab } from "../support/lab.ts";
 import { labSuite } from "../support/suite.ts";
-import { ms, report, until } from "../support/wait.ts";
+import { ms, report, sleep, until } from "../support/wait.ts";
 
 const test = labSuite({
   hosts: 3,
@@ -155,3 +155,42 @@ test("a host that leaves gives up its copy, and comes back as a new one", async 
   await third.join();
   await voting(lab.host(1), 3);
 });
+
+/** More hosts than hold copies. */
+const COUNT = 7;
+
+const beyond = labSuite({
+  hosts: 0,
+  setUp: async (lab) => {
+    for (let n = 0; n < COUNT; n++) await lab.addHost({ storeUrl: "" });
+    const [first, ...others] = lab.hosts;
+    await first!.join({ env: { KNET_STORE: "dqlite:/run/host/data/dqlite" } });
+    const token = (await first!.knet("token")).stdout.trim().split(" ").at(-1)!;
+    await Promise.all(others.map((host) => host.join({ args: [token] })));
+  },
+});
+
+/** Connections that were begun with a host so far, by anybody (RFC 4022, tcpPassiveOpens). */
+async function accepted(host: Host): Promise<number> {
+  const lines = (await host.sh("grep ^Tcp: /proc/net/snmp")).stdout.trim().split("\n");
+  const [names, values] = lines.map((line) => line.split(" "));
+  return Number(values![names!.indexOf("PassiveOpens")]);
+}
+
+beyond(
+  "hosts without a copy leave those that have one in peace while nothing happens",
+  async (lab) => {
+    const [first] = lab.hosts;
+    await until("five have copies", async () => {
+      const copies = await copiesOn(first!);
+      return copies.length === COUNT && copies.filter(({ role }) => role === "spare").length === 2;
+    }, { deadline: 60_000 });
+    const count = async () => (await Promise.all(lab.hosts.map(accepted))).reduce((a, b) => a + b);
+    const before = await count();
+    await sleep(30_000);
+    const begun = await count() - before;
+    report(`13: ${COUNT} idle hosts begin ${begun} connections in half a minute`);
+    // Two for each look of each host, and again as many for what is just settling.
+    assert.ok(begun < COUNT * 2 * 3 * 2, `${begun}`);
+  },
+);
