@@ -14,8 +14,8 @@ const SYSTEMCTL = "/usr/bin/systemctl";
 /** There if systemd is the init of this host (sd_booted(3)). */
 const BOOTED = "/run/systemd/system";
 const UNIT = "knet.service";
-/** Milliseconds between looks at it. */
-const LOOK = 200;
+/** Milliseconds between looks at it, and for which nobody wonders. */
+const [LOOK, SHORT] = [200, 3000];
 
 /**
  * The text of a settings file with a variable set, or without it; other lines stay as they are.
@@ -103,15 +103,23 @@ export function unitState(text: string): UnitState {
   };
 }
 
+/** How a service is waited for. */
+export interface ServiceWait {
+  /** Its settings changed: one that runs is started anew. */
+  readonly restart: boolean;
+  /** Milliseconds. */
+  readonly patience: number;
+  /** Told what the agent waits for, when that is long enough to be wondered about and whenever it is something else. */
+  readonly onWait: (sentence: string) => void;
+}
+
 /**
- * Enables and starts the service, and waits until the agent is ready. One that ended and is started again by systemd is waited for, too:
- * what it lacked may be there then.
+ * Enables and starts the service, and waits until the agent is ready, see {@linkcode readyService}.
  *
- * @param restart Its settings changed: one that runs is started anew.
- * @param patience Milliseconds.
  * @throws {KnetError} exit code 3 if this host has no such unit; else if the agent does not get ready, with what it said.
  */
-export async function startService(restart: boolean, patience: number): Promise<void> {
+export async function startService(wait: ServiceWait): Promise<void> {
+  const { restart } = wait;
   if ((await systemctl(["cat", UNIT])).code !== 0) {
     throw new KnetError(`Cannot start the service: this host has no unit ${UNIT}`, {
       exitCode: 3,
@@ -122,16 +130,37 @@ export async function startService(restart: boolean, patience: number): Promise<
   const before = await stateOfUnit();
   if (before.active === "active" && !restart) return;
   await must([restart ? "restart" : "start", "--no-block", UNIT]);
-  const deadline = monotonicClock() + patience;
-  for (let said = "";;) {
+  await readyService(before, wait, stateOfUnit);
+}
+
+/**
+ * Waits until the agent is ready. One that ended and is started again by systemd is waited for, too: what it lacked may be there then.
+ *
+ * @param before The unit before it was started.
+ * @param look Looks at the unit.
+ * @throws {KnetError} if the agent does not get ready, with what it said.
+ */
+export async function readyService(
+  before: UnitState,
+  { restart, patience, onWait }: ServiceWait,
+  look: () => Promise<UnitState>,
+): Promise<void> {
+  const begin = monotonicClock();
+  const deadline = begin + patience;
+  for (let said = "", told: string | undefined;;) {
     await sleep(LOOK);
-    const now = await stateOfUnit();
+    const now = await look();
     const fresh = now.invocation !== before.invocation;
     if (now.said !== "" && (fresh || !restart)) said = now.said;
     // The unit is of Type=notify: it is active when the agent is ready. What is active may be the agent of before.
     if (now.active === "active" && (fresh || !restart)) return;
     const over = now.active === "failed" && fresh;
-    if (!over && monotonicClock() < deadline) continue;
+    if (!over && monotonicClock() < deadline) {
+      if (said === told || monotonicClock() - begin < SHORT) continue;
+      onWait(said);
+      told = said;
+      continue;
+    }
     throw new KnetError(
       `Cannot start the service: the agent ${
         over ? "ended" : `is not ready after ${patience / 1000} s`

@@ -9,7 +9,7 @@ import { readRecordedStore } from "../core/store/recorded_store.ts";
 import { hasLeft, joinedByToken, ownStore } from "./by_token.ts";
 import { defineCommand } from "./command.ts";
 import { value } from "./option_table.ts";
-import { print, printJson } from "./output.ts";
+import { print, printError, printJson } from "./output.ts";
 import { needSystemd, setService, startService } from "./service_unit.ts";
 import { hostOptions } from "./shared_options.ts";
 import { makeToken } from "./token.ts";
@@ -26,6 +26,11 @@ const CONTEXT = "knet up";
 const PATIENCE = 60;
 /** Milliseconds that the token for the others is good for. */
 const DAY = 86_400_000;
+
+/** Somebody sits there and waits. */
+function tellWait(sentence: string): void {
+  printError(`Waiting for the agent${sentence === "" ? "" : `: ${sentence}`}`);
+}
 
 /** The command. */
 export const up = defineCommand({
@@ -99,7 +104,8 @@ export const up = defineCommand({
     };
     const changed = Object.entries(wanted).some(([name, value]) => environment.get(name) !== value);
     if (changed) setService(wanted);
-    await startService(changed, (options.timeout ?? PATIENCE) * 1000);
+    const patience = (options.timeout ?? PATIENCE) * 1000;
+    await startService({ restart: changed, patience, onWait: tellWait });
     const wish = { life: DAY, role: "node", once: false, addresses: [] } as const;
     const line = begins ? `knet up ${(await makeToken(settings, wish)).token}` : undefined;
     if (settings.json) {

@@ -10,6 +10,7 @@ import type { HostOptions } from "./host_script.ts";
 import { Host } from "./host.ts";
 import { labPrefix, sweep } from "./names.ts";
 import { type LabPostgres, startLabPostgres } from "./lab_postgres.ts";
+import { roomForNeighbours } from "./neighbours.ts";
 
 /** Store engines that a lab can be built on. */
 export const STORE_KINDS = ["sqlite", "postgres", "dqlite"] as const;
@@ -40,6 +41,8 @@ export function routerOn(link: number): string {
 export const ROUTER = routerOn(1);
 /** An address outside underlay and cluster, owned by the router (RFC 5737). */
 export const OUTSIDE = "203.0.113.1";
+/** More hosts than this need room for their neighbours. */
+const FEW = 20;
 const POSTGRES = "192.168.2.200";
 const STANDBY = "192.168.2.201";
 const POSTGRES_PORT = 5432;
@@ -68,6 +71,7 @@ export class Lab implements AsyncDisposable {
   #founder: string | undefined;
   readonly #namespaces: string[] = [];
   readonly #links: readonly number[];
+  #neighbours: Disposable | undefined;
 
   private constructor(options: LabOptions, directory: string) {
     const asked = options.store ?? "sqlite";
@@ -159,6 +163,7 @@ export class Lab implements AsyncDisposable {
   /** Adds one more host, `h<n>` with the address 192.168.2.10<n> (192.168.3.10<n> on link 2). */
   async addHost(options: Partial<HostOptions> = {}): Promise<Host> {
     const n = this.hosts.length + 1;
+    if (n > FEW) this.#neighbours ??= roomForNeighbours();
     const name = options.name ?? `h${n}`;
     const link = this.#links[n - 1] ?? 1;
     const address = options.address ?? `192.168.${1 + link}.${100 + n}`;
@@ -266,5 +271,6 @@ export class Lab implements AsyncDisposable {
       await exec(["ip", "netns", "delete", name], { check: false });
     }
     await Deno.remove(this.directory, { recursive: true }).catch(() => {});
+    this.#neighbours?.[Symbol.dispose]();
   }
 }
