@@ -201,6 +201,10 @@ test("with --iface lo the MTU is that of the way out, and follows it", async (la
   await host.stop();
   await host.join({ args: ["--iface", "lo"] });
   await until("lo carries it", async () => await tunnel(host) === "10.255.0.2 lo 1450");
+  await until("the other host knows where it is now", async () => {
+    const { peers } = await first.knetJson<StatusReport>("status");
+    return peers[0]?.publicIp === "10.255.0.2";
+  });
   await assertFullMesh(containersOf(lab.hosts));
   assert.match(
     (await host.knet("doctor", { check: false })).stdout,
