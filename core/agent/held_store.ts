@@ -139,7 +139,7 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Waits until the replica runs.
+   * Waits until the replica runs, and knows whether it has a copy.
    *
    * @throws why it does not.
    */
@@ -148,6 +148,8 @@ export class HeldStore implements AsyncDisposable {
     await Promise.race([this.#running, sleep(patience, late.signal)]);
     late.abort();
     if (this.#replica === undefined) throw this.#trouble ?? new KnetError("no replica runs");
+    // What it wrote down of the members may be from before it got its copy.
+    await this.#replica.refresh().catch(() => {});
   }
 
   /** TCP port that other hosts reach it by; undefined where none does. */

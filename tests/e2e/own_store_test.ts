@@ -194,3 +194,26 @@ beyond(
     assert.ok(begun < COUNT * 2 * 3 * 2, `${begun}`);
   },
 );
+
+const alone = labSuite({
+  hosts: 0,
+  setUp: async (lab) => {
+    const host = await lab.addHost({ storeUrl: "" });
+    await host.join({ env: { KNET_STORE: "dqlite:/run/host/data/dqlite" } });
+  },
+});
+
+alone(
+  "the last host leaves, though what it wrote down is from before it had a copy",
+  async (lab) => {
+    const [host] = lab.hosts;
+    await host!.stop();
+    await host!.sh(
+      `cd /run/host/data/dqlite && grep -q '"voter"' members.json && sed -i s/voter/spare/ members.json`,
+    );
+    const { stdout } = await host!.knet("leave", {
+      env: { KNET_STORE: "dqlite:/run/host/data/dqlite" },
+    });
+    assert.match(stdout, /Gave back the lease/);
+  },
+);
