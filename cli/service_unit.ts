@@ -146,7 +146,6 @@ export async function readyService(
   look: () => Promise<UnitState>,
 ): Promise<void> {
   const begin = monotonicClock();
-  const deadline = begin + patience;
   for (let said = "", told: string | undefined;;) {
     await sleep(LOOK);
     const now = await look();
@@ -155,22 +154,22 @@ export async function readyService(
     // The unit is of Type=notify: it is active when the agent is ready. What is active may be the agent of before.
     if (now.active === "active" && (fresh || !restart)) return;
     const over = now.active === "failed" && fresh;
-    if (!over && monotonicClock() < deadline) {
-      if (said === told || monotonicClock() - begin < SHORT) continue;
-      onWait(said);
-      told = said;
-      continue;
+    const passed = monotonicClock() - begin;
+    if (over || passed >= patience) {
+      throw new KnetError(
+        `Cannot start the service: the agent ${
+          over ? "ended" : `is not ready after ${patience / 1000} s`
+        }${said === "" ? "" : `: ${said}`}`,
+        {
+          remedy: over
+            ? "See journalctl -u knet; then repeat knet up"
+            : "See journalctl -u knet; it goes on trying, and knet up may be repeated",
+        },
+      );
     }
-    throw new KnetError(
-      `Cannot start the service: the agent ${
-        over ? "ended" : `is not ready after ${patience / 1000} s`
-      }${said === "" ? "" : `: ${said}`}`,
-      {
-        remedy: over
-          ? "See journalctl -u knet; then repeat knet up"
-          : "See journalctl -u knet; it goes on trying, and knet up may be repeated",
-      },
-    );
+    if (said === told || passed < SHORT) continue;
+    onWait(said);
+    told = said;
   }
 }
 

@@ -105,7 +105,7 @@ export class HeldStore implements AsyncDisposable {
         nodeId: options.nodeId,
         dataDir: options.dataDir,
         addressesOf: options.addressesOf,
-        holders: () => made.#holders(),
+        holders: () => made.#servers([]),
         servers: {
           replica: (stream, nodeId) => made.#acceptReplica(stream, nodeId),
           store: (stream, peer) => made.#server.accept(stream, peer),
@@ -219,17 +219,15 @@ export class HeldStore implements AsyncDisposable {
     return holdsCopy(members, this.#options.nodeId);
   }
 
-  #servers(): readonly string[] {
-    const { nodeId, carrier } = this.#options;
-    if (this.#recovering) return [nodeId];
-    return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, carrier?.seeds ?? []);
-  }
-
-  /** Node ids. */
-  #holders(): readonly string[] {
+  /**
+   * Hosts to ask (node ids), the best first.
+   *
+   * @param seeds Asked last; none of them need have a copy.
+   */
+  #servers(seeds = this.#options.carrier?.seeds ?? []): readonly string[] {
     const { nodeId } = this.#options;
     if (this.#recovering) return [nodeId];
-    return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, []);
+    return serversOf(this.#members, this.#hasCopy ? nodeId : undefined, seeds);
   }
 
   async #dial(host: string): Promise<ByteStream> {
