@@ -190,8 +190,8 @@ beyond(
     await sleep(30_000);
     const begun = await count() - before;
     report(`13: ${COUNT} idle hosts begin ${begun} connections in half a minute`);
-    // Two for each look of each host, and again as many for what is just settling.
-    assert.ok(begun < COUNT * 2 * 3 * 2, `${begun}`);
+    // Some nine a host, for its looks and what is just settling; 130 where those without a copy search.
+    assert.ok(begun < COUNT * 20, `${begun}`);
   },
 );
 
