@@ -10,6 +10,7 @@
  */
 import { type DqliteLibrary, openDqlite } from "./deep_library.ts";
 import { cString } from "./libc.ts";
+import { type Raft, raftOf } from "./raft.ts";
 import { abstractSocket, bindInstead, connectUnix } from "./unix_socket.ts";
 
 const node = { parameters: ["pointer"], result: "i32" } as const;
@@ -103,7 +104,7 @@ export interface DqliteIdentity {
 
 /** How a node runs. */
 export interface DqliteOptions extends DqliteIdentity {
-  /** Milliseconds on the way to another node: 1.5 times that lie between heartbeats, 15 to 30 times until a leader is missed. */
+  /** Milliseconds on the way to another node: a leader is missed after 15 to 30 times that. */
   readonly latency: number;
   /**
    * Path of a socket that this process listens on, in a directory of its own. The node connects there to reach another, and says the
@@ -113,6 +114,9 @@ export interface DqliteOptions extends DqliteIdentity {
   /** Whether it is worth while to try an address now; the library asks again after a second. */
   readonly mayTry: (address: string) => boolean;
 }
+
+/** Of the latency: what the library makes of it, and what lies between two heartbeats where that can be told to it. */
+const [ELECTION, HEARTBEAT, RARE_HEARTBEAT] = [15, 1.5, 4.5];
 
 /** Changes after which a copy of the database is written, and the log before it forgotten. */
 const SNAPSHOT_AFTER = 512;
@@ -166,16 +170,19 @@ export function dqliteVersion(): number {
 /** A node that runs. */
 export class DqliteNode implements AsyncDisposable {
   #made: Deno.PointerObject | undefined;
+  readonly #raft: Raft | undefined;
   readonly #callback: Deno.UnsafeCallback<typeof CONNECT>;
   /** Where this process, and no other, reaches it: a path for Deno.connect. */
   readonly socket: string;
 
   private constructor(
     made: Deno.PointerObject,
+    raft: Raft | undefined,
     callback: Deno.UnsafeCallback<typeof CONNECT>,
     socket: string,
   ) {
     this.#made = made;
+    this.#raft = raft;
     this.#callback = callback;
     this.socket = socket;
   }
@@ -204,6 +211,7 @@ export class DqliteNode implements AsyncDisposable {
     });
     // The process may end while nobody dials.
     callback.unref();
+    let raft: Raft | undefined;
     try {
       check(made, d.setBindAddress.call(made, cString("@")), "bind the node");
       const bound = abstractSocket(text(d.getBindAddress.call(made)).slice(1));
@@ -211,6 +219,13 @@ export class DqliteNode implements AsyncDisposable {
       bindInstead(bound, socket);
       check(made, d.setConnectFunction.call(made, callback.pointer, null), "connect the node");
       check(made, d.setLatency.call(made, options.latency), "set the latency");
+      raft = raftOf(openDqlite(), made, {
+        ...options,
+        electionTimeout: options.latency * ELECTION,
+        heartbeat: Math.floor(options.latency * HEARTBEAT),
+      });
+      // Three or four until a leader is missed are enough; each of them wakes six threads.
+      raft?.setHeartbeat(Math.floor(options.latency * RARE_HEARTBEAT));
       check(made, d.setSnapshots.call(made, SNAPSHOT_AFTER, SNAPSHOT_KEEPS), "set the snapshots");
       check(made, await d.start.call(made), "start the node");
     } catch (error) {
@@ -218,7 +233,12 @@ export class DqliteNode implements AsyncDisposable {
       callback.close();
       throw error;
     }
-    return new DqliteNode(made, callback, socket);
+    return new DqliteNode(made, raft, callback, socket);
+  }
+
+  /** The last change that this copy has applied; undefined where the library does not say. */
+  get applied(): bigint | undefined {
+    return this.#made === undefined ? undefined : this.#raft?.lastApplied();
   }
 
   /** Stops it and frees it: clients are cut off, what is being written is finished. Doing it twice does no harm. */

@@ -47,6 +47,8 @@ Deno.test({
       await using node = await started(folder);
       using connection = await Deno.connect({ transport: "unix", path: node.socket });
       assert.equal(await leaderOf(connection), "node/1");
+      // Its first change is who the members are.
+      assert.ok(node.applied! >= 1n, `${node.applied}`);
       const script = `
         const connection = await Deno.connect({ transport: "unix", path: ${
         JSON.stringify(node.socket)

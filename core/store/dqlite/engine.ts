@@ -15,6 +15,8 @@ import { LeaderFinder, type Way } from "./leader.ts";
 const POLL = 200;
 /** Milliseconds between looks where somebody does. */
 const SLOW_POLL = 5000;
+/** Milliseconds for which a copy that has nothing new is not worth a question: whether anybody leads is seen by asking alone. */
+const QUIET = 1000;
 /** Milliseconds that a look may take, and between looks while the store is away. */
 const LOOK = 1000;
 /** Milliseconds of waiting for an answer after which the host's own node is asked whether another one leads by now. */
@@ -240,11 +242,18 @@ export function dqliteEngine(
       let stopped = false;
       const told = notices?.listen(onChange);
       const wait = notices === undefined ? POLL : SLOW_POLL;
+      let asked: { readonly at: number; readonly applied: bigint | undefined } | undefined;
+      const isQuiet = () =>
+        asked?.applied !== undefined && asked.applied === way.applied?.() &&
+        monotonicClock() < asked.at + QUIET;
       const look = async () => {
+        if (isQuiet()) return again(wait);
         let next = wait;
+        const asking = { at: monotonicClock(), applied: way.applied?.() };
         try {
           const revision = await peek();
           if (stopped) return;
+          asked = asking;
           if (seen === undefined) {
             if (notices === undefined) onState("poll", `looking every ${POLL} ms`);
             else onState("notify", "told by the other members");
@@ -253,11 +262,14 @@ export function dqliteEngine(
           seen = revision;
         } catch (error) {
           if (stopped) return;
-          seen = undefined;
+          seen = asked = undefined;
           onState("away", messageOf(error));
           next = LOOK * (0.5 + random());
         }
-        timer = after(next, () => void look());
+        again(next);
+      };
+      const again = (milliseconds: number) => {
+        timer = after(milliseconds, () => void look());
       };
       void look();
       return {

@@ -22,6 +22,8 @@ export interface Way {
   dial(address: string): Promise<ByteStream>;
   /** Members that are remembered from before, for a node that knows of none. */
   remembered(): readonly Member[];
+  /** The last change that this host's copy has; undefined, or absent, if that cannot be told without asking a node. */
+  applied?(): bigint | undefined;
   /** What people call the host of a node; the default is its name in the address. */
   readonly hostOf?: (address: string) => string;
 }

@@ -38,7 +38,7 @@ import {
 import type { Member } from "./wire.ts";
 
 /**
- * Milliseconds that the library reckons with on the way to another node: heartbeats every 90 ms, a leader is missed after 0.9 to 1.8 s. A
+ * Milliseconds that the library reckons with on the way to another node: heartbeats every 270 ms, a leader is missed after 0.9 to 1.8 s. A
  * program that programs thousands of routes, or collects garbage, does not carry a byte for some tenths of a second.
  */
 const LATENCY = 60;
@@ -177,6 +177,7 @@ export class Replica implements AsyncDisposable {
       location: `dqlite:${this.#options.directory}`,
       dial: (address) => this.#dial(address),
       remembered: () => this.#members,
+      applied: () => this.#node?.applied,
     };
   }
 

@@ -45,6 +45,11 @@ export class RunningNode {
     return this.#node.socket;
   }
 
+  /** See {@linkcode DqliteNode.applied}; undefined if it does not run. */
+  get applied(): bigint | undefined {
+    return this.#node?.applied;
+  }
+
   /**
    * Stops it if it has no room, starts it if it has again.
    *
