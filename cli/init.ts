@@ -9,6 +9,9 @@ import { defineCommand } from "./command.ts";
 import { KnetError } from "../core/base/error.ts";
 import { UsageError, whyUnreadable } from "./errors.ts";
 import { logWarnings } from "./log.ts";
+import { dqliteDirectory } from "../core/store/location.ts";
+import type { Store } from "../core/store/store.ts";
+import type { Settings } from "./settings.ts";
 import { asAgentSees, patiently, storeUrlOf } from "./store.ts";
 import { clusterOptions } from "./shared_options.ts";
 import { text } from "./value_checks.ts";
@@ -31,7 +34,9 @@ export const init = defineCommand({
     "from-flannel": value("FILE", "Take the configuration from flannel's net-conf.json", text, {
       complete: "file",
     }),
-    replace: flag("Replace the stored configuration, as long as no host has a lease"),
+    replace: flag(
+      "Replace the stored configuration, as long as no host has a lease; where the hosts hold the store, on the one that left last",
+    ),
   },
   examples: [
     {
@@ -57,10 +62,7 @@ export const init = defineCommand({
     const config = flannel === undefined
       ? await fromOptions(request)
       : await fromFlannel(flannel, request);
-    const { openStore } = await import("../core/store/open.ts");
-    await using opened = await openStore(await storeUrlOf(settings), {
-      stateDir: settings.stateDir,
-    });
+    await using opened = await openFor(options.replace ?? false, settings);
     const store = await patiently(await asAgentSees(settings, opened));
     // What makes no sense can be replaced, too.
     const before = await store.getConfig().catch((error) => {
@@ -77,6 +79,21 @@ export const init = defineCommand({
     else print(`${describe(stored, store.location, outcome)}\n\nNext, on every host: knet join`);
   },
 });
+
+/** Where the hosts hold the store, its last one holds it for a command as well: nothing is replaced before it has left. */
+async function openFor(replace: boolean, settings: Settings): Promise<Store> {
+  const { stateDir, dataDir } = settings;
+  const storeUrl = await storeUrlOf(settings);
+  if (replace && dqliteDirectory(storeUrl) !== undefined) {
+    const { openWithoutAgent } = await import("../core/agent/without_agent.ts");
+    const held = await openWithoutAgent({ storeUrl, stateDir, dataDir });
+    if (held !== undefined) {
+      return { ...held.store, [Symbol.asyncDispose]: () => held[Symbol.asyncDispose]() };
+    }
+  }
+  const { openStore } = await import("../core/store/open.ts");
+  return await openStore(storeUrl, { stateDir });
+}
 
 async function fromOptions(request: ClusterRequest): Promise<ClusterConfig> {
   const { makeClusterConfig } = await import("../core/cluster/config.ts");

@@ -77,7 +77,12 @@ export function leaveText(
     : [
       `Its certificate could not be revoked (${certificate.why}): run knet token revoke ${certificate.nodeId} on a host of the cluster`,
     ];
-  if (node !== undefined) return [`${lease}, held by ${node}`, ...rights].join("\n");
+  if (node !== undefined) {
+    const held = released === undefined
+      ? `${node} held no lease; it takes no part in the store any more`
+      : `${lease}, held by ${node}`;
+    return [held, ...rights].join("\n");
+  }
   return [
     ...(devices.length === 0 ? [] : [`Removed ${devices.join(", ")}`]),
     lease,

@@ -163,8 +163,8 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Takes this host out of those that hold the store, unless it is the last. Another one leads then. One without a copy has no way to do
-   * so: {@linkcode HeldStore.retire} does it with its certificate, once, since it is let in no more after that.
+   * Takes this host out of those that hold the store, unless it is the last with a vote. Another one leads then. One without a copy has
+   * no way to do so: {@linkcode HeldStore.retire} does it with its certificate, once, since it is let in no more after that.
    *
    * @returns whether others go on: what this host holds is of no use any more.
    * @throws {StoreAwayError} if it holds a copy and is not out.
@@ -174,7 +174,9 @@ export class HeldStore implements AsyncDisposable {
     if (replica === undefined) return false;
     // A member that was just given a vote and does not know it would leave a gap.
     await replica.refresh().catch(() => {});
-    if (this.#hasCopy) await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
+    if (this.#hasCopy) {
+      return await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
+    }
     return replica.cluster.members.length > 1;
   }
 
@@ -264,6 +266,8 @@ export class HeldStore implements AsyncDisposable {
         `Cannot use the store ${this.location}: this host holds no copy of it`,
       );
     }
+    const wayOf = this.#wayOf(replica);
+    const { hostName } = this.#options;
     return await Promise.resolve({
       engine,
       repairing: () =>
@@ -273,7 +277,13 @@ export class HeldStore implements AsyncDisposable {
         refresh: () => replica.refresh(),
         index: () => replica.position?.index,
         indexes: () => this.#indexes(replica),
-        remove: (gone) => removeMember(this.#wayOf(replica), gone, LEAVING),
+        async remove(gone) {
+          if (await removeMember(wayOf, gone, LEAVING)) return;
+          throw new KnetError(
+            `Cannot take ${hostName(gone)} out of those that hold the store: no other host votes`,
+            { exitCode: 4, remedy: "Run knet leave there: its copy stays" },
+          );
+        },
         nameOf: this.#options.hostName,
         add: async ({ id, address }) => {
           const seeds = this.#members.members.map((member) => member.address);

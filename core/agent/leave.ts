@@ -35,11 +35,8 @@ import { askAgent, SilentAgentError } from "../inspect/ask_agent.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { dqliteDirectory } from "../store/location.ts";
 import { forgetCluster } from "../port/node_files.ts";
-import { wayByAgent } from "../store/remote/agent_way.ts";
-import { leaveHeldStore, type LeftCertificate, revoked } from "./leave_store.ts";
-import { retire } from "./retire.ts";
-import { patientStore } from "../store/patient_store.ts";
-import { readVerdict, withoutWrites } from "../store/verdict_file.ts";
+import { leaveFor } from "./leave_for.ts";
+import { leaveHeldStore, type LeftCertificate } from "./leave_store.ts";
 import { openStore, openStoreAdmin } from "../store/open.ts";
 import type { Store } from "../store/store.ts";
 import { awaitHeir, holdersByAgent, refuseStopping } from "./last_copy.ts";
@@ -87,16 +84,7 @@ const ANSWER = 5000;
 export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const { stateDir } = options;
   await using store = await openStore(options.storeUrl, { existing: true, stateDir });
-  if (options.node !== undefined) {
-    const verdict = readVerdict(stateDir);
-    const careful = verdict?.location === store.location ? withoutWrites(store, verdict) : store;
-    const { subnet, nodeId } = await patientStore(careful, () => {})
-      .releaseLease(options.node, { force: options.force });
-    const certificate = dqliteDirectory(options.storeUrl) === undefined
-      ? undefined
-      : await revoked(nodeId, () => retire(wayByAgent(stateDir, store.location), nodeId));
-    return { released: subnet, devices: [], ...(certificate && { certificate }) };
-  }
+  if (options.node !== undefined) return await leaveFor(options.node, store, options);
   refusePowerless("leave");
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;

@@ -1,7 +1,7 @@
 // Who holds a vote, with real replicas: lost hosts are replaced by those that stand by, and whoever leaves hands over first.
 import assert from "node:assert/strict";
 import { wayByDoor } from "../../core/store/dqlite/door.ts";
-import { removeMember } from "../../core/store/dqlite/join.ts";
+import { joinCluster, removeMember } from "../../core/store/dqlite/join.ts";
 import type { Role } from "../../core/store/dqlite/wire.ts";
 import { HostProcesses } from "../support/dqlite_processes.ts";
 
@@ -52,7 +52,7 @@ Deno.test("removeMember() of the host that leads and of one that votes hands ove
   for (const name of ["a", "b"]) {
     const way = wayByDoor(`${hosts.folder}/c`);
     const { address } = hosts.members("c").find((one) => one.address.startsWith(`${name}/`))!;
-    await removeMember(way, name, 10_000);
+    assert.equal(await removeMember(way, name, 10_000), true);
     // It may go at once: it is needed for nothing any more.
     await hosts.kill(name);
     await engine.write((query) => query("insert into trial values (1)"));
@@ -62,6 +62,14 @@ Deno.test("removeMember() of the host that leads and of one that votes hands ove
     );
   }
   assert.deepEqual(namesOf(hosts, "c", "voter"), ["c"]);
-  await removeMember(wayByDoor(`${hosts.folder}/c`), "c", 5000);
+  const way = wayByDoor(`${hosts.folder}/c`);
+  assert.equal(await removeMember(way, "c", 5000), false);
   await engine.write((query) => query("insert into trial values (1)"));
+  // One that asked to be a member and never came to it could not take its place.
+  const ghost = { id: 99, address: "ghost/99", member: false };
+  await joinCluster(way, ghost, [hosts.members("c")[0]!.address], 5000);
+  assert.equal(await removeMember(way, "c", 5000), false);
+  await engine.write((query) => query("insert into trial values (1)"));
+  assert.equal(await removeMember(way, "ghost", 5000), true);
+  assert.equal(await removeMember(way, "nobody", 5000), true);
 });

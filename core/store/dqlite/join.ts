@@ -75,20 +75,27 @@ export async function joinCluster(
 }
 
 /**
- * Takes a host's node out of the members; the last one stays.
+ * Takes a host's node out of the members. The last one that votes stays, whoever else is a member: nobody could take its place, and what
+ * only it has would be lost.
  *
  * @param name The host's.
+ * @returns whether it is none of them.
  * @throws {StoreAwayError} if the cluster does not answer.
  */
-export async function removeMember(way: Way, name: string, patience: number): Promise<void> {
-  await atLeader(way, patience, async (leader) => {
+export async function removeMember(way: Way, name: string, patience: number): Promise<boolean> {
+  return await atLeader(way, patience, async (leader) => {
     const members = await leader.members();
     const member = members.find(({ address }) => nameOf(address) === name);
-    if (member === undefined || members.length === 1) return;
-    if ((await leader.leader())?.id !== member.id) return await leader.remove(member.id);
+    if (member === undefined) return true;
+    const remove = async () => {
+      await leader.remove(member.id);
+      return true;
+    };
+    if ((await leader.leader())?.id !== member.id) return await remove();
     const voters = members.filter(({ id, role }) => role === "voter" && id !== member.id);
+    if (voters.length === 0) return false;
     const heir = await aliveOf(way, voters);
-    if (heir === undefined) return await leader.remove(member.id);
+    if (heir === undefined) return await remove();
     await leader.transfer(heir.id);
     throw new GoneError("another node leads now");
   });
