@@ -78,8 +78,9 @@ export function leaveText(
       `Its certificate could not be revoked (${certificate.why}): run knet token revoke ${certificate.nodeId} on a host of the cluster`,
     ];
   if (node !== undefined) {
+    const out = certificate?.revoked ? "; it takes no part in the store any more" : "";
     const held = released === undefined
-      ? `${node} held no lease; it takes no part in the store any more`
+      ? `${node} held no lease${out}`
       : `${lease}, held by ${node}`;
     return [held, ...rights].join("\n");
   }

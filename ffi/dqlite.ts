@@ -224,7 +224,7 @@ export class DqliteNode implements AsyncDisposable {
         electionTimeout: options.latency * ELECTION,
         heartbeat: Math.floor(options.latency * HEARTBEAT),
       });
-      // Three or four until a leader is missed are enough; each of them wakes six threads.
+      // Three or four until a leader is missed are enough: each of them has to be carried from host to host, and so has its answer.
       raft?.setHeartbeat(Math.floor(options.latency * RARE_HEARTBEAT));
       check(made, d.setSnapshots.call(made, SNAPSHOT_AFTER, SNAPSHOT_KEEPS), "set the snapshots");
       check(made, await d.start.call(made), "start the node");

@@ -14,6 +14,7 @@ import { addressOf, setPointer } from "./memory.ts";
 /** Bytes of a node that are looked through; it lies at 2,224 in version 1.11. */
 const REACH = 8192;
 const WORD = 8;
+const HALF = 4;
 /** Of `struct raft`: data and tracer come before io, fsm, id and address. */
 const BEFORE_IO = 2;
 /** Words of `struct raft` within which its two times are. */
@@ -83,11 +84,10 @@ export function findRaft(
   const isInside = (value: number) => value > base && value < base + bytes.length;
   const length = new TextEncoder().encode(address).length;
   const hasTimes = (from: number) => {
-    for (let at = from; at < Math.min(from + TIMES_WITHIN, words - 1); at++) {
-      for (const offset of [at * WORD, at * WORD + WORD / 2]) {
-        const pair = [view.getUint32(offset, true), view.getUint32(offset + WORD / 2, true)];
-        if (pair[0] === electionTimeout && pair[1] === heartbeat) return true;
-      }
+    const end = Math.min(from + TIMES_WITHIN, words - 1) * WORD;
+    for (let at = from * WORD; at < end; at += HALF) {
+      const times = [view.getUint32(at, true), view.getUint32(at + HALF, true)];
+      if (times[0] === electionTimeout && times[1] === heartbeat) return true;
     }
     return false;
   };

@@ -266,25 +266,24 @@ export class HeldStore implements AsyncDisposable {
         `Cannot use the store ${this.location}: this host holds no copy of it`,
       );
     }
-    const wayOf = this.#wayOf(replica);
+    const way = this.#wayOf(replica);
     const { hostName } = this.#options;
     return await Promise.resolve({
       engine,
-      repairing: () =>
-        Promise.resolve(dqliteEngine(this.#wayOf(replica), DEADLINE, false, undefined, true)),
+      repairing: () => Promise.resolve(dqliteEngine(way, DEADLINE, false, undefined, true)),
       replicas: {
         members: () => this.#members,
         refresh: () => replica.refresh(),
         index: () => replica.position?.index,
         indexes: () => this.#indexes(replica),
         async remove(gone) {
-          if (await removeMember(wayOf, gone, LEAVING)) return;
+          if (await removeMember(way, gone, LEAVING)) return;
           throw new KnetError(
             `Cannot take ${hostName(gone)} out of those that hold the store: no other host votes`,
             { exitCode: 4, remedy: "Run knet leave there: its copy stays" },
           );
         },
-        nameOf: this.#options.hostName,
+        nameOf: hostName,
         add: async ({ id, address }) => {
           const seeds = this.#members.members.map((member) => member.address);
           const members = await joinCluster(

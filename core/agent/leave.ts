@@ -84,7 +84,9 @@ const ANSWER = 5000;
 export async function leave(options: LeaveOptions): Promise<LeaveResult> {
   const { stateDir } = options;
   await using store = await openStore(options.storeUrl, { existing: true, stateDir });
-  if (options.node !== undefined) return await leaveFor(options.node, store, options);
+  if (options.node !== undefined) {
+    return { ...await leaveFor(options.node, store, options), devices: [] };
+  }
   refusePowerless("leave");
   Deno.mkdirSync(options.stateDir, { recursive: true });
   using idle = FileLock.acquire(stateLock(options.stateDir)) ?? null;

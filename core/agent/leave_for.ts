@@ -21,7 +21,7 @@ const ANSWER = 5000;
 export interface LeftFor {
   /** Subnet given back, if there was a lease. */
   readonly released?: string;
-  readonly devices: readonly string[];
+  /** Of a host of a cluster that holds the store itself. */
   readonly certificate?: LeftCertificate;
 }
 
@@ -44,7 +44,7 @@ export async function leaveFor(
   const careful = verdict?.location === store.location ? withoutWrites(store, verdict) : store;
   const release = () => patientStore(careful, () => {}).releaseLease(node, { force });
   if (dqliteDirectory(storeUrl) === undefined) {
-    return { released: (await release()).subnet, devices: [] };
+    return { released: (await release()).subnet };
   }
   const way = wayByAgent(stateDir, store.location);
   let given: { readonly nodeId: string; readonly subnet?: string };
@@ -57,7 +57,7 @@ export async function leaveFor(
   }
   const { subnet, nodeId } = given;
   const certificate = await revoked(nodeId, () => retire(way, nodeId));
-  return { ...(subnet !== undefined && { released: subnet }), devices: [], certificate };
+  return { ...(subnet !== undefined && { released: subnet }), certificate };
 }
 
 /** Whether a node takes part in the store and holds no lease: its join ended between the two. */

@@ -30,10 +30,10 @@ export interface AgentPlace {
 export async function openWithoutAgent(place: AgentPlace): Promise<AgentsStore | undefined> {
   const { storeUrl, stateDir, dataDir } = place;
   const directory = dqliteDirectory(storeUrl);
+  // Nor does a user see one who may not hold it.
+  if (directory === undefined || !existsSync(filesIn(directory).node)) return undefined;
   const nodeId = storedNodeId(dataDir);
-  if (directory === undefined || nodeId === undefined || !existsSync(filesIn(directory).node)) {
-    return undefined;
-  }
+  if (nodeId === undefined) return undefined;
   await using stack = new AsyncDisposableStack();
   Deno.mkdirSync(stateDir, { recursive: true });
   for (const path of [stateLock(stateDir), dataLock(dataDir)]) {

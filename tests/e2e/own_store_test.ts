@@ -204,6 +204,41 @@ const alone = labSuite({
 });
 
 alone(
+  "a host that never got a lease keeps nobody from leaving, and is taken out by its node id",
+  async (lab) => {
+    const [first] = lab.hosts;
+    const env = { KNET_STORE: "dqlite:/run/host/data/dqlite" };
+    const token = (await first!.knet("token", { env })).stdout.trim().split(" ").at(-1)!;
+    const ghost = await lab.addHost({ storeUrl: "" });
+    try {
+      const { code, stderr } = await ghost.knet(["join", "--backend", "udp", token], {
+        check: false,
+      });
+      assert.equal(code, 4, stderr);
+      assert.match(stderr, /backend is vxlan, not udp/);
+      const { value: one } = await until("it is a member", async () => {
+        return (await copiesOn(first!)).find(({ role }) => role === "spare");
+      });
+      // The last one that votes keeps the store, whoever else is a member.
+      await first!.knet("svc add web --vip 10.96.0.1 --port 80");
+      await first!.stop();
+      const { stdout } = await first!.knet("leave", { env });
+      assert.match(stdout, /This host held the last copy of the store, which stays/);
+      await first!.join({ env });
+      assert.match((await first!.knet("svc ls")).stdout, /web/);
+      const nobody = await first!.knet(["leave", "--node", "nobody", "--force"], { check: false });
+      assert.equal(nobody.code, 4, nobody.stderr);
+      const out = (await first!.knet(["leave", "--node", one!.node])).stdout;
+      assert.match(out, /held no lease; it takes no part in the store any more/);
+      await until("it is none", async () => (await copiesOn(first!)).length === 1);
+    } finally {
+      lab.hosts.pop();
+      await ghost[Symbol.asyncDispose]();
+    }
+  },
+);
+
+alone(
   "the last host leaves, though what it wrote down is from before it had a copy",
   async (lab) => {
     const [host] = lab.hosts;

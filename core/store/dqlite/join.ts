@@ -87,17 +87,17 @@ export async function removeMember(way: Way, name: string, patience: number): Pr
     const members = await leader.members();
     const member = members.find(({ address }) => nameOf(address) === name);
     if (member === undefined) return true;
-    const remove = async () => {
-      await leader.remove(member.id);
-      return true;
-    };
-    if ((await leader.leader())?.id !== member.id) return await remove();
-    const voters = members.filter(({ id, role }) => role === "voter" && id !== member.id);
-    if (voters.length === 0) return false;
-    const heir = await aliveOf(way, voters);
-    if (heir === undefined) return await remove();
-    await leader.transfer(heir.id);
-    throw new GoneError("another node leads now");
+    if ((await leader.leader())?.id === member.id) {
+      const voters = members.filter(({ id, role }) => role === "voter" && id !== member.id);
+      if (voters.length === 0) return false;
+      const heir = await aliveOf(way, voters);
+      if (heir !== undefined) {
+        await leader.transfer(heir.id);
+        throw new GoneError("another node leads now");
+      }
+    }
+    await leader.remove(member.id);
+    return true;
   });
 }
 
