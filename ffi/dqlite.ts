@@ -118,6 +118,9 @@ export interface DqliteOptions extends DqliteIdentity {
 /** Of the latency: what the library makes of it, and what lies between two heartbeats where that can be told to it. */
 const [ELECTION, HEARTBEAT, RARE_HEARTBEAT] = [15, 1.5, 4.5];
 
+/** Milliseconds after which a node that is to get a vote and went away is given up; the library's own are 50,000. */
+const CATCHING_UP = 5000;
+
 /** Changes after which a copy of the database is written, and the log before it forgotten. */
 const SNAPSHOT_AFTER = 512;
 /** Changes that are kept, in memory too, for nodes that were away for a while. */
@@ -226,6 +229,7 @@ export class DqliteNode implements AsyncDisposable {
       });
       // Three or four until a leader is missed are enough: each of them has to be carried from host to host, and so has its answer.
       raft?.setHeartbeat(Math.floor(options.latency * RARE_HEARTBEAT));
+      raft?.setPatience(CATCHING_UP);
       check(made, d.setSnapshots.call(made, SNAPSHOT_AFTER, SNAPSHOT_KEEPS), "set the snapshots");
       check(made, await d.start.call(made), "start the node");
     } catch (error) {

@@ -1,5 +1,6 @@
 /**
- * What libdqlite has no function for and libraft has: how often its leader shows that it is there, and how far a copy is.
+ * What libdqlite has no function for and libraft has: how often its leader shows that it is there, how long it waits for
+ * who is to get a vote, and how far a copy is.
  *
  * The functions are libraft's own (raft.h); what they want is the `struct raft` that lies somewhere in a node of dqlite. It is found by
  * what it must begin with, and what does not look like it is left alone: then all is as the library has it.
@@ -24,6 +25,11 @@ const TIMES_WITHIN = 40;
 export interface Raft {
   /** Says how many milliseconds lie between signs of life of the one that leads. Before the node is started. */
   setHeartbeat(milliseconds: number): void;
+  /**
+   * Says how many milliseconds a node that is to get a vote may take for a part of what it lacks. Until it is given up no other change of
+   * the members is made.
+   */
+  setPatience(milliseconds: number): void;
   /** The last change that this copy has applied. */
   lastApplied(): bigint;
 }
@@ -120,6 +126,11 @@ export function raftOf(
       parameters: ["pointer", "u32"],
       result: "void",
     });
+    // void raft_set_max_catch_up_round_duration(struct raft *r, unsigned msecs)
+    const setRound = library.symbol("raft_set_max_catch_up_round_duration", {
+      parameters: ["pointer", "u32"],
+      result: "void",
+    });
     // raft_index raft_last_applied(struct raft *r)
     const lastApplied = library.symbol("raft_last_applied", {
       parameters: ["pointer"],
@@ -127,6 +138,7 @@ export function raftOf(
     });
     return {
       setHeartbeat: (milliseconds) => setHeartbeat.call(raft, milliseconds),
+      setPatience: (milliseconds) => setRound.call(raft, milliseconds),
       lastApplied: () => lastApplied.call(raft),
     };
   } catch (error) {

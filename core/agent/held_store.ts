@@ -163,21 +163,22 @@ export class HeldStore implements AsyncDisposable {
   }
 
   /**
-   * Takes this host out of those that hold the store, unless it is the last with a vote. Another one leads then. One without a copy has
-   * no way to do so: {@linkcode HeldStore.retire} does it with its certificate, once, since it is let in no more after that.
+   * Takes this host out of those that hold the store, unless it is the last with a vote. Another one leads then.
    *
-   * @returns whether others go on: what this host holds is of no use any more.
+   * @returns `out`: others go on, and what this host holds is of no use any more; `last`: it stays a member; `member`: it has no copy, and
+   * no way to do it: {@linkcode HeldStore.retire} does it with its certificate, once, since it is let in no more after that.
    * @throws {StoreAwayError} if it holds a copy and is not out.
    */
-  async leave(): Promise<boolean> {
+  async leave(): Promise<"out" | "last" | "member"> {
     const replica = this.#replica;
-    if (replica === undefined) return false;
+    if (replica === undefined) return "last";
     // A member that was just given a vote and does not know it would leave a gap.
     await replica.refresh().catch(() => {});
     if (this.#hasCopy) {
-      return await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
+      const out = await removeMember(this.#wayOf(replica), this.#options.nodeId, LEAVING);
+      return out ? "out" : "last";
     }
-    return replica.cluster.members.length > 1;
+    return replica.cluster.members.length > 1 ? "member" : "last";
   }
 
   /**

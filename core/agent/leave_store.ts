@@ -87,9 +87,16 @@ export async function leaveHeldStore<T>(
       });
     }
     const released = await patiently(() => release(opened.store));
-    out = await held?.leave() ?? false;
+    const left = await held?.leave() ?? "last";
     // Not before: the way to the others ends with it.
-    const certificate = out ? await revoked(nodeId, () => held!.retire()) : undefined;
+    const certificate = left === "last" ? undefined : await revoked(nodeId, () => held!.retire());
+    // Who is a member still may have a vote by now, and is needed until it is taken out.
+    if (left === "member" && !certificate!.revoked && !options.force) {
+      throw new StoreAwayError(
+        `the hosts that hold the store did not take it out: ${certificate!.why}`,
+      );
+    }
+    out = left !== "last";
     return { released, certificate };
   } finally {
     await opened[Symbol.asyncDispose]();

@@ -1,6 +1,8 @@
 // Who holds a vote, with real replicas: lost hosts are replaced by those that stand by, and whoever leaves hands over first.
 import assert from "node:assert/strict";
 import { wayByDoor } from "../../core/store/dqlite/door.ts";
+import { DqliteConnection } from "../../core/store/dqlite/connection.ts";
+import { DqliteFailure } from "../../core/store/dqlite/failure.ts";
 import { joinCluster, removeMember } from "../../core/store/dqlite/join.ts";
 import type { Role } from "../../core/store/dqlite/wire.ts";
 import { HostProcesses } from "../support/dqlite_processes.ts";
@@ -72,4 +74,19 @@ Deno.test("removeMember() of the host that leads and of one that votes hands ove
   await engine.write((query) => query("insert into trial values (1)"));
   assert.equal(await removeMember(way, "ghost", 5000), true);
   assert.equal(await removeMember(way, "nobody", 5000), true);
+});
+
+Deno.test("a host that is to get a vote and is not there is given up, and keeps no other from joining or leaving", async () => {
+  await using hosts = await HostProcesses.start(1, OPTIONS);
+  const way = wayByDoor(`${hosts.folder}/a`);
+  const [only] = hosts.members("a");
+  const ghost = { id: 99, address: "ghost/99", member: false };
+  await joinCluster(way, ghost, [only!.address], 5000);
+  using leader = await DqliteConnection.begin(await way.dial(""), undefined, 5000);
+  // Without a word of ours the library waits for 50 s.
+  await assert.rejects(
+    leader.within(30_000, () => leader.assign(ghost.id, "voter")),
+    DqliteFailure,
+  );
+  assert.equal(await removeMember(way, "ghost", 10_000), true);
 });

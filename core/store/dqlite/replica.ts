@@ -21,7 +21,7 @@ import {
 import type { Way } from "./leader.ts";
 import { logEnd, type LogPosition } from "./log_end.ts";
 import { joinCluster, membersByOthers } from "./join.ts";
-import { MemberWatch, PATIENCE } from "./member_watch.ts";
+import { answers, MemberWatch, PATIENCE } from "./member_watch.ts";
 import { connectNode, serveNode } from "./node_socket.ts";
 import { explainStart, prepareReplica } from "./prepare.ts";
 import { giveUp } from "./recover.ts";
@@ -302,6 +302,9 @@ export class Replica implements AsyncDisposable {
     // Who is to vote has to catch up first. The library must not lose this connection before it has answered.
     for (const { id, role } of changes) {
       if (this.#stopped) return;
+      // Others than the first may have gone meanwhile.
+      const { address } = members.find((member) => member.id === id)!;
+      if (role !== "spare" && !await answers(this.way, address)) return;
       await own.assign(id, role);
     }
   }
