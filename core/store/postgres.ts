@@ -4,7 +4,6 @@
  * @module
  */
 import { after, monotonicClock, random, sleep, type Timer } from "../base/clock.ts";
-import { KnetError } from "../base/error.ts";
 import type { Engine, Query, ServerHistory } from "./engine.ts";
 import { checkReader, migrate } from "./migrate.ts";
 import type { PostgresConnection } from "./postgres_connection.ts";
@@ -12,6 +11,7 @@ import { isUndefinedTable, postgresError, troubleOf } from "./postgres_errors.ts
 import { PostgresListener } from "./postgres_listener.ts";
 import { PostgresServers } from "./postgres_servers.ts";
 import { describeTarget, parsePostgresUrl } from "./postgres_url.ts";
+import { Turns } from "./turns.ts";
 
 const CHANNEL = "knet";
 /** Milliseconds after which a connection that nobody uses is closed. */
@@ -48,7 +48,7 @@ export function postgresEngine(
   let migrated = false;
   // What was there once is never made anew: it has been taken away, and may come back.
   let onlyExisting = existing;
-  let ended = false;
+  const turns = new Turns(`database ${location}`);
   let history: ServerHistory | undefined;
 
   // Local to a transaction: a pooler may give the next one another session. A writer whose host vanished loses its locks with
@@ -82,6 +82,7 @@ export function postgresEngine(
       const held = old ?? await servers.connect(left());
       connection = held;
       try {
+        turns.check();
         // It waits for no lock: a server that is there answers at once.
         await held.within(
           servers.patience(left()),
@@ -171,6 +172,7 @@ export function postgresEngine(
   ): Promise<T> => {
     const giveUp = monotonicClock() + CROWD_PATIENCE;
     for (let attempt = 0;; attempt++) {
+      turns.check();
       try {
         return await once(write, work);
       } catch (error) {
@@ -206,26 +208,13 @@ export function postgresEngine(
     }
   };
 
-  let queue: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(
-    write: boolean,
-    work: (query: Query, now: number) => Promise<T>,
-  ): Promise<T> => {
-    const turn = queue.then(() => {
-      if (ended) throw new KnetError(`Cannot use the database ${location}: it was closed`);
-      return run(write, work);
-    });
-    queue = turn.catch(() => {});
-    return turn;
-  };
-
   return {
     engine: "postgres",
     location,
     hostClock: false,
     history: () => history,
-    write: (work) => inTurn(true, work),
-    read: (work) => inTurn(false, work),
+    write: (work) => turns.take(() => run(true, work)),
+    read: (work) => turns.take(() => run(false, work)),
     async announce(query) {
       await query("select pg_notify($1, '')", [channel]);
     },
@@ -240,14 +229,13 @@ export function postgresEngine(
       };
     },
     reset() {
-      if (ended) return;
+      if (turns.ended) return;
       servers.doubt();
       drop();
       for (const listener of listeners) listener.again();
     },
     async close() {
-      await queue;
-      ended = true;
+      await turns.end();
       for (const listener of listeners) listener[Symbol.dispose]();
       drop();
     },

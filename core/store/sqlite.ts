@@ -12,6 +12,7 @@ import { checkReader, migrate } from "./migrate.ts";
 import { liesOnNetwork } from "./network_file.ts";
 import { ReplacedFileError, SqliteBusyError } from "./sqlite_error.ts";
 import { openInThread, openInWorker, type SqliteThread } from "./sqlite_thread.ts";
+import { Turns } from "./turns.ts";
 
 const SLOW_POLL = 2000;
 
@@ -84,7 +85,7 @@ export function sqliteEngine(
   let connection: SqliteThread | undefined;
   // What was there once is never made anew: it has been taken away, and may come back.
   let onlyExisting = existing;
-  let queue: Promise<unknown> = Promise.resolve();
+  const turns = new Turns(`database "${path}"`);
   /** How subscribers hear of changes, for each of them. */
   const subscribers = new Map<Parameters<Engine["subscribe"]>[1], [SubscriptionState, string]>();
   let replaced = false;
@@ -107,6 +108,7 @@ export function sqliteEngine(
         return await held.run(sql, parameters);
       } catch (error) {
         if (!(error instanceof SqliteBusyError)) throw error;
+        turns.check();
         const waited = monotonicClock() - begin;
         if (idle * LOOK >= patience || waited > CROWD_PATIENCE) throw error;
         if (monotonicClock() >= nextLook) {
@@ -128,6 +130,7 @@ export function sqliteEngine(
       ? await openInWorker(path, deadline, onlyExisting)
       : await openInThread(path, onlyExisting);
     try {
+      turns.check();
       await migrate({
         query: (sql, parameters) => run(made, sql, parameters),
         name: `database "${path}"`,
@@ -166,8 +169,8 @@ export function sqliteEngine(
   const transaction = <T>(
     begin: string,
     work: (query: Query, now: number) => Promise<T>,
-  ): Promise<T> => {
-    const turn = queue.then(async () => {
+  ): Promise<T> =>
+    turns.take(async () => {
       const query = (held: SqliteThread): Query => (sql, parameters) => run(held, sql, parameters);
       const attempt = async () => {
         const held = await connect();
@@ -193,9 +196,6 @@ export function sqliteEngine(
       }
       return result;
     });
-    queue = turn.catch(() => {});
-    return turn;
-  };
 
   return {
     engine: "sqlite",
@@ -240,7 +240,7 @@ export function sqliteEngine(
       }),
     reset() {},
     async close() {
-      await queue;
+      await turns.end();
       connection?.end();
       connection = undefined;
     },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { StoreAwayError } from "../base/error.ts";
+import { KnetError, StoreAwayError } from "../base/error.ts";
 import type { Row, SqlValue } from "./engine.ts";
 import { receiveError } from "./sqlite_error.ts";
 import type { SqliteAnswer, SqliteRequest } from "./sqlite_worker.ts";
@@ -57,7 +57,7 @@ export async function openInWorker(
   const worker = new Worker(new URL("./sqlite_worker.ts", import.meta.url).href, {
     type: "module",
   });
-  const waiting = new Map<number, (answer: SqliteAnswer) => void>();
+  const waiting = new Map<number, (answer?: SqliteAnswer) => void>();
   let last = 0;
   let dead = false;
   worker.onmessage = (event: MessageEvent<SqliteAnswer>) => {
@@ -79,6 +79,7 @@ export async function openInWorker(
     });
     clearTimeout(timer);
     if (answer === undefined) {
+      if (dead) throw new KnetError(`Cannot use the database "${path}": it was closed`);
       dead = true;
       throw new StoreAwayError(`Cannot use the database "${path}": it does not answer`, {
         remedy: "Check the file system that it lies on",
@@ -90,6 +91,7 @@ export async function openInWorker(
   const end = () => {
     dead = true;
     worker.terminate();
+    for (const answer of waiting.values()) answer(undefined);
   };
   try {
     await call({ open: path, existing });

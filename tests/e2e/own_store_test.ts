@@ -112,7 +112,15 @@ test("one of three alone says what is missing, writes nothing, and its network g
     assert.ok(seen.stdout.includes(shown!), seen.stdout);
     assert.match(seen.stderr, /warning: .*no majority[^]*This is what this host knew of it last/);
   }
-  await Promise.all([two!.join(), three.join()]);
+  // Nobody waits for those who wait for a majority: eight of them would have five seconds each.
+  const waiting = Array.from({ length: 8 }, (_, n) => {
+    const line = `svc add waiting${n} --vip 10.96.2.${n + 1} --port 80 --to 10.244.0.2:80`;
+    return one!.knet(line, { check: false });
+  });
+  await sleep(1500);
+  await one!.stop();
+  for (const { code } of await Promise.all(waiting)) assert.equal(code, 1);
+  await Promise.all([one!.join(), two!.join(), three.join()]);
   await until("it writes again", async () => {
     const line = "svc add again --vip 10.96.0.31 --port 80 --to 10.244.0.2:80";
     return (await one!.knet(line, { check: false })).code === 0;

@@ -7,6 +7,7 @@
  * @module
  */
 import * as http from "node:http";
+import { messageOf } from "../../core/base/error.ts";
 import type { BackendCase } from "./backend.ts";
 import { Container } from "./container.ts";
 import {
@@ -265,9 +266,13 @@ export class Host implements AsyncDisposable {
 
   /** Ends the agent. */
   async stop(signal: Deno.Signal = "SIGTERM"): Promise<Deno.CommandStatus | undefined> {
-    const status = await this.agent?.stop(signal);
+    const { agent } = this;
     this.agent = undefined;
-    return status;
+    try {
+      return await agent?.stop(signal);
+    } catch (error) {
+      throw new Error(`${messageOf(error)}:\n${agent!.stderr}`);
+    }
   }
 
   /** Ends the agent, takes everything of knet down and gives the lease back. */

@@ -4,9 +4,10 @@
  * @module
  */
 import { after, monotonicClock, random, sleep, type Timer, wallClock } from "../../base/clock.ts";
-import { KnetError, messageOf, StoreAwayError } from "../../base/error.ts";
+import { messageOf, StoreAwayError } from "../../base/error.ts";
 import type { Engine, Query, Row, SqlValue } from "../engine.ts";
 import { checkReader, migrate } from "../migrate.ts";
+import { Turns } from "../turns.ts";
 import type { DqliteConnection } from "./connection.ts";
 import { dqliteError, troubleOf } from "./failure.ts";
 import { LeaderFinder, type Way } from "./leader.ts";
@@ -19,6 +20,8 @@ const SLOW_POLL = 5000;
 const QUIET = 1000;
 /** Milliseconds that a look may take, and between looks while the store is away. */
 const LOOK = 1000;
+/** Milliseconds that a call has at least to find who leads, however long it waited for its turn. */
+const LEAST = 500;
 /** Milliseconds of waiting for an answer after which the host's own node is asked whether another one leads by now. */
 const DOUBT = 400;
 /** Milliseconds after which a connection that nobody uses is closed: before the node does (`node_socket.ts`). */
@@ -68,7 +71,7 @@ export function dqliteEngine(
   let migrated = false;
   // What was there once is never made anew: it has been taken away, and may come back.
   let onlyExisting = existing;
-  let ended = false;
+  const turns = new Turns(`store ${location}`);
 
   const drop = () => {
     idle?.cancel();
@@ -80,6 +83,7 @@ export function dqliteEngine(
     idle?.cancel();
     if (connection !== undefined && !connection.dead) return connection;
     const made = await finder.connect(until);
+    if (turns.ended) made[Symbol.dispose]();
     connection = made;
     await made.within(until - monotonicClock(), () => made.open());
     return made;
@@ -155,13 +159,12 @@ export function dqliteEngine(
 
   /** Does it where the leader is; who lost the leader looks for the next one until its time is over. */
   const seek = async <T>(
-    patience: number,
+    until: number,
     attempt: (held: DqliteConnection) => Promise<T>,
   ): Promise<T> => {
-    const until = monotonicClock() + patience;
     for (;;) {
       try {
-        if (ended) throw new KnetError(`Cannot use the store ${location}: it was closed`);
+        turns.check();
         const held = await connected(until);
         const watch = finder.watch(held, DOUBT);
         const result = await attempt(held).finally(() => watch[Symbol.dispose]());
@@ -183,11 +186,13 @@ export function dqliteEngine(
     }
   };
 
-  let queue: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const turn = queue.then(work);
-    queue = turn.catch(() => {});
-    return turn;
+  /** The time begins when it is asked for: while nobody leads, a row of calls would wait for each other's time as well. */
+  const inTurn = <T>(
+    patience: number,
+    attempt: (held: DqliteConnection) => Promise<T>,
+  ): Promise<T> => {
+    const until = monotonicClock() + patience;
+    return turns.take(() => seek(Math.max(until, monotonicClock() + LEAST), attempt));
   };
 
   let announced = false;
@@ -195,36 +200,32 @@ export function dqliteEngine(
     write: boolean,
     work: (query: Query, now: number) => Promise<T>,
   ): Promise<T> =>
-    inTurn(() =>
-      seek(deadline, async (held) => {
-        await ready(held);
-        announced = false;
-        const query = queryOn(held);
-        const result = await between(held, write, async () => {
-          const [row] = await query(GUARDS);
-          checkReader(
-            { oldestReader: Number(row?.[0] ?? 0), schema: Number(row?.[1] ?? 0) },
-            `store ${location}`,
-          );
-          return await work(query, wallClock());
-        });
-        if (announced) notices?.tell();
-        return result;
-      })
-    );
+    inTurn(deadline, async (held) => {
+      await ready(held);
+      announced = false;
+      const query = queryOn(held);
+      const result = await between(held, write, async () => {
+        const [row] = await query(GUARDS);
+        checkReader(
+          { oldestReader: Number(row?.[0] ?? 0), schema: Number(row?.[1] ?? 0) },
+          `store ${location}`,
+        );
+        return await work(query, wallClock());
+      });
+      if (announced) notices?.tell();
+      return result;
+    });
 
   /** The revision, by one question. */
   const peek = () =>
-    inTurn(() =>
-      seek(LOOK, async (held) => {
-        await held.within(LOOK, () => ready(held));
-        const rows = await held.within(
-          LOOK,
-          () => held.run("select value from knet_meta where name = 'revision'"),
-        );
-        return Number(rows[0]?.[0] ?? -1);
-      })
-    );
+    inTurn(LOOK, async (held) => {
+      await held.within(LOOK, () => ready(held));
+      const rows = await held.within(
+        LOOK,
+        () => held.run("select value from knet_meta where name = 'revision'"),
+      );
+      return Number(rows[0]?.[0] ?? -1);
+    });
 
   return {
     engine: "dqlite",
@@ -288,8 +289,7 @@ export function dqliteEngine(
       }),
     reset: drop,
     async close() {
-      await queue;
-      ended = true;
+      await turns.end();
       drop();
     },
   };
