@@ -145,6 +145,11 @@ export function joinPlanText(plan: JoinPlan): string {
     ["", plan.first ? "This host would write that, as the first one" : undefined],
     ["Node", `${plan.nodeName} (${plan.nodeId})`],
     ["Underlay", `${plan.publicIp} on ${plan.iface}, MTU ${plan.mtu} inside`],
+    [
+      "",
+      plan.rival &&
+      `${plan.rival} has that address: peers go on with this host's old one until it has another`,
+    ],
     ["Subnet", `${plan.subnet} (${HOW[plan.how]}), gateway ${plan.gateway}`],
     ["Peers", `${peers}`],
     ["Would make", makes.join(", ")],

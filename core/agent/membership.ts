@@ -340,10 +340,10 @@ export class Membership {
       this.#signal?.throwIfAborted();
       grant = await store.acquireLease({ ...request, asked: true });
     }
-    this.#rival = undefined;
     this.#takenOver = undefined;
     this.#watch.met(grant.store);
     this.#hold(grant.lease, address);
+    this.#noteRival(grant.rival, address);
     if (before === undefined || before.subnet === grant.lease.subnet) {
       log.info("Holding {subnet} ({how})", { subnet: grant.lease.subnet, how: grant.how });
     } else {
@@ -433,6 +433,7 @@ export class Membership {
       }
     }
     const changed = (rival === undefined) !== (this.#rival === undefined);
+    if (changed && rival === undefined) log.info("Peers use {address} now", { address });
     this.#rival = rival;
     if (changed) this.#events.onHealth();
   }
@@ -491,6 +492,9 @@ export class Membership {
       this.#config = changes.config;
     }
     const peers = changes.leases.filter((lease) => !isOwn(lease) && lease.family === family);
+    const isRival = ({ nodeId }: { nodeId: string }) => nodeId === this.#rival?.nodeId;
+    // Its address may be free now.
+    if (peers.some(isRival) || changes.removed.some(isRival)) this.#renewAt = 0;
     const row = changes.leases.find(isOwn);
     this.#drains.note(changes);
     const { services, removedServices, timeouts } = changes;

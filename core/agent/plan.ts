@@ -51,6 +51,8 @@ export interface JoinPlan {
   /** The interface, and the address that peers would be told. */
   readonly iface: string;
   readonly publicIp: string;
+  /** Host that has this address by its lease: peers are told it when that host has another one. */
+  readonly rival?: string;
   /** The subnet that it would get now, and how. */
   readonly subnet: string;
   readonly how: Granted["how"];
@@ -126,7 +128,7 @@ export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
   const { publicIp } = underlay;
   const { backend } = config;
   const ours = leases.filter((lease) => lease.family === family);
-  const { lease, how } = decideGrant(
+  const { lease, how, rival } = decideGrant(
     { config, leases: ours, unreadable: [], now },
     {
       ...{ nodeId, nodeName, agentId, bootId, publicIp, family, backend: backend.type },
@@ -148,6 +150,7 @@ export async function planJoin(options: AgentOptions): Promise<JoinPlan> {
   return {
     store: store.location,
     ...{ first, config, nodeId, nodeName, publicIp, subnet, how },
+    ...(rival && { rival: rival.nodeName }),
     iface: underlay.name,
     gateway: gatewayOf(subnet),
     mtu: context.mtu,

@@ -81,7 +81,12 @@ export function isClones(
     (mine.bootId !== undefined && row.bootId !== mine.bootId && !isQuestion(row));
 }
 
-/** The other living node that has a public address: two would answer each other's packets. */
+/** Whether a host has said that it goes by another address than its lease has, and could not be given that one yet. */
+export function hasMovedOn({ publicIp, backendData: { wants } }: Lease): boolean {
+  return wants !== undefined && wants !== publicIp;
+}
+
+/** The other living node that has a public address, and still goes by it: two would answer each other's packets. */
 export function rivalFor(
   leases: readonly Lease[],
   nodeId: string,
@@ -90,22 +95,13 @@ export function rivalFor(
 ): Lease | undefined {
   return leases.find((lease) =>
     lease.nodeId !== nodeId && lease.publicIp === publicIp && !isUntaken(lease) &&
-    lease.expires > now
+    lease.expires > now && !hasMovedOn(lease)
   );
 }
 
-/**
- * Refuses a public address that another living host has, unless the applicant has it already.
- *
- * @param leases All live rows of the family.
- * @throws {KnetError} exit code 4 with the other host.
- */
-export function refuseRival(leases: readonly Lease[], applicant: Applicant, now: number): void {
-  const { nodeId, nodeName, publicIp } = applicant;
-  if (leases.some((lease) => lease.nodeId === nodeId && lease.publicIp === publicIp)) return;
-  const rival = rivalFor(leases, nodeId, publicIp, now);
-  if (rival === undefined) return;
-  throw new KnetError(
+/** The error of who wants a public address that another living host has. */
+export function refusalBy(rival: Lease, { nodeName, publicIp }: Applicant): KnetError {
+  return new KnetError(
     `Cannot join as "${nodeName}" (${publicIp}): "${rival.nodeName}" (node id ${rival.nodeId}, ${rival.subnet}) has this public address`,
     {
       exitCode: 4,

@@ -45,6 +45,7 @@ export const LEASE_SHAPE: v.GenericSchema<unknown, Lease> = v.looseObject({
     mac: v.exactOptional(v.string()),
     vni: v.exactOptional(v.number()),
     probe: v.exactOptional(v.number()),
+    wants: v.exactOptional(v.string()),
   }),
   bootId: v.string(),
   agentId: v.string(),

@@ -16,6 +16,8 @@ export interface BackendData {
   readonly vni?: number;
   /** Version of the questions about the path that the host's agent answers; absent: an older knet's, or no agent stays there. */
   readonly probe?: number;
+  /** Public address that the host goes by since, and that another one has by its lease: nobody but that one keeps it from having it. */
+  readonly wants?: string;
 }
 
 /** One row of `knet_leases`. All times are milliseconds since the epoch on the store's clock. */

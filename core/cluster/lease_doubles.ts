@@ -4,7 +4,7 @@
  * @module
  */
 import { visibleName } from "../base/visible.ts";
-import { isUntaken } from "./allocate.ts";
+import { hasMovedOn, isUntaken } from "./allocate.ts";
 import type { Lease } from "./lease.ts";
 
 /** So many are named. */
@@ -20,7 +20,7 @@ const ONCE: readonly {
 }[] = [
   {
     what: "public IP",
-    of: ({ publicIp }) => publicIp,
+    of: (lease) => hasMovedOn(lease) ? undefined : lease.publicIp,
     livingOnly: true,
     remedy:
       "packets to one reach the other; give one another address (--iface or --public-ip), or release the lease of the one that is gone (knet lease release)",

@@ -14,7 +14,7 @@ import {
   isQuestion,
   isUntaken,
   questionOf,
-  refuseRival,
+  refusalBy,
   rivalFor,
 } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
@@ -42,6 +42,8 @@ export interface Granted {
   readonly how: LeaseGrant["how"];
   /** Whether others are to learn of it: the store's revision is raised. */
   readonly news: boolean;
+  /** See {@linkcode LeaseGrant}. */
+  readonly rival?: Lease;
   /** Row that has to go. */
   readonly replaces?: Lease;
 }
@@ -53,6 +55,11 @@ function backendDataBeside(request: LeaseRequest, others: readonly Lease[]): Bac
     const data = request.backendData(attempt);
     if (data.mac === undefined || !taken.has(data.mac)) return data;
   }
+}
+
+/** A host's data, and the address that it goes by if that is another one's by now. */
+function dataOf({ wants: _, ...data }: BackendData, wants: string | undefined): BackendData {
+  return { ...data, ...(wants !== undefined && { wants }) };
 }
 
 function sameData(a: BackendData, b: BackendData): boolean {
@@ -107,7 +114,12 @@ export function decideGrant(
       },
     );
   }
-  refuseRival(leases, request, now);
+  const rival = own?.publicIp === request.publicIp
+    ? undefined
+    : rivalFor(leases, nodeId, request.publicIp, now);
+  // A host that comes back to another's address keeps what it has: the other one may be about to leave it for this one's.
+  const comesBack = own !== undefined && own.agentId === request.agentId;
+  if (rival !== undefined && !comesBack) throw refusalBy(rival, request);
   if (
     request.asked !== undefined && own !== undefined && own.agentId === request.agentId &&
     own.expires > now &&
@@ -122,14 +134,15 @@ export function decideGrant(
   const taken = unreadable.filter((row) => row.nodeId !== nodeId).map(({ subnet }) => subnet);
   const found = allocate(config, leases, request, now, mayReassign, taken);
   const others = leases.filter((lease) => lease !== own && lease !== found.replaces);
-  const backendData = backendDataBeside(request, others);
+  const wants = rival && request.publicIp;
+  const backendData = dataOf(backendDataBeside(request, others), wants);
   const renewed = Math.max(now, own?.renewed ?? 0);
   const lease: Lease = {
     nodeId,
     family,
     nodeName: request.nodeName,
     subnet: found.subnet,
-    publicIp: request.publicIp,
+    publicIp: wants === undefined ? request.publicIp : own!.publicIp,
     backend: request.backend,
     backendData,
     bootId: request.bootId,
@@ -147,6 +160,7 @@ export function decideGrant(
   refuseUnfit(`Cannot join as "${request.nodeName}" (${request.publicIp})`, lease, config);
   return {
     ...{ lease, how: found.how, news: !same },
+    ...(rival && { rival }),
     ...(found.replaces && { replaces: found.replaces }),
   };
 }
@@ -180,16 +194,17 @@ export function decideRenewal(
   // An address that peers would leave out: they go on with the one that they have.
   const unfit = whyNoPublicIp(holder.publicIp, config);
   const publicIp = rival === undefined && unfit === undefined ? holder.publicIp : own.publicIp;
+  const backendData = dataOf(holder.backendData, rival && holder.publicIp);
   const bootId = holder.bootId ?? own.bootId;
   const renewed = Math.max(now, own.renewed);
   const same = own.nodeName === holder.nodeName && own.publicIp === publicIp &&
-    own.bootId === bootId && sameData(own.backendData, holder.backendData);
+    own.bootId === bootId && sameData(own.backendData, backendData);
   const lease: Lease = {
     ...own,
     nodeName: holder.nodeName,
     publicIp,
     bootId,
-    backendData: holder.backendData,
+    backendData,
     renewed,
     expires: renewed + config.leaseTtl * 1000,
   };

@@ -38,13 +38,13 @@ export async function acquireLease(
     ? undefined
     : await whyNoHost(tx, request.publicIp);
   const granted = decideGrant({ ...found, config, now }, request, settling, unfit, hostClock);
-  const { how, news, replaces } = granted;
+  const { how, news, rival, replaces } = granted;
   const revision = news ? await raiseRevision(tx) : await readRevision(tx);
   const lease: Lease = news ? { ...granted.lease, revision } : granted.lease;
   if (replaces !== undefined) await buryLease(tx, replaces, revision);
   await putLease(tx, lease);
   const { identity, epoch } = markOf(counter);
-  return { lease, how, revision, store: { identity, epoch } };
+  return { lease, how, revision, ...(rival && { rival }), store: { identity, epoch } };
 }
 
 /** See `Store.renewLease`. */

@@ -53,6 +53,7 @@ const SHAPE = v.object({
     mac: v.exactOptional(v.string()),
     vni: v.exactOptional(v.number()),
     probe: v.exactOptional(v.number()),
+    wants: v.exactOptional(v.string()),
   }))),
   bootId: v.string(),
   agentId: v.string(),

@@ -50,6 +50,8 @@ export interface LeaseGrant {
   readonly how: "new" | "kept" | "reserved" | "reassigned" | "asked";
   /** The store's revision after the change. */
   readonly revision: number;
+  /** Who has the public address that was asked for: a host that held its lease before keeps it with the address that it had. */
+  readonly rival?: Lease;
   /** Which store gave it; absent if an older knet answers for it. */
   readonly store?: Pick<StoreMark, "identity" | "epoch">;
 }

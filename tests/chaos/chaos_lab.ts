@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Lab, type StoreKind } from "../support/lab.ts";
+import type { Host } from "../support/host.ts";
+import { Lab, ROUTER, type StoreKind } from "../support/lab.ts";
 
 /** Hosts, and what their store needs outside of them. */
 export function labOf(hosts: number, store: StoreKind): Promise<Lab> {
@@ -30,4 +31,13 @@ export function isThere(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Takes the address of a host away, if it has it, and gives it another. */
+export async function readdress(host: Host, address: string): Promise<void> {
+  await host.sh(`
+    ip addr del ${host.address}/24 dev eth0 2>/dev/null || true
+    ip addr add ${address}/24 dev eth0
+    ip route replace default via ${ROUTER}`);
+  host.address = address;
 }

@@ -133,6 +133,17 @@ export const DEEDS: readonly Deed[] = [
     },
   },
   {
+    name: "swap",
+    weight: 1,
+    fits: (world) => world.standing("in", "down").length > 1,
+    async run(world, dice) {
+      const one = dice.pick(world.standing("in", "down"));
+      const other = dice.pick(world.standing("in", "down").filter((member) => member !== one));
+      await world.swap(one, other);
+      return `${one.host.name} and ${other.host.name} swap addresses`;
+    },
+  },
+  {
     name: "flap",
     weight: 3,
     fits: (world) => some(world, "in"),

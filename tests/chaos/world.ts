@@ -9,9 +9,9 @@ import type { StatusReport } from "../../core/inspect/status.ts";
 import { assertFullMesh, containersOf, NETWORK } from "../support/cluster.ts";
 import type { Host } from "../support/host.ts";
 import { faketimeBy } from "../support/faketime.ts";
-import { type Lab, ROUTER, type StoreKind } from "../support/lab.ts";
+import type { Lab, StoreKind } from "../support/lab.ts";
 import { until } from "../support/wait.ts";
-import { isThere, labOf } from "./chaos_lab.ts";
+import { isThere, labOf, readdress } from "./chaos_lab.ts";
 import { converged } from "../support/walk.ts";
 
 /** The file on each host that says how far its clock is off. */
@@ -282,12 +282,16 @@ export class World implements AsyncDisposable {
     const taken = this.members.map((member) => member.host.address);
     let address;
     do address = `192.168.2.${150 + ++this.moves % 48}`; while (taken.includes(address));
-    await host.sh(`
-      ip addr del ${host.address}/24 dev eth0
-      ip addr add ${address}/24 dev eth0
-      ip route replace default via ${ROUTER}`);
-    host.address = address;
+    await readdress(host, address);
     return address;
+  }
+
+  /** Gives each of two hosts the other's address. */
+  async swap({ host: one }: Member, { host: other }: Member): Promise<void> {
+    const [first, second] = [one.address, other.address];
+    await one.run(`ip addr del ${first}/24 dev eth0`);
+    await readdress(other, first);
+    await readdress(one, second);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -152,6 +152,42 @@ test("a host joins for the first time in spite of a VPN's routes", async (lab) =
   await converged(lab.hosts);
 });
 
+test("hosts that get each other's address keep their subnets, and are reached by the new ones", async (lab) => {
+  const [one, two] = lab.hosts as [Host, Host];
+  const subnets = [await one.subnet(), await two.subnet()];
+  const swap = async () => {
+    const [first, second] = [one.address, two.address];
+    await one.run("ip addr flush dev eth0");
+    for (const [host, address] of [[two, first], [one, second]] as const) {
+      await host.sh(
+        `ip addr flush dev eth0; ip addr add ${address}/24 dev eth0; ip route replace default via ${host.options.router}`,
+      );
+      host.address = address;
+    }
+  };
+  const settled = async () => {
+    for (const host of lab.hosts) {
+      await until(`${host.name} sends from its address`, async () => {
+        return (await tunnel(host)).startsWith(`${host.address} `);
+      });
+    }
+    await until("no host minds", async () => {
+      return (await warningsOf(one)) + (await warningsOf(two)) === "";
+    });
+    await converged(lab.hosts);
+    await assertFullMesh(containersOf(lab.hosts));
+    assert.deepEqual([await one.subnet(), await two.subnet()], subnets);
+  };
+  await swap();
+  await settled();
+  for (const host of lab.hosts) await host.stop();
+  await swap();
+  const { stdout } = await one.knet("join --dry-run");
+  assert.match(stdout, /h2 has that address/);
+  await Promise.all(lab.hosts.map((host) => host.join()));
+  await settled();
+});
+
 test("an address that is lost for a moment is come back to, also past keepalived's", async (lab) => {
   const host = lab.host(2);
   await host.run("ip addr add 192.168.2.200/32 dev eth0");

@@ -87,6 +87,31 @@ test("all hosts get other addresses while their agents run", async (lab) => {
   await converged(lab.hosts);
 });
 
+test("two hosts have each other's address, by and by while their agents run and then while they do not", async (lab) => {
+  const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
+  const swap = async () => {
+    const [one, two] = [h1.address, h2.address];
+    await h1.sh("ip addr flush dev eth0");
+    await move(h2, one);
+    await move(h1, two);
+  };
+  await swap();
+  const running = await writes(h1);
+  for (const host of lab.hosts) await writes(host);
+  await converged(lab.hosts);
+  for (const host of lab.hosts) await host.stop();
+  await swap();
+  await start([h2, h1, h3]);
+  const stopped = await writes(h2);
+  report(
+    `13: hosts that swapped addresses write after ${ms(running)}, and ${
+      ms(stopped)
+    } after they began anew`,
+  );
+  for (const host of lab.hosts) await writes(host);
+  await converged(lab.hosts);
+});
+
 test("a host that was away while the others moved finds them", async (lab) => {
   const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
   await h3.stop("SIGKILL");

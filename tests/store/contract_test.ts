@@ -1,34 +1,9 @@
 // One contract, all engines: what a cluster may rely on whichever database it has.
 import assert from "node:assert/strict";
 import { makeClusterConfig } from "../../core/cluster/config.ts";
-import type { LeaseRequest, Store } from "../../core/store/store.ts";
+import type { Store } from "../../core/store/store.ts";
+import { holder, node } from "../support/lease_requests.ts";
 import { enginesAndModel, refusal } from "../support/store_engines.ts";
-
-/** What the n-th node asks for. */
-function node(n: number, more: Partial<LeaseRequest> = {}): LeaseRequest {
-  return {
-    nodeId: `node-${n}`,
-    family: 4,
-    nodeName: `n${n}`,
-    publicIp: `192.168.2.${n}`,
-    backend: "vxlan",
-    bootId: "boot",
-    agentId: `agent-${n}`,
-    backendData: (attempt) => ({ vni: 1, mac: `02:00:00:00:0${attempt}:${(16 + n).toString(16)}` }),
-    ...more,
-  };
-}
-
-const holder = (n: number, subnet: string, more: { agentId?: string; publicIp?: string } = {}) => ({
-  nodeId: `node-${n}`,
-  family: 4 as const,
-  agentId: `agent-${n}`,
-  nodeName: `n${n}`,
-  publicIp: `192.168.2.${n}`,
-  subnet,
-  backendData: node(n).backendData(0),
-  ...more,
-});
 
 for (const [name, start] of Object.entries(enginesAndModel)) {
   Deno.test(`Store (${name})`, async (test) => {

@@ -32,6 +32,7 @@ export const backendData = v.object({
   mac: v.exactOptional(text),
   vni: v.exactOptional(whole),
   probe: v.exactOptional(whole),
+  wants: v.exactOptional(text),
 });
 /** The configuration that who asks goes on with. */
 export const lastGood = v.exactOptional(CONFIG_SHAPE);
@@ -69,6 +70,7 @@ export const grant: v.GenericSchema<unknown, LeaseGrant> = v.object({
   lease: LEASE_SHAPE,
   how: v.picklist(["new", "kept", "reserved", "reassigned", "asked"]),
   revision: whole,
+  rival: v.exactOptional(LEASE_SHAPE),
   store: v.exactOptional(v.object({ identity: whole, epoch: whole })),
 });
 

@@ -174,7 +174,8 @@ function acquire(tables: ModelTables, request: LeaseRequest, now: number): Lease
   if (granted.replaces !== undefined) tables.bury(granted.replaces, revision, now);
   tables.put(lease);
   const { identity, epoch } = markOf(tables.counter);
-  return { lease, how: granted.how, revision, store: { identity, epoch } };
+  const { how, rival } = granted;
+  return { lease, how, revision, ...(rival && { rival }), store: { identity, epoch } };
 }
 
 function renew(tables: ModelTables, holder: LeaseHolder, now: number): Renewal {
