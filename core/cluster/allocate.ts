@@ -56,10 +56,21 @@ export function clockIsSuspect(
 
 /** What precedes the boot id in a row whose holder is asked whether it lives. */
 const QUESTION = "ask:";
+const RIVAL = "rival:";
 
 /** The boot id of a row that asks its holder to write its own again. */
 export function questionOf(bootId: string): string {
   return QUESTION + bootId;
+}
+
+/** The boot id of a row that asks its holder the same for another host, which has its public address. */
+export function questionOfRival(bootId: string): string {
+  return questionOf(RIVAL + bootId);
+}
+
+/** Whether it was another host that asked. */
+export function isQuestionOfRival(lease: Pick<Lease, "bootId">): boolean {
+  return lease.bootId.startsWith(questionOfRival(""));
 }
 
 /** Whether a row asks its holder to answer. */
@@ -86,14 +97,14 @@ export function hasMovedOn({ publicIp, backendData: { wants } }: Lease): boolean
   return wants !== undefined && wants !== publicIp;
 }
 
-/** The other living node that has a public address, and still goes by it: two would answer each other's packets. */
-export function rivalFor(
+/** Other living nodes that have a public address, and still go by it: two would answer each other's packets. */
+export function rivalsFor(
   leases: readonly Lease[],
   nodeId: string,
   publicIp: string,
   now: number,
-): Lease | undefined {
-  return leases.find((lease) =>
+): readonly Lease[] {
+  return leases.filter((lease) =>
     lease.nodeId !== nodeId && lease.publicIp === publicIp && !isUntaken(lease) &&
     lease.expires > now && !hasMovedOn(lease)
   );

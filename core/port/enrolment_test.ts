@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { hasLibrary } from "../../ffi/load.ts";
 import { KnetError, StoreAwayError } from "../base/error.ts";
-import { carry } from "../store/dqlite/stream.ts";
+import { carry, closeQuietly } from "../store/dqlite/stream.ts";
 import { openStore, openStoreAuthority } from "../store/open.ts";
 import type { StoreAuthority } from "../store/authority.ts";
 import { type Authority, fingerprint, makeAuthority, makeKeys, peerOf } from "./certificates.ts";
@@ -41,6 +41,7 @@ async function lab() {
   const revoked = new Set<string>();
   let asked = 0;
   const trouble: Error[] = [];
+  const cuts: (() => void)[] = [];
   const port = stack.use(Port.open({
     credentials: { authority: authority.certificate, certificate, key },
     hostname: HERE,
@@ -52,6 +53,7 @@ async function lab() {
           asked++;
           const error = trouble.shift();
           if (error !== undefined) throw error;
+          cuts.shift()?.();
           return letIn(store_, request, ELSEWHERE);
         }),
     },
@@ -62,6 +64,8 @@ async function lab() {
     ...{ authority, store: store_, port, revoked },
     /** What is in the way of the next ones that ask. */
     trouble,
+    /** What is done to the next ones before they are answered. */
+    cuts,
     get asked() {
       return asked;
     },
@@ -220,14 +224,21 @@ test("enrol() asks the next host of the token if one is away, and again with the
 /** A door before a port that slams on the first ones that come. */
 function slamming(port: number, times: number) {
   const listener = Deno.listen({ hostname: HERE, port: 0 });
+  let last: Deno.Conn | undefined;
   const serving = (async () => {
     for await (const stream of listener) {
-      if (times-- > 0) stream.close();
-      else void carry(stream, await Deno.connect({ hostname: HERE, port }));
+      if (times-- > 0) {
+        stream.close();
+        continue;
+      }
+      last = stream;
+      void carry(stream, await Deno.connect({ hostname: HERE, port }));
     }
   })();
   return {
     port: listener.addr.port,
+    /** Cuts the one that came last. */
+    cut: () => closeQuietly(last!),
     async [Symbol.asyncDispose]() {
       listener.close();
       await serving;
@@ -251,6 +262,18 @@ test("enrol() asks a host that has no time again, and one whose store is just aw
   await refuses(enrol({ ...there, secret: new Uint8Array(16) }, final), /does not know it/);
   await assert.rejects(enrol({ ...there, addresses: ["127.0.0.9"], port: 1 }, final), DialError);
   assert.ok(performance.now() - begin < 10_000);
+});
+
+test("enrol() asks again where the way to the host that was to answer is cut", async () => {
+  await using cluster = await lab();
+  const token = await cluster.token({ once: true });
+  await using door = slamming(cluster.port.number, 0);
+  const there = { ...token, port: door.port };
+  const host = { nodeId: "n1", dataDir: cluster.host() };
+  cluster.cuts.push(door.cut, door.cut);
+  await refuses(enrol(there, host), /^Cannot hear what the other host answers: /, 1);
+  await enrol(there, { ...host, busy: 30_000 });
+  assert.equal(cluster.asked, 3);
 });
 
 test("StoreAuthority.join() gives no id to a second host, until the first is revoked", async () => {

@@ -13,7 +13,7 @@ export const LONGEST_FRAME = 1 << 20;
 /** The longest frame of somebody who has no certificate, bytes. */
 export const LONGEST_OF_STRANGERS = 4096;
 
-/** The other side ended the stream before it had answered: it is busy, or just stops. */
+/** The other side, or the way to it, was gone before it had answered: it is busy, or just stops. */
 export class HungUpError extends KnetError {
   override readonly name = "HungUpError";
 }
@@ -97,21 +97,28 @@ export async function answer<Q>(
 /**
  * Asks one question.
  *
- * @throws {KnetError} what the other side says, or if it is not understood.
+ * @throws {KnetError} what the other side says, or if it is not understood; {@linkcode HungUpError}.
  */
 export async function ask<A>(
   stream: ByteStream,
   question: unknown,
   shape: v.GenericSchema<unknown, A>,
 ): Promise<A> {
-  await writeFrame(stream, question);
-  const reply = await readFrame(
-    stream,
-    v.union([v.object({ error: ERROR }), v.object({ result: shape })]) as v.GenericSchema<
-      unknown,
-      { error: v.InferOutput<typeof ERROR> } | { result: A }
-    >,
-  );
+  const replies = v.union([
+    v.object({ error: ERROR }),
+    v.object({ result: shape }),
+  ]) as v.GenericSchema<unknown, { error: v.InferOutput<typeof ERROR> } | { result: A }>;
+  let reply;
+  try {
+    await writeFrame(stream, question);
+    reply = await readFrame(stream, replies);
+  } catch (error) {
+    if (error instanceof KnetError) throw error;
+    throw new HungUpError(`Cannot hear what the other host answers: ${messageOf(error)}`, {
+      cause: error,
+      remedy: "Try again; see the log of that host's agent",
+    });
+  }
   if ("result" in reply) return reply.result;
   const { message, remedy, exitCode } = reply.error;
   throw new KnetError(message, { exitCode, ...(remedy !== undefined && { remedy }) });

@@ -8,7 +8,7 @@ import { closeQuietly } from "../store/dqlite/stream.ts";
 import { fingerprint, peerOf } from "./certificates.ts";
 import { dial, DialError } from "./dial.ts";
 import { enrol } from "./enrolment.ts";
-import { ask } from "./frame.ts";
+import { ask, HungUpError } from "./frame.ts";
 import { HOSTS, Hosts } from "./hosts.ts";
 import { forgetCluster, readCredentials } from "./node_files.ts";
 import type { Credentials } from "./port.ts";
@@ -64,6 +64,7 @@ export async function joinByToken(token: Token, host: JoiningHost): Promise<Join
     await findAgain(token, host, own);
     return { state: "known" };
   } catch (error) {
+    if (error instanceof HungUpError) return { state: "unheard", why: messageOf(error) };
     if (!(error instanceof DialError)) throw error;
     // Its certificate was revoked, or its time is over: the token may give it another.
     if (error.reason !== "refused") return { state: "unheard", why: messageOf(error) };

@@ -12,10 +12,12 @@ import {
   isClones,
   isLeasable,
   isQuestion,
+  isQuestionOfRival,
   isUntaken,
   questionOf,
+  questionOfRival,
   refusalBy,
-  rivalFor,
+  rivalsFor,
 } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
@@ -114,9 +116,9 @@ export function decideGrant(
       },
     );
   }
-  const rival = own?.publicIp === request.publicIp
-    ? undefined
-    : rivalFor(leases, nodeId, request.publicIp, now);
+  const [rival] = own?.publicIp === request.publicIp
+    ? []
+    : rivalsFor(leases, nodeId, request.publicIp, now);
   // A host that comes back to another's address keeps what it has: the other one may be about to leave it for this one's.
   const comesBack = own !== undefined && own.agentId === request.agentId;
   if (rival !== undefined && !comesBack) throw refusalBy(rival, request);
@@ -127,7 +129,8 @@ export function decideGrant(
   ) {
     const question = questionOf(request.bootId);
     if (!request.asked) return { lease: { ...own, bootId: question }, how: "asked", news: true };
-    if (own.bootId !== question) throw copied(request, own);
+    // One that lives has answered whoever asked last.
+    if (own.bootId !== question && !isQuestionOfRival(own)) throw copied(request, own);
   }
   const mayReassign = !(hostClock && clockIsSuspect(config, leases, nodeId, now));
   // A row of its own that makes no sense is written over, and does not stand in the way.
@@ -167,11 +170,17 @@ export function decideGrant(
 
 /** What is to be written for a host that renewed; `news` as in {@linkcode Granted}. */
 export type Renewed =
-  | { readonly renewal: Extract<Renewal, { state: "renewed" }>; readonly news: boolean }
+  | {
+    readonly renewal: Extract<Renewal, { state: "renewed" }>;
+    readonly news: boolean;
+    /** Rows of others that are made questions. */
+    readonly asks: readonly Lease[];
+  }
   | { readonly renewal: Exclude<Renewal, { state: "renewed" }> };
 
 /**
- * See `Store.renewLease`.
+ * See `Store.renewLease`. A host that has another's address is told so, unless that one was asked and does not answer: its address may
+ * have been given on after it went.
  *
  * @param own The lease that the row of this node holds; undefined if there is none that can be used.
  * @param leases All of the family; they are asked for only if the holder has another address.
@@ -188,9 +197,16 @@ export function decideRenewal(
   if (isClones(own, { ...holder, publicIps: holder.heldIps ?? [own.publicIp] })) {
     return { renewal: { state: "taken-over", by: own } };
   }
-  const rival = own.publicIp === holder.publicIp
-    ? undefined
-    : rivalFor(leases, holder.nodeId, holder.publicIp, now);
+  const question = holder.bootId && questionOfRival(holder.bootId);
+  const rivals = own.publicIp === holder.publicIp
+    ? []
+    : rivalsFor(leases, holder.nodeId, holder.publicIp, now)
+      .filter(({ bootId }) => !(holder.asked && bootId === question));
+  const [rival] = rivals;
+  const asks = question === undefined || holder.asked !== false
+    ? []
+    : rivals.filter(({ bootId }) => bootId !== question)
+      .map((lease) => ({ ...lease, bootId: question }));
   // An address that peers would leave out: they go on with the one that they have.
   const unfit = whyNoPublicIp(holder.publicIp, config);
   const publicIp = rival === undefined && unfit === undefined ? holder.publicIp : own.publicIp;
@@ -215,6 +231,7 @@ export function decideRenewal(
       ...(unfit !== undefined && { unfit }),
     },
     news: !same,
+    asks,
   };
 }
 

@@ -68,8 +68,10 @@ export async function renewLease(
     : await liveLeases(tx, config, holder.family);
   const decision = decideRenewal(own, leases, { config, now: tx.now }, holder);
   if (!("news" in decision)) return decision.renewal;
-  const { renewal, news } = decision;
-  const lease = news ? { ...renewal.lease, revision: await raiseRevision(tx) } : renewal.lease;
+  const { renewal, news, asks } = decision;
+  const revision = news || asks.length > 0 ? await raiseRevision(tx) : 0;
+  const lease = news ? { ...renewal.lease, revision } : renewal.lease;
   await putLease(tx, lease);
+  for (const asked of asks) await putLease(tx, { ...asked, revision });
   return { ...renewal, lease };
 }

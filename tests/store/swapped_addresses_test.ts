@@ -64,5 +64,46 @@ for (const [name, start] of Object.entries(enginesAndModel)) {
         assert.deepEqual([again.lease.publicIp, again.rival], ["192.168.2.2", undefined]);
       },
     );
+
+    await check(
+      "a host that has another's address is given it if that one does not say that it lives",
+      async (a, b) => {
+        const { lease: gone } = await a.acquireLease(node(1));
+        const { lease } = await a.acquireLease(node(2));
+        const renew = async (asked?: boolean) => {
+          const renewal = await b.renewLease({
+            ...holder(2, lease.subnet, { publicIp: gone.publicIp }),
+            bootId: "boot",
+            heldIps: [lease.publicIp, gone.publicIp],
+            ...(asked !== undefined && { asked }),
+          });
+          assert.ok(renewal.state === "renewed");
+          return [renewal.lease.publicIp, renewal.rival?.nodeId];
+        };
+        const bootOf = async () => {
+          const { leases } = await a.listLeases();
+          return leases.find(({ nodeId }) => nodeId === "node-1")!.bootId;
+        };
+        await b.renewLease({ ...holder(2, lease.subnet), bootId: "boot" });
+        const refused = [lease.publicIp, "node-1"];
+        // One that was not asked is not taken for gone, nor is one that has answered.
+        assert.deepEqual(await renew(), refused);
+        assert.deepEqual(await renew(true), refused);
+        assert.equal(await bootOf(), "boot");
+        assert.deepEqual(await renew(false), refused);
+        assert.notEqual(await bootOf(), "boot");
+        await a.renewLease({ ...holder(1, gone.subnet), bootId: "boot" });
+        assert.equal(await bootOf(), "boot");
+        assert.deepEqual(await renew(true), refused);
+        assert.deepEqual(await renew(false), refused);
+        assert.deepEqual(await renew(), refused);
+        assert.deepEqual(await renew(true), [gone.publicIp, undefined]);
+        // It comes back, at another address, and keeps its subnet.
+        const back = await a.acquireLease(node(1, { publicIp: "192.168.2.77", asked: false }));
+        assert.equal(back.how, "asked");
+        const again = await a.acquireLease(node(1, { publicIp: "192.168.2.77", asked: true }));
+        assert.deepEqual([again.lease.subnet, again.lease.publicIp], [gone.subnet, "192.168.2.77"]);
+      },
+    );
   });
 }

@@ -4,36 +4,33 @@
  *
  * @module
  */
-import { canonicalAddress, formatPrefix, parsePrefix } from "../../../core/base/address.ts";
-import { prefixContains } from "../../../core/base/address.ts";
+import {
+  canonicalAddress,
+  formatPrefix,
+  parsePrefix,
+  prefixContains,
+} from "../../../core/base/address.ts";
 import { after, wallClock } from "../../../core/base/clock.ts";
 import { KnetError } from "../../../core/base/error.ts";
 import { isUntaken } from "../../../core/cluster/allocate.ts";
 import { type ClusterConfig, differences } from "../../../core/cluster/config.ts";
-import type { Lease } from "../../../core/cluster/lease.ts";
 import { NO_TIMEOUTS } from "../../../core/services/service.ts";
 import { needsConfig } from "../../../core/store/cluster_config.ts";
 import { UnusableConfigError } from "../../../core/store/config_row.ts";
 import type { Engine } from "../../../core/store/engine.ts";
 import { EmptiedStoreError } from "../../../core/store/emptied.ts";
-import { refuseOther, type StoreMark } from "../../../core/store/identity.ts";
-import { markOf, refuseUnsettled, settlingFor } from "../../../core/store/identity.ts";
 import {
-  decideAnnouncement,
-  decideGrant,
-  decideRenewal,
-} from "../../../core/store/lease_decisions.ts";
+  markOf,
+  refuseOther,
+  refuseUnsettled,
+  type StoreMark,
+} from "../../../core/store/identity.ts";
 import { decidePruning, decideReservation, releasable } from "../../../core/store/lease_admin.ts";
-import type {
-  Announcement,
-  LeaseGrant,
-  LeaseHolder,
-  LeaseRequest,
-} from "../../../core/store/store.ts";
-import type { Renewal, Store } from "../../../core/store/store.ts";
+import type { Store } from "../../../core/store/store.ts";
 import type { Adopted, KnownStore } from "../../../core/store/adoption.ts";
 import { adoptIn } from "./adoption.ts";
 import { changesIn } from "./changes.ts";
+import { acquire, announce, renew } from "./holding.ts";
 import { editIn, sweepIn, whyNoHostIn } from "./services.ts";
 import { ModelTables } from "./tables.ts";
 
@@ -158,54 +155,6 @@ function initConfig(tables: ModelTables, config: ClusterConfig, replace: boolean
   return config;
 }
 
-function acquire(tables: ModelTables, request: LeaseRequest, now: number): LeaseGrant {
-  const config = needsConfig(configOf(tables, request.lastGood));
-  const settling = settlingFor(tables.counter, now);
-  tables.identify();
-  const leases = tables.living(request.family);
-  const own = tables.leaseOf(request);
-  const unfit = own?.publicIp === request.publicIp
-    ? undefined
-    : whyNoHostIn(tables, request.publicIp);
-  const standing = { config, leases, unreadable: [], now };
-  const granted = decideGrant(standing, request, settling, unfit, false);
-  const revision = granted.news ? tables.raise() : tables.counter("revision");
-  const lease = granted.news ? { ...granted.lease, revision } : granted.lease;
-  if (granted.replaces !== undefined) tables.bury(granted.replaces, revision, now);
-  tables.put(lease);
-  const { identity, epoch } = markOf(tables.counter);
-  const { how, rival } = granted;
-  return { lease, how, revision, ...(rival && { rival }), store: { identity, epoch } };
-}
-
-function renew(tables: ModelTables, holder: LeaseHolder, now: number): Renewal {
-  const config = needsConfig(configOf(tables, holder.lastGood));
-  const leases = tables.living(holder.family);
-  const decision = decideRenewal(tables.leaseOf(holder), leases, { config, now }, holder);
-  if (!("news" in decision)) return decision.renewal;
-  const { renewal, news } = decision;
-  const lease = news ? { ...renewal.lease, revision: tables.raise() } : renewal.lease;
-  tables.put(lease);
-  return { ...renewal, lease };
-}
-
-function announce(
-  tables: ModelTables,
-  own: Lease,
-  lastGood: ClusterConfig | undefined,
-  now: number,
-): Announcement {
-  const config = needsConfig(configOf(tables, lastGood));
-  const leases = tables.living(own.family);
-  const decision = decideAnnouncement({ config, leases, unreadable: [], now }, own);
-  if (decision.state === "lost") return decision;
-  const revision = tables.raise();
-  for (const lease of decision.buried) tables.bury(lease, revision, now);
-  const lease = { ...decision.lease, revision };
-  tables.put(lease);
-  return { state: "held", lease };
-}
-
 /** The store over a model. */
 export function modelStore(way: ModelWay): Store {
   let expected: StoreMark | undefined;
@@ -232,8 +181,14 @@ export function modelStore(way: ModelWay): Store {
       way.read((tables, now) => ({
         ...{ leases: tables.living(), revision: tables.counter("revision"), now, problems: [] },
       })),
-    acquireLease: (request) => write((tables, now) => acquire(tables, request, now)),
-    renewLease: (holder) => write((tables, now) => renew(tables, holder, now)),
+    acquireLease: (request) =>
+      write((tables, now) =>
+        acquire(tables, needsConfig(configOf(tables, request.lastGood)), request, now)
+      ),
+    renewLease: (holder) =>
+      write((tables, now) =>
+        renew(tables, needsConfig(configOf(tables, holder.lastGood)), holder, now)
+      ),
     releaseLease: (selector, options = {}) =>
       write((tables, now) => {
         if (options.agentId === undefined) {
@@ -273,7 +228,8 @@ export function modelStore(way: ModelWay): Store {
         configOf(tables, lastGood);
         return changesIn(tables, since, compare, now);
       }),
-    announceLease: (own, lastGood) => write((tables, now) => announce(tables, own, lastGood, now)),
+    announceLease: (own, lastGood) =>
+      write((tables, now) => announce(tables, needsConfig(configOf(tables, lastGood)), own, now)),
     expect(mark) {
       expected = mark;
     },
