@@ -14,7 +14,12 @@ import type { CopyInfo } from "../admin.ts";
 import type { LeaseHolder, LeaseRequest } from "../store.ts";
 import { backendData, containerChange, holder, info, request } from "./values.ts";
 
-const DATA: Required<BackendData> = { mac: "02:00:00:00:00:01", vni: 7, probe: 1 };
+const DATA: Required<BackendData> = {
+  mac: "02:00:00:00:00:01",
+  vni: 7,
+  probe: 1,
+  wants: "192.0.2.7",
+};
 const LAST = makeClusterConfig({});
 
 Deno.test("a host's word of its lease arrives whole", () => {
@@ -38,6 +43,7 @@ Deno.test("a host's word of its lease arrives whole", () => {
     backendData: DATA,
     bootId: "b",
     heldIps: ["192.0.2.1"],
+    asked: false,
     lastGood: LAST,
   };
   assert.deepEqual(checkShape<unknown>(holder, held), held);
