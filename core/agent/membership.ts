@@ -164,7 +164,11 @@ export class Membership {
     let joined = false;
     this.#signal = signal;
     let wasAway = false;
-    using _subscription = store.subscribe(() => this.#wake.notify(), (state, detail) => {
+    const onChange = () => {
+      this.#watch.heard();
+      this.#wake.notify();
+    };
+    using _subscription = store.subscribe(onChange, (state, detail) => {
       this.#notifying = detail;
       // Whoever tells of changes again may be another server, with other rows.
       if (state === "away") wasAway = true;

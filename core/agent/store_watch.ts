@@ -11,6 +11,8 @@ import type { Changes, Comparison, LeaseGrant, Store } from "../store/store.ts";
 
 /** Milliseconds from one count of the rows to the next: by it a store is noticed that was emptied without a word. */
 const COUNT_EVERY = 3000;
+/** The same where whoever changes it tells, in whatever way, so that there is nothing new without a word. */
+const COUNT_SELDOM = 30_000;
 /** Milliseconds more for each row: five thousand hosts are not to count five thousand rows every three seconds. */
 const COUNT_SHARE = 30;
 /** Milliseconds from one comparison of all rows to the next, and more for each row. */
@@ -34,6 +36,8 @@ export class StoreWatch {
   /** What the store's clock is ahead of the monotonic one; undefined before it was read. */
   #ahead: number | undefined;
   #countAt = 0;
+  /** Rows are not counted again before. */
+  #countedUntil = 0;
   #compareAt = 0;
   /** Half of what a lease lives, milliseconds. */
   #life = Infinity;
@@ -99,6 +103,11 @@ export class StoreWatch {
     this.#compareAt = 0;
   }
 
+  /** The store has told of something: rows are counted soon, and not in a while. */
+  heard(): void {
+    this.#countAt = Math.min(this.#countAt, this.#countedUntil);
+  }
+
   /**
    * Reads what changed; nothing of it counts before {@linkcode take}.
    *
@@ -146,7 +155,10 @@ export class StoreWatch {
     const now = monotonicClock();
     const { size } = this.#memory;
     if (changes.tally !== undefined || changes.full) {
-      this.#countAt = now + COUNT_EVERY + size * COUNT_SHARE;
+      this.#countedUntil = now + COUNT_EVERY + size * COUNT_SHARE;
+      // Postgres tells of what knet does alone.
+      const seldom = this.#store.engine === "postgres" ? 0 : COUNT_SELDOM;
+      this.#countAt = Math.max(this.#countedUntil, now + seldom);
     }
     if (changes.full) {
       // Before a lease is over, its renewal, which raises no revision, has to be seen.

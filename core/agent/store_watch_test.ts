@@ -29,3 +29,50 @@ Deno.test("StoreWatch.now is the store's clock, and goes on by the monotonic one
   monotonic += 10;
   assert.equal(watch.now, 900_010);
 });
+
+Deno.test("StoreWatch counts rows seldom where the store tells of all that changes, and soon after it has told", async () => {
+  let monotonic = 0;
+  using _given = giveClock({
+    ...{ wall: () => 0, monotonic: () => monotonic, random: Math.random, uuid: () => "" },
+    after: () => ({ cancel() {} }),
+  });
+  const mark = { identity: 1, epoch: 1, revision: 1 };
+  const empty = { leases: [], removed: [], services: [], removedServices: [], marks: [] };
+  const asked: string[] = [];
+  const watchOf = (engine: Store["engine"]) => {
+    const store = {
+      engine,
+      expect: () => {},
+      changesSince(_revision: number, compare: string) {
+        asked.push(compare);
+        return Promise.resolve({
+          ...{ ...empty, mark, revision: 1, now: 0, whole: false, purged: 0, full: false },
+          ...(compare !== "revision" && { tally: "0 0 0" }),
+        } as unknown as Changes);
+      },
+    } as unknown as Store;
+    const remembered = { ...mark, rows: {} };
+    return new StoreWatch(store, remembered, { member: true, lastGood: () => undefined });
+  };
+  const read = async (watch: StoreWatch, at: number) => {
+    monotonic = at;
+    watch.take({ ...(await watch.read()).changes, full: asked.at(-1) === "rows" });
+    return asked.at(-1);
+  };
+  const own = watchOf("dqlite");
+  assert.equal(await read(own, 0), "rows");
+  assert.equal(await read(own, 4000), "revision");
+  assert.equal(own.due, 26_000);
+  own.heard();
+  assert.equal(await read(own, 4001), "tally");
+  // All that it tells within three seconds is one count.
+  own.heard();
+  assert.equal(await read(own, 4002), "revision");
+  assert.equal(await read(own, 7001), "tally");
+  assert.equal(await read(own, 36_000), "revision");
+  assert.equal(await read(own, 37_001), "tally");
+  const postgres = watchOf("postgres");
+  monotonic = 0;
+  assert.equal(await read(postgres, 0), "rows");
+  assert.equal(await read(postgres, 3000), "tally");
+});

@@ -38,6 +38,10 @@ const TRIES = [2, 5, 10, 15, 25, 25, 50, 50, 75];
 const GUARDS = "select (select value from knet_meta where name = 'oldest_reader'), " +
   "(select value from knet_meta where name = 'schema')";
 
+/** What changes with all that others are to know, also if somebody took rows away by hand. */
+const PEEK = "select value, (select count(*) from knet_leases), " +
+  "(select count(*) from knet_services) from knet_meta where name = 'revision'";
+
 /** How members tell each other of changes, where they can. */
 export interface Notices {
   /** Tells the others that something was committed. */
@@ -216,15 +220,15 @@ export function dqliteEngine(
       return result;
     });
 
-  /** The revision, by one question. */
+  /** Something that is another one when there is news, by one question. */
   const peek = () =>
     inTurn(LOOK, async (held) => {
       await held.within(LOOK, () => ready(held));
       const rows = await held.within(
         LOOK,
-        () => held.run("select value from knet_meta where name = 'revision'"),
+        () => held.run(PEEK),
       );
-      return Number(rows[0]?.[0] ?? -1);
+      return rows.join();
     });
 
   return {
@@ -238,7 +242,7 @@ export function dqliteEngine(
       return Promise.resolve();
     },
     subscribe(onChange, onState) {
-      let seen: number | undefined;
+      let seen: string | undefined;
       let timer: Timer | undefined;
       let stopped = false;
       const told = notices?.listen(onChange);
@@ -252,15 +256,15 @@ export function dqliteEngine(
         let next = wait;
         const asking = { at: monotonicClock(), applied: way.applied?.() };
         try {
-          const revision = await peek();
+          const news = await peek();
           if (stopped) return;
           asked = asking;
           if (seen === undefined) {
             if (notices === undefined) onState("poll", `looking every ${POLL} ms`);
             else onState("notify", "told by the other members");
           }
-          if (revision !== seen) onChange();
-          seen = revision;
+          if (news !== seen) onChange();
+          seen = news;
         } catch (error) {
           if (stopped) return;
           seen = asked = undefined;
