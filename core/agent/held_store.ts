@@ -43,6 +43,8 @@ const DEADLINE = 5000;
 const [SOON, LATE] = [300, 5000];
 /** Milliseconds that a new member may wait: one is made at a time. */
 const JOINING = 30_000;
+/** Milliseconds that this host's programs wait for a replica that is just starting. */
+const STARTING = 4000;
 /** Milliseconds that leaving may take. */
 const LEAVING = 10_000;
 
@@ -144,12 +146,17 @@ export class HeldStore implements AsyncDisposable {
    * @throws why it does not.
    */
   async started(patience: number): Promise<void> {
-    const late = new AbortController();
-    await Promise.race([this.#running, sleep(patience, late.signal)]);
-    late.abort();
+    await this.#begun(patience);
     if (this.#replica === undefined) throw this.#trouble ?? new KnetError("no replica runs");
     // What it wrote down of the members may be from before it got its copy.
     await this.#replica.refresh().catch(() => {});
+  }
+
+  /** Waits until the replica runs, but no longer than that. */
+  async #begun(patience: number): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.#running, sleep(patience, late.signal)]);
+    late.abort();
   }
 
   /** TCP port that other hosts reach it by; undefined where none does. */
@@ -236,6 +243,8 @@ export class HeldStore implements AsyncDisposable {
   async #dial(host: string): Promise<ByteStream> {
     const { nodeId, stateDir } = this.#options;
     if (host === nodeId) {
+      // Another host answers at once.
+      if (this.#replica === undefined) throw this.#away;
       return await Deno.connect({ transport: "unix", path: storeSockets(stateDir).all });
     }
     return await this.#outside(host, "store");
@@ -252,16 +261,17 @@ export class HeldStore implements AsyncDisposable {
     }
   }
 
+  /** Why this host's replica cannot be asked. */
+  get #away(): KnetError {
+    return this.#trouble instanceof KnetError ? this.#trouble : new StoreAwayError(
+      `Cannot use the store ${this.location}: this host's replica is just starting`,
+      { remedy: "Try again in a few seconds" },
+    );
+  }
+
   async #served(): Promise<Served> {
     const replica = this.#replica, engine = this.#engine;
-    if (replica === undefined || engine === undefined) {
-      const error = this.#trouble;
-      if (error instanceof KnetError) throw error;
-      throw new StoreAwayError(
-        `Cannot use the store ${this.location}: this host's replica is just starting`,
-        { remedy: "Try again in a few seconds" },
-      );
-    }
+    if (replica === undefined || engine === undefined) throw this.#away;
     if (!this.#hasCopy) {
       throw new StoreAwayError(
         `Cannot use the store ${this.location}: this host holds no copy of it`,
@@ -421,6 +431,7 @@ export class HeldStore implements AsyncDisposable {
 
   /** One of this host's programs; where this host has no copy, it is led to one that has. */
   async #acceptLocal(stream: ByteStream, peer: Peer): Promise<void> {
+    if (this.#replica === undefined && this.#trouble === undefined) await this.#begun(STARTING);
     const led = !this.#hasCopy && peer.role === "admin" && this.#carrier !== undefined;
     if (!led) return await this.#server.accept(stream, peer);
     for (const host of this.#servers()) {

@@ -60,6 +60,27 @@ async function start(hosts: readonly Host[]): Promise<void> {
   for (const host of hosts) await host.join({ env: OWN, wait: false });
 }
 
+test("a command that comes while this host's replica is just starting waits for it", async (lab) => {
+  const [h1, host, silent] = lab.hosts as [Host, Host, Host];
+  await votes(h1);
+  const socket = "/run/knet/store/root.sock";
+  // It looks first whether somebody else runs as it, and one of those whom it asks says nothing.
+  const drop = "type filter hook input priority -300; policy drop;";
+  await silent.sh(`nft 'table inet deaf { chain in { ${drop} }; }'`);
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    await host.stop(signal);
+    await host.sh(`rm -f ${socket}`);
+    await start([host]);
+    await until("its agent listens", async () => {
+      return (await host.sh(`test -S ${socket}`, { check: false })).code === 0;
+    }, { interval: 5 });
+    const { code, stderr } = await host.knet("lease prune", { check: false });
+    assert.equal(code, 0, stderr);
+    await host.ready();
+  }
+  await silent.sh("nft delete table inet deaf");
+});
+
 test("all agents are stopped, all hosts get other addresses of another network: started in any order they write", async (lab) => {
   const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
   for (const host of lab.hosts) await host.stop();
