@@ -171,8 +171,11 @@ export class Membership {
     using _subscription = store.subscribe(onChange, (state, detail) => {
       this.#notifying = detail;
       // Whoever tells of changes again may be another server, with other rows.
-      if (state === "away") wasAway = true;
-      else if (wasAway) {
+      if (state === "away") {
+        wasAway = true;
+        // Whether it answers is to be seen now, not in a while.
+        onChange();
+      } else if (wasAway) {
         wasAway = false;
         this.#watch.doubt();
       }
