@@ -78,6 +78,8 @@ export class HeldStore implements AsyncDisposable {
   #replica: Replica | undefined;
   #engine: Engine | undefined;
   #trouble: unknown;
+  /** Where this host is. */
+  #address: string | undefined;
   #running: Promise<void> = Promise.resolve();
 
   private constructor(options: HeldStoreOptions) {
@@ -167,6 +169,9 @@ export class HeldStore implements AsyncDisposable {
   /** This host is there now. */
   at(place: HostPlace): void {
     this.#carrier?.at?.(place);
+    // What was connected from another address gets no answer any more, and no end either.
+    if (this.#address !== undefined && this.#address !== place.address) this.#engine?.reset();
+    this.#address = place.address;
   }
 
   /**

@@ -23,7 +23,6 @@ import { GuardedEvents } from "./guarded_events.ts";
 import { LeftOut } from "./left_out.ts";
 import type { MembershipOptions, StoreHealth } from "./membership_options.ts";
 import { Pruner } from "./pruner.ts";
-import { Rival } from "./rival.ts";
 import { PROBE_VERSION } from "../inspect/probe/message.ts";
 import { peerKey } from "../overlay/overlay.ts";
 import { UnusableConfigError } from "../store/config_row.ts";
@@ -34,8 +33,8 @@ const log = getLogger(["knet", "membership"]);
 const SLOW_POLL = 60_000;
 /** Milliseconds that a living holder of this node's row has to answer; a store without notifications is polled in them. */
 const ANSWER_TIME = 4000;
-/** Milliseconds after which a public address that no host can have is tried again. */
-const UNFIT_RETRY = 15_000;
+/** Milliseconds after which a public address that another host has is tried again. */
+const RIVAL_RETRY = 15_000;
 
 /** Whether an error passes by itself. */
 function passes(error: unknown): boolean {
@@ -66,7 +65,7 @@ export class Membership {
   #takenOver: Lease | undefined;
   /** Ends {@linkcode run}. */
   #signal: AbortSignal | undefined;
-  readonly #rival = new Rival();
+  #rival: Lease | undefined;
   /** Why no host can have this one's new public address. */
   #unfit: string | undefined;
   #health: StoreHealth = { state: "unknown", detail: "not asked yet" };
@@ -124,7 +123,7 @@ export class Membership {
 
   /** The host that has this one's new public address already: peers are told the old one. */
   get rival(): Lease | undefined {
-    return this.#rival.lease;
+    return this.#rival;
   }
 
   /** What of the store's news could not be taken: it is handed over again. */
@@ -351,7 +350,7 @@ export class Membership {
     this.#takenOver = undefined;
     this.#watch.met(grant.store);
     this.#hold(grant.lease, address);
-    this.#noteRival(address, () => this.#rival.granted(grant.rival));
+    this.#noteRival(grant.rival, address);
     if (before === undefined || before.subnet === grant.lease.subnet) {
       log.info("Holding {subnet} ({how})", { subnet: grant.lease.subnet, how: grant.how });
     } else {
@@ -399,7 +398,6 @@ export class Membership {
     }
     const address = publicIp() ?? own.publicIp;
     this.#addresses.add(address);
-    const { turn } = this.#rival;
     const renewal = await store.renewLease({
       nodeId: identity.nodeId,
       family,
@@ -410,14 +408,13 @@ export class Membership {
       backendData: own.backendData,
       bootId: identity.bootId,
       heldIps: [...this.#addresses],
-      ...turn,
       lastGood: this.#config!,
     });
     switch (renewal.state) {
       case "renewed":
         this.#hold(renewal.lease, address);
         this.#renewals++;
-        this.#noteRival(address, () => this.#rival.renewed(renewal.rival, turn));
+        this.#noteRival(renewal.rival, address);
         this.#noteUnfit(renewal.unfit, publicIp());
         if (renewal.lease.publicIp !== own.publicIp) {
           this.#events.onLease(renewal.lease, this.#config!, own);
@@ -427,31 +424,29 @@ export class Membership {
         await this.#acquire();
         break;
       case "taken-over":
-        // A row of an older copy of the store, where a host that is in the way of another one is asked.
-        if (this.#isOwn(renewal.by) && isQuestion(renewal.by)) await this.#acquire();
-        else this.#noteTakeOver(renewal.by);
+        this.#noteTakeOver(renewal.by);
         break;
     }
   }
 
-  #noteRival(address: string, note: () => void): void {
-    const before = this.#rival.lease;
-    note();
-    const { lease: rival, due } = this.#rival;
-    this.#renewAt = Math.min(this.#renewAt, due);
-    if ((rival === undefined) === (before === undefined)) return;
-    if (rival === undefined) log.info("Peers use {address} now", { address });
-    else {
-      log.error(
-        "{name} ({nodeId}) has the public address {address} already: peers go on using this host's old one. Choose another by --iface or --public-ip",
-        { name: rival.nodeName, nodeId: rival.nodeId, address },
-      );
+  #noteRival(rival: Lease | undefined, address: string | undefined): void {
+    if (rival !== undefined) {
+      this.#renewAt = Math.min(this.#renewAt, monotonicClock() + RIVAL_RETRY);
+      if (this.#rival === undefined) {
+        log.error(
+          "{name} ({nodeId}) has the public address {address} already: peers go on using this host's old one. Choose another by --iface or --public-ip; if {name} is gone for good, run knet leave --node {nodeId}",
+          { name: rival.nodeName, nodeId: rival.nodeId, address },
+        );
+      }
     }
-    this.#events.onHealth();
+    const changed = (rival === undefined) !== (this.#rival === undefined);
+    if (changed && rival === undefined) log.info("Peers use {address} now", { address });
+    this.#rival = rival;
+    if (changed) this.#events.onHealth();
   }
 
   #noteUnfit(state: string | undefined, address: string | undefined): void {
-    if (state !== undefined) this.#renewAt = monotonicClock() + UNFIT_RETRY;
+    if (state !== undefined) this.#renewAt = monotonicClock() + RIVAL_RETRY;
     const unfit = state === undefined ? undefined : `${address}: ${state}`;
     if (unfit === this.#unfit) return;
     this.#unfit = unfit;
@@ -463,11 +458,6 @@ export class Membership {
         },
       );
     }
-  }
-
-  /** Whether this agent, or a copy of it, wrote a row of this node. */
-  #isOwn({ agentId }: Lease): boolean {
-    return agentId === this.#options.identity.agentId;
   }
 
   #noteTakeOver(by: Lease): void {
@@ -509,7 +499,7 @@ export class Membership {
       this.#config = changes.config;
     }
     const peers = changes.leases.filter((lease) => !isOwn(lease) && lease.family === family);
-    const isRival = ({ nodeId }: { nodeId: string }) => nodeId === this.#rival.lease?.nodeId;
+    const isRival = ({ nodeId }: { nodeId: string }) => nodeId === this.#rival?.nodeId;
     // Its address may be free now.
     if (peers.some(isRival) || changes.removed.some(isRival)) this.#renewAt = 0;
     const row = changes.leases.find(isOwn);
@@ -532,8 +522,8 @@ export class Membership {
         // What this host wrote last is lost, though the store is the one that it knows: a row of its own former boot is no copy's.
         await this.#acquire();
       } else if (
-        row !== undefined && row.agentId !== "" && !(this.#isOwn(row) && isQuestion(row)) &&
-        (!this.#isOwn(row) ||
+        row !== undefined && row.agentId !== "" &&
+        (row.agentId !== identity.agentId ||
           isClones(row, { bootId: identity.bootId, publicIps: [...this.#addresses] }))
       ) {
         this.#noteTakeOver(row);

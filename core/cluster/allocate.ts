@@ -56,21 +56,10 @@ export function clockIsSuspect(
 
 /** What precedes the boot id in a row whose holder is asked whether it lives. */
 const QUESTION = "ask:";
-const RIVAL = "rival:";
 
 /** The boot id of a row that asks its holder to write its own again. */
 export function questionOf(bootId: string): string {
   return QUESTION + bootId;
-}
-
-/** The boot id of a row that asks its holder the same for another host, which has its public address. */
-export function questionOfRival(bootId: string): string {
-  return questionOf(RIVAL + bootId);
-}
-
-/** Whether it was another host that asked. */
-export function isQuestionOfRival(lease: Pick<Lease, "bootId">): boolean {
-  return lease.bootId.startsWith(questionOfRival(""));
 }
 
 /** Whether a row asks its holder to answer. */
@@ -97,14 +86,19 @@ export function hasMovedOn({ publicIp, backendData: { wants } }: Lease): boolean
   return wants !== undefined && wants !== publicIp;
 }
 
-/** Other living nodes that have a public address, and still go by it: two would answer each other's packets. */
-export function rivalsFor(
+/**
+ * The other living node that has the public address that a node wants, and still goes by it: two would answer each other's packets.
+ *
+ * @param own The node's lease: what it has, and has not left, is its own.
+ */
+export function rivalFor(
   leases: readonly Lease[],
-  nodeId: string,
-  publicIp: string,
+  own: Lease | undefined,
+  { nodeId, publicIp }: Pick<Lease, "nodeId" | "publicIp">,
   now: number,
-): readonly Lease[] {
-  return leases.filter((lease) =>
+): Lease | undefined {
+  if (own?.publicIp === publicIp && !hasMovedOn(own)) return undefined;
+  return leases.find((lease) =>
     lease.nodeId !== nodeId && lease.publicIp === publicIp && !isUntaken(lease) &&
     lease.expires > now && !hasMovedOn(lease)
   );

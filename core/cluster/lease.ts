@@ -16,7 +16,7 @@ export interface BackendData {
   readonly vni?: number;
   /** Version of the questions about the path that the host's agent answers; absent: an older knet's, or no agent stays there. */
   readonly probe?: number;
-  /** Public address that the host goes by since, and that another one has by its lease: nobody but that one keeps it from having it. */
+  /** Public address that the host goes by since, and cannot be given yet: it has left the one of its lease to whoever has that. */
   readonly wants?: string;
 }
 

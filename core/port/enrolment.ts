@@ -14,7 +14,7 @@ import { type ByteStream, closeQuietly } from "../store/dqlite/stream.ts";
 import type { Certifier, StoreAuthority } from "../store/authority.ts";
 import { certify, makeKeys, peerOf, type Role, ROLES } from "./certificates.ts";
 import { dial, DialError, learnAuthority } from "./dial.ts";
-import { answer, ask, LONGEST_OF_STRANGERS, text } from "./frame.ts";
+import { answer, ask, HungUpError, LONGEST_OF_STRANGERS, text } from "./frame.ts";
 import { HOSTS, Hosts, type KnownHost } from "./hosts.ts";
 import { readAskingKeys, writeAskingKeys, writeCredentials } from "./node_files.ts";
 import type { Credentials } from "./port.ts";
@@ -134,7 +134,8 @@ function isBusy(error: unknown): boolean {
 /**
  * Joins by a token: the token's hosts are asked one after the other. The secret goes to nobody who has not proven the authority.
  *
- * @throws {KnetError} what the cluster says; {@linkcode DialError} if none of the hosts could be asked.
+ * @throws {KnetError} what the cluster says; {@linkcode DialError} if none of the hosts could be asked; {@linkcode HungUpError} if none
+ * answered.
  */
 async function enrolOnce(
   token: Token,
@@ -145,7 +146,7 @@ async function enrolOnce(
     keys = await makeKeys();
     writeAskingKeys(dataDir, keys);
   }
-  const failures: DialError[] = [];
+  const failures: (DialError | HungUpError)[] = [];
   for (const address of token.addresses) {
     const where = { address, port: token.port, ...(patience !== undefined && { patience }) };
     let stream: TlsStream | undefined;
@@ -168,7 +169,7 @@ async function enrolOnce(
       writeAskingKeys(dataDir, undefined);
       return { credentials, role, hosts: known.all };
     } catch (error) {
-      if (!(error instanceof DialError)) throw error;
+      if (!(error instanceof DialError || error instanceof HungUpError)) throw error;
       failures.push(error);
     } finally {
       if (stream !== undefined) closeQuietly(stream);
@@ -177,8 +178,10 @@ async function enrolOnce(
   throw gravest(failures);
 }
 
-/** Of failures the one to be told: somebody who cannot prove the authority is worse than nobody. */
-function gravest(failures: readonly DialError[]): DialError {
-  return failures.find(({ reason }) => reason === "stranger") ??
-    failures.find(({ reason }) => reason === "refused") ?? failures[0]!;
+/** Of failures the one to be told: somebody who cannot prove the authority is worse than nobody; one who hung up may yet answer. */
+function gravest(failures: readonly (DialError | HungUpError)[]): KnetError {
+  const dials = failures.filter((error) => error instanceof DialError);
+  return dials.find(({ reason }) => reason === "stranger") ??
+    dials.find(({ reason }) => reason === "refused") ??
+    failures.find((error) => error instanceof HungUpError) ?? failures[0]!;
 }

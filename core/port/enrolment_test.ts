@@ -222,8 +222,8 @@ test("enrol() asks the next host of the token if one is away, and again with the
 });
 
 /** A door before a port that slams on the first ones that come. */
-function slamming(port: number, times: number) {
-  const listener = Deno.listen({ hostname: HERE, port: 0 });
+function slamming(port: number, times: number, where = { hostname: HERE, port: 0 }) {
+  const listener = Deno.listen(where);
   let last: Deno.Conn | undefined;
   const serving = (async () => {
     for await (const stream of listener) {
@@ -274,6 +274,18 @@ test("enrol() asks again where the way to the host that was to answer is cut", a
   await refuses(enrol(there, host), /^Cannot hear what the other host answers: /, 1);
   await enrol(there, { ...host, busy: 30_000 });
   assert.equal(cluster.asked, 3);
+});
+
+test("enrol() goes on with the token's next host where one hangs up each time it is to answer", async () => {
+  await using cluster = await lab();
+  const token = await cluster.token({ once: true });
+  const { number: port } = cluster.port;
+  const where = { hostname: "127.0.0.2", port };
+  await using door = slamming(port, 0, where);
+  cluster.cuts.push(door.cut);
+  const host = { nodeId: "n1", dataDir: cluster.host() };
+  await enrol({ ...token, addresses: [where.hostname, HERE] }, host);
+  assert.equal(cluster.asked, 2);
 });
 
 test("StoreAuthority.join() gives no id to a second host, until the first is revoked", async () => {

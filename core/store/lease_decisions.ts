@@ -12,12 +12,10 @@ import {
   isClones,
   isLeasable,
   isQuestion,
-  isQuestionOfRival,
   isUntaken,
   questionOf,
-  questionOfRival,
   refusalBy,
-  rivalsFor,
+  rivalFor,
 } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { BackendData, Lease } from "../cluster/lease.ts";
@@ -59,9 +57,14 @@ function backendDataBeside(request: LeaseRequest, others: readonly Lease[]): Bac
   }
 }
 
-/** A host's data, and the address that it goes by if that is another one's by now. */
+/** A host's data, which says that it has left the address of its lease, or does not. */
 function dataOf({ wants: _, ...data }: BackendData, wants: string | undefined): BackendData {
   return { ...data, ...(wants !== undefined && { wants }) };
+}
+
+/** What a host wants that cannot have its address: that one, or what it wanted before it came back to one that another has taken. */
+function wantedBy(own: Lease, address: string): string | undefined {
+  return own.publicIp === address ? own.backendData.wants : address;
 }
 
 function sameData(a: BackendData, b: BackendData): boolean {
@@ -116,9 +119,7 @@ export function decideGrant(
       },
     );
   }
-  const [rival] = own?.publicIp === request.publicIp
-    ? []
-    : rivalsFor(leases, nodeId, request.publicIp, now);
+  const rival = rivalFor(leases, own, request, now);
   // A host that comes back to another's address keeps what it has: the other one may be about to leave it for this one's.
   const comesBack = own !== undefined && own.agentId === request.agentId;
   if (rival !== undefined && !comesBack) throw refusalBy(rival, request);
@@ -129,23 +130,25 @@ export function decideGrant(
   ) {
     const question = questionOf(request.bootId);
     if (!request.asked) return { lease: { ...own, bootId: question }, how: "asked", news: true };
-    // One that lives has answered whoever asked last.
-    if (own.bootId !== question && !isQuestionOfRival(own)) throw copied(request, own);
+    if (own.bootId !== question) throw copied(request, own);
   }
   const mayReassign = !(hostClock && clockIsSuspect(config, leases, nodeId, now));
   // A row of its own that makes no sense is written over, and does not stand in the way.
   const taken = unreadable.filter((row) => row.nodeId !== nodeId).map(({ subnet }) => subnet);
   const found = allocate(config, leases, request, now, mayReassign, taken);
   const others = leases.filter((lease) => lease !== own && lease !== found.replaces);
-  const wants = rival && request.publicIp;
-  const backendData = dataOf(backendDataBeside(request, others), wants);
+  const stays = rival === undefined ? undefined : own!;
+  const backendData = dataOf(
+    backendDataBeside(request, others),
+    stays && wantedBy(stays, request.publicIp),
+  );
   const renewed = Math.max(now, own?.renewed ?? 0);
   const lease: Lease = {
     nodeId,
     family,
     nodeName: request.nodeName,
     subnet: found.subnet,
-    publicIp: wants === undefined ? request.publicIp : own!.publicIp,
+    publicIp: (stays ?? request).publicIp,
     backend: request.backend,
     backendData,
     bootId: request.bootId,
@@ -170,17 +173,11 @@ export function decideGrant(
 
 /** What is to be written for a host that renewed; `news` as in {@linkcode Granted}. */
 export type Renewed =
-  | {
-    readonly renewal: Extract<Renewal, { state: "renewed" }>;
-    readonly news: boolean;
-    /** Rows of others that are made questions. */
-    readonly asks: readonly Lease[];
-  }
+  | { readonly renewal: Extract<Renewal, { state: "renewed" }>; readonly news: boolean }
   | { readonly renewal: Exclude<Renewal, { state: "renewed" }> };
 
 /**
- * See `Store.renewLease`. A host that has another's address is told so, unless that one was asked and does not answer: its address may
- * have been given on after it went.
+ * See `Store.renewLease`.
  *
  * @param own The lease that the row of this node holds; undefined if there is none that can be used.
  * @param leases All of the family; they are asked for only if the holder has another address.
@@ -197,20 +194,13 @@ export function decideRenewal(
   if (isClones(own, { ...holder, publicIps: holder.heldIps ?? [own.publicIp] })) {
     return { renewal: { state: "taken-over", by: own } };
   }
-  const question = holder.bootId && questionOfRival(holder.bootId);
-  const rivals = own.publicIp === holder.publicIp
-    ? []
-    : rivalsFor(leases, holder.nodeId, holder.publicIp, now)
-      .filter(({ bootId }) => !(holder.asked && bootId === question));
-  const [rival] = rivals;
-  const asks = question === undefined || holder.asked !== false
-    ? []
-    : rivals.filter(({ bootId }) => bootId !== question)
-      .map((lease) => ({ ...lease, bootId: question }));
+  const rival = rivalFor(leases, own, holder, now);
   // An address that peers would leave out: they go on with the one that they have.
   const unfit = whyNoPublicIp(holder.publicIp, config);
-  const publicIp = rival === undefined && unfit === undefined ? holder.publicIp : own.publicIp;
-  const backendData = dataOf(holder.backendData, rival && holder.publicIp);
+  const stays = rival !== undefined || unfit !== undefined;
+  const { publicIp } = stays ? own : holder;
+  const wants = stays ? wantedBy(own, holder.publicIp) : undefined;
+  const backendData = dataOf(holder.backendData, wants);
   const bootId = holder.bootId ?? own.bootId;
   const renewed = Math.max(now, own.renewed);
   const same = own.nodeName === holder.nodeName && own.publicIp === publicIp &&
@@ -231,7 +221,6 @@ export function decideRenewal(
       ...(unfit !== undefined && { unfit }),
     },
     news: !same,
-    asks,
   };
 }
 

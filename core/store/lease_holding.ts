@@ -4,6 +4,7 @@
  * @module
  */
 import { and, eq } from "drizzle-orm";
+import { hasMovedOn } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { leaseRules } from "../cluster/lease_rules.ts";
@@ -63,15 +64,13 @@ export async function renewLease(
   // One that cannot be read is as good as none: the node takes a lease anew, over this row.
   const read = row && leaseOf(row).value;
   const own = read === undefined || leaseRules(config)(read) !== undefined ? undefined : read;
-  const { leases } = own === undefined || own.publicIp === holder.publicIp
+  const { leases } = own === undefined || own.publicIp === holder.publicIp && !hasMovedOn(own)
     ? { leases: [] }
     : await liveLeases(tx, config, holder.family);
   const decision = decideRenewal(own, leases, { config, now: tx.now }, holder);
   if (!("news" in decision)) return decision.renewal;
-  const { renewal, news, asks } = decision;
-  const revision = news || asks.length > 0 ? await raiseRevision(tx) : 0;
-  const lease = news ? { ...renewal.lease, revision } : renewal.lease;
+  const { renewal, news } = decision;
+  const lease = news ? { ...renewal.lease, revision: await raiseRevision(tx) } : renewal.lease;
   await putLease(tx, lease);
-  for (const asked of asks) await putLease(tx, { ...asked, revision });
   return { ...renewal, lease };
 }

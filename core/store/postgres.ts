@@ -80,9 +80,9 @@ export function postgresEngine(
       if (connection !== undefined && servers.isOlder(connection)) drop();
       const old = connection !== undefined && !connection.dead ? connection : undefined;
       const held = old ?? await servers.connect(left());
+      if (turns.ended) held[Symbol.dispose]();
       connection = held;
       try {
-        turns.check();
         // It waits for no lock: a server that is there answers at once.
         await held.within(
           servers.patience(left()),

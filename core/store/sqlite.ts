@@ -130,7 +130,6 @@ export function sqliteEngine(
       ? await openInWorker(path, deadline, onlyExisting)
       : await openInThread(path, onlyExisting);
     try {
-      turns.check();
       await migrate({
         query: (sql, parameters) => run(made, sql, parameters),
         name: `database "${path}"`,
@@ -140,6 +139,7 @@ export function sqliteEngine(
           (await run(made, "select name from sqlite_master where name = $1", [table])).length > 0,
         locked: (work) => between(made, "begin immediate", work),
       });
+      turns.check();
     } catch (error) {
       made.end();
       throw error;

@@ -73,11 +73,6 @@ export type LeaseHolder =
     readonly bootId?: string;
     /** Public addresses that the row may have by what the holder wrote: another one in the row is a clone's. */
     readonly heldIps?: readonly string[];
-    /**
-     * Whether hosts that have the holder's new public address by their leases were asked if they live, and had their time to answer; false:
-     * they are to be asked. Absent: neither.
-     */
-    readonly asked?: boolean;
     /** The configuration that the holder goes on with if that of the store makes no sense. */
     readonly lastGood?: ClusterConfig;
   };
@@ -87,7 +82,7 @@ export type Renewal =
   | {
     readonly state: "renewed";
     readonly lease: Lease;
-    /** The host that has the holder's new public address already, and may live: the row keeps the old one. */
+    /** The living host that has the holder's new public address already: the row keeps the old one. */
     readonly rival?: Lease;
     /** Why no host of the cluster can have the holder's new public address: the row keeps the old one. */
     readonly unfit?: string;

@@ -188,37 +188,6 @@ test("hosts that get each other's address keep their subnets, and are reached by
   await settled();
 });
 
-test("a host gets the address of one that is gone, and that one another when it comes back", async (lab) => {
-  const [one, two] = lab.hosts as [Host, Host];
-  const [first, second] = [one.address, two.address];
-  const subnet = await two.subnet();
-  await two.stop("SIGKILL");
-  await two.run("ip addr flush dev eth0");
-  const move = async (host: Host, address: string) => {
-    await host.sh(
-      `ip addr flush dev eth0; ip addr add ${address}/24 dev eth0; ip route replace default via ${host.options.router}`,
-    );
-    host.address = address;
-  };
-  await move(one, second);
-  const told = async () => {
-    const { leases } = await one.knetJson<{ leases: { nodeName: string; publicIp: string }[] }>(
-      "lease ls",
-    );
-    return leases.find(({ nodeName }) => nodeName === "h1")!.publicIp;
-  };
-  assert.equal(await told(), first, "the one that is gone is asked first");
-  await until("peers are told", async () => await told() === second, { deadline: 60_000 });
-  await move(two, first);
-  await two.join();
-  assert.equal(await two.subnet(), subnet);
-  await converged(lab.hosts);
-  await assertFullMesh(containersOf(lab.hosts));
-  for (const host of lab.hosts) {
-    await until("it minds nothing", async () => await warningsOf(host) === "");
-  }
-});
-
 test("an address that is lost for a moment is come back to, also past keepalived's", async (lab) => {
   const host = lab.host(2);
   await host.run("ip addr add 192.168.2.200/32 dev eth0");

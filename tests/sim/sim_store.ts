@@ -62,10 +62,10 @@ export abstract class SimStore implements AsyncDisposable {
   /** Keeps a copy. */
   abstract keep(): void;
 
-  /** Puts the copy in its place: what came since is lost, and nobody is told. */
+  /** Puts the copy in its place: what came since is lost. Whoever watches a file sees that, others are not told. */
   abstract goBack(): void;
 
-  /** Empties a table, and nobody is told. */
+  /** Empties a table. Whoever watches a file sees that, others are not told. */
   abstract empty(table: SimTable): void;
 
   abstract [Symbol.asyncDispose](): Promise<void>;

@@ -149,7 +149,12 @@ export class Simulation {
     for (const host of inside) {
       const row = leases.find(({ nodeId }) => nodeId === host.name);
       assert.equal(row?.subnet, host.own!.subnet, `${host.name}: its lease is what it holds`);
-      assert.equal(row!.publicIp, host.address, `${host.name}: its address is told`);
+      // Of one that does not run nobody hears that it has moved.
+      const theirs = leases.some((lease) =>
+        lease.publicIp === host.address && !isExpired(lease, now) &&
+        !inside.some(({ name }) => name === lease.nodeId)
+      );
+      if (!theirs) assert.equal(row!.publicIp, host.address, `${host.name}: its address is told`);
       assert.ok(!isExpired(row!, now), `${host.name}: its lease lives`);
       const peers = [...host.kernel.values()].map(({ nodeId, subnet, publicIp }) =>
         `${nodeId} ${subnet} ${publicIp}`

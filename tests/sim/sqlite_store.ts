@@ -97,12 +97,14 @@ export class SqliteSimStore extends SimStore {
     Deno.renameSync(fresh, this.#file);
     this.replace();
     this.#changed();
+    this.tell();
   }
 
   empty(table: SimTable): void {
     using database = new DatabaseSync(this.#file);
     database.exec(`delete from ${table}`);
     this.#changed();
+    this.tell();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,7 +16,7 @@ import { until } from "../support/wait.ts";
 /** Milliseconds in which nothing happens. */
 const IDLE = 4000;
 
-/** The way, and what was sent on it that asks for the revision. */
+/** The way, and what was sent on it that asks for news. */
 function counted(way: Way): { readonly way: Way; readonly count: () => number } {
   let count = 0;
   const dial = async (address: string) => {
@@ -24,7 +24,7 @@ function counted(way: Way): { readonly way: Way; readonly count: () => number } 
     return {
       read: (into: Uint8Array) => stream.read(into),
       write(bytes: Uint8Array) {
-        if (new TextDecoder().decode(bytes).includes("'revision'")) count++;
+        if (new TextDecoder().decode(bytes).includes("group_concat(value)")) count++;
         return stream.write(bytes);
       },
       close: () => stream.close(),

@@ -66,43 +66,40 @@ for (const [name, start] of Object.entries(enginesAndModel)) {
     );
 
     await check(
-      "a host that has another's address is given it if that one does not say that it lives",
+      "a host that comes back to an address which it left, and another one has by now, is told so",
       async (a, b) => {
-        const { lease: gone } = await a.acquireLease(node(1));
-        const { lease } = await a.acquireLease(node(2));
-        const renew = async (asked?: boolean) => {
-          const renewal = await b.renewLease({
-            ...holder(2, lease.subnet, { publicIp: gone.publicIp }),
-            bootId: "boot",
-            heldIps: [lease.publicIp, gone.publicIp],
-            ...(asked !== undefined && { asked }),
-          });
+        const { lease } = await a.acquireLease(node(1));
+        await a.acquireLease(node(2));
+        const renew = async (publicIp: string) => {
+          const renewal = await b.renewLease(holder(1, lease.subnet, { publicIp }));
           assert.ok(renewal.state === "renewed");
           return [renewal.lease.publicIp, renewal.rival?.nodeId];
         };
-        const bootOf = async () => {
-          const { leases } = await a.listLeases();
-          return leases.find(({ nodeId }) => nodeId === "node-1")!.bootId;
-        };
-        await b.renewLease({ ...holder(2, lease.subnet), bootId: "boot" });
-        const refused = [lease.publicIp, "node-1"];
-        // One that was not asked is not taken for gone, nor is one that has answered.
-        assert.deepEqual(await renew(), refused);
-        assert.deepEqual(await renew(true), refused);
-        assert.equal(await bootOf(), "boot");
-        assert.deepEqual(await renew(false), refused);
-        assert.notEqual(await bootOf(), "boot");
-        await a.renewLease({ ...holder(1, gone.subnet), bootId: "boot" });
-        assert.equal(await bootOf(), "boot");
-        assert.deepEqual(await renew(true), refused);
-        assert.deepEqual(await renew(false), refused);
-        assert.deepEqual(await renew(), refused);
-        assert.deepEqual(await renew(true), [gone.publicIp, undefined]);
-        // It comes back, at another address, and keeps its subnet.
-        const back = await a.acquireLease(node(1, { publicIp: "192.168.2.77", asked: false }));
-        assert.equal(back.how, "asked");
-        const again = await a.acquireLease(node(1, { publicIp: "192.168.2.77", asked: true }));
-        assert.deepEqual([again.lease.subnet, again.lease.publicIp], [gone.subnet, "192.168.2.77"]);
+        const [one, two] = ["192.168.2.1", "192.168.2.2"];
+        assert.deepEqual(await renew(two), [one, "node-2"]);
+        const third = await a.acquireLease(node(3, { publicIp: one }));
+        assert.deepEqual(await renew(one), [one, "node-3"]);
+        assert.deepEqual(await renew(one), [one, "node-3"], "as long as it has it");
+        const again = await a.acquireLease(node(1));
+        assert.equal(again.rival?.nodeId, "node-3");
+        await a.releaseLease(third.lease.nodeId, { force: true });
+        assert.deepEqual(await renew(one), [one, undefined]);
+        await assert.rejects(
+          a.acquireLease(node(4, { publicIp: one })),
+          refusal(/"n1" \(node id node-1/),
+        );
+      },
+    );
+
+    await check(
+      "whoever goes by an address that no host can have keeps nobody from the one that it left",
+      async (a, b) => {
+        const { lease } = await a.acquireLease(node(1));
+        const renewal = await b.renewLease(holder(1, lease.subnet, { publicIp: "10.244.9.9" }));
+        assert.ok(renewal.state === "renewed" && renewal.unfit !== undefined);
+        assert.equal(renewal.lease.publicIp, "192.168.2.1");
+        const { lease: other } = await a.acquireLease(node(2, { publicIp: "192.168.2.1" }));
+        assert.equal(other.publicIp, "192.168.2.1");
       },
     );
   });

@@ -39,8 +39,8 @@ const GUARDS = "select (select value from knet_meta where name = 'oldest_reader'
   "(select value from knet_meta where name = 'schema')";
 
 /** What changes with all that others are to know, also if somebody took rows away by hand. */
-const PEEK = "select value, (select count(*) from knet_leases), " +
-  "(select count(*) from knet_services) from knet_meta where name = 'revision'";
+const PEEK = "select group_concat(value), (select count(*) from knet_leases), " +
+  "(select count(*) from knet_services) from knet_meta";
 
 /** How members tell each other of changes, where they can. */
 export interface Notices {

@@ -85,7 +85,6 @@ export const holder: v.GenericSchema<unknown, LeaseHolder> = v.object({
   backendData,
   bootId: v.exactOptional(text),
   heldIps: v.exactOptional(v.pipe(v.array(text), v.maxLength(64))),
-  asked: v.exactOptional(v.boolean()),
   lastGood,
 });
 

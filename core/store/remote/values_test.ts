@@ -43,7 +43,6 @@ Deno.test("a host's word of its lease arrives whole", () => {
     backendData: DATA,
     bootId: "b",
     heldIps: ["192.0.2.1"],
-    asked: false,
     lastGood: LAST,
   };
   assert.deepEqual(checkShape<unknown>(holder, held), held);

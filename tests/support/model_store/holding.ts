@@ -56,11 +56,9 @@ export function renew(
   const leases = tables.living(holder.family);
   const decision = decideRenewal(tables.leaseOf(holder), leases, { config, now }, holder);
   if (!("news" in decision)) return decision.renewal;
-  const { renewal, news, asks } = decision;
-  const revision = news || asks.length > 0 ? tables.raise() : 0;
-  const lease = news ? { ...renewal.lease, revision } : renewal.lease;
+  const { renewal, news } = decision;
+  const lease = news ? { ...renewal.lease, revision: tables.raise() } : renewal.lease;
   tables.put(lease);
-  for (const asked of asks) tables.put({ ...asked, revision });
   return { ...renewal, lease };
 }
 

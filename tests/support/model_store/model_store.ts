@@ -169,7 +169,8 @@ export function modelStore(way: ModelWay): Store {
       return work(tables, now);
     });
   return {
-    engine: "sqlite",
+    // Nobody tells of what is done to it by hand, as Postgres does not.
+    engine: "postgres",
     location: "model",
     getConfig: () => way.read((tables) => configOf(tables)),
     initConfig: (config, { replace = false } = {}) =>
