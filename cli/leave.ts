@@ -103,7 +103,12 @@ export function leavePlanText(
   const lease = released === undefined
     ? "There is no lease to give back"
     : `Would give back the lease of ${released}`;
-  if (node !== undefined) return `${lease}, held by ${node}\nNothing was changed`;
+  if (node !== undefined) {
+    const plan = released === undefined
+      ? `${node} holds no lease; it would take no part in the store any more`
+      : `${lease}, held by ${node}`;
+    return `${plan}\nNothing was changed`;
+  }
   return [
     ...(agent ? ["Would stop the agent"] : []),
     ...(containers.length > 0 ? [`Would take the network from ${containers.join(", ")}`] : []),

@@ -51,8 +51,7 @@ export async function leaveFor(
   try {
     given = await release();
   } catch (error) {
-    const unknown = error instanceof KnetError && !(error instanceof StoreAwayError);
-    if (!unknown || !await takesPart(node, store, way)) throw error;
+    await refuseStranger(node, store, way, error);
     given = { nodeId: node };
   }
   const { subnet, nodeId } = given;
@@ -60,10 +59,22 @@ export async function leaveFor(
   return { ...(subnet !== undefined && { released: subnet }), certificate };
 }
 
-/** Whether a node takes part in the store and holds no lease: its join ended between the two. */
-async function takesPart(node: string, store: Store, way: RemoteWay): Promise<boolean> {
+/**
+ * Of a node without a lease: nothing, if it takes part in the store all the same. Its join ended between the two.
+ *
+ * @param why It has no lease that can be given back.
+ * @throws `why`, if it does not take part either.
+ */
+export async function refuseStranger(
+  node: string,
+  store: Store,
+  way: RemoteWay,
+  why: unknown,
+): Promise<void> {
+  if (!(why instanceof KnetError) || why instanceof StoreAwayError) throw why;
   await using admin = remoteAdmin(way, ANSWER);
   const { copies = [] } = await admin.info();
   const { leases } = await store.listLeases();
-  return copies.some((copy) => copy.node === node) && !leases.some(({ nodeId }) => nodeId === node);
+  const isMember = copies.some((copy) => copy.node === node);
+  if (!isMember || leases.some(({ nodeId }) => nodeId === node)) throw why;
 }

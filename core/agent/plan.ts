@@ -22,6 +22,7 @@ import { releasable } from "../store/lease_admin.ts";
 import { decideGrant, type Granted } from "../store/lease_decisions.ts";
 import { dqliteDirectory, NoStoreError } from "../store/location.ts";
 import { openStore } from "../store/open.ts";
+import { wayByAgent } from "../store/remote/agent_way.ts";
 import { isVipOf } from "../store/services.ts";
 import { readSnapshot } from "../store/snapshot.ts";
 import type { Store } from "../store/store.ts";
@@ -29,6 +30,7 @@ import type { AgentOptions } from "./agent_options.ts";
 import { contextOf, ownerOf } from "./context.ts";
 import { choiceOf, heldBy, HostUnderlay } from "./host_underlay.ts";
 import type { LeaveOptions } from "./leave.ts";
+import { refuseStranger } from "./leave_for.ts";
 import {
   isHeld,
   refuseDifferences,
@@ -198,6 +200,12 @@ async function leaseOf(options: LeaveOptions, agent: boolean): Promise<string | 
   await using store = await openStore(storeUrl, { existing: true, stateDir });
   const { leases, now } = await store.listLeases();
   const { force } = options;
-  if (node !== undefined) return releasable(leases, node, now, { force }).subnet;
-  return leases.find((lease) => lease.nodeId === nodeId)?.subnet;
+  if (node === undefined) return leases.find((lease) => lease.nodeId === nodeId)?.subnet;
+  try {
+    return releasable(leases, node, now, { force }).subnet;
+  } catch (error) {
+    if (dqliteDirectory(storeUrl) === undefined) throw error;
+    await refuseStranger(node, store, wayByAgent(stateDir, store.location), error);
+    return undefined;
+  }
 }

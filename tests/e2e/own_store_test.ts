@@ -236,7 +236,13 @@ alone(
       assert.match((await first!.knet("svc ls")).stdout, /web/);
       const nobody = await first!.knet(["leave", "--node", "nobody", "--force"], { check: false });
       assert.equal(nobody.code, 4, nobody.stderr);
-      const out = (await first!.knet(["leave", "--node", one!.node])).stdout;
+      const leaving = ["leave", "--node", one!.node];
+      const plan = (await first!.knet([...leaving, "--dry-run"])).stdout;
+      assert.match(plan, /holds no lease; it would take no part in the store any more/);
+      const never = ["leave", "--node", "nobody", "--dry-run"];
+      assert.equal((await first!.knet(never, { check: false })).code, 4);
+      assert.equal((await copiesOn(first!)).length, 2);
+      const out = (await first!.knet(leaving)).stdout;
       assert.match(out, /held no lease; it takes no part in the store any more/);
       await until("it is none", async () => (await copiesOn(first!)).length === 1);
     } finally {
