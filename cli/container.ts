@@ -12,7 +12,7 @@ import type { CommandGroup } from "./command.ts";
 import { selectLease } from "./lease_view.ts";
 import { type Cell, pairs, print, printJson, table } from "./output.ts";
 import { value } from "./option_table.ts";
-import { withStore } from "./store.ts";
+import { withContainerView } from "./store.ts";
 import { text } from "./value_checks.ts";
 
 const STALE =
@@ -35,7 +35,7 @@ const list = defineCommand({
     { line: "knet container ls --node host-3 --json", about: "one host's, for programs" },
   ],
   run: ({ options: { node }, settings }) =>
-    withStore(settings, async (store) => {
+    withContainerView(settings, async (store) => {
       const { leases, now } = await store.listLeases();
       const nodeId = node === undefined
         ? undefined
@@ -68,7 +68,7 @@ const show = defineCommand({
     { line: "knet container show host-3/db", about: "the one of that host" },
   ],
   run: ({ words, settings }) =>
-    withStore(settings, async (store) => {
+    withContainerView(settings, async (store) => {
       const word = words[0]!;
       const { containers } = await store.listContainers();
       const one = theContainer(`Cannot show the container "${word}"`, containers, word);

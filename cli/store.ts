@@ -123,22 +123,45 @@ async function withStoreAt<T>(
 
 /** What a command looks at that changes nothing. */
 export type StoreView = Pick<Store, "listLeases" | "listServices" | "getService">;
+/** The same where containers are to be seen. */
+export type ContainerView = StoreView & Pick<Store, "listContainers">;
 
 /**
- * The store for a command that only looks at it. Where the hosts hold it, each of them has followed all of it: what this one knew last is
- * shown while there is no majority, and that is said.
+ * The store for a command that only looks at it. Where the hosts hold it, this one's copy, or what it has followed, is shown while there
+ * is no majority, and that is said.
  */
-export async function withView<T>(
+export function withView<T>(
   settings: StoreSettings,
   work: (view: StoreView) => Promise<T>,
 ): Promise<T> {
+  return look(settings, work, () => rememberedView(settings));
+}
+
+/** The same for containers, which hosts without a copy do not follow. */
+export function withContainerView<T>(
+  settings: StoreSettings,
+  work: (view: ContainerView) => Promise<T>,
+): Promise<T> {
+  return look(settings, work, () => Promise.resolve(undefined));
+}
+
+/** @param remembered What there is to see on a host that has no copy. */
+async function look<T, View>(
+  settings: StoreSettings,
+  work: (view: Store | View) => Promise<T>,
+  remembered: () => Promise<View | undefined>,
+): Promise<T> {
   const url = await storeUrlOf(settings);
-  const hostsHoldIt = dqliteDirectory(url) !== undefined;
+  const directory = dqliteDirectory(url);
   try {
-    return await withStoreAt(url, settings, work, hostsHoldIt ? LOOK_DEADLINE : undefined);
+    return await withStoreAt(
+      ...[url, settings, work, directory === undefined ? undefined : LOOK_DEADLINE] as const,
+    );
   } catch (error) {
-    if (!hostsHoldIt || !(error instanceof StoreAwayError)) throw error;
-    const view = await rememberedView(settings);
+    if (directory === undefined || !(error instanceof StoreAwayError)) throw error;
+    const { openOwnCopy } = await import("../core/store/own_copy.ts");
+    await using copy = await openOwnCopy(directory, settings.stateDir).catch(() => undefined);
+    const view = copy ?? await remembered();
     if (view === undefined) throw error;
     const why = await troubleByAgent(settings) ?? messageOf(error);
     printError(

@@ -107,7 +107,9 @@ test("one of three alone says what is missing, writes nothing, and its network g
     return (await one!.knetJson<StatusReport>("status")).store.state !== "ok";
   });
   // To look at it needs no majority.
-  for (const [look, shown] of [["lease ls", three.name], ["svc ls", "s1"], ["svc show s1", "s1"]]) {
+  const looks = [["lease ls", three.name], ["svc ls", "s1"], ["svc show s1", "s1"]];
+  looks.push(["container ls", `${three.name} `], [`container show ${three.name}/c1`, "c1"]);
+  for (const [look, shown] of looks) {
     const seen = await one!.knet(look!);
     assert.ok(seen.stdout.includes(shown!), seen.stdout);
     assert.match(seen.stderr, /warning: .*no majority[^]*This is what this host knew of it last/);

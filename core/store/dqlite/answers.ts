@@ -56,6 +56,11 @@ class Reader {
     return this.#view.getFloat64(this.take(WORD), true);
   }
 
+  bytes(count: number): Uint8Array<ArrayBuffer> {
+    const at = this.take(count);
+    return new Uint8Array(this.#bytes.subarray(at, at + count));
+  }
+
   text(): string {
     const end = this.#bytes.indexOf(0, this.#at);
     if (end < 0) throw new WireError("a text has no end");
@@ -99,6 +104,26 @@ export function readMembers(body: Uint8Array): Member[] {
     const role = ROLES[number];
     if (role === undefined) throw new WireError(`a member of role ${number}`);
     return { id, address, role };
+  });
+}
+
+/** A file of a database that a node has. */
+export interface DumpedFile {
+  readonly name: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Reads the files of a database. */
+export function readFiles(body: Uint8Array): DumpedFile[] {
+  const reader = new Reader(body);
+  const count = reader.whole();
+  // Each takes two words at least.
+  if (count > reader.left / (2 * WORD)) {
+    throw new WireError(`${count} files in ${reader.left} bytes`);
+  }
+  return Array.from({ length: count }, () => {
+    const name = reader.text();
+    return { name, bytes: reader.bytes(reader.whole()) };
   });
 }
 

@@ -5,7 +5,14 @@
  */
 import { after } from "../../base/clock.ts";
 import type { Row, SqlValue } from "../engine.ts";
-import { readFailure, readLeader, readMembers, readRows } from "./answers.ts";
+import {
+  type DumpedFile,
+  readFailure,
+  readFiles,
+  readLeader,
+  readMembers,
+  readRows,
+} from "./answers.ts";
 import { DqliteFailure, GoneError } from "./failure.ts";
 import { requests } from "./requests.ts";
 import { makeStatement } from "./statement.ts";
@@ -113,6 +120,11 @@ export class DqliteConnection implements Disposable {
       this.#busy = false;
       return all;
     }
+  }
+
+  /** What this node has of the database, whether anybody leads or not: the file, and its write-ahead log. */
+  async dump(): Promise<DumpedFile[]> {
+    return readFiles(await this.#ask(requests.dump(DATABASE), RESPONSE.files));
   }
 
   /** Makes a node a member without a vote. The leader alone can. */

@@ -96,6 +96,8 @@ export const requests = {
     new Writer().word(id).word(ROLES.indexOf(role)).message(REQUEST.assign),
   /** Makes a member none. */
   remove: (id: number) => new Writer().word(id).message(REQUEST.remove),
+  /** The files of a database. */
+  dump: (name: string) => new Writer().text(name).message(REQUEST.dump),
   /** All members. */
   cluster: () => new Writer().word(1).message(REQUEST.cluster),
   /** Lets another voter lead. */

@@ -31,6 +31,7 @@ export const REQUEST = {
   add: 12,
   assign: 13,
   remove: 14,
+  dump: 15,
   cluster: 16,
   transfer: 17,
 } as const;
@@ -44,6 +45,7 @@ export const RESPONSE = {
   result: 6,
   rows: 7,
   empty: 8,
+  files: 9,
 } as const;
 
 /** What a node does: it votes, it keeps a copy without a vote, or neither. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { readFailure, readLeader, readMembers, readRows } from "./answers.ts";
+import { readFailure, readFiles, readLeader, readMembers, readRows } from "./answers.ts";
 import { requests } from "./requests.ts";
 import { literal, makeStatement } from "./statement.ts";
 import { readHead, WireError } from "./wire.ts";
@@ -29,7 +29,7 @@ Deno.test("requests.exec() grows with any text and any parameters, in whole word
 Deno.test("answers are values or a WireError, whatever the bytes are", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-      for (const read of [readFailure, readLeader, readMembers, readRows]) {
+      for (const read of [readFailure, readFiles, readLeader, readMembers, readRows]) {
         try {
           read(bytes);
         } catch (error) {
