@@ -213,14 +213,14 @@ export class World implements AsyncDisposable {
     return performance.now() - begin;
   }
 
-  /** Whoever had a wrong clock has said since that its lease lives. */
+  /** Whoever had a wrong clock has said since that its lease lives; who has left may be there again, with another's address by now. */
   async #renewed(inside: readonly Host[]): Promise<void> {
     await this.#patiently("all members' leases live", async () => {
       const { leases } = await inside[0]!.knetJson<{ leases: (Lease & { state: string })[] }>(
         "lease ls",
       );
-      const dead = leases.filter(({ state, publicIp }) =>
-        state === "expired" && inside.some(({ address }) => address === publicIp)
+      const dead = leases.filter(({ state, nodeName }) =>
+        state === "expired" && inside.some(({ name }) => name === nodeName)
       );
       if (dead.length > 0) throw new Error(dead.map(({ nodeName }) => nodeName).join(", "));
       return true;
