@@ -274,6 +274,12 @@ export class HeldStore implements AsyncDisposable {
     );
   }
 
+  /** The same, when a replica that is just starting had its time. */
+  async #servedSoon(): Promise<Served> {
+    if (this.#replica === undefined && this.#trouble === undefined) await this.#begun(STARTING);
+    return await this.#served();
+  }
+
   async #served(): Promise<Served> {
     const replica = this.#replica, engine = this.#engine;
     if (replica === undefined || engine === undefined) throw this.#away;
@@ -436,9 +442,8 @@ export class HeldStore implements AsyncDisposable {
 
   /** One of this host's programs; where this host has no copy, it is led to one that has. */
   async #acceptLocal(stream: ByteStream, peer: Peer): Promise<void> {
-    if (this.#replica === undefined && this.#trouble === undefined) await this.#begun(STARTING);
     const led = !this.#hasCopy && peer.role === "admin" && this.#carrier !== undefined;
-    if (!led) return await this.#server.accept(stream, peer);
+    if (!led) return await this.#server.accept(stream, peer, () => this.#servedSoon());
     for (const host of this.#servers()) {
       try {
         await carry(stream, await this.#outside(host, "store"));

@@ -172,8 +172,8 @@ export class Membership {
       // Whoever tells of changes again may be another server, with other rows.
       if (state === "away") {
         wasAway = true;
-        // Whether it answers is to be seen now, not in a while.
-        onChange();
+        // Whether it answers is to be seen now, not in a while; one that does not is asked by and by.
+        if (this.#health.state === "ok") onChange();
       } else if (wasAway) {
         wasAway = false;
         this.#watch.doubt();
@@ -440,7 +440,9 @@ export class Membership {
       }
     }
     const changed = (rival === undefined) !== (this.#rival === undefined);
-    if (changed && rival === undefined) log.info("Peers use {address} now", { address });
+    if (changed && this.#own?.publicIp === address) {
+      log.info("Peers use {address} now", { address });
+    }
     this.#rival = rival;
     if (changed) this.#events.onHealth();
   }

@@ -38,6 +38,8 @@ export class StoreWatch {
   #countAt = 0;
   /** Rows are not counted again before. */
   #countedUntil = 0;
+  /** Whether the store has told of something since rows were counted last. */
+  #heard = false;
   #compareAt = 0;
   /** Half of what a lease lives, milliseconds. */
   #life = Infinity;
@@ -105,6 +107,7 @@ export class StoreWatch {
 
   /** The store has told of something: rows are counted soon, and not in a while. */
   heard(): void {
+    this.#heard = true;
     this.#countAt = Math.min(this.#countAt, this.#countedUntil);
   }
 
@@ -115,6 +118,7 @@ export class StoreWatch {
    * @throws {DifferentStoreError} StoreAwayError
    */
   async read(compare: Comparison = this.#dueComparison()): Promise<Reading> {
+    if (compare !== "revision") this.#heard = false;
     let changes = await this.#store.changesSince(this.revision, compare, this.#lastGood());
     let verdict = this.#memory.judge(changes);
     if (verdict.state === "look") {
@@ -157,7 +161,7 @@ export class StoreWatch {
     if (changes.tally !== undefined || changes.full) {
       this.#countedUntil = now + COUNT_EVERY + size * COUNT_SHARE;
       // Postgres tells of what knet does alone.
-      const seldom = this.#store.engine === "postgres" ? 0 : COUNT_SELDOM;
+      const seldom = this.#store.engine === "postgres" || this.#heard ? 0 : COUNT_SELDOM;
       this.#countAt = Math.max(this.#countedUntil, now + seldom);
     }
     if (changes.full) {

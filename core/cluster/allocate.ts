@@ -81,6 +81,11 @@ export function isClones(
     (mine.bootId !== undefined && row.bootId !== mine.bootId && !isQuestion(row));
 }
 
+/** Whether a host goes by the address of its lease, and nobody else did when it came to it. */
+export function isSettled({ publicIp, backendData }: Lease, address: string): boolean {
+  return publicIp === address && backendData.wants === undefined;
+}
+
 /** Whether a host has said that it goes by another address than its lease has, and could not be given that one yet. */
 export function hasMovedOn({ publicIp, backendData: { wants } }: Lease): boolean {
   return wants !== undefined && wants !== publicIp;
@@ -89,7 +94,7 @@ export function hasMovedOn({ publicIp, backendData: { wants } }: Lease): boolean
 /**
  * The other living node that has the public address that a node wants, and still goes by it: two would answer each other's packets.
  *
- * @param own The node's lease: what it has, and has not left, is its own.
+ * @param own The node's lease: the address that it has, and never left, is its own.
  */
 export function rivalFor(
   leases: readonly Lease[],
@@ -97,7 +102,7 @@ export function rivalFor(
   { nodeId, publicIp }: Pick<Lease, "nodeId" | "publicIp">,
   now: number,
 ): Lease | undefined {
-  if (own?.publicIp === publicIp && !hasMovedOn(own)) return undefined;
+  if (own !== undefined && isSettled(own, publicIp)) return undefined;
   return leases.find((lease) =>
     lease.nodeId !== nodeId && lease.publicIp === publicIp && !isUntaken(lease) &&
     lease.expires > now && !hasMovedOn(lease)

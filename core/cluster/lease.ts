@@ -16,7 +16,10 @@ export interface BackendData {
   readonly vni?: number;
   /** Version of the questions about the path that the host's agent answers; absent: an older knet's, or no agent stays there. */
   readonly probe?: number;
-  /** Public address that the host goes by since, and cannot be given yet: it has left the one of its lease to whoever has that. */
+  /**
+   * Public address that the host goes by, and could not be given when it came to it. Another one than its lease has: it has left that to
+   * whoever has it now.
+   */
   readonly wants?: string;
 }
 

@@ -178,10 +178,13 @@ async function enrolOnce(
   throw gravest(failures);
 }
 
-/** Of failures the one to be told: somebody who cannot prove the authority is worse than nobody; one who hung up may yet answer. */
+/**
+ * Of failures the one to be told: one that was let through and not answered may yet be; else somebody who cannot prove the authority is
+ * worse than nobody.
+ */
 function gravest(failures: readonly (DialError | HungUpError)[]): KnetError {
   const dials = failures.filter((error) => error instanceof DialError);
-  return dials.find(({ reason }) => reason === "stranger") ??
-    dials.find(({ reason }) => reason === "refused") ??
-    failures.find((error) => error instanceof HungUpError) ?? failures[0]!;
+  return failures.find((error) => error instanceof HungUpError) ??
+    dials.find(({ reason }) => reason === "stranger") ??
+    dials.find(({ reason }) => reason === "refused") ?? failures[0]!;
 }

@@ -286,6 +286,15 @@ test("enrol() goes on with the token's next host where one hangs up each time it
   const host = { nodeId: "n1", dataDir: cluster.host() };
   await enrol({ ...token, addresses: [where.hostname, HERE] }, host);
   assert.equal(cluster.asked, 2);
+  // A stranger at one address is no reason not to ask again at the other.
+  await using stranger = slamming(port, 1000, { hostname: "127.0.0.3", port });
+  cluster.cuts.push(door.cut);
+  const addresses = ["127.0.0.3", where.hostname];
+  const other = { nodeId: "n2", dataDir: cluster.host(), busy: 30_000 };
+  const more = await cluster.token();
+  await enrol({ ...more, addresses }, other);
+  assert.equal(cluster.asked, 4);
+  assert.ok(stranger.port > 0);
 });
 
 test("StoreAuthority.join() gives no id to a second host, until the first is revoked", async () => {

@@ -6,7 +6,13 @@
 import { canonicalAddress, formatPrefix, parsePrefix } from "../base/address.ts";
 import { KnetError } from "../base/error.ts";
 import { visibleName } from "../base/visible.ts";
-import { clockIsSuspect, isExpired, isLeasable, isUntaken } from "../cluster/allocate.ts";
+import {
+  clockIsSuspect,
+  hasMovedOn,
+  isExpired,
+  isLeasable,
+  isUntaken,
+} from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { whyNoPublicIp } from "../cluster/lease_rules.ts";
@@ -119,7 +125,7 @@ export function decideReservation(
   }
   const holder = leases.find((lease) => lease.subnet === wanted);
   const other = leases.find((lease) =>
-    lease !== holder && lease.publicIp === address && !isExpired(lease, now)
+    lease !== holder && lease.publicIp === address && !isExpired(lease, now) && !hasMovedOn(lease)
   );
   if (other !== undefined) throw refuse(...whyNotFor(other));
   if (holder !== undefined && holder.publicIp !== address && !(force && isUntaken(holder))) {

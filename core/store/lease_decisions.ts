@@ -62,11 +62,6 @@ function dataOf({ wants: _, ...data }: BackendData, wants: string | undefined): 
   return { ...data, ...(wants !== undefined && { wants }) };
 }
 
-/** What a host wants that cannot have its address: that one, or what it wanted before it came back to one that another has taken. */
-function wantedBy(own: Lease, address: string): string | undefined {
-  return own.publicIp === address ? own.backendData.wants : address;
-}
-
 function sameData(a: BackendData, b: BackendData): boolean {
   const text = (data: BackendData) => JSON.stringify(Object.entries(data).sort());
   return text(a) === text(b);
@@ -137,18 +132,15 @@ export function decideGrant(
   const taken = unreadable.filter((row) => row.nodeId !== nodeId).map(({ subnet }) => subnet);
   const found = allocate(config, leases, request, now, mayReassign, taken);
   const others = leases.filter((lease) => lease !== own && lease !== found.replaces);
-  const stays = rival === undefined ? undefined : own!;
-  const backendData = dataOf(
-    backendDataBeside(request, others),
-    stays && wantedBy(stays, request.publicIp),
-  );
+  const wants = rival && request.publicIp;
+  const backendData = dataOf(backendDataBeside(request, others), wants);
   const renewed = Math.max(now, own?.renewed ?? 0);
   const lease: Lease = {
     nodeId,
     family,
     nodeName: request.nodeName,
     subnet: found.subnet,
-    publicIp: (stays ?? request).publicIp,
+    publicIp: wants === undefined ? request.publicIp : own!.publicIp,
     backend: request.backend,
     backendData,
     bootId: request.bootId,
@@ -199,7 +191,7 @@ export function decideRenewal(
   const unfit = whyNoPublicIp(holder.publicIp, config);
   const stays = rival !== undefined || unfit !== undefined;
   const { publicIp } = stays ? own : holder;
-  const wants = stays ? wantedBy(own, holder.publicIp) : undefined;
+  const wants = stays ? holder.publicIp : undefined;
   const backendData = dataOf(holder.backendData, wants);
   const bootId = holder.bootId ?? own.bootId;
   const renewed = Math.max(now, own.renewed);

@@ -4,7 +4,7 @@
  * @module
  */
 import { and, eq } from "drizzle-orm";
-import { hasMovedOn } from "../cluster/allocate.ts";
+import { isSettled } from "../cluster/allocate.ts";
 import type { ClusterConfig } from "../cluster/config.ts";
 import type { Lease } from "../cluster/lease.ts";
 import { leaseRules } from "../cluster/lease_rules.ts";
@@ -64,7 +64,7 @@ export async function renewLease(
   // One that cannot be read is as good as none: the node takes a lease anew, over this row.
   const read = row && leaseOf(row).value;
   const own = read === undefined || leaseRules(config)(read) !== undefined ? undefined : read;
-  const { leases } = own === undefined || own.publicIp === holder.publicIp && !hasMovedOn(own)
+  const { leases } = own === undefined || isSettled(own, holder.publicIp)
     ? { leases: [] }
     : await liveLeases(tx, config, holder.family);
   const decision = decideRenewal(own, leases, { config, now: tx.now }, holder);

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import { DatabaseSync } from "node:sqlite";
 import { DqliteConnection } from "./dqlite/connection.ts";
 import { wayByDoor } from "./dqlite/door.ts";
 import { openStore } from "./open.ts";
+import { endWal } from "./sqlite_connection.ts";
 import type { Store } from "./store.ts";
 
 /** Milliseconds that the replica has to hand it over. */
@@ -33,10 +33,8 @@ export async function openOwnCopy(directory: string, folder: string): Promise<St
     for (const { name, bytes } of files) {
       Deno.writeFileSync(name.endsWith("-wal") ? `${path}-wal` : path, bytes, { mode: 0o600 });
     }
-    // What is shared must not be in this mode, and a store is opened as if it were.
-    const database = new DatabaseSync(path);
-    database.exec("pragma journal_mode = delete");
-    database.close();
+    // A store is opened as one that hosts share, which must not be in this mode.
+    endWal(path);
     const store = await openStore(`sqlite:${path}`, { existing: true });
     return {
       ...store,

@@ -48,6 +48,12 @@ function fileAt(path: string): string {
   }
 }
 
+/** Takes what is in a database's write-ahead log into its file, and the log away. Nobody else has it open. */
+export function endWal(path: string): void {
+  using database = new DatabaseSync(path);
+  database.exec("pragma journal_mode = delete");
+}
+
 /** The database is in a mode that loses rows. */
 function walError(path: string): KnetError {
   return new KnetError(

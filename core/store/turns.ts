@@ -4,7 +4,7 @@
  * @module
  */
 import { sleep } from "../base/clock.ts";
-import { KnetError } from "../base/error.ts";
+import { StoreAwayError } from "../base/error.ts";
 
 /** Milliseconds that the call under way has to come to its end when the store is closed. */
 const GRACE = 1000;
@@ -25,7 +25,7 @@ export class Turns {
     return this.#ended;
   }
 
-  /** Does something when all that was asked for before is done. @throws {KnetError} if the store was closed meanwhile. */
+  /** Does something when all that was asked for before is done. @throws {StoreAwayError} if the store was closed meanwhile. */
   take<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(() => {
       this.check();
@@ -35,9 +35,9 @@ export class Turns {
     return turn;
   }
 
-  /** @throws {KnetError} if the store was closed. */
+  /** @throws {StoreAwayError} if the store was closed. */
   check(): void {
-    if (this.#ended) throw new KnetError(`Cannot use the ${this.#what}: it was closed`);
+    if (this.#ended) throw new StoreAwayError(`Cannot use the ${this.#what}: it was closed`);
   }
 
   /** Refuses all that has not begun. What is under way after that is lost with its connection, which the caller closes. */

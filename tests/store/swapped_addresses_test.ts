@@ -1,5 +1,6 @@
 // Hosts that get each other's public addresses: a DHCP server may deal them out anew, after the power was away, say.
 import assert from "node:assert/strict";
+import { doubledLeases } from "../../core/cluster/lease_doubles.ts";
 import { holder, node } from "../support/lease_requests.ts";
 import { enginesAndModel, type Fresh, refusal } from "../support/store_engines.ts";
 
@@ -80,6 +81,9 @@ for (const [name, start] of Object.entries(enginesAndModel)) {
         const third = await a.acquireLease(node(3, { publicIp: one }));
         assert.deepEqual(await renew(one), [one, "node-3"]);
         assert.deepEqual(await renew(one), [one, "node-3"], "as long as it has it");
+        // Both go by it, and everybody sees that.
+        const { leases, now } = await a.listLeases();
+        assert.match(doubledLeases(leases, now).join(), /"n1" .* and "n3" .* have one public IP/);
         const again = await a.acquireLease(node(1));
         assert.equal(again.rival?.nodeId, "node-3");
         await a.releaseLease(third.lease.nodeId, { force: true });
@@ -100,6 +104,8 @@ for (const [name, start] of Object.entries(enginesAndModel)) {
         assert.equal(renewal.lease.publicIp, "192.168.2.1");
         const { lease: other } = await a.acquireLease(node(2, { publicIp: "192.168.2.1" }));
         assert.equal(other.publicIp, "192.168.2.1");
+        const { leases, now } = await a.listLeases();
+        assert.deepEqual(doubledLeases(leases, now), []);
       },
     );
   });

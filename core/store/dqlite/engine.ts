@@ -39,8 +39,9 @@ const GUARDS = "select (select value from knet_meta where name = 'oldest_reader'
   "(select value from knet_meta where name = 'schema')";
 
 /** What changes with all that others are to know, also if somebody took rows away by hand. */
-const PEEK = "select group_concat(value), (select count(*) from knet_leases), " +
-  "(select count(*) from knet_services) from knet_meta";
+const PEEK = "select group_concat(value), (select count(*) from knet_config), " +
+  "(select count(*) from knet_leases where deleted = 0), " +
+  "(select count(*) from knet_services where deleted = 0) from knet_meta";
 
 /** How members tell each other of changes, where they can. */
 export interface Notices {
@@ -167,8 +168,8 @@ export function dqliteEngine(
     attempt: (held: DqliteConnection) => Promise<T>,
   ): Promise<T> => {
     for (;;) {
+      turns.check();
       try {
-        turns.check();
         const held = await connected(until);
         const watch = finder.watch(held, DOUBT);
         const result = await attempt(held).finally(() => watch[Symbol.dispose]());
@@ -220,7 +221,7 @@ export function dqliteEngine(
       return result;
     });
 
-  /** Something that is another one when there is news, by one question. */
+  /** What is another one when there is news. */
   const peek = () =>
     inTurn(LOOK, async (held) => {
       await held.within(LOOK, () => ready(held));

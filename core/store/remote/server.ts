@@ -60,10 +60,11 @@ export class StoreServer implements Disposable {
    * Serves who came, until the stream is over.
    *
    * @param peer Who it is, proven.
+   * @param served What is served to this one; the default is what is served to all.
    */
-  async accept(stream: ByteStream, peer: Peer): Promise<void> {
+  async accept(stream: ByteStream, peer: Peer, served = this.#served): Promise<void> {
     if (this.#connections.size >= MOST_CONNECTIONS) return closeQuietly(stream);
-    const connection = new Connection(stream, peer, this.#served, () => {
+    const connection = new Connection(stream, peer, served, () => {
       if (this.#state !== undefined) connection.state(...this.#state);
       void this.#follow();
     });
