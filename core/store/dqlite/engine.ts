@@ -293,9 +293,6 @@ export function dqliteEngine(
           .map((word) => `The store ${location} is damaged: ${word}`);
       }),
     reset: drop,
-    async close() {
-      await turns.end();
-      drop();
-    },
+    close: () => turns.end().then(drop),
   };
 }
