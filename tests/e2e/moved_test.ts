@@ -43,6 +43,14 @@ async function move(host: Host, address: string): Promise<void> {
   host.address = address;
 }
 
+/** A token that leads to a host, whoever leads just then. */
+async function tokenOf(host: Host): Promise<string> {
+  const { value } = await until("it gives a token", async () => {
+    return (await host.knet(`token --address ${host.address}`)).stdout.trim().split(" ").at(-1);
+  });
+  return value;
+}
+
 let services = 0;
 
 /** Milliseconds until a host takes a change. */
@@ -207,8 +215,7 @@ test("a host whose own rules drop what comes in lets the store's port in, and on
   const joiner = await lab.addHost({ storeUrl: "" });
   // Wherever the tests before have moved the others to.
   await move(joiner, h1.address.replace(/\d+$/, "90"));
-  const token = (await h1.knet(`token --address ${h1.address}`)).stdout.trim().split(" ").at(-1)!;
-  await joiner.join({ args: [token] });
+  await joiner.join({ args: [await tokenOf(h1)] });
   await writes(joiner);
   await joiner.leave();
   // Whoever is there before knet's rules in its chain is not overridden, and named.
@@ -217,7 +224,7 @@ test("a host whose own rules drop what comes in lets the store's port in, and on
   );
   const { stdout } = await h2.knet("doctor", { check: false });
   assert.match(stdout, /firewall: store.*drops what comes in, also TCP port 8473/);
-  const deaf = (await h2.knet(`token --address ${h2.address}`)).stdout.trim().split(" ").at(-1)!;
+  const deaf = await tokenOf(h2);
   const { code, stderr } = await joiner.knet(["join", ...joiner.joinArgs, deaf], { check: false });
   assert.equal(code, 1);
   assert.match(stderr, /no firewall keeps TCP port 8473 closed/);
