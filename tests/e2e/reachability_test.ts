@@ -62,7 +62,7 @@ for (const [backend, store] of CASES) {
     await using _end = capture;
     const near = a.containers[0]!, far = b.containers[0]!;
     await near.run(`ping -n -q -c 3 -i 0.05 ${far.address}`);
-    const frames = await capture.frames();
+    const frames = await capture.frames(6);
     assert.ok(frames.length >= 6, `${frames.length} frames captured`);
     await lab.backend.checkPackets(frames, near, far);
   });

@@ -47,8 +47,15 @@ export class Capture implements AsyncDisposable {
     return capture;
   }
 
-  /** Ends the capture and returns the frames. */
-  async frames(): Promise<Uint8Array[]> {
+  /**
+   * Ends the capture and returns the frames.
+   *
+   * @param least So many are waited for: tcpdump may not have come to the last ones, and forgets them when it ends.
+   */
+  async frames(least = 0): Promise<Uint8Array[]> {
+    await until(`${least} frames are captured`, async () => {
+      return pcapFrames(await Deno.readFile(this.#file)).length >= least;
+    });
     await this.#process.stop("SIGINT");
     return pcapFrames(await Deno.readFile(this.#file));
   }
